@@ -1,0 +1,164 @@
+"""The test matrix: ``pip install nox && nox`` runs what any machine can; ``nox -l`` lists the sessions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.reuse_venv = "yes"
+nox.options.error_on_missing_interpreters = True
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml("pyproject.toml")["project"]
+CONSTRAINTS = "tests/constraints.txt"
+PYTEST = ("pytest", "pytest-xdist", "hypothesis")
+# The array library that each backend needs beside NumPy. CuPy is installed only where there is a GPU (see `tests`).
+LIBRARIES = {"numpy": (), "strict": ("array-api-strict",), "torch": ("torch",), "jax": ("jax",)}
+PEERS = ("kornia", "monai", "optax", "scikit-image", "scikit-learn", "torchmetrics")
+# What a run with a single backend leaves to the sessions that have what it takes.
+ELSEWHERE = "not (parity or compile or compat or mutation or gpu)"
+
+
+def install(session: nox.Session, *requirements: str) -> None:
+    """Install at the tested versions."""
+    session.install("-c", CONSTRAINTS, *requirements)
+
+
+def run_tests(session: nox.Session, *arguments: str, backends: str = "", python: str = "python") -> None:
+    """Run pytest on two processes, each with one thread per array library."""
+    environment = {"OMP_NUM_THREADS": "1"} | ({"ARRAYSEG_TEST_BACKENDS": backends} if backends else {})
+    command = (python, "-P", "-m", "pytest", "--color=no", "-n", "2", *arguments, *session.posargs)
+    session.run(*command, env=environment, external=python != "python")
+
+
+def frameworks(session: nox.Session, *requirements: str) -> str:
+    """Interpreter of the environment with every CPU backend, which several sessions share: it takes minutes to install."""
+    folder = Path(session.cache_dir).parent / "frameworks"
+    python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    if not Path(python).exists():
+        session.run(sys.executable, "-m", "virtualenv", "-q", str(folder), external=True)
+    wanted = (".[all]", "array-api-strict", "scikit-learn", *PYTEST, *requirements)
+    session.run(python, "-m", "pip", "install", "-q", "-c", CONSTRAINTS, *wanted, external=True)
+    return python
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and the form of every docstring."""
+    install(session, "ruff", "numpydoc")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("numpydoc", "lint", *map(str, sorted(Path("arrayseg").rglob("*.py"))))
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict, with the same answer whether or not a framework is installed."""
+    install(session, "mypy", "numpy", "typer", "rich", "Pillow")
+    session.run("mypy")
+
+
+@nox.session
+def bare(session: nox.Session) -> None:
+    """The package with its runtime dependencies alone: imports no framework, imports fast, and works."""
+    install(session, ".")
+    session.run("python", "-P", "tests/bare.py")
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The README's first command."""
+    install(session, ".[app]")
+    session.run("arrayseg", "demo")
+
+
+@nox.session
+@nox.parametrize("backend", [*LIBRARIES, "cupy"])
+def tests(session: nox.Session, backend: str) -> None:
+    """One backend in an environment with that array library alone."""
+    if backend == "cupy":
+        cupy = cupy_requirement()
+        if cupy is None:
+            session.skip("not run: no CUDA device")
+        libraries = (cupy,)
+    else:
+        libraries = LIBRARIES[backend]
+    # The command line is tested where it is promised to run on NumPy alone.
+    install(session, ".[app]" if backend == "numpy" else ".", *libraries, *PYTEST)
+    run_tests(session, "-m", ELSEWHERE, backends=backend)
+
+
+def cupy_requirement() -> str | None:
+    """Return the CuPy package for the CUDA version of the driver, or None where no device answers."""
+    if shutil.which("nvidia-smi") is None:
+        return None
+    answer = subprocess.run(["nvidia-smi"], capture_output=True, text=True, check=False).stdout
+    version = answer.partition("CUDA Version:")[2].strip().partition(".")[0]
+    return f"cupy-cuda{version}x" if version in {"12", "13"} else None
+
+
+@nox.session(venv_backend="none")
+def parity(session: nox.Session) -> None:
+    """All CPU backends in one process: same values, same gradients; and an adapter put off is noticed."""
+    python = frameworks(session)
+    run_tests(session, "-m", "(parity or mutation) and not gpu", python=python)
+
+
+@nox.session(venv_backend="none")
+def compile(session: nox.Session) -> None:
+    """`torch.compile(fullgraph=True)` and `jax.jit`."""
+    python = frameworks(session)
+    run_tests(session, "-m", "compile and not gpu", python=python)
+
+
+@nox.session(venv_backend="none")
+def compat(session: nox.Session) -> None:
+    """The installed peers' numbers."""
+    python = frameworks(session, *PEERS)
+    run_tests(session, "-m", "compat and not gpu", python=python)
+
+
+@nox.session
+def minimums(session: nox.Session) -> None:
+    """The lowest versions that pyproject.toml allows of what it names directly."""
+    extras = PROJECT["optional-dependencies"]
+    lowest = [line.replace(">=", "==") for line in (*PROJECT["dependencies"], *extras["app"], *extras["geometry"])]
+    floors = Path(session.create_tmp()) / "minimums.txt"
+    floors.write_text("\n".join(lowest) + "\n", encoding="utf-8")
+    session.install("-c", str(floors), ".[app,geometry]", *PYTEST)
+    run_tests(session, "-m", ELSEWHERE, backends="numpy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The pages, with every warning an error, and every example in them and in the docstrings."""
+    install(session, "-e", ".[app]", "sphinx", "myst-parser", "furo", "numpydoc", "sphinx-copybutton", *PYTEST)
+    session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "-b", "html", "docs", "docs/_build/html")
+    run_tests(session, "--doctest-modules", "arrayseg", "tests/test_docs.py", "tests/test_public_api.py", backends="numpy")
+
+
+@nox.session(default=False, venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """The same tests on torch-CUDA, JAX-CUDA and CuPy of an interpreter (default: python); writes docs/gpu.json and docs/gpu.md."""
+    session.run(*(session.posargs or ["python"]), "tests/gpu_record.py", external=True)
+
+
+@nox.session(default=False, venv_backend="none")
+def full(session: nox.Session) -> None:
+    """Every CPU test in one environment, with many more hypothesis examples."""
+    python = frameworks(session, *PEERS)
+    session.env["HYPOTHESIS_PROFILE"] = "full"
+    run_tests(session, "-m", "not gpu", python=python)
+
+
+@nox.session(default=False, venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Time and memory beside the frameworks' own."""
+    python = frameworks(session)
+    session.run(python, "-P", "-m", "arrayseg", "bench", *session.posargs, external=True)
