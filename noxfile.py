@@ -38,7 +38,7 @@ def run_tests(session: nox.Session, *arguments: str, backends: str = "", python:
 
 
 def frameworks(session: nox.Session, *requirements: str) -> str:
-    """Interpreter of the environment with every CPU backend, which several sessions share: it takes minutes to install."""
+    """Interpreter of the environment with every CPU backend; sessions share it, as installing it takes minutes."""
     folder = Path(session.cache_dir).parent / "frameworks"
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     if not Path(python).exists():
@@ -140,12 +140,14 @@ def docs(session: nox.Session) -> None:
     """The pages, with every warning an error, and every example in them and in the docstrings."""
     install(session, "-e", ".[app]", "sphinx", "myst-parser", "furo", "numpydoc", "sphinx-copybutton", *PYTEST)
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "-b", "html", "docs", "docs/_build/html")
-    run_tests(session, "--doctest-modules", "arrayseg", "tests/test_docs.py", "tests/test_public_api.py", backends="numpy")
+    run_tests(
+        session, "--doctest-modules", "arrayseg", "tests/test_docs.py", "tests/test_public_api.py", backends="numpy"
+    )
 
 
 @nox.session(default=False, venv_backend="none")
 def gpu(session: nox.Session) -> None:
-    """The same tests on torch-CUDA, JAX-CUDA and CuPy of an interpreter (default: python); writes docs/gpu.json and docs/gpu.md."""
+    """The same tests on torch-CUDA, JAX-CUDA and CuPy, as the interpreter given (or python) has them; writes docs/gpu.*."""
     session.run(*(session.posargs or ["python"]), "tests/gpu_record.py", external=True)
 
 

@@ -46,7 +46,9 @@ def main() -> None:
 
     python(LOSS_AND_METRIC)
 
-    command = subprocess.run([sys.executable, "-P", "-m", "arrayseg", "demo"], check=False, capture_output=True, text=True)
+    command = subprocess.run(
+        [sys.executable, "-P", "-m", "arrayseg", "demo"], check=False, capture_output=True, text=True
+    )
     assert command.returncode == 1, command
     assert 'pip install "arrayseg[app]"' in command.stderr, command.stderr
 
