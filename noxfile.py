@@ -147,7 +147,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False, venv_backend="none")
 def gpu(session: nox.Session) -> None:
-    """The same tests on torch-CUDA, JAX-CUDA and CuPy, as the interpreter given (or python) has them; writes docs/gpu.*."""
+    """The same tests on torch-CUDA, JAX-CUDA and CuPy of the interpreter given, or `python`; writes docs/gpu.*."""
     session.run(*(session.posargs or ["python"]), "tests/gpu_record.py", external=True)
 
 

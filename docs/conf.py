@@ -1,0 +1,78 @@
+"""Sphinx configuration; `nox -s docs` builds the pages with every warning an error."""
+
+import zlib
+from importlib.metadata import version as installed_version
+from pathlib import Path
+
+project = "arrayseg"
+author = "The arrayseg developers"
+copyright = f"2026, {author}"
+release = version = installed_version("arrayseg")
+
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+nitpicky = True
+
+html_theme = "furo"
+html_title = f"arrayseg {version}"
+html_theme_options = {"navigation_with_keys": True}
+
+myst_enable_extensions = ["amsmath", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+default_role = "code"  # single backquotes are code in docstrings, as in the pages
+autosummary_generate = True
+autodoc_typehints = "none"  # the Parameters section says what a type cannot: shapes and dtypes
+autodoc_preserve_defaults = True
+numpydoc_show_class_members = False
+
+# The prompt is not copied, nor is the output.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+# The pages point to few things outside, and a build must not depend on five sites being up: the inventories are made
+# here, from these names alone.
+OUTSIDE = {
+    "numpy": ("https://numpy.org/doc/stable/", {"numpy.bincount": "reference/generated/numpy.bincount.html"}),
+    "python": ("https://docs.python.org/3/", {"functools.partial": "library/functools.html#functools.partial"}),
+    "torch": (
+        "https://docs.pytorch.org/docs/stable/",
+        {
+            "torch.autograd.Function": "autograd.html#torch.autograd.Function",
+            "torch.compile": "generated/torch.compile.html",
+            "torch.nn.functional.cross_entropy": "generated/torch.nn.functional.cross_entropy.html",
+        },
+    ),
+    "jax": (
+        "https://docs.jax.dev/en/latest/",
+        {
+            "jax.custom_jvp": "_autosummary/jax.custom_jvp.html",
+            "jax.grad": "_autosummary/jax.grad.html",
+            "jax.jit": "_autosummary/jax.jit.html",
+        },
+    ),
+}
+
+
+def inventory(name: str, objects: dict[str, str]) -> str:
+    """Write a Sphinx inventory of Python objects, and return its path."""
+    path = Path(__file__).parent / "_build" / "inventories" / f"{name}.inv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    header = (
+        f"# Sphinx inventory version 2\n# Project: {name}\n# Version: \n# The remainder is compressed using zlib.\n"
+    )
+    lines = "".join(f"{target} py:obj 1 {address} -\n" for target, address in objects.items())
+    path.write_bytes(header.encode() + zlib.compress(lines.encode()))
+    return str(path)
+
+
+intersphinx_mapping = {name: (site, inventory(name, objects)) for name, (site, objects) in OUTSIDE.items()}
