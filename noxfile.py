@@ -124,15 +124,26 @@ def compat(session: nox.Session) -> None:
     run_tests(session, "-m", "compat and not gpu", python=python)
 
 
+def lowest(session: nox.Session, *extras: str) -> None:
+    """Install the package with some extras at the lowest versions that pyproject.toml allows of what it names."""
+    named = [PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] for extra in extras)]
+    floors = Path(session.create_tmp()) / "lowest.txt"
+    floors.write_text("\n".join(line.replace(">=", "==") for lines in named for line in lines), encoding="utf-8")
+    session.install("-c", str(floors), f".[{','.join(extras)}]", *PYTEST)
+
+
 @nox.session
 def minimums(session: nox.Session) -> None:
-    """The lowest versions that pyproject.toml allows of what it names directly."""
-    extras = PROJECT["optional-dependencies"]
-    lowest = [line.replace(">=", "==") for line in (*PROJECT["dependencies"], *extras["app"], *extras["geometry"])]
-    floors = Path(session.create_tmp()) / "minimums.txt"
-    floors.write_text("\n".join(lowest) + "\n", encoding="utf-8")
-    session.install("-c", str(floors), ".[app,geometry]", *PYTEST)
-    run_tests(session, "-m", ELSEWHERE, backends="numpy")
+    """The lowest versions of everything but PyTorch and CuPy."""
+    lowest(session, "app", "geometry", "jax")
+    run_tests(session, "-m", ELSEWHERE, backends="numpy,jax")
+
+
+@nox.session(default=False)
+def minimums_torch(session: nox.Session) -> None:
+    """The lowest PyTorch, which comes as gigabytes of CUDA."""
+    lowest(session, "torch")
+    run_tests(session, "-m", ELSEWHERE, backends="torch")
 
 
 @nox.session

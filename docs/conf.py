@@ -70,7 +70,7 @@ def inventory(name: str, objects: dict[str, str]) -> str:
     header = (
         f"# Sphinx inventory version 2\n# Project: {name}\n# Version: \n# The remainder is compressed using zlib.\n"
     )
-    lines = "".join(f"{target} py:obj 1 {address} -\n" for target, address in objects.items())
+    lines = "".join(f"{target} py:function 1 {address} -\n" for target, address in objects.items())
     path.write_bytes(header.encode() + zlib.compress(lines.encode()))
     return str(path)
 
