@@ -1,0 +1,37 @@
+"""The commands, each in a file of its own; a new one is that file and its line here."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from arrayseg.app._demo import demo
+from arrayseg.app._evaluate import evaluate
+from arrayseg.app._validate import validate
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True, pretty_exceptions_show_locals=False, context_settings={"max_content_width": 120}
+)
+app.command()(evaluate)
+app.command()(validate)
+app.command()(demo)
+
+
+def print_version(wanted: bool) -> None:
+    """Answer `arrayseg --version`."""
+    if wanted:
+        typer.echo(f"arrayseg {version('arrayseg')}")
+        raise typer.Exit
+
+
+@app.callback()
+def arrayseg(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Image-segmentation losses and metrics that agree on NumPy, CuPy, PyTorch and JAX."""

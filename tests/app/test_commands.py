@@ -1,0 +1,120 @@
+"""The program around the commands: how it starts, what it needs, `demo` and `validate`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from arrayseg.app import main
+
+
+def record(**changes: object) -> SimpleNamespace:
+    fields = {"name": "dice", "backend": "numpy", "dtype": "float32", "value_difference": 1.25e-7}
+    return SimpleNamespace(**fields | {"gradient_difference": 3e-6, "passed": True} | changes)
+
+
+def test_module_runs_as_a_program(masks):
+    pytest.importorskip("typer", reason="the extra `app` is not installed")
+    array = np.array([[0, 1, 1]])
+    folders = masks(predictions={"a": array, "b": array}, targets={"a": array})
+    command = [sys.executable, "-m", "arrayseg", "evaluate", *map(str, folders), "--num-classes", "2"]
+    run = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
+    assert run.returncode == 1
+    assert "predictions/b.npy has no target" in run.stderr
+    assert run.stdout == ""
+    run = subprocess.run([*command, "--skip-errors"], capture_output=True, text=True, encoding="utf-8", check=False)
+    assert run.returncode == 0
+    assert "predictions/b.npy has no target" in run.stderr
+    assert "Counting pixels" in run.stderr
+    assert "1.000000" in run.stdout
+
+
+@pytest.mark.parametrize("module", ["typer", "PIL"])
+def test_missing_extra_is_one_sentence(monkeypatch, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(SystemExit, match=r'pip install "arrayseg\[app\]"') as caught:
+        main()
+    # A string is printed to standard error, and the exit code is 1.
+    assert isinstance(caught.value.code, str)
+
+
+def test_missing_backend_is_one_sentence(arrayseg, masks, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    folders = masks(predictions={"a": np.zeros((2, 3), int)}, targets={"a": np.zeros((2, 3), int)})
+    run = arrayseg("evaluate", *folders, "--num-classes", 2, "--backend", "torch")
+    assert run.exit_code == 1
+    assert "Error: --backend torch: " in run.output
+
+
+def test_version(arrayseg):
+    run = arrayseg("--version")
+    assert run.exit_code == 0
+    assert run.output.startswith("arrayseg ")
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_validate_prints_each_record(arrayseg, monkeypatch, passed):
+    asked = {}
+
+    def validate(**options):
+        asked.update(options)
+        yield record()
+        yield record(name="iou", gradient_difference=None, passed=passed)
+
+    monkeypatch.setattr("arrayseg.testing.validate", validate, raising=False)
+    run = arrayseg("validate", "--backends", "numpy,torch")
+    assert asked == {"backends": ["numpy", "torch"]}
+    assert run.exit_code == (0 if passed else 1)
+    assert "1.2e-07" in run.output
+    assert "3.0e-06" in run.output
+    assert ("FAIL" in run.output) is not passed
+    assert f"2 checks, {0 if passed else 1} failures" in run.output
+
+
+def test_validate_of_a_missing_backend(arrayseg, monkeypatch):
+    def validate(**_):
+        msg = "CuPy is not installed."
+        raise ImportError(msg)
+
+    monkeypatch.setattr("arrayseg.testing.validate", validate, raising=False)
+    run = arrayseg("validate", "--backends", "cupy")
+    assert run.exit_code == 1
+    assert "Error: CuPy is not installed." in run.output
+
+
+def test_validate_of_nothing_is_no_success(arrayseg, monkeypatch):
+    monkeypatch.setattr("arrayseg.testing.validate", lambda: [], raising=False)
+    assert arrayseg("validate").exit_code == 1
+
+
+def test_demo(arrayseg, monkeypatch, tmp_path):
+    monkeypatch.setattr("arrayseg.testing.validate", lambda: [record()], raising=False)
+    for folder in ("one", "two"):
+        run = arrayseg("demo", "--output", tmp_path / folder)
+        assert run.exit_code == 0, run.output
+        assert "mIoU" in run.output
+        assert "1 checks, 0 failures" in run.output
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    assert len(files) == 6 + 6 + 1 + 3
+    # The scene is seeded: whoever runs the demo sees the same table.
+    for file in files:
+        if file.name != "evaluation.json":  # it holds the paths
+            assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_demo_is_a_hard_enough_scene(tmp_path):
+    Image = pytest.importorskip("PIL.Image", reason="the extra `app` is not installed")
+    from arrayseg.app._demo import CLASS_NAMES, VOID, write_scene
+
+    write_scene(tmp_path)
+    for path in (tmp_path / "targets").rglob("*.png"):
+        target = np.array(Image.open(path))
+        prediction = np.array(Image.open(tmp_path / "predictions" / path.relative_to(tmp_path / "targets")))
+        assert set(np.unique(target)) == {*range(len(CLASS_NAMES)), VOID}
+        assert target.shape == prediction.shape
+        assert prediction.max() < len(CLASS_NAMES)
+        assert 0.5 < np.mean(prediction[target != VOID] == target[target != VOID]) < 0.97
