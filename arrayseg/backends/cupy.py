@@ -1,0 +1,73 @@
+"""The CuPy adapter: closed forms on the device, in blocks as large as memory allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat.cupy
+import cupy
+import numpy as np
+
+from arrayseg._typing import Array, DType
+from arrayseg.backends.protocol import Backend, Result
+
+__all__ = ["CUPY", "CupyBackend"]
+
+
+class CupyBackend(Backend):
+    """CuPy on a CUDA or ROCm device."""
+
+    def __init__(self) -> None:
+        super().__init__(array_api_compat.cupy)
+        self.name = "CuPy"
+
+    def device(self, array: Array, /) -> cupy.cuda.Device:
+        return array.device
+
+    def device_key(self, array: Array, /) -> int:
+        number: int = array.device.id
+        return number
+
+    def conversion(self, name: str, like: str, /) -> str:
+        return f"cupy.asarray({name})"
+
+    def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
+        with like.device:
+            return cupy.asarray(values, dtype=dtype)
+
+    def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
+        host: np.ndarray[Any, Any] = cupy.asnumpy(array)
+        return host
+
+    def sum_dtype(self, array: Array, /) -> DType:
+        return cupy.float64
+
+    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        counts = cupy.bincount(
+            cupy.reshape(index, (-1,)),
+            weights=None if weights is None else cupy.reshape(weights, (-1,)),
+            minlength=length,
+        )
+        return counts.astype(cupy.int64 if weights is None else weights.dtype, copy=False)
+
+    def block_bytes(self, array: Array, /) -> int:
+        # Large enough that launches do not matter, small enough that the temporaries of a block stay a fraction of
+        # the gradient of a training batch.
+        return 256_000_000
+
+    def synchronize(self, *arrays: Array) -> None:
+        cupy.cuda.get_current_stream().synchronize()
+
+    def measure_peak(self, function: Callable[[], Result], /) -> tuple[Result, int | None]:
+        # The default memory pool grows to the peak and keeps it; emptied before, its growth is the peak of the call.
+        pool = cupy.get_default_memory_pool()
+        self.synchronize()
+        pool.free_all_blocks()
+        before = pool.total_bytes()
+        result = function()
+        self.synchronize()
+        return result, pool.total_bytes() - before
+
+
+CUPY = CupyBackend()

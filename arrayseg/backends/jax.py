@@ -1,0 +1,112 @@
+"""The JAX adapter: plain expressions, differentiated and compiled by JAX itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import jax
+import jax.experimental
+import jax.numpy as jnp
+import numpy as np
+
+from arrayseg._typing import Array, DType
+from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends.protocol import Backend, Evaluation, Result
+
+__all__ = ["JAX", "JaxBackend"]
+
+
+# At the top level since JAX 0.8.
+enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
+
+
+class JaxBackend(Backend):
+    """JAX on any device, eagerly or under its transforms."""
+
+    has_autodiff = True
+
+    def __init__(self) -> None:
+        super().__init__(jnp)
+        self.name = "JAX"
+
+    def device_key(self, array: Array, /) -> Hashable | None:
+        return frozenset(array.devices()) if self.is_concrete(array) else None
+
+    def is_concrete(self, *arrays: Array | None) -> bool:
+        return not any(isinstance(array, jax.core.Tracer) for array in arrays)
+
+    def conversion(self, name: str, like: str, /) -> str:
+        return f"jax.device_put({name}, {like}.sharding)"
+
+    def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
+        return jnp.asarray(values, dtype=dtype)
+
+    def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
+        return np.asarray(array)
+
+    def sum_dtype(self, array: Array, /) -> DType:
+        return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32  # type: ignore[attr-defined]
+
+    def count_dtype(self, array: Array, /) -> DType:
+        return jnp.int64 if jax.config.jax_enable_x64 else jnp.int32  # type: ignore[attr-defined]
+
+    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        flat = None if weights is None else jnp.reshape(weights, (-1,))
+        counts = jnp.bincount(jnp.reshape(index, (-1,)), weights=flat, length=length)
+        return counts.astype(self.count_dtype(index)) if weights is None else counts
+
+    def wide(self, *arrays: Array | None) -> AbstractContextManager[object]:
+        # An int64 array made inside stays int64 outside, and adds exactly there.
+        return enable_x64(True) if self.is_concrete(*arrays) else nullcontext()
+
+    def joint_histogram(
+        self,
+        prediction: Array,
+        target: Array,
+        /,
+        *,
+        num_classes: int,
+        ignore_index: int | None = None,
+        mask: Array | None = None,
+    ) -> tuple[Array, Array]:
+        options = {"num_classes": num_classes, "ignore_index": ignore_index}
+        arrays = (prediction, target, mask)
+        with self.wide(*arrays):
+            if not self.is_concrete(*arrays) or any(device.platform != "cpu" for device in target.devices()):
+                return super().joint_histogram(prediction, target, mask=mask, **options)
+            # The same memory, read by the NumPy adapter: a tenth of the time of an eager scatter.
+            views = [None if array is None else np.asarray(array) for array in arrays]
+            counts, uncounted = NUMPY.joint_histogram(views[0], views[1], mask=views[2], **options)
+            device = min(target.devices(), key=lambda device: device.id)
+            return jax.device_put(counts, device), jax.device_put(uncounted, device)
+
+    def stop_gradient(self, array: Array, /) -> Array:
+        return jax.lax.stop_gradient(array)
+
+    def uses_closed_form(self, *arrays: Array) -> bool:
+        return False
+
+    def attach(self, evaluation: Evaluation, /) -> Array:
+        return evaluation.plain()
+
+    def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
+        value, gradient = jax.value_and_grad(function)(array)
+        return value, gradient
+
+    def synchronize(self, *arrays: Array) -> None:
+        jax.block_until_ready(arrays)
+
+    def measure_peak(self, function: Callable[[], Result], /) -> tuple[Result, int | None]:
+        # Device allocators keep statistics, the CPU's keeps none; the peak cannot be reset, so it is read as growth.
+        device = jax.devices()[0]
+        before = device.memory_stats()
+        result = jax.block_until_ready(function())
+        after = device.memory_stats()
+        if before is None or after is None:
+            return result, None
+        return result, max(0, after["peak_bytes_in_use"] - before["bytes_in_use"])
+
+
+JAX = JaxBackend()

@@ -1,0 +1,228 @@
+"""The adapter protocol: what the library needs that the Array API standard lacks.
+
+`Backend` is the protocol and, at the same time, the fallback in functions of the standard alone. An adapter for a
+library overrides what that library does better, keeps every signature, and is never asked for its name by the
+mathematics. array-api-strict runs on this class as it stands.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
+
+import array_api_compat
+import numpy as np
+
+from arrayseg._typing import Array, DType, Namespace
+
+__all__ = ["Backend", "Evaluation"]
+
+Result = TypeVar("Result")
+Item = TypeVar("Item")
+
+
+class Evaluation(Protocol):
+    """A scalar (or map) of an input array, evaluated in one of three ways that agree."""
+
+    @property
+    def input(self) -> Array:
+        """The array to differentiate by, as the caller gave it."""
+        ...
+
+    @property
+    def constants(self) -> Sequence[Array]:
+        """The other arrays that take part."""
+        ...
+
+    @property
+    def has_closed_form(self) -> bool:
+        """Whether `value_and_gradient` may be called: a scalar is asked for."""
+        ...
+
+    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Evaluation:
+        """The same evaluation of arrays of another library."""
+        ...
+
+    def plain(self) -> Array:
+        """One expression of standard functions over whole arrays, for autodiff and compilers."""
+        ...
+
+    def value(self) -> Array:
+        """The value, block by block."""
+        ...
+
+    def value_and_gradient(self) -> tuple[Array, Array]:
+        """The value and its closed-form gradient in the input, block by block."""
+        ...
+
+
+class Backend:
+    """The adapter of one array library.
+
+    Parameters
+    ----------
+    namespace : module
+        The Array API namespace of the library, `xp` in the code.
+    """
+
+    #: How error messages name the library.
+    name = "the Array API standard"
+    #: Whether the library differentiates native expressions.
+    has_autodiff = False
+
+    def __init__(self, namespace: Namespace) -> None:
+        self.xp = namespace
+        self.name = getattr(namespace, "__name__", self.name)
+
+    # Where an array lives, and whether its values can be read.
+
+    def device(self, array: Array, /) -> Any:
+        """The device of an array, as the creation functions take it."""
+        return array_api_compat.device(array)
+
+    def device_key(self, array: Array, /) -> Hashable | None:
+        """The device of an array, comparable with `==`; None where a compiler hides it."""
+        key: Hashable = self.device(array)
+        return key
+
+    def is_concrete(self, *arrays: Array | None) -> bool:
+        """Whether Python may read the values now: no compiler or transform is tracing the arrays."""
+        return True
+
+    def conversion(self, name: str, like: str, /) -> str:
+        """The expression that brings an array here, for error messages."""
+        return f"xp.asarray({name}, device={like}.device)"
+
+    def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
+        """An array of a dtype, on the device of another."""
+        return self.xp.asarray(values, dtype=dtype, device=self.device(like))
+
+    def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
+        """A NumPy copy or view of an array."""
+        host = self.xp.__array_namespace_info__().default_device()
+        return np.asarray(array_api_compat.to_device(array, host))
+
+    def sum_dtype(self, array: Array, /) -> DType:
+        """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
+        info = self.xp.__array_namespace_info__()
+        dtypes = info.dtypes(device=self.device(array), kind="real floating")
+        return dtypes.get("float64", self.xp.float32)
+
+    def count_dtype(self, array: Array, /) -> DType:
+        """The widest integer dtype, in which pixels are counted."""
+        return self.xp.int64
+
+    # Functions that the standard lacks.
+
+    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        """Occurrences of 0 .. length - 1, or the sum of the weights at each, as an array `(length,)`.
+
+        Every index must be in range. Counts come in `count_dtype`, sums in the dtype of the weights.
+        """
+        xp = self.xp
+        classes = xp.arange(length, dtype=index.dtype, device=self.device(index))
+        hits = classes[:, None] == xp.reshape(index, (1, -1))
+        if weights is None:
+            return xp.sum(xp.astype(hits, self.count_dtype(index)), axis=1)
+        return xp.sum(xp.where(hits, xp.reshape(weights, (1, -1)), xp.zeros_like(weights[:1])), axis=1)
+
+    def wide(self, *arrays: Array | None) -> AbstractContextManager[object]:
+        """A context in which integers of 64 bits exist and stay exact, for arrays whose values are known."""
+        return nullcontext()
+
+    def widen(self, labels: Array, /) -> Array:
+        """Labels of any integer dtype, or boolean as 0 and 1, in a signed dtype that holds them all."""
+        xp = self.xp
+        small = xp.isdtype(labels.dtype, "bool") or xp.iinfo(labels.dtype).max < 2**31
+        return xp.astype(labels, xp.int32 if small else self.count_dtype(labels), copy=False)
+
+    def joint_histogram(
+        self,
+        prediction: Array,
+        target: Array,
+        /,
+        *,
+        num_classes: int,
+        ignore_index: int | None = None,
+        mask: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """How often each pair of labels occurs in each of N images.
+
+        Prediction, target and the boolean mask are `(N, P)`. Returns `(N, C, C)` counts in `count_dtype`, the rows
+        being the target, and `()`: the pixels that were to be counted and could not be, a label being out of range.
+        """
+        xp, images = self.xp, target.shape[0]
+        target, prediction = self.widen(target), self.widen(prediction)
+        wanted = xp.ones(target.shape, dtype=xp.bool, device=self.device(target)) if mask is None else mask
+        if ignore_index is not None:
+            wanted = wanted & (target != ignore_index)
+        counted = wanted & (target >= 0) & (target < num_classes) & (prediction >= 0) & (prediction < num_classes)
+        bins = images * num_classes**2
+        dtype = xp.int32 if bins < 2**31 else self.count_dtype(target)
+        image = xp.arange(images, dtype=dtype, device=self.device(target))[:, None]
+        joint = (image * num_classes + xp.astype(target, dtype)) * num_classes + xp.astype(prediction, dtype)
+        # A slot at the end takes what is not counted: a boolean selection would have a shape that depends on values.
+        joint = xp.where(counted, joint, xp.full_like(joint, bins))
+        counts = self.bincount(xp.reshape(joint, (-1,)), length=bins + 1)[:-1]
+        uncounted = xp.sum(xp.astype(wanted & ~counted, self.count_dtype(target)))
+        return xp.reshape(counts, (images, num_classes, num_classes)), uncounted
+
+    def argsort_descending(self, array: Array, /) -> Array:
+        """The stable descending order along the last axis: ties keep their positions."""
+        return self.xp.argsort(array, axis=-1, descending=True, stable=True)
+
+    def stop_gradient(self, array: Array, /) -> Array:
+        """The same values, of which no derivative is taken."""
+        return array
+
+    # Gradients.
+
+    def uses_closed_form(self, *arrays: Array) -> bool:
+        """Whether gradients of these arrays are made by the closed form, in blocks; else by the library's autodiff."""
+        return True
+
+    def attach(self, evaluation: Evaluation, /) -> Array:
+        """The value of an evaluation, with its gradient attached where the library differentiates."""
+        return evaluation.value()
+
+    def value_and_gradient(self, evaluation: Evaluation, /) -> tuple[Array, Array]:
+        """The value of an evaluation and its gradient in the input."""
+        return evaluation.value_and_gradient()
+
+    def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
+        """The value and gradient of any scalar function by the library's own autodiff."""
+        msg = (
+            f"{self.name} has no automatic differentiation, so only arrayseg's own losses, functools.partial of them and "
+            f"arrayseg.losses.compound have gradients there; got {function!r}."
+        )
+        raise TypeError(msg)
+
+    # The block driver.
+
+    def block_bytes(self, array: Array, /) -> int | None:
+        """Bytes of one block of pixels in the compute dtype; None works the whole array at once."""
+        return None
+
+    def block_array(self, array: Array, dtype: DType, /) -> Array:
+        """A block of pixels in the compute dtype, laid out as the kernels read it fastest."""
+        return self.xp.astype(array, dtype, copy=False)
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]:
+        """`function` of every item, in order; adapters may work several at a time."""
+        return [function(item) for item in items]
+
+    # Measurement.
+
+    def synchronize(self, *arrays: Array) -> None:
+        """Wait until the device has finished the work that makes the arrays."""
+
+    def measure_peak(self, function: Callable[[], Result], /) -> tuple[Result, int | None]:
+        """The result of a call and the peak of the bytes it allocated; None where the library cannot tell."""
+        return function(), None
+
+    @staticmethod
+    def clock() -> float:
+        """Seconds of a monotonic clock."""
+        return time.perf_counter()

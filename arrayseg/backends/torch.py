@@ -1,0 +1,199 @@
+"""The PyTorch adapter: an autograd function around the closed form, or the plain expression for compilers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import array_api_compat.torch
+import numpy as np
+import torch
+
+from arrayseg._typing import Array, DType
+from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends.protocol import Backend, Evaluation, Result
+
+__all__ = ["TORCH", "TorchBackend"]
+
+
+class TorchBackend(Backend):
+    """PyTorch on any device, eagerly, under torch.compile and under torch.func."""
+
+    has_autodiff = True
+
+    def __init__(self) -> None:
+        super().__init__(array_api_compat.torch)
+        self.name = "PyTorch"
+
+    def device(self, array: Array, /) -> torch.device:
+        device: torch.device = array.device
+        return device
+
+    def is_concrete(self, *arrays: Array | None) -> bool:
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            return False
+        return all(type(array) in PLAIN_TYPES and not array.is_meta for array in arrays if array is not None)
+
+    def conversion(self, name: str, like: str, /) -> str:
+        return f"torch.asarray({name}, device={like}.device)"
+
+    def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
+        return torch.asarray(values, dtype=dtype, device=like.device)
+
+    def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
+        host: np.ndarray[Any, Any] = array.detach().cpu().numpy()
+        return host
+
+    def sum_dtype(self, array: Array, /) -> DType:
+        return torch.float32 if array.device.type == "mps" else torch.float64
+
+    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        # scatter_add instead of torch.bincount under transforms: its output shape depends on the data.
+        flat = torch.reshape(index, (-1,))
+        if weights is None and self.is_concrete(index):
+            return torch.bincount(flat, minlength=length)
+        ones = torch.ones_like(flat, dtype=torch.int64) if weights is None else torch.reshape(weights, (-1,))
+        return torch.zeros(length, dtype=ones.dtype, device=flat.device).scatter_add(0, flat.to(torch.int64), ones)
+
+    def joint_histogram(
+        self,
+        prediction: Array,
+        target: Array,
+        /,
+        *,
+        num_classes: int,
+        ignore_index: int | None = None,
+        mask: Array | None = None,
+    ) -> tuple[Array, Array]:
+        options = {"num_classes": num_classes, "ignore_index": ignore_index}
+        if target.device.type != "cpu" or not self.is_concrete(prediction, target, mask):
+            return super().joint_histogram(prediction, target, mask=mask, **options)
+        # The same memory, read by the NumPy adapter: a fifth of the time of torch.bincount.
+        views = [None if array is None else array.numpy() for array in (prediction, target, mask)]
+        counts, uncounted = NUMPY.joint_histogram(views[0], views[1], mask=views[2], **options)
+        return torch.from_numpy(counts), torch.from_numpy(uncounted)
+
+    def stop_gradient(self, array: Array, /) -> Array:
+        return array.detach()
+
+    def uses_closed_form(self, *arrays: Array) -> bool:
+        return self.is_concrete(*arrays) and not any(_has_tangent(array) for array in arrays)
+
+    def attach(self, evaluation: Evaluation, /) -> Array:
+        arrays = (evaluation.input, *evaluation.constants)
+        if not self.uses_closed_form(*arrays):
+            return evaluation.plain()
+        if not torch.is_grad_enabled() or not any(array.requires_grad for array in arrays):
+            return _value(evaluation)
+        if evaluation.has_closed_form and not any(array.requires_grad for array in evaluation.constants):
+            return _ClosedForm.apply(evaluation.input, evaluation)
+        return evaluation.plain()
+
+    def value_and_gradient(self, evaluation: Evaluation, /) -> tuple[Array, Array]:
+        return _value_and_gradient(evaluation)
+
+    def block_bytes(self, array: Array, /) -> int:
+        return 256_000_000 if array.is_cuda else 1_250_000
+
+    def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
+        gradient, value = torch.func.grad_and_value(function)(array)
+        return value, gradient
+
+    def synchronize(self, *arrays: Array) -> None:
+        if any(array.is_cuda for array in arrays):
+            torch.cuda.synchronize()
+
+    def measure_peak(self, function: Callable[[], Result], /) -> tuple[Result, int | None]:
+        if not torch.cuda.is_available():
+            return _cpu_peak(function)
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        result = function()
+        torch.cuda.synchronize()
+        return result, torch.cuda.max_memory_allocated() - before
+
+
+PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
+
+
+def _shared_with_numpy(evaluation: Evaluation) -> Evaluation | None:
+    """The same evaluation of NumPy views of the same memory; None where there are none.
+
+    On a CPU the NumPy adapter works several blocks at a time, where torch spreads each small operation over the
+    processors: 47 against 82 ms for the cross entropy of 19 classes of a megapixel on 2 cores.
+    """
+    arrays = (evaluation.input, *evaluation.constants)
+    if all(array.device.type == "cpu" and array.dtype != torch.bfloat16 for array in arrays):
+        return evaluation.moved(NUMPY, lambda array: array.detach().numpy())
+    return None
+
+
+def _value(evaluation: Evaluation) -> Array:
+    shared = _shared_with_numpy(evaluation)
+    with torch.no_grad():
+        return evaluation.value() if shared is None else torch.as_tensor(shared.value())
+
+
+def _value_and_gradient(evaluation: Evaluation) -> tuple[Array, Array]:
+    shared = _shared_with_numpy(evaluation)
+    with torch.no_grad():
+        if shared is None:
+            return evaluation.value_and_gradient()
+        value, gradient = shared.value_and_gradient()
+        return torch.as_tensor(value), torch.from_numpy(gradient)
+
+
+def _has_tangent(array: Array) -> bool:
+    return torch.autograd.forward_ad.unpack_dual(array).tangent is not None if _forward_ad_active() else False
+
+
+def _forward_ad_active() -> bool:
+    return torch.autograd.forward_ad._current_level >= 0
+
+
+def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
+    """The peak of the CPU allocator, replayed from the allocations and releases that the profiler records."""
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True, record_shapes=False) as profiler:
+        result = function()
+    held = peak = 0
+    for event in profiler.profiler.kineto_results.events():  # type: ignore[union-attr]
+        if event.name() == "[memory]":
+            held += event.nbytes()
+            peak = max(peak, held)
+    return result, peak
+
+
+class _ClosedForm(torch.autograd.Function):
+    """The gradient is made in the forward sweep; the first backward takes the buffer, any later one makes it again.
+
+    A backward that is itself differentiated (grad mode is on inside it) goes through the plain expression instead:
+    the buffer knows nothing of second derivatives. Handing the buffer out twice, or scaling it while it is kept,
+    would give wrong gradients.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, input: Array, evaluation: Evaluation) -> Array:
+        value, ctx.gradient = _value_and_gradient(evaluation)
+        ctx.evaluation = evaluation
+        ctx.save_for_backward(input)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, cotangent: Array) -> tuple[Array, None]:  # type: ignore[override]
+        (input,) = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            (gradient,) = torch.autograd.grad(ctx.evaluation.plain(), input, cotangent, create_graph=True)
+            return gradient, None
+        gradient, ctx.gradient = ctx.gradient, None
+        if gradient is None:
+            _, gradient = _value_and_gradient(ctx.evaluation)
+        # Reading one number off a CPU saves a pass over the gradient; off a GPU it would wait for the device.
+        if cotangent.device.type == "cpu" and cotangent.item() == 1:
+            return gradient, None
+        return gradient.mul_(cotangent), None
+
+
+TORCH = TorchBackend()

@@ -1,0 +1,212 @@
+"""Pixel losses: a scalar function of the log-probability of a class, weighted and averaged over pixels.
+
+With t the target and phi the formula, the loss of a pixel is, for exclusive classes, sum_c t_c phi(log p_c), whose
+gradient in logit k is t_k phi'_k - p_k sum_c t_c phi'_c; for independent ones, t phi(log s(z)) + (1 - t) phi(log s(-z)).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import exp
+from typing import Any
+
+from arrayseg._typing import Array, Denominator, Reduction
+from arrayseg.kernels.pixels import Block, Pixels
+from arrayseg.kernels.sweep import Sums
+
+__all__ = ["Formula", "PixelTerm", "cross_entropy", "focal"]
+
+Formula = Callable[[Array, Any], tuple[Array, Array]]
+"""From the log-probability and the namespace to the loss and its derivative in the log-probability."""
+
+
+def cross_entropy(log_probability: Array, xp: Any) -> tuple[Array, Array]:
+    """-l."""
+    return -log_probability, -xp.ones_like(log_probability)
+
+
+def focal(gamma: float) -> Formula:
+    """-(1 - e^l)^gamma l."""
+    if gamma == 0:
+        return cross_entropy
+    power_of_rest = int(gamma) - 1 if gamma == int(gamma) else gamma - 1  # whole powers are multiplications
+
+    def formula(log_probability: Array, xp: Any) -> tuple[Array, Array]:
+        # 1 - e^l without cancellation. Where it is 0 so are value and derivative, whatever gamma; a power of 0 would
+        # have an infinite derivative there for gamma < 1.
+        rest = -xp.expm1(log_probability)
+        inside = rest > 0
+        rest = xp.where(inside, rest, xp.ones_like(rest))
+        power = rest**power_of_rest
+        zero = xp.zeros_like(rest)
+        value = xp.where(inside, -power * rest * log_probability, zero)
+        slope = power * (gamma * (1 - rest) * log_probability - rest)
+        return value, xp.where(inside, slope, zero)
+
+    return formula
+
+
+@dataclass(frozen=True)
+class PixelTerm:
+    """A pixel loss in the steps of the block driver: count the denominator, pull value and gradient."""
+
+    formula: Formula
+    reduction: Reduction = "mean"
+    denominator: Denominator = "weights"
+    label_smoothing: float = 0.0
+    positive_weights: Array | None = None
+    """`(C,)` or `(1,)`: multiplies the loss of a class where it is the target; no denominator counts it."""
+    negative_weights: Array | None = None
+    """Likewise where it is not; only independent classes have such a term."""
+    log_input: bool = False
+    """The scores are log-probabilities already."""
+
+    sums = 1
+    value_in_pull = True
+
+    @property
+    def is_scalar(self) -> bool:
+        return self.reduction != "none"
+
+    def count(self, block: Block) -> Sums:
+        xp = block.xp
+        kind = self.denominator if self.reduction == "mean" else "all"
+        # The weights of the classes count as torch counts them: for ids of exclusive classes alone.
+        by_id = kind == "weights" and block.pixels.has_ids and not block.pixels.binary
+        if kind == "all":
+            amount = xp.ones((block.images, block.count), dtype=block.dtype, device=block.device)
+        elif kind == "positives":
+            positives = block.target if block.pixels.binary else block.target[:, 1:, :]
+            amount = block.keep(xp.sum(positives, axis=1))
+        elif kind == "weights" and block.weight is not None:
+            amount = block.weight
+        else:
+            amount = block.keep(xp.ones((block.images, block.count), dtype=block.dtype, device=block.device))
+        if by_id and block.pixels.class_weights is not None:
+            amount = block.keep(amount * block.at_id(self._class_weights(block)))
+        if kind == "elements" or (kind == "weights" and block.pixels.binary):
+            amount = amount * block.classes
+        return (block.sum(amount, axis=1),)
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
+        xp = pixels.xp
+        total = xp.sum(sums[0])
+        if self.reduction == "sum":
+            scale = xp.ones_like(total)
+        else:  # nothing took part: the mean is 0, and so is its gradient
+            scale = xp.where(total > 0, 1 / xp.where(total > 0, total, xp.ones_like(total)), xp.zeros_like(total))
+        return xp.zeros_like(total), scale * factor
+
+    def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array, Array | None]:
+        losses, pulled = self._losses(block, block.xp.astype(scale, block.dtype) if gradient else None)
+        return block.sum(losses, axis=1) * scale, pulled
+
+    def map(self, block: Block) -> Array:
+        losses, _ = self._losses(block, None)
+        return losses
+
+    def _losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        if block.pixels.binary:
+            return self._independent(block, scale)
+        if block.pixels.has_ids and self.label_smoothing == 0:
+            return self._of_ids(block, scale)
+        return self._of_distributions(block, scale)
+
+    def _of_ids(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        """Exclusive classes, one id a pixel: one gather, no one-hot values."""
+        xp = block.xp
+        if self.log_input or block.pixels.activation is None:
+            log_p, inner = self._log_of_input(block, block.at_id(block.scores))
+        else:
+            log_p, inner = block.log_softmax_at_id, None
+        value, slope = self.formula(log_p, xp)
+        weights = self._weights_of_ids(block)
+        losses = block.keep(value if weights is None else value * weights)
+        if scale is None:
+            return losses, None
+        slope = block.keep(slope if weights is None else slope * weights) * scale
+        if block.pixels.activation is None:
+            at_id = slope if inner is None else slope * inner
+            return losses, xp.where(block.hot, at_id[:, None, :], xp.zeros_like(at_id[:1, None, :1]))
+        exponentials, total = block.exponentials
+        steps = xp.where(block.hot, slope[:, None, :], xp.zeros_like(slope[:1, None, :1]))
+        return losses, steps - exponentials * (slope[:, None, :] / total)
+
+    def _of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        """Exclusive classes, a distribution a pixel: soft targets and smoothed ids."""
+        xp = block.xp
+        if self.log_input or block.pixels.activation is None:
+            log_p, inner = self._log_of_input(block, block.scores)
+        else:
+            log_p, inner = block.log_softmax, None
+        value, slope = self.formula(log_p, xp)
+        shares = block.weighted(self._shares(block))
+        losses = xp.sum(block.keep(shares * value), axis=1)
+        if scale is None:
+            return losses, None
+        steps = block.keep(shares * slope) * scale
+        if block.pixels.activation is None:
+            return losses, steps if inner is None else steps * inner
+        return losses, steps - xp.exp(log_p) * xp.sum(steps, axis=1, keepdims=True)
+
+    def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        """Independent classes: each is the target or is not."""
+        xp = block.xp
+        if block.pixels.activation is None:
+            log_p, inner = self._log_of_input(block, block.scores)
+            log_q, outer = self._log_of_input(block, 1 - block.scores)
+        else:
+            log_p = block.log_sigmoid
+            log_q = log_p - block.scores
+            inner, outer = xp.exp(log_q), xp.exp(log_p)
+        on, on_slope = self.formula(log_p, xp)
+        off, off_slope = self.formula(log_q, xp)
+        target = block.target * (1 - self.label_smoothing) + self.label_smoothing / 2
+        positive = self._scale_classes(block, target, self.positive_weights)
+        negative = self._scale_classes(block, 1 - target, self.negative_weights)
+        losses = xp.sum(block.weighted(positive * on + negative * off), axis=1)
+        if scale is None:
+            return losses, None
+        steps = positive * on_slope * inner - negative * off_slope * outer
+        return losses, block.weighted(steps) * scale
+
+    def _log_of_input(self, block: Block, probability: Array) -> tuple[Array, Array | None]:
+        """The log-probability of an input that has no activation, and its derivative; None for 1."""
+        if self.log_input:
+            return probability, None
+        return safe_log(probability, block.xp)
+
+    def _class_weights(self, block: Block) -> Array:
+        return block.xp.astype(block.pixels.class_weights, block.dtype, copy=False)
+
+    def _scale_classes(self, block: Block, shares: Array, extra: Array | None) -> Array:
+        for weights in (block.pixels.class_weights, extra):
+            if weights is not None:
+                shares = shares * block.xp.astype(weights, block.dtype, copy=False)[None, :, None]
+        return shares
+
+    def _weights_of_ids(self, block: Block) -> Array | None:
+        """The weight of each pixel, `(B, P)`; None for 1."""
+        weights = block.weight
+        for of_class in (block.pixels.class_weights, self.positive_weights):
+            if of_class is not None:
+                found = block.at_id(block.xp.astype(of_class, block.dtype, copy=False))
+                weights = found if weights is None else weights * found
+        return weights
+
+    def _shares(self, block: Block) -> Array:
+        """The weighted share of each class in a pixel's target, `(B, C, P)`."""
+        target = block.target
+        if self.label_smoothing > 0:
+            target = target * (1 - self.label_smoothing) + self.label_smoothing / block.classes
+        return self._scale_classes(block, target, self.positive_weights)
+
+
+def safe_log(probability: Array, xp: Any) -> tuple[Array, Array]:
+    """log p, but -100 with derivative 0 where p is 0 or too small for 1 / p to be finite, as torch clamps it."""
+    floor = max(exp(-100.0), float(xp.finfo(probability.dtype).smallest_normal))
+    inside = probability > floor
+    safe = xp.where(inside, probability, xp.ones_like(probability))
+    low = xp.full_like(probability, -100.0)
+    return xp.where(inside, xp.log(safe), low), xp.where(inside, 1 / safe, xp.zeros_like(probability))

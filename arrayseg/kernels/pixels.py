@@ -1,0 +1,248 @@
+"""The pixels of a batch in canonical form, whole or a block of them, with their activations.
+
+Every kernel sees scores `(B, C, P)`: B images, C classes, P pixels, the class axis in the middle. What lies behind may
+be channels-last, half precision, or a whole batch of which this is the part that fits the cache; the kernels never
+know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from arrayseg._typing import Activation, Array, DType
+from arrayseg.backends import Backend
+
+__all__ = ["Block", "Pixels"]
+
+Made = TypeVar("Made")
+
+
+class once(Generic[Made]):  # noqa: N801, used as a decorator
+    """A property that is made when first asked for; functools.cached_property holds a lock that compilers refuse."""
+
+    def __init__(self, make: Callable[[Any], Made]) -> None:
+        self.make = make
+        self.__doc__ = make.__doc__
+
+    def __get__(self, instance: Any, owner: type) -> Made:
+        made = self.make(instance)
+        setattr(instance, self.make.__name__, made)  # found before this descriptor from now on
+        return made
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A validated batch: what a loss is a function of.
+
+    `scores` is `(N, C, S)`, a view of the caller's input. `target` is ids `(N, S)` or values `(N, C, S)`. The rest is
+    `(N, S)` but for `class_weights` `(C,)`. `binary` tells independent classes (sigmoid) from exclusive ones (softmax).
+    """
+
+    backend: Backend
+    scores: Array
+    target: Array
+    activation: Activation
+    binary: bool
+    ignore_index: int | None = None
+    mask: Array | None = None
+    pixel_weights: Array | None = None
+    class_weights: Array | None = None
+
+    @property
+    def xp(self) -> Any:
+        return self.backend.xp
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        images, classes, pixels = self.scores.shape
+        return images, classes, pixels
+
+    @property
+    def has_ids(self) -> bool:
+        return bool(self.target.ndim == 2)
+
+    @property
+    def compute_dtype(self) -> DType:
+        """The dtype of the arithmetic: the input's, but float32 for half precision."""
+        xp = self.xp
+        return self.scores.dtype if self.scores.dtype in (xp.float32, xp.float64) else xp.float32
+
+    @property
+    def sum_dtype(self) -> DType:
+        return self.backend.sum_dtype(self.scores)
+
+    @property
+    def constants(self) -> list[Array]:
+        """The arrays that take part beside the scores."""
+        arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
+        return [array for array in arrays if array is not None]
+
+    def block(self, images: slice, pixels: slice) -> Block:
+        """A part of the pixels, loaded in the compute dtype."""
+        row = (images, pixels)
+        cube = (images, slice(None), pixels)
+        return Block(
+            replace(
+                self,
+                scores=self.backend.block_array(self.scores[cube], self.compute_dtype),
+                target=self.target[row] if self.has_ids else self.target[cube],
+                mask=None if self.mask is None else self.mask[row],
+                pixel_weights=None if self.pixel_weights is None else self.pixel_weights[row],
+            ),
+            images,
+        )
+
+    def whole(self) -> Block:
+        """All pixels as one block: what autodiff and compilers see."""
+        scores = self.xp.astype(self.scores, self.compute_dtype, copy=False)
+        return Block(replace(self, scores=scores), slice(0, self.shape[0]))
+
+
+class Block:
+    """Pixels in the compute dtype; each activation is made once, when it is first asked for."""
+
+    def __init__(self, pixels: Pixels, rows: slice) -> None:
+        self.pixels = pixels
+        self.rows = rows
+        self.backend = pixels.backend
+        self.xp = pixels.xp
+        self.dtype = pixels.scores.dtype
+        self.device = pixels.backend.device(pixels.scores)
+        self.images, self.classes, self.count = pixels.shape
+
+    # What takes part.
+
+    @once
+    def valid(self) -> Array | None:
+        """Pixels that are neither masked nor ignored, `(B, P)`; None where all are."""
+        pixels = self.pixels
+        valid = pixels.mask
+        if pixels.ignore_index is not None:
+            labels = pixels.target if pixels.has_ids else pixels.target[:, 0, :]
+            kept = self.xp.astype(labels, self.xp.int64, copy=False) != pixels.ignore_index
+            valid = kept if valid is None else valid & kept
+        if pixels.has_ids and not self.backend.is_concrete(pixels.target):
+            # Compilers cannot raise on values: an id that is no class counts nowhere. Eager ones raised on entry.
+            known = (pixels.target >= 0) & (pixels.target < self.classes)
+            valid = known if valid is None else valid & known
+        return valid
+
+    @once
+    def weight(self) -> Array | None:
+        """The weight of each pixel, 0 where it is not valid, `(B, P)`; None where all are 1."""
+        if self.pixels.pixel_weights is None:
+            return None if self.valid is None else self.xp.astype(self.valid, self.dtype)
+        weights = self.xp.astype(self.pixels.pixel_weights, self.dtype, copy=False)
+        return weights if self.valid is None else self.keep(weights)
+
+    def keep(self, array: Array) -> Array:
+        """The array with zeros where a pixel is not valid; `(B, P)` or `(B, C, P)`."""
+        if self.valid is None:
+            return array
+        valid = self.valid if array.ndim == 2 else self.valid[:, None, :]
+        return self.xp.where(valid, array, self.xp.zeros((), dtype=array.dtype, device=self.device))
+
+    def weighted(self, array: Array) -> Array:
+        """The array times the weight of each pixel; `(B, P)` or `(B, C, P)`."""
+        if self.weight is None:
+            return array
+        return array * (self.weight if array.ndim == 2 else self.weight[:, None, :])
+
+    def sum(self, array: Array, axis: int | tuple[int, ...]) -> Array:
+        """A sum over pixels, accumulated in the widest dtype the device has."""
+        return self.xp.sum(array, axis=axis, dtype=self.pixels.sum_dtype)
+
+    # The target.
+
+    @once
+    def ids(self) -> Array:
+        """Class ids `(B, P)`, 0 where a pixel is not valid."""
+        return self.keep(self.xp.astype(self.pixels.target, self.xp.int64, copy=False))
+
+    @once
+    def hot(self) -> Array:
+        """Whether each class is a pixel's id, boolean `(B, C, P)`; false where a pixel is not valid."""
+        xp = self.xp
+        narrow = xp.uint8 if self.classes <= 255 else xp.int32  # a byte a comparison where that is enough
+        classes = xp.arange(self.classes, dtype=narrow, device=self.device)
+        hot = xp.astype(self.ids, narrow)[:, None, :] == classes[None, :, None]
+        return hot if self.valid is None else hot & self.valid[:, None, :]
+
+    @once
+    def target(self) -> Array:
+        """The target as values `(B, C, P)` in the compute dtype, 0 where a pixel is not valid."""
+        if self.pixels.has_ids:
+            return self.xp.astype(self.hot, self.dtype)
+        return self.keep(self.xp.astype(self.pixels.target, self.dtype, copy=False))
+
+    def at_id(self, array: Array) -> Array:
+        """The entry of each pixel's id: `(B, C, P)` to `(B, P)`, or `(C,)` and `(B, C)` spread over the pixels."""
+        if array.ndim == 3:
+            return self.xp.take_along_axis(array, self.ids[:, None, :], axis=1)[:, 0, :]
+        if array.ndim == 2:
+            return self.xp.take_along_axis(array, self.ids, axis=1)
+        return self.xp.reshape(self.xp.take(array, self.xp.reshape(self.ids, (-1,))), self.ids.shape)
+
+    # The activation. Scores of pixels that are not valid are replaced by 0 first, so that not even NaN gets through.
+
+    @once
+    def scores(self) -> Array:
+        return self.keep(self.pixels.scores)
+
+    @once
+    def _top(self) -> Array:
+        return self.backend.stop_gradient(self.xp.max(self.scores, axis=1, keepdims=True))
+
+    @once
+    def exponentials(self) -> tuple[Array, Array]:
+        """The exponentials of the scores less their greatest, `(B, C, P)`, and their sum, `(B, 1, P)`."""
+        exponentials = self.xp.exp(self.scores - self._top)
+        return exponentials, self.xp.sum(exponentials, axis=1, keepdims=True)
+
+    @once
+    def probabilities(self) -> Array:
+        """The probability of each class, `(B, C, P)`."""
+        if self.pixels.activation is None:
+            return self.scores
+        if self.pixels.activation == "sigmoid":
+            return self.xp.exp(self.log_sigmoid)
+        exponentials, total = self.exponentials
+        return exponentials * (1 / total)
+
+    @once
+    def log_softmax(self) -> Array:
+        """The logarithm of each class's probability, `(B, C, P)`."""
+        _, total = self.exponentials
+        return self.scores - self._top - self.xp.log(total)
+
+    @once
+    def log_softmax_at_id(self) -> Array:
+        """The logarithm of the probability of each pixel's id, `(B, P)`."""
+        _, total = self.exponentials
+        return self.at_id(self.scores) - (self._top + self.xp.log(total))[:, 0, :]
+
+    @once
+    def log_sigmoid(self) -> Array:
+        """log s(z), `(B, C, P)`; log s(-z) is this less z."""
+        return log_sigmoid(self.scores, self.xp)
+
+    def pull_back(self, gradient: Array) -> Array:
+        """From a gradient in the probabilities to one in the scores, `(B, C, P)`."""
+        if self.pixels.activation is None:
+            return self.keep(gradient)
+        share = self.probabilities * gradient
+        if self.pixels.activation == "sigmoid":
+            return share * self.xp.exp(self.log_sigmoid - self.scores)
+        return share - self.probabilities * self.xp.sum(share, axis=1, keepdims=True)
+
+
+def log_sigmoid(scores: Array, xp: Any) -> Array:
+    """log(1 / (1 + exp(-z))) without overflow, whose derivative at 0 is 1/2 on every backend.
+
+    `abs` and `minimum` would be shorter, but libraries disagree on their derivatives at 0.
+    """
+    positive = scores >= 0
+    decay = xp.log1p(xp.exp(xp.where(positive, -scores, scores)))
+    return xp.where(positive, -decay, scores - decay)

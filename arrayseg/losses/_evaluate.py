@@ -1,0 +1,183 @@
+"""From a call of a loss to its value and gradient, by the way that fits the arrays."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from functools import partial, wraps
+from typing import Any, NoReturn, ParamSpec
+
+from arrayseg._typing import Array
+from arrayseg.backends import backend_of
+from arrayseg.backends.protocol import Evaluation
+
+__all__ = ["grad", "loss", "value_and_grad"]
+
+Parameters = ParamSpec("Parameters")
+
+
+def loss(
+    family: Callable[..., Evaluation], *, without: tuple[str, ...] = ()
+) -> Callable[[Callable[Parameters, Evaluation]], Callable[Parameters, Array]]:
+    """Make a loss of a function that hands its `**options` to a family and returns the family's `Evaluation`.
+
+    The loss shows the options of the family in its signature, and their descriptions in its docstring in the place
+    of `{options}`, so that each is written once. `without` names those that the loss does not take.
+    """
+
+    def decorate(build: Callable[Parameters, Evaluation]) -> Callable[Parameters, Array]:
+        signature = _merged_signature(build, family, without)
+        options = frozenset(signature.parameters)
+
+        @wraps(build)
+        def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
+            evaluation = checked(*args, **kwargs)
+            return backend_of(evaluation.input).attach(evaluation)
+
+        @wraps(build)
+        def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
+            if not kwargs.keys() <= options:
+                _raise_unknown(build.__name__, kwargs.keys() - options, options)
+            return build(*args, **kwargs)
+
+        function.evaluation = checked  # type: ignore[attr-defined]
+        function.__signature__ = signature  # type: ignore[attr-defined]
+        function.__doc__ = _merged_docstring(build, family, signature)
+        return function
+
+    return decorate
+
+
+def _merged_signature(
+    build: Callable[..., Any], family: Callable[..., Any], without: tuple[str, ...]
+) -> inspect.Signature:
+    own = [p for p in inspect.signature(build).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    taken = {parameter.name for parameter in own} | set(without)
+    shared = [p for p in inspect.signature(family).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return inspect.Signature([*own, *(p for p in shared if p.name not in taken)], return_annotation="Array")
+
+
+def _merged_docstring(build: Callable[..., Any], family: Callable[..., Any], signature: inspect.Signature) -> str | None:
+    if build.__doc__ is None or family.__doc__ is None:  # python -OO
+        return None
+    own = {name for name, p in inspect.signature(build).parameters.items() if p.kind is not p.VAR_KEYWORD}
+    lines = inspect.cleandoc(family.__doc__).splitlines()
+    entries: dict[str, list[str]] = {}
+    for line in lines[lines.index("Parameters") + 2 :]:
+        if line and not line.startswith(" "):
+            entries[line.partition(" :")[0]] = []
+        if entries:
+            entries[next(reversed(entries))].append(line)
+    shared = [line for name, entry in entries.items() if name in signature.parameters and name not in own for line in entry]
+    return inspect.cleandoc(build.__doc__).replace("{options}", "\n".join(shared).rstrip())
+
+
+def _raise_unknown(name: str, unknown: Iterable[str], options: Iterable[str]) -> NoReturn:
+    wrong = min(unknown)
+    close = get_close_matches(wrong, options, n=1)
+    hint = f"did you mean `{close[0]}`?" if close else f"it takes {', '.join(sorted(options))}."
+    msg = f"{name} has no option `{wrong}`; {hint}"
+    raise TypeError(msg)
+
+
+def evaluation_of(function: Callable[..., Array]) -> Callable[..., Evaluation] | None:
+    """What a loss evaluates, seen through functools.partial; None for a function that is not one of ours."""
+    if isinstance(function, partial):
+        inner = evaluation_of(function.func)
+        return None if inner is None else partial(inner, *function.args, **function.keywords)
+    build: Callable[..., Evaluation] | None = getattr(function, "evaluation", None)
+    return build
+
+
+def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Array, Array]]:
+    """A function of the same arguments that returns the loss and its gradient in the input.
+
+    On NumPy, CuPy and eager PyTorch the gradient is the closed form, made with the value in two sweeps over blocks of
+    pixels and without a graph; on JAX and under compilers it is the library's own derivative of the same expression.
+
+    Parameters
+    ----------
+    function : callable
+        A loss of `arrayseg.losses` or `arrayseg.compat`, a `functools.partial` of one, a compound, or, where the
+        library has automatic differentiation, any function `(input, target, **options)` with a scalar result.
+
+    Returns
+    -------
+    callable
+        `(input, target, **options) -> (value, gradient)`, the gradient with the shape, dtype and device of the input.
+
+    Raises
+    ------
+    ValueError
+        On the call, if the reduction is `"none"`: a gradient is of a number.
+    TypeError
+        On the call, if the function is not a loss of arrayseg and the library has no automatic differentiation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayseg
+    >>> logits = np.zeros((1, 2, 1, 2))
+    >>> value, gradient = arrayseg.value_and_grad(arrayseg.losses.cross_entropy)(logits, np.array([[[0, 1]]]))
+    >>> round(float(value), 4), gradient[0, :, 0, :].tolist()
+    (0.6931, [[-0.25, 0.25], [0.25, -0.25]])
+    """
+
+    def evaluate(input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
+        backend = backend_of(input)
+        build = evaluation_of(function)
+        if build is None:
+            return backend.differentiate(lambda array: function(array, target, **options), input)
+        evaluation = build(input, target, **options)
+        if not evaluation.has_closed_form:
+            msg = (
+                "A gradient is of one number, but reduction='none' gives one for every pixel, image or class. "
+                "Use reduction='mean' or 'sum'; to weigh pixels yourself, pass pixel_weights."
+            )
+            raise ValueError(msg)
+        if backend.uses_closed_form(input, *evaluation.constants):
+            return backend.value_and_gradient(evaluation)
+        return backend.differentiate(lambda array: build(array, target, **options).plain(), input)
+
+    return evaluate
+
+
+def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
+    """A function of the same arguments that returns the gradient of the loss in the input.
+
+    Parameters
+    ----------
+    function : callable
+        As for `value_and_grad`.
+
+    Returns
+    -------
+    callable
+        `(input, target, **options) -> gradient`, with the shape, dtype and device of the input.
+
+    Raises
+    ------
+    ValueError
+        On the call, if the reduction is `"none"`.
+    TypeError
+        On the call, if the function is not a loss of arrayseg and the library has no automatic differentiation.
+
+    See Also
+    --------
+    value_and_grad : The same with the value, in the same time.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import arrayseg
+    >>> arrayseg.grad(arrayseg.losses.cross_entropy)(np.zeros((1, 2)), np.array([1])).tolist()
+    [[0.5, -0.5]]
+    """
+    evaluate = value_and_grad(function)
+
+    def gradient_of(input: Array, target: Array, **options: Any) -> Array:
+        _, gradient = evaluate(input, target, **options)
+        return gradient
+
+    return gradient_of

@@ -1,0 +1,90 @@
+"""Class ids as one value per class."""
+
+from __future__ import annotations
+
+from arrayseg._typing import Array, DType
+from arrayseg.backends import backend_of
+
+__all__ = ["one_hot"]
+
+
+def one_hot(
+    target: Array,
+    num_classes: int,
+    /,
+    *,
+    class_axis: int = 1,
+    ignore_index: int | None = None,
+    dtype: DType | None = None,
+) -> Array:
+    r"""One value per class: 1 for a pixel's class, 0 for the others.
+
+    .. math:: t_{ic} = [y_i = c]
+
+    Parameters
+    ----------
+    target : array
+        Class ids, shape (N, \*spatial), integer or boolean.
+    num_classes : int
+        C, the number of classes.
+    class_axis : int, default 1
+        Where the class axis is put; -1 for channels-last.
+    ignore_index : int, optional
+        An id whose pixels are 0 in every class.
+    dtype : dtype, optional
+        The dtype of the result, of the target's library; its float32 if not given.
+
+    Returns
+    -------
+    array
+        Shape (N, C, \*spatial), on the target's device.
+
+    Raises
+    ------
+    TypeError
+        If the target is not an array of integers.
+    ValueError
+        If an id is no class. Under a compiler, which cannot raise on values, its pixels are 0 in every class.
+
+    Notes
+    -----
+    ``jax.nn.one_hot`` and ``keras.utils.to_categorical`` put the classes last; ``torch.nn.functional.one_hot``
+    too, and gives integers. No loss of arrayseg needs it: each takes ids as they are.
+
+    References
+    ----------
+    Bishop, *Pattern Recognition and Machine Learning* (2006), section 4.3.4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import one_hot
+    >>> one_hot(np.array([[0, 2, 255]]), 3, ignore_index=255)[0]
+    array([[1., 0., 0.],
+           [0., 0., 0.],
+           [0., 1., 0.]], dtype=float32)
+    """
+    backend = backend_of(target, "target")
+    xp = backend.xp
+    if not xp.isdtype(target.dtype, ("integral", "bool")):
+        msg = f"`target` must hold integer class ids; got dtype {target.dtype}."
+        raise TypeError(msg)
+    if num_classes < 1:
+        msg = f"`num_classes` must be at least 1; got {num_classes}."
+        raise ValueError(msg)
+    ids = xp.astype(target, xp.int64)
+    known = (ids >= 0) & (ids < num_classes)
+    if backend.is_concrete(target) and 0 not in target.shape:
+        allowed = known if ignore_index is None else known | (ids == ignore_index)
+        if not xp.all(allowed):
+            wrong = int(xp.max(xp.where(allowed, xp.zeros_like(ids), ids))) or int(xp.min(xp.where(allowed, 0 * ids, ids)))
+            msg = f"`target` must hold class ids from 0 to {num_classes - 1}; got {wrong}. Pass a void label as ignore_index."
+            raise ValueError(msg)
+    if ignore_index is not None:
+        ids = xp.where(ids == ignore_index, xp.full_like(ids, -1), ids)
+    classes = xp.arange(num_classes, dtype=ids.dtype, device=backend.device(target))
+    axis = class_axis + target.ndim + 1 if class_axis < 0 else class_axis
+    shape = [1] * (target.ndim + 1)
+    shape[axis] = num_classes
+    hot = xp.expand_dims(ids, axis=axis) == xp.reshape(classes, tuple(shape))
+    return xp.astype(hot, xp.float32 if dtype is None else dtype)

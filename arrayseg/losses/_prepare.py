@@ -1,0 +1,233 @@
+"""Validation of what every loss takes, before any work, and the canonical form that the kernels see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from arrayseg._typing import Activation, Array, Weights
+from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.kernels.layout import Layout
+from arrayseg.kernels.pixels import Pixels
+
+__all__ = ["check_choice", "check_number", "class_numbers", "entering_classes", "layout_of", "prepare"]
+
+
+def prepare(
+    input: Array,
+    target: Array,
+    *,
+    activation: Activation,
+    class_axis: int | None,
+    ignore_index: int | None = None,
+    mask: Array | None = None,
+    pixel_weights: Array | None = None,
+    class_weights: Weights | None = None,
+    binary: bool | None = None,
+) -> tuple[Layout, Pixels]:
+    """The layout and the pixels of a call; every argument is checked here and nowhere else.
+
+    `binary` tells independent classes from exclusive ones where the activation does not: with probabilities, a single
+    channel is binary unless said otherwise.
+    """
+    check_choice("activation", activation, ("softmax", "sigmoid", None))
+    weights_array = class_weights if hasattr(class_weights, "ndim") else None
+    backend = common_backend(
+        input=input, target=target, mask=mask, pixel_weights=pixel_weights, class_weights=weights_array
+    )
+    layout = layout_of(input, class_axis)
+    if binary is None:
+        binary = activation == "sigmoid" or (activation is None and layout.classes == 1)
+    if not binary and layout.classes == 1:
+        msg = (
+            "Over a single channel softmax is always 1, so this loss would be 0 whatever the input. "
+            "Use activation='sigmoid' for one binary channel, or give one channel per class."
+        )
+        raise ValueError(msg)
+    rows = _target_rows(input, target, layout, backend, binary=binary)
+    if ignore_index is not None:
+        _check_ignore_index(ignore_index, target, layout, backend, is_ids=rows.ndim == 2)
+    for name, array in (("mask", mask), ("pixel_weights", pixel_weights)):
+        _check_rows(name, array, layout, backend)
+    _check_ids(rows, layout, ignore_index, backend)
+    xp = backend.xp
+    pixels = Pixels(
+        backend=backend,
+        scores=layout.scores(input, xp),
+        target=rows,
+        activation=activation,
+        binary=binary,
+        ignore_index=ignore_index,
+        mask=None if mask is None else layout.rows(mask, xp),
+        pixel_weights=None if pixel_weights is None else layout.rows(pixel_weights, xp),
+        class_weights=class_numbers("class_weights", class_weights, layout.classes, input, backend),
+    )
+    return layout, pixels
+
+
+def check_choice(name: str, value: object, choices: Any) -> None:
+    """Raise unless the value is one of the choices: a tuple, or a `Literal`."""
+    allowed = choices if isinstance(choices, tuple) else get_args(choices)
+    if value not in allowed:
+        names = [repr(choice) for choice in allowed]
+        msg = f"`{name}` must be {', '.join(names[:-1])} or {names[-1]}; got {value!r}."
+        raise ValueError(msg)
+
+
+def check_number(name: str, value: float, low: float, high: float = float("inf"), *, below: bool = False) -> None:
+    """Raise unless low <= value <= high, or value < high where `below`."""
+    if not low <= value <= high or (below and value == high):
+        end = f"at least {low}" if high == float("inf") else f"from {low} to {'just under ' if below else ''}{high}"
+        msg = f"`{name}` must be {end}; got {value!r}."
+        raise ValueError(msg)
+
+
+def class_numbers(
+    name: str, values: float | Weights | None, classes: int, like: Array, backend: Backend
+) -> Array | None:
+    """An array `(C,)` of one number per class, on the device of the input."""
+    if values is None:
+        return None
+    if isinstance(values, int | float):
+        values = (values,) * classes
+    if not hasattr(values, "ndim"):
+        dtype = like.dtype if like.dtype == backend.xp.float64 else backend.xp.float32
+        values = backend.asarray(tuple(float(value) for value in values), dtype=dtype, like=like)
+    if tuple(values.shape) != (classes,):
+        msg = (
+            f"`{name}` must hold one number for each of the {classes} classes; got shape {tuple(values.shape)}. "
+            "Classes that are left out keep their place: they are not counted."
+        )
+        raise ValueError(msg)
+    return values
+
+
+def entering_classes(classes: Sequence[int] | None, exclude_background: bool, total: int) -> tuple[int, ...] | None:
+    """The classes that enter a mean; None for all of them."""
+    if classes is not None and exclude_background:
+        msg = f"`exclude_background` is short for classes=range(1, {total}); give one of the two, not both."
+        raise ValueError(msg)
+    if classes is None:
+        if not exclude_background:
+            return None
+        if total == 1:
+            msg = "`exclude_background` would leave nothing of a single channel; leave it out."
+            raise ValueError(msg)
+        return tuple(range(1, total))
+    chosen = tuple(int(index) for index in classes)
+    unknown = [index for index in chosen if not 0 <= index < total]
+    if unknown or not chosen or len(set(chosen)) < len(chosen):
+        msg = f"`classes` must be different numbers of 0 to {total - 1}, at least one; got {list(chosen)}."
+        raise ValueError(msg)
+    return chosen
+
+
+def layout_of(input: Array, class_axis: int | None) -> Layout:
+    """The layout of an input; raises on one that is not floating or has no such axis."""
+    xp = backend_of(input).xp
+    if not xp.isdtype(input.dtype, "real floating") and input.dtype not in half_dtypes(xp):
+        msg = (
+            f"`input` must be floating: logits or probabilities; got dtype {input.dtype}. "
+            "Class ids belong in `target`; for metrics of ids see arrayseg.metrics."
+        )
+        raise TypeError(msg)
+    shape = tuple(input.shape)
+    if class_axis is None:
+        if len(shape) < 1:
+            msg = "`input` must have a batch axis, (N, *spatial); got a number without axes."
+            raise ValueError(msg)
+        return Layout(shape, None)
+    axis = class_axis + len(shape) if class_axis < 0 else class_axis
+    if not 1 <= axis < len(shape):
+        msg = (
+            f"`class_axis` must be an axis of `input` after the batch axis; got {class_axis} for shape {shape}. "
+            "For one binary channel without a class axis, (N, *spatial), use class_axis=None."
+        )
+        raise ValueError(msg)
+    if shape[axis] == 0:
+        msg = f"`input` has no classes: its axis {axis} has length 0 in shape {shape}."
+        raise ValueError(msg)
+    return Layout(shape, axis)
+
+
+def half_dtypes(xp: Any) -> tuple[Any, ...]:
+    """The half-precision dtypes of a library, which are not all dtypes of the standard."""
+    return tuple(getattr(xp, name) for name in ("float16", "bfloat16") if hasattr(xp, name))
+
+
+def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend, *, binary: bool) -> Array:
+    """The target as ids `(N, S)` or values `(N, C, S)`."""
+    xp = backend.xp
+    shape = tuple(target.shape)
+    is_id_dtype = xp.isdtype(target.dtype, "integral")
+    if shape == layout.shape:
+        return layout.scores(target, xp)
+    if shape == layout.rows_shape:
+        if layout.classes == 1:
+            return xp.reshape(layout.rows(target, xp), (shape[0], 1, -1 if 0 not in shape else 0))
+        if is_id_dtype:
+            return layout.rows(target, xp)
+        msg = (
+            f"`target` of shape {shape} must hold integer class ids for {layout.classes} classes; got dtype "
+            f"{target.dtype}. Convert it to an integer dtype, or give a value per class, of shape {layout.shape}."
+        )
+        raise TypeError(msg)
+    msg = (
+        f"`target` must hold class ids of shape {layout.rows_shape} or a value per class of shape {layout.shape}, to "
+        f"go with `input` of shape {layout.shape}; got {shape}."
+    )
+    raise ValueError(msg)
+
+
+def _check_ignore_index(
+    ignore_index: int, target: Array, layout: Layout, backend: Backend, *, is_ids: bool
+) -> None:
+    one_channel = layout.classes == 1 and backend.xp.isdtype(target.dtype, "integral")
+    if not is_ids and not one_channel:
+        msg = (
+            f"`ignore_index` is a class id ({ignore_index}), but `target` holds a value per class. "
+            "Say which pixels count with `mask`, boolean of shape (N, *spatial)."
+        )
+        raise ValueError(msg)
+
+
+def _check_rows(name: str, array: Array | None, layout: Layout, backend: Backend) -> None:
+    if array is None:
+        return
+    if tuple(array.shape) != layout.rows_shape:
+        msg = f"`{name}` must have the shape (N, *spatial) = {layout.rows_shape}; got {tuple(array.shape)}."
+        raise ValueError(msg)
+    is_bool = backend.xp.isdtype(array.dtype, "bool")
+    if name == "mask" and not is_bool:
+        msg = f"`mask` must be boolean, true where a pixel counts; got dtype {array.dtype}. For weights use pixel_weights."
+        raise TypeError(msg)
+    if name == "pixel_weights" and is_bool:
+        msg = "`pixel_weights` must be numbers; got booleans. Pass them as `mask`."
+        raise TypeError(msg)
+    if name == "pixel_weights" and backend.is_concrete(array) and 0 not in array.shape:
+        least = backend.xp.min(array)
+        if least < 0:
+            msg = f"`pixel_weights` must not be negative; got {float(least)}."
+            raise ValueError(msg)
+
+
+def _check_ids(rows: Array, layout: Layout, ignore_index: int | None, backend: Backend) -> None:
+    """Raise on an id that is no class, wherever the values can be read."""
+    xp = backend.xp
+    if 0 in rows.shape or not xp.isdtype(rows.dtype, "integral") or not backend.is_concrete(rows):
+        return
+    high = layout.classes - 1 if rows.ndim == 2 else 1
+    least, greatest = xp.min(rows), xp.max(rows)
+    if least >= 0 and greatest <= high:
+        return
+    if ignore_index is not None:
+        ids = xp.astype(rows, xp.int64)
+        ids = xp.where(ids == ignore_index, xp.zeros_like(ids), ids)
+        least, greatest = xp.min(ids), xp.max(ids)
+        if least >= 0 and greatest <= high:
+            return
+    wrong = int(least) if least < 0 else int(greatest)
+    what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
+    besides = "" if ignore_index is None else f" (besides ignore_index={ignore_index})"
+    msg = f"`target` must hold {what}{besides}; got {wrong}. Is it a void label? Then pass ignore_index={wrong}."
+    raise ValueError(msg)

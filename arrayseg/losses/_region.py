@@ -1,0 +1,325 @@
+"""Region losses: scores of the overlap of prediction and target, per image and class or pooled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict, Unpack
+
+from arrayseg._typing import (
+    Absent,
+    Activation,
+    Array,
+    Pool,
+    Reduction,
+    SmoothForm,
+    SoftTruePositive,
+    Weights,
+    WeightNorm,
+)
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import region
+from arrayseg.kernels.region import RegionTerm, Score
+from arrayseg.kernels.sweep import Sweep
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._prepare import check_choice, check_number, entering_classes, prepare
+
+__all__ = ["dice", "jaccard", "region_evaluation", "tversky"]
+
+Smooth = float | tuple[float, float]
+
+
+class RegionOptions(TypedDict, total=False):
+    """The options that region losses share, for type checkers; `region_evaluation` has the defaults and the meaning."""
+
+    activation: Activation
+    class_axis: int | None
+    ignore_index: int | None
+    mask: Array | None
+    pixel_weights: Array | None
+    class_weights: Weights | None
+    weight_norm: WeightNorm
+    reduction: Reduction
+    pool: Pool
+    absent: Absent
+    soft_tp: SoftTruePositive
+    classes: Sequence[int] | None
+    exclude_background: bool
+
+
+def region_evaluation(
+    input: Array,
+    target: Array,
+    score: Score,
+    *,
+    activation: Activation = "softmax",
+    class_axis: int | None = 1,
+    ignore_index: int | None = None,
+    mask: Array | None = None,
+    pixel_weights: Array | None = None,
+    class_weights: Weights | None = None,
+    weight_norm: WeightNorm = None,
+    reduction: Reduction = "mean",
+    pool: Pool = "image",
+    absent: Absent = "keep",
+    soft_tp: SoftTruePositive = "product",
+    classes: Sequence[int] | None = None,
+    exclude_background: bool = False,
+) -> Sweep:
+    """A region loss of a score: what every function of this module calls.
+
+    Parameters
+    ----------
+    activation : {"softmax", "sigmoid"} or None, default "softmax"
+        Which probabilities the logits make: of exclusive classes, or of independent ones. With None the input holds
+        probabilities.
+    class_axis : int or None, default 1
+        The axis of the classes; -1 for channels-last, which costs no copy. None for one binary channel without such
+        an axis.
+    ignore_index : int, optional
+        An id, of a class or not, whose pixels count nowhere: in none of the sums, and with zero gradient.
+    mask : array of bool, optional
+        Shape (N, \\*spatial), true where a pixel counts.
+    pixel_weights : array, optional
+        Shape (N, \\*spatial), non-negative; multiplies what each pixel adds to the sums.
+    class_weights : array or sequence of float, optional
+        Shape (C,); multiplies the loss of each class.
+    weight_norm : {"sum"}, optional
+        What the mean divides by: with None the classes that count, with "sum" their weights.
+    reduction : {"mean", "sum", "none"}, default "mean"
+        What is returned: a number, or with "none" the scores' losses, of shape (N, C), (C,), (N,) or () as `pool`
+        says.
+    pool : {"image", "batch", "micro", "all"}, default "image"
+        Over what the sums run before the score is taken: each image and class, each class of the batch, each image
+        with its classes together, or all there is.
+    absent : {"keep", "zero", "exclude"}, default "keep"
+        A class without a target pixel: counts as it comes, counts as 0, or does not count.
+    soft_tp : {"product", "l1", "l2"}, default "product"
+        What a true positive of probability p and target t is: p t; (p + t - \\|p - t\\|) / 2, whose loss is 0 where
+        input and target are equal, soft ones too; or p t with p² and t² in the other sums.
+    classes : sequence of int, optional
+        The classes that enter the mean or, pooled, the sums; the softmax still sees all.
+    exclude_background : bool, default False
+        Short for all classes but 0.
+    """
+    check_choice("reduction", reduction, Reduction)
+    check_choice("pool", pool, Pool)
+    check_choice("absent", absent, Absent)
+    check_choice("soft_tp", soft_tp, SoftTruePositive)
+    check_choice("weight_norm", weight_norm, ("sum", None))
+    layout, pixels = prepare(
+        input,
+        target,
+        activation=activation,
+        class_axis=class_axis,
+        ignore_index=ignore_index,
+        mask=mask,
+        pixel_weights=pixel_weights,
+        class_weights=class_weights,
+    )
+    if class_weights is not None and pool in ("micro", "all"):
+        msg = f"pool={pool!r} puts the classes together before the score; `class_weights` needs pool='image' or 'batch'."
+        raise ValueError(msg)
+    term = RegionTerm(
+        score,
+        reduction=reduction,
+        pool=pool,
+        absent=absent,
+        soft_tp=soft_tp,
+        classes=entering_classes(classes, exclude_background, layout.classes),
+        weight_norm=weight_norm,
+    )
+    return Sweep(input, layout, pixels, [term], [1.0])
+
+
+def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) -> Score:
+    """The score of Dice, Jaccard and Tversky losses, its arguments checked."""
+    check_choice("smooth_form", smooth_form, SmoothForm)
+    both = (float(smooth), float(smooth)) if isinstance(smooth, int | float) else tuple(smooth)
+    if len(both) != 2:  # noqa: PLR2004
+        msg = f"`smooth` must be a number or (numerator, denominator); got {smooth!r}."
+        raise ValueError(msg)
+    for number in both:
+        check_number("smooth", number, 0)
+    return region.tversky(alpha, beta, both, 2 if smooth_form == "double" else 1)
+
+
+@loss(region_evaluation)
+def dice(
+    input: Array,
+    target: Array,
+    *,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Soft Dice loss.
+
+    .. math:: \ell = 1 - \frac{2 I + s}{P + T + s'}, \quad I = \sum p t,\; P = \sum p,\; T = \sum t
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The defaults give the numbers of ``monai.losses.DiceLoss(softmax=True, to_onehot_y=True)`` 1.6.
+    segmentation-models-pytorch pools the batch, nnU-Net returns the negative score, kornia pools the classes, and
+    optax and Keras smooth with 1 and 1e-7. Without smoothing, two empty sets agree (a loss of 0).
+
+    References
+    ----------
+    Milletari et al., "V-Net" (2016), https://arxiv.org/abs/1606.04797, squares both sums (``soft_tp="l2"``).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import dice
+    >>> probabilities = np.array([[[0.8, 0.3], [0.2, 0.7]]])
+    >>> round(float(dice(probabilities, np.array([[0, 1]]), activation=None)), 4)
+    0.2506
+    """
+    return region_evaluation(input, target, ratio(0.5, 0.5, smooth, smooth_form), **options)
+
+
+@loss(region_evaluation)
+def jaccard(
+    input: Array,
+    target: Array,
+    *,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Soft Jaccard loss, also called IoU loss.
+
+    .. math:: \ell = 1 - \frac{2 I + s}{2 (P + T - I) + s'}, \quad I = \sum p t,\; P = \sum p,\; T = \sum t
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        As in the formula, or (I + s) / (P + T - I + s').
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The defaults give the numbers of ``monai.losses.DiceLoss(jaccard=True, softmax=True, to_onehot_y=True)`` 1.6,
+    whose smoothing weighs half of what ``smooth_form="tp"`` and segmentation-models-pytorch make of it.
+
+    References
+    ----------
+    Rahman and Wang, "Optimizing intersection-over-union in deep neural networks for image segmentation" (2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import jaccard
+    >>> probabilities = np.array([[[0.8, 0.3], [0.2, 0.7]]])
+    >>> round(float(jaccard(probabilities, np.array([[0, 1]]), activation=None)), 4)
+    0.4006
+    """
+    return region_evaluation(input, target, ratio(1.0, 1.0, smooth, smooth_form), **options)
+
+
+@loss(region_evaluation)
+def tversky(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "tp",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Tversky loss: Dice with separate weights for false positives and false negatives.
+
+    .. math:: \ell = 1 - \frac{TP + s}{TP + \alpha FP + \beta FN + s'},
+       \quad TP = \sum p t,\; FP = \sum p (1 - t),\; FN = \sum (1 - p) t
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    alpha : float, default 0.5
+        The weight of false positives, at least 0.
+    beta : float, default 0.5
+        The weight of false negatives, at least 0.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "tp"
+        As in the formula, or with TP, FP and FN doubled.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The defaults give the numbers of ``monai.losses.TverskyLoss(softmax=True, to_onehot_y=True)`` 1.6. Up to Keras
+    3.15 and in the papers of Abraham and of Yeung, alpha (or delta) weighs false negatives instead.
+
+    References
+    ----------
+    Salehi et al., "Tversky loss function for image segmentation using 3D fully convolutional deep networks" (2017),
+    https://arxiv.org/abs/1706.05721.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import tversky
+    >>> probabilities = np.array([[[0.8, 0.3], [0.2, 0.7]]])
+    >>> round(float(tversky(probabilities, np.array([[0, 1]]), alpha=0.9, beta=0.1, activation=None)), 4)
+    0.2484
+    """
+    check_number("alpha", alpha, 0)
+    check_number("beta", beta, 0)
+    return region_evaluation(input, target, ratio(alpha, beta, smooth, smooth_form), **options)

@@ -1,0 +1,153 @@
+"""Cases: a function with its input, target and options, drawn in NumPy so that every backend gets the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from arrayseg import losses
+from arrayseg._typing import Array
+
+__all__ = ["Case", "loss_cases", "metric_cases"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A call that every backend must answer alike.
+
+    Parameters
+    ----------
+    name : str
+        The function, and what is particular about the call.
+    function : callable
+        ``(input, target, **options)``.
+    input, target : numpy.ndarray
+        Its arrays.
+    options : dict
+        Its options; NumPy arrays among them become arrays of the backend.
+    is_loss : bool
+        Whether it has a gradient in the input.
+
+    Examples
+    --------
+    >>> from arrayseg.testing import loss_cases
+    >>> case = loss_cases()[0]
+    >>> case.name, case.input.shape
+    ('cross_entropy', (2, 4, 5, 7))
+    """
+
+    name: str
+    function: Callable[..., Array]
+    input: np.ndarray[Any, Any]
+    target: np.ndarray[Any, Any]
+    options: dict[str, Any] = field(default_factory=dict)
+    is_loss: bool = True
+
+
+#: Option sets under which a loss is checked beside its defaults; those that a loss does not take are left out.
+_VARIANTS: dict[str, dict[str, Any]] = {
+    "ignore_index": {"ignore_index": 255},
+    "class_weights": {"class_weights": (0.5, 1.0, 2.0, 4.0)},
+    "sum": {"reduction": "sum"},
+    "label_smoothing": {"label_smoothing": 0.1},
+    "pool=batch": {"pool": "batch"},
+    "pool=micro": {"pool": "micro"},
+    "absent=exclude": {"absent": "exclude"},
+    "soft_tp=l2": {"soft_tp": "l2"},
+}
+
+
+def loss_cases(*, seed: int = 0) -> list[Case]:
+    """Every loss of `arrayseg.losses`, with its defaults and with the options that change its number.
+
+    Parameters
+    ----------
+    seed : int, default 0
+        Of the random inputs.
+
+    Returns
+    -------
+    list of Case
+        Logits of two images of four classes and 5 x 7 pixels; ids with a void label where it is ignored.
+
+    Examples
+    --------
+    >>> from arrayseg.testing import loss_cases
+    >>> "dice, ignore_index" in [case.name for case in loss_cases()]
+    True
+    """
+    generator = np.random.default_rng(seed)
+    logits = 2 * generator.normal(size=(2, 4, 5, 7))
+    ids = generator.integers(0, 4, size=(2, 5, 7))
+    void = np.where(generator.random(ids.shape) < 0.2, 255, ids)
+    cases = []
+    for name in losses.__all__:
+        function = getattr(losses, name)
+        if not hasattr(function, "evaluation"):
+            continue
+        settings = _SETTINGS.get(name, {})
+        cases.append(Case(name, function, logits, ids, dict(settings)))
+        for variant, options in _VARIANTS.items():
+            if all(option in function.__signature__.parameters for option in options):
+                target = void if "ignore_index" in options else ids
+                cases.append(Case(f"{name}, {variant}", function, logits, target, {**settings, **options}))
+    return cases
+
+
+#: What a loss needs to be a fair case on few pixels.
+_SETTINGS: dict[str, dict[str, Any]] = {"ohem_cross_entropy": {"threshold": 0.5, "min_kept": 20}}
+
+
+def metric_cases(*, seed: int = 0) -> list[Case]:
+    """Every metric of a confusion matrix, of counts with an absent class.
+
+    Parameters
+    ----------
+    seed : int, default 0
+        Of the random counts.
+
+    Returns
+    -------
+    list of Case
+        Functions of a prediction and a target of label maps.
+
+    Examples
+    --------
+    >>> from arrayseg.testing import metric_cases
+    >>> "mean_iou" in [case.name for case in metric_cases()]
+    True
+    """
+    generator = np.random.default_rng(seed)
+    prediction = generator.integers(0, 4, size=(2, 5, 7))
+    target = generator.integers(0, 4, size=(2, 5, 7))
+    target[0, :2] = 255
+
+    def of_labels(metric: Callable[..., Array]) -> Callable[..., Array]:
+        def function(input: Array, target: Array) -> Array:
+            return metric(metrics.confusion_matrix(input, target, num_classes=5, ignore_index=255))
+
+        return function
+
+    names = [name for name in metrics.__all__ if name in _MATRIX_METRICS]
+    return [Case(name, of_labels(getattr(metrics, name)), prediction, target, is_loss=False) for name in names]
+
+
+_MATRIX_METRICS = (
+    "class_accuracy",
+    "cohen_kappa",
+    "dice",
+    "f_beta",
+    "frequency_weighted_iou",
+    "iou",
+    "matthews_corrcoef",
+    "mean_iou",
+    "mean_pixel_accuracy",
+    "pixel_accuracy",
+    "precision",
+    "recall",
+    "specificity",
+    "tversky_index",
+)

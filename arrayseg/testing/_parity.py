@@ -1,0 +1,189 @@
+"""Parity: the same case on every backend, against NumPy in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from arrayseg._typing import Array
+from arrayseg.losses._evaluate import value_and_grad
+from arrayseg.testing._backends import Library, installed, to_numpy
+from arrayseg.testing._cases import Case, loss_cases, metric_cases
+
+__all__ = ["TOLERANCES", "Record", "assert_parity", "relative_difference", "validate"]
+
+#: The largest relative difference from float64 NumPy that passes, of values; gradients may differ ten times as much.
+TOLERANCES = {"float64": 1e-12, "float32": 2e-6, "float16": 2e-3, "bfloat16": 2e-2}
+
+
+class Record(NamedTuple):
+    """What a parity check found.
+
+    Parameters
+    ----------
+    name : str
+        The case.
+    backend, dtype : str
+        Where it ran.
+    value_difference, gradient_difference : float or None
+        The largest relative difference; the gradient's is None for metrics.
+    passed : bool
+        Whether both are within `TOLERANCES`.
+
+    Examples
+    --------
+    >>> from arrayseg.testing import validate
+    >>> all(record.passed for record in validate(backends=["numpy"], dtypes=["float64"]))
+    True
+    """
+
+    name: str
+    backend: str
+    dtype: str
+    value_difference: float
+    gradient_difference: float | None
+    passed: bool
+
+
+def relative_difference(actual: Array, expected: Array) -> float:
+    """The largest difference of two arrays, relative to the largest magnitude of the second.
+
+    Parameters
+    ----------
+    actual, expected : array
+        Of one shape and any library; NaN equals NaN.
+
+    Returns
+    -------
+    float
+        0 where they are equal, inf where their shapes or their NaN differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.testing import relative_difference
+    >>> relative_difference(np.array([1.0, 4.0]), np.array([1.0, 5.0]))
+    0.2
+    """
+    found, wanted = (to_numpy(array).astype(np.float64) for array in (actual, expected))
+    if found.shape != wanted.shape or not np.array_equal(np.isnan(found), np.isnan(wanted)):
+        return float("inf")
+    if found.size == 0 or np.array_equal(found, wanted, equal_nan=True):
+        return 0.0
+    scale = np.nanmax(np.abs(wanted))
+    difference = np.nanmax(np.abs(found - wanted))
+    return float(difference / scale) if scale > 0 else float(difference)
+
+
+def assert_parity(case: Case, library: Library, dtype: str) -> Record:
+    """Assert that a case gives on a library what it gives on NumPy in float64.
+
+    Parameters
+    ----------
+    case : Case
+        The call.
+    library : Library
+        Where to make it.
+    dtype : str
+        The floating dtype of the input. The reference gets the same rounded input.
+
+    Returns
+    -------
+    Record
+        What was found.
+
+    Raises
+    ------
+    AssertionError
+        If a value or gradient differs by more than `TOLERANCES` allows, or has another dtype than the input.
+
+    Examples
+    --------
+    >>> from arrayseg.testing import assert_parity, installed, loss_cases
+    >>> record = assert_parity(loss_cases()[0], installed(["numpy"])["numpy"], "float32")
+    >>> record.passed
+    True
+    """
+    record = check(case, library, dtype)
+    if not record.passed:
+        msg = (
+            f"{case.name} on {library.name} in {dtype} differs from float64 NumPy by {record.value_difference:.1e} in "
+            f"value and {record.gradient_difference or 0:.1e} in gradient, relative; {TOLERANCES[dtype]:.0e} is allowed "
+            "for values, ten times that for gradients."
+        )
+        raise AssertionError(msg)
+    return record
+
+
+def check(case: Case, library: Library, dtype: str) -> Record:
+    """The record of one case."""
+    reference = installed(["numpy"])["numpy"]
+    if not case.is_loss:
+        found = case.function(*(library.asarray(array) for array in (case.input, case.target)))
+        wanted = case.function(*(reference.asarray(array) for array in (case.input, case.target)))
+        kind = _floating_name(found)
+        difference = relative_difference(found, wanted)
+        return Record(case.name, library.name, kind, difference, None, difference <= TOLERANCES[kind])
+    given = library.asarray(case.input, dtype)
+    value, gradient = value_and_grad(case.function)(given, library.asarray(case.target), **_options(case, library))
+    rounded = to_numpy(given).astype(np.float64)
+    expected, slope = value_and_grad(case.function)(rounded, case.target, **case.options)
+    differences = relative_difference(value, expected), relative_difference(gradient, slope)
+    same_dtype = value.dtype == gradient.dtype == given.dtype
+    passed = differences[0] <= TOLERANCES[dtype] and differences[1] <= 10 * TOLERANCES[dtype] and same_dtype
+    return Record(case.name, library.name, dtype, *differences, passed)
+
+
+def validate(*, backends: Sequence[str] | None = None, dtypes: Sequence[str] | None = None) -> Iterator[Record]:
+    """The parity check of every loss and metric on the backends of this machine.
+
+    Parameters
+    ----------
+    backends : sequence of str, optional
+        Names as `installed` takes them; all that are installed if not given.
+    dtypes : sequence of str, optional
+        Floating dtypes of losses; all that a backend has if not given.
+
+    Yields
+    ------
+    Record
+        One for each case, backend and dtype.
+
+    Raises
+    ------
+    ValueError
+        If a backend or a dtype has another name than those known.
+    ImportError
+        If a backend that is asked for is not installed.
+
+    Examples
+    --------
+    >>> from arrayseg.testing import validate
+    >>> records = list(validate(backends=["numpy"], dtypes=["float32"]))
+    >>> records[0].name, records[0].passed
+    ('cross_entropy', True)
+    """
+    unknown = set(dtypes or ()) - set(TOLERANCES)
+    if unknown:
+        msg = f"There is no tolerance for {min(unknown)!r}; choose of {', '.join(TOLERANCES)}."
+        raise ValueError(msg)
+    for library in installed(None if backends is None else list(backends)).values():
+        for case in loss_cases():
+            for dtype in library.dtypes:
+                if dtypes is None or dtype in dtypes:
+                    yield check(case, library, dtype)
+        for case in metric_cases():
+            yield check(case, library, "float64")
+
+
+def _options(case: Case, library: Library) -> dict[str, Any]:
+    return {
+        name: library.asarray(value) if isinstance(value, np.ndarray) else value for name, value in case.options.items()
+    }
+
+
+def _floating_name(array: Array) -> str:
+    name = str(array.dtype).rpartition(".")[2]
+    return name if name in TOLERANCES else "float64"

@@ -1,0 +1,68 @@
+"""Fixtures: the array libraries under test, the hypothesis profiles, the optional real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from arrayseg.testing import Library, installed
+
+hypothesis.settings.register_profile("ci", max_examples=15, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("full", max_examples=200, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+if "jax" in os.environ.get("ARRAYSEG_TEST_BACKENDS", "jax"):
+    try:
+        import jax
+    except ImportError:
+        pass
+    else:
+        jax.config.update("jax_enable_x64", True)
+        jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+
+def chosen_libraries() -> dict[str, Library]:
+    """The libraries named in ARRAYSEG_TEST_BACKENDS, or all that are installed."""
+    names = os.environ.get("ARRAYSEG_TEST_BACKENDS")
+    if names:
+        return installed(names.split(","))
+    every = ["numpy", "strict", "torch", "jax", "cupy", "torch-cuda", "jax-cuda"]
+    found: dict[str, Library] = {}
+    for name in every:
+        try:
+            found.update(installed([name]))
+        except ImportError:
+            continue
+    return found
+
+
+LIBRARIES = chosen_libraries()
+
+
+@pytest.fixture(params=list(LIBRARIES), scope="session")
+def library(request: pytest.FixtureRequest) -> Library:
+    """Every array library under test, in turn."""
+    return LIBRARIES[request.param]
+
+
+@pytest.fixture
+def xp(library: Library):
+    """The namespace of every array library under test, in turn."""
+    return library.xp
+
+
+@pytest.fixture
+def backend_name(library: Library) -> str:
+    return library.name
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real masks beside the repository; tests that read it are skipped by name where it is absent."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no real data: {folder} is absent")
+    return folder
