@@ -47,10 +47,10 @@ class JaxBackend(Backend):
         return np.asarray(array)
 
     def sum_dtype(self, array: Array, /) -> DType:
-        return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32  # type: ignore[attr-defined]
+        return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 
     def count_dtype(self, array: Array, /) -> DType:
-        return jnp.int64 if jax.config.jax_enable_x64 else jnp.int32  # type: ignore[attr-defined]
+        return jnp.int64 if jax.config.jax_enable_x64 else jnp.int32
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         flat = None if weights is None else jnp.reshape(weights, (-1,))

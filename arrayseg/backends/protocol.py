@@ -154,20 +154,52 @@ class Backend:
         being the target, and `()`: the pixels that were to be counted and could not be, a label being out of range.
         """
         xp, images = self.xp, target.shape[0]
-        target, prediction = self.widen(target), self.widen(prediction)
+        prediction, target, counted, uncounted = self._select(prediction, target, num_classes, ignore_index, mask)
+        dtype = xp.int32 if num_classes**2 < 2**31 else self.count_dtype(target)
+        joint = xp.astype(target, dtype) * num_classes + xp.astype(prediction, dtype)
+        counts = self._count_images(joint, counted, num_classes**2)
+        return xp.reshape(counts, (images, num_classes, num_classes)), uncounted
+
+    def label_overlap(
+        self,
+        prediction: Array,
+        target: Array,
+        /,
+        *,
+        num_classes: int,
+        ignore_index: int | None = None,
+        mask: Array | None = None,
+    ) -> tuple[Array, Array, Array, Array]:
+        """How often each label occurs in both, in the prediction and in the target of each of N images.
+
+        As `joint_histogram`, without its C^2: returns three times `(N, C)`, and the pixels with a label out of range.
+        """
+        prediction, target, counted, uncounted = self._select(prediction, target, num_classes, ignore_index, mask)
+        hits = self._count_images(target, counted & (prediction == target), num_classes)
+        predicted = self._count_images(prediction, counted, num_classes)
+        return hits, predicted, self._count_images(target, counted, num_classes), uncounted
+
+    def _select(
+        self, prediction: Array, target: Array, num_classes: int, ignore_index: int | None, mask: Array | None
+    ) -> tuple[Array, Array, Array, Array]:
+        """Widened labels, where they count, and the number of pixels that should and cannot."""
+        xp = self.xp
+        prediction, target = self.widen(prediction), self.widen(target)
         wanted = xp.ones(target.shape, dtype=xp.bool, device=self.device(target)) if mask is None else mask
         if ignore_index is not None:
             wanted = wanted & (target != ignore_index)
         counted = wanted & (target >= 0) & (target < num_classes) & (prediction >= 0) & (prediction < num_classes)
-        bins = images * num_classes**2
-        dtype = xp.int32 if bins < 2**31 else self.count_dtype(target)
-        image = xp.arange(images, dtype=dtype, device=self.device(target))[:, None]
-        joint = (image * num_classes + xp.astype(target, dtype)) * num_classes + xp.astype(prediction, dtype)
+        return prediction, target, counted, xp.sum(xp.astype(wanted & ~counted, self.count_dtype(target)))
+
+    def _count_images(self, labels: Array, counted: Array, length: int) -> Array:
+        """`(N, length)` occurrences of each label in each image, where they count."""
+        xp, images = self.xp, labels.shape[0]
+        bins = images * length
+        labels = xp.astype(labels, xp.int32 if bins < 2**31 else self.count_dtype(labels), copy=False)
+        image = xp.arange(images, dtype=labels.dtype, device=self.device(labels))[:, None]
         # A slot at the end takes what is not counted: a boolean selection would have a shape that depends on values.
-        joint = xp.where(counted, joint, xp.full_like(joint, bins))
-        counts = self.bincount(xp.reshape(joint, (-1,)), length=bins + 1)[:-1]
-        uncounted = xp.sum(xp.astype(wanted & ~counted, self.count_dtype(target)))
-        return xp.reshape(counts, (images, num_classes, num_classes)), uncounted
+        index = xp.where(counted, image * length + labels, xp.full_like(labels, bins))
+        return xp.reshape(self.bincount(xp.reshape(index, (-1,)), length=bins + 1)[:-1], (images, length))
 
     def argsort_descending(self, array: Array, /) -> Array:
         """The stable descending order along the last axis: ties keep their positions."""

@@ -11,7 +11,6 @@ import torch
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends.numpy import NUMPY
-from arrayseg.backends.numpy import NUMPY
 from arrayseg.backends.protocol import Backend, Evaluation, Result
 
 __all__ = ["TORCH", "TorchBackend"]
@@ -150,7 +149,7 @@ def _has_tangent(array: Array) -> bool:
 
 
 def _forward_ad_active() -> bool:
-    return torch.autograd.forward_ad._current_level >= 0
+    return bool(torch.autograd.forward_ad._current_level >= 0)
 
 
 def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
@@ -159,7 +158,7 @@ def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
     with torch.profiler.profile(activities=activities, profile_memory=True, record_shapes=False) as profiler:
         result = function()
     held = peak = 0
-    for event in profiler.profiler.kineto_results.events():  # type: ignore[union-attr]
+    for event in profiler.profiler.kineto_results.events():
         if event.name() == "[memory]":
             held += event.nbytes()
             peak = max(peak, held)
@@ -182,7 +181,7 @@ class _ClosedForm(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, cotangent: Array) -> tuple[Array, None]:  # type: ignore[override]
+    def backward(ctx: Any, cotangent: Array) -> tuple[Array, None]:
         (input,) = ctx.saved_tensors
         if torch.is_grad_enabled():
             (gradient,) = torch.autograd.grad(ctx.evaluation.plain(), input, cotangent, create_graph=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from arrayseg._typing import Array, Denominator, Reduction
 from arrayseg.kernels.pixels import Block, Pixels
-from arrayseg.kernels.sweep import Sums
+from arrayseg.kernels.sweep import Sums, Term
 
 __all__ = ["Formula", "PixelTerm", "cross_entropy", "focal"]
 
@@ -48,7 +48,7 @@ def focal(gamma: float) -> Formula:
 
 
 @dataclass(frozen=True)
-class PixelTerm:
+class PixelTerm(Term):
     """A pixel loss in the steps of the block driver: count the denominator, pull value and gradient."""
 
     formula: Formula
@@ -64,10 +64,6 @@ class PixelTerm:
 
     sums = 1
     value_in_pull = True
-
-    @property
-    def is_scalar(self) -> bool:
-        return self.reduction != "none"
 
     def count(self, block: Block) -> Sums:
         xp = block.xp

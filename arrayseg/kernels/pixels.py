@@ -19,7 +19,7 @@ __all__ = ["Block", "Pixels"]
 Made = TypeVar("Made")
 
 
-class once(Generic[Made]):  # noqa: N801, used as a decorator
+class once(Generic[Made]):
     """A property that is made when first asked for; functools.cached_property holds a lock that compilers refuse."""
 
     def __init__(self, make: Callable[[Any], Made]) -> None:

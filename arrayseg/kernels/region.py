@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
 from arrayseg.kernels.pixels import Block, Pixels
-from arrayseg.kernels.sweep import Sums
+from arrayseg.kernels.sweep import Sums, Term
 
 __all__ = ["Overlap", "RegionTerm", "Score", "tversky"]
 
@@ -58,7 +58,7 @@ def tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int)
 
 
 @dataclass(frozen=True)
-class RegionTerm:
+class RegionTerm(Term):
     """A region loss in the steps of the block driver: count the overlap, solve the score, pull back its derivatives."""
 
     score: Score
@@ -71,11 +71,6 @@ class RegionTerm:
     weight_norm: WeightNorm = None
 
     sums = 4
-    value_in_pull = False
-
-    @property
-    def is_scalar(self) -> bool:
-        return self.reduction != "none"
 
     def count(self, block: Block) -> Sums:
         xp = block.xp

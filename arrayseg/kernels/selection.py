@@ -51,9 +51,7 @@ class Hardest:
         """The loss with the choice as pixel weights; the choice is a constant of the derivative."""
         pixels, backend = self.sweep.pixels, self.sweep.pixels.backend
         xp = pixels.xp
-        bare = replace(
-            pixels, scores=backend.stop_gradient(pixels.scores), pixel_weights=None, class_weights=None
-        )
+        bare = replace(pixels, scores=backend.stop_gradient(pixels.scores), pixel_weights=None, class_weights=None)
         losses = replace(self.sweep, pixels=bare).losses()
         valid = Block(bare, slice(0, pixels.shape[0])).valid
         kept = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)

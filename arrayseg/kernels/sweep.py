@@ -11,12 +11,13 @@ The same three calls on one block that holds everything are the plain expression
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Reduction
 from arrayseg.backends import Backend
 from arrayseg.kernels.layout import Layout
 from arrayseg.kernels.pixels import Block, Pixels
@@ -29,34 +30,35 @@ Sums = tuple[Array, ...]
 """Sums over pixels, each with the images first: `(B,)`, `(B, C)`, ..."""
 
 
-class Term(Protocol):
+class Term(ABC):
     """One loss, in the three steps of the driver."""
 
     #: How many arrays `count` returns.
     sums: int
     #: Whether part of the value is found by `pull`, not by `solve`.
-    value_in_pull: bool
+    value_in_pull: bool = False
+    reduction: Reduction
 
     @property
     def is_scalar(self) -> bool:
         """Whether the result is one number."""
-        ...
+        return self.reduction != "none"
 
+    @abstractmethod
     def count(self, block: Block) -> Sums:
         """The sums of a block that `solve` needs."""
-        ...
 
+    @abstractmethod
     def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Any]:
         """`factor` times the value (its part known from the sums), and whatever `pull` needs."""
-        ...
 
+    @abstractmethod
     def pull(self, block: Block, state: Any, *, gradient: bool) -> tuple[Array | None, Array | None]:
         """The rest of the value, `(B,)`, and the gradient `(B, C, P)` in the scores; None for none."""
-        ...
 
     def map(self, block: Block) -> Array:
-        """The unreduced loss `(B, P)`; only asked of terms whose `is_scalar` is false and `value_in_pull` true."""
-        ...
+        """The unreduced loss, `(B, P)`, of a term whose value is found by `pull`."""
+        raise NotImplementedError
 
 
 def block_slices(pixels: Pixels) -> list[tuple[slice, slice]]:
@@ -86,7 +88,9 @@ def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums]) -> Sums:
     groups: dict[int, list[Sums]] = {}
     for (images, _), sums in zip(slices, found, strict=True):
         groups.setdefault(images.start, []).append(sums)
-    rows = [tuple(reduce(lambda a, b: a + b, column) for column in zip(*group, strict=True)) for group in groups.values()]
+    rows = [
+        tuple(reduce(lambda a, b: a + b, column) for column in zip(*group, strict=True)) for group in groups.values()
+    ]
     if len(rows) == 1:
         return rows[0]
     return tuple(pixels.xp.concat(column, axis=0) for column in zip(*rows, strict=True))

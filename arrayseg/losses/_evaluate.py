@@ -58,7 +58,9 @@ def _merged_signature(
     return inspect.Signature([*own, *(p for p in shared if p.name not in taken)], return_annotation="Array")
 
 
-def _merged_docstring(build: Callable[..., Any], family: Callable[..., Any], signature: inspect.Signature) -> str | None:
+def _merged_docstring(
+    build: Callable[..., Any], family: Callable[..., Any], signature: inspect.Signature
+) -> str | None:
     if build.__doc__ is None or family.__doc__ is None:  # python -OO
         return None
     own = {name for name, p in inspect.signature(build).parameters.items() if p.kind is not p.VAR_KEYWORD}
@@ -69,7 +71,9 @@ def _merged_docstring(build: Callable[..., Any], family: Callable[..., Any], sig
             entries[line.partition(" :")[0]] = []
         if entries:
             entries[next(reversed(entries))].append(line)
-    shared = [line for name, entry in entries.items() if name in signature.parameters and name not in own for line in entry]
+    shared = [
+        line for name, entry in entries.items() if name in signature.parameters and name not in own for line in entry
+    ]
     return inspect.cleandoc(build.__doc__).replace("{options}", "\n".join(shared).rstrip())
 
 

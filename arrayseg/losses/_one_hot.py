@@ -77,7 +77,9 @@ def one_hot(
     if backend.is_concrete(target) and 0 not in target.shape:
         allowed = known if ignore_index is None else known | (ids == ignore_index)
         if not xp.all(allowed):
-            wrong = int(xp.max(xp.where(allowed, xp.zeros_like(ids), ids))) or int(xp.min(xp.where(allowed, 0 * ids, ids)))
+            wrong = int(xp.max(xp.where(allowed, xp.zeros_like(ids), ids))) or int(
+                xp.min(xp.where(allowed, 0 * ids, ids))
+            )
             msg = f"`target` must hold class ids from 0 to {num_classes - 1}; got {wrong}. Pass a void label as ignore_index."
             raise ValueError(msg)
     if ignore_index is not None:

@@ -10,7 +10,7 @@ from arrayseg.kernels import pixel
 from arrayseg.kernels.pixel import Formula, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, class_numbers, layout_of, prepare
+from arrayseg.losses._prepare import check_choice, check_number, class_numbers, is_array, layout_of, prepare
 
 __all__ = ["binary_cross_entropy", "cross_entropy", "focal", "nll", "pixel_evaluation"]
 
@@ -22,7 +22,6 @@ PRIVATE = ("positive_weights", "negative_weights", "log_input", "binary")
 class PixelOptions(TypedDict, total=False):
     """The options that pixel losses share, for type checkers; `pixel_evaluation` has the defaults and the meaning."""
 
-    activation: Activation
     class_axis: int | None
     ignore_index: int | None
     mask: Array | None
@@ -31,6 +30,12 @@ class PixelOptions(TypedDict, total=False):
     label_smoothing: float
     reduction: Reduction
     denominator: Denominator
+
+
+class ActivatedPixelOptions(PixelOptions, total=False):
+    """The same with the choice of activation."""
+
+    activation: Activation
 
 
 def pixel_evaluation(
@@ -52,7 +57,7 @@ def pixel_evaluation(
     log_input: bool = False,
     binary: bool | None = None,
 ) -> Sweep:
-    """A pixel loss of a formula: what every function of this module calls.
+    r"""A pixel loss of a formula: what every function of this module calls.
 
     Parameters
     ----------
@@ -66,9 +71,9 @@ def pixel_evaluation(
         An id, of a class or not, whose pixels count nowhere: not in the value, not in what it is divided by, and
         with zero gradient.
     mask : array of bool, optional
-        Shape (N, \\*spatial), true where a pixel counts.
+        Shape (N, \*spatial), true where a pixel counts.
     pixel_weights : array, optional
-        Shape (N, \\*spatial), non-negative; multiplies the loss of each pixel.
+        Shape (N, \*spatial), non-negative; multiplies the loss of each pixel.
     class_weights : array or sequence of float, optional
         Shape (C,); multiplies the loss of each class.
     label_smoothing : float, default 0
@@ -107,7 +112,7 @@ def pixel_evaluation(
 
 
 @loss(pixel_evaluation, without=PRIVATE)
-def cross_entropy(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Evaluation:
+def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelOptions]) -> Evaluation:
     r"""Cross entropy of logits or probabilities with class ids or distributions.
 
     .. math:: \ell = -\frac{\sum_i w_{y_i} \log p_{i, y_i}}{\sum_i w_{y_i}},
@@ -197,7 +202,9 @@ def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Evaluat
     >>> round(float(nll(np.log([[0.2, 0.8]]), np.array([1]))), 4)
     0.2231
     """
-    return pixel_evaluation(input, target, pixel.cross_entropy, activation=None, binary=False, log_input=True, **options)
+    return pixel_evaluation(
+        input, target, pixel.cross_entropy, activation=None, binary=False, log_input=True, **options
+    )
 
 
 @loss(pixel_evaluation, without=PRIVATE)
@@ -275,7 +282,7 @@ def focal(
     *,
     gamma: float = 2.0,
     alpha: float | Weights | None = None,
-    **options: Unpack[PixelOptions],
+    **options: Unpack[ActivatedPixelOptions],
 ) -> Evaluation:
     r"""Focal loss: cross entropy in which pixels that are right already weigh less.
 
@@ -333,15 +340,16 @@ def focal(
 
 
 def _alphas(
-    alpha: float | Weights | None, input: Array, options: PixelOptions
+    alpha: float | Weights | None, input: Array, options: ActivatedPixelOptions
 ) -> tuple[float | Weights | None, float | Weights | None]:
     """What multiplies positive and negative targets."""
     if alpha is None:
         return None, None
-    is_number = isinstance(alpha, int | float)
-    if is_number:
+    classes = layout_of(input, options.get("class_axis", 1)).classes
+    binary = options.get("activation", "softmax") == "sigmoid" or classes == 1
+    if isinstance(alpha, int | float):
         check_number("alpha", alpha, 0, 1)
-    layout = layout_of(input, options.get("class_axis", 1))
-    if options.get("activation", "softmax") == "sigmoid" or layout.classes == 1:
-        return alpha, 1 - alpha if is_number or hasattr(alpha, "ndim") else [1 - value for value in alpha]
-    return (1 - alpha, *[alpha] * (layout.classes - 1)) if is_number else alpha, None
+        return (alpha, 1 - alpha) if binary else ((1 - alpha, *[alpha] * (classes - 1)), None)
+    if not binary:
+        return alpha, None
+    return alpha, 1 - alpha if is_array(alpha) else [1 - value for value in alpha]

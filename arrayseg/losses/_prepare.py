@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import Any, TypeGuard, get_args
 
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.kernels.layout import Layout
 from arrayseg.kernels.pixels import Pixels
 
-__all__ = ["check_choice", "check_number", "class_numbers", "entering_classes", "layout_of", "prepare"]
+__all__ = ["check_choice", "check_number", "class_numbers", "entering_classes", "is_array", "layout_of", "prepare"]
 
 
 def prepare(
@@ -31,7 +31,7 @@ def prepare(
     channel is binary unless said otherwise.
     """
     check_choice("activation", activation, ("softmax", "sigmoid", None))
-    weights_array = class_weights if hasattr(class_weights, "ndim") else None
+    weights_array = class_weights if is_array(class_weights) else None
     backend = common_backend(
         input=input, target=target, mask=mask, pixel_weights=pixel_weights, class_weights=weights_array
     )
@@ -82,6 +82,11 @@ def check_number(name: str, value: float, low: float, high: float = float("inf")
         raise ValueError(msg)
 
 
+def is_array(values: object) -> TypeGuard[Array]:
+    """Whether values are an array, not a sequence of numbers or a number."""
+    return hasattr(values, "ndim")
+
+
 def class_numbers(
     name: str, values: float | Weights | None, classes: int, like: Array, backend: Backend
 ) -> Array | None:
@@ -90,16 +95,18 @@ def class_numbers(
         return None
     if isinstance(values, int | float):
         values = (values,) * classes
-    if not hasattr(values, "ndim"):
+    if is_array(values):
+        numbers = values
+    else:
         dtype = like.dtype if like.dtype == backend.xp.float64 else backend.xp.float32
-        values = backend.asarray(tuple(float(value) for value in values), dtype=dtype, like=like)
-    if tuple(values.shape) != (classes,):
+        numbers = backend.asarray(tuple(float(value) for value in values), dtype=dtype, like=like)
+    if tuple(numbers.shape) != (classes,):
         msg = (
-            f"`{name}` must hold one number for each of the {classes} classes; got shape {tuple(values.shape)}. "
+            f"`{name}` must hold one number for each of the {classes} classes; got shape {tuple(numbers.shape)}. "
             "Classes that are left out keep their place: they are not counted."
         )
         raise ValueError(msg)
-    return values
+    return numbers
 
 
 def entering_classes(classes: Sequence[int] | None, exclude_background: bool, total: int) -> tuple[int, ...] | None:
@@ -179,9 +186,7 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend, 
     raise ValueError(msg)
 
 
-def _check_ignore_index(
-    ignore_index: int, target: Array, layout: Layout, backend: Backend, *, is_ids: bool
-) -> None:
+def _check_ignore_index(ignore_index: int, target: Array, layout: Layout, backend: Backend, *, is_ids: bool) -> None:
     one_channel = layout.classes == 1 and backend.xp.isdtype(target.dtype, "integral")
     if not is_ids and not one_channel:
         msg = (
@@ -199,7 +204,9 @@ def _check_rows(name: str, array: Array | None, layout: Layout, backend: Backend
         raise ValueError(msg)
     is_bool = backend.xp.isdtype(array.dtype, "bool")
     if name == "mask" and not is_bool:
-        msg = f"`mask` must be boolean, true where a pixel counts; got dtype {array.dtype}. For weights use pixel_weights."
+        msg = (
+            f"`mask` must be boolean, true where a pixel counts; got dtype {array.dtype}. Weights are `pixel_weights`."
+        )
         raise TypeError(msg)
     if name == "pixel_weights" and is_bool:
         msg = "`pixel_weights` must be numbers; got booleans. Pass them as `mask`."

@@ -13,8 +13,8 @@ from arrayseg._typing import (
     Reduction,
     SmoothForm,
     SoftTruePositive,
-    Weights,
     WeightNorm,
+    Weights,
 )
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import region
@@ -65,7 +65,7 @@ def region_evaluation(
     classes: Sequence[int] | None = None,
     exclude_background: bool = False,
 ) -> Sweep:
-    """A region loss of a score: what every function of this module calls.
+    r"""A region loss of a score: what every function of this module calls.
 
     Parameters
     ----------
@@ -78,9 +78,9 @@ def region_evaluation(
     ignore_index : int, optional
         An id, of a class or not, whose pixels count nowhere: in none of the sums, and with zero gradient.
     mask : array of bool, optional
-        Shape (N, \\*spatial), true where a pixel counts.
+        Shape (N, \*spatial), true where a pixel counts.
     pixel_weights : array, optional
-        Shape (N, \\*spatial), non-negative; multiplies what each pixel adds to the sums.
+        Shape (N, \*spatial), non-negative; multiplies what each pixel adds to the sums.
     class_weights : array or sequence of float, optional
         Shape (C,); multiplies the loss of each class.
     weight_norm : {"sum"}, optional
@@ -94,7 +94,7 @@ def region_evaluation(
     absent : {"keep", "zero", "exclude"}, default "keep"
         A class without a target pixel: counts as it comes, counts as 0, or does not count.
     soft_tp : {"product", "l1", "l2"}, default "product"
-        What a true positive of probability p and target t is: p t; (p + t - \\|p - t\\|) / 2, whose loss is 0 where
+        What a true positive of probability p and target t is: p t; (p + t - \|p - t\|) / 2, whose loss is 0 where
         input and target are equal, soft ones too; or p t with p² and t² in the other sums.
     classes : sequence of int, optional
         The classes that enter the mean or, pooled, the sums; the softmax still sees all.
@@ -117,7 +117,9 @@ def region_evaluation(
         class_weights=class_weights,
     )
     if class_weights is not None and pool in ("micro", "all"):
-        msg = f"pool={pool!r} puts the classes together before the score; `class_weights` needs pool='image' or 'batch'."
+        msg = (
+            f"pool={pool!r} puts the classes together before the score; `class_weights` needs pool='image' or 'batch'."
+        )
         raise ValueError(msg)
     term = RegionTerm(
         score,
@@ -135,7 +137,7 @@ def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) ->
     """The score of Dice, Jaccard and Tversky losses, its arguments checked."""
     check_choice("smooth_form", smooth_form, SmoothForm)
     both = (float(smooth), float(smooth)) if isinstance(smooth, int | float) else tuple(smooth)
-    if len(both) != 2:  # noqa: PLR2004
+    if len(both) != 2:
         msg = f"`smooth` must be a number or (numerator, denominator); got {smooth!r}."
         raise ValueError(msg)
     for number in both:

@@ -10,7 +10,7 @@ from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.selection import Hardest, above_or_largest
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
+from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 from arrayseg.losses._prepare import check_number
 
 __all__ = ["ohem_cross_entropy"]
@@ -23,7 +23,7 @@ def ohem_cross_entropy(
     *,
     threshold: float = 0.7,
     min_kept: int = 100_000,
-    **options: Unpack[PixelOptions],
+    **options: Unpack[ActivatedPixelOptions],
 ) -> Evaluation:
     r"""Cross entropy of the hard pixels of a batch: online hard example mining.
 
@@ -82,4 +82,6 @@ def ohem_cross_entropy(
     check_number("threshold", threshold, 0, 1)
     check_number("min_kept", min_kept, 0)
     hardness = -log(threshold) if threshold > 0 else float("inf")
-    return Hardest(pixel_evaluation(input, target, pixel.cross_entropy, **options), above_or_largest(hardness, min_kept))
+    return Hardest(
+        pixel_evaluation(input, target, pixel.cross_entropy, **options), above_or_largest(hardness, min_kept)
+    )

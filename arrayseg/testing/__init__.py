@@ -2,8 +2,8 @@
 
 from arrayseg.testing._backends import Library, asarray, installed, to_numpy
 from arrayseg.testing._cases import Case, loss_cases, metric_cases
-from arrayseg.testing._parity import TOLERANCES, Record, assert_parity, relative_difference, validate
 from arrayseg.testing._gradients import assert_gradient, finite_differences
+from arrayseg.testing._parity import TOLERANCES, Record, assert_parity, relative_difference, validate
 
 __all__ = [
     "TOLERANCES",

@@ -189,7 +189,7 @@ def _jax_on(platform: str, name: str) -> Library | None:
         device = jax.devices(platform)[0]
     except RuntimeError:
         return None
-    wide = ("float64",) if jax.config.jax_enable_x64 else ()  # type: ignore[attr-defined]
+    wide = ("float64",) if jax.config.jax_enable_x64 else ()
     return Library(name, jax.numpy, device, (*wide, "float32", "float16", "bfloat16"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from arrayseg import losses
+from arrayseg import losses, metrics
 from arrayseg._typing import Array
 
 __all__ = ["Case", "loss_cases", "metric_cases"]

@@ -80,5 +80,5 @@ def assert_gradient(
     _, gradient = value_and_grad(loss)(input, target, **options)
     difference = relative_difference(gradient, finite_differences(lambda x: loss(x, target, **options), input))
     if difference > tolerance:
-        msg = f"The gradient of {loss!r} differs from central differences by {difference:.1e}; {tolerance:.0e} is allowed."
+        msg = f"The gradient of {loss!r} is off central differences by {difference:.1e}; {tolerance:.0e} is allowed."
         raise AssertionError(msg)

@@ -109,9 +109,9 @@ def assert_parity(case: Case, library: Library, dtype: str) -> Record:
     record = check(case, library, dtype)
     if not record.passed:
         msg = (
-            f"{case.name} on {library.name} in {dtype} differs from float64 NumPy by {record.value_difference:.1e} in "
-            f"value and {record.gradient_difference or 0:.1e} in gradient, relative; {TOLERANCES[dtype]:.0e} is allowed "
-            "for values, ten times that for gradients."
+            f"{case.name} on {library.name} in {dtype} differs from float64 NumPy by {record.value_difference:.1e} "
+            f"in value and {record.gradient_difference or 0:.1e} in gradient, relative; {TOLERANCES[dtype]:.0e} is "
+            "allowed for values, ten times that for gradients."
         )
         raise AssertionError(msg)
     return record
