@@ -121,7 +121,7 @@ class Block:
         valid = pixels.mask
         if pixels.ignore_index is not None:
             labels = pixels.target if pixels.has_ids else pixels.target[:, 0, :]
-            kept = self.xp.astype(labels, self.xp.int64, copy=False) != pixels.ignore_index
+            kept = self.xp.astype(labels, self.backend.count_dtype(labels), copy=False) != pixels.ignore_index
             valid = kept if valid is None else valid & kept
         if pixels.has_ids and not self.backend.is_concrete(pixels.target):
             # Compilers cannot raise on values: an id that is no class counts nowhere. Eager ones raised on entry.
@@ -159,7 +159,8 @@ class Block:
     @once
     def ids(self) -> Array:
         """Class ids `(B, P)`, 0 where a pixel is not valid."""
-        return self.keep(self.xp.astype(self.pixels.target, self.xp.int64, copy=False))
+        target = self.pixels.target
+        return self.keep(self.xp.astype(target, self.backend.count_dtype(target), copy=False))
 
     @once
     def hot(self) -> Array:

@@ -72,7 +72,7 @@ def one_hot(
     if num_classes < 1:
         msg = f"`num_classes` must be at least 1; got {num_classes}."
         raise ValueError(msg)
-    ids = xp.astype(target, xp.int64)
+    ids = xp.astype(target, backend.count_dtype(target))
     known = (ids >= 0) & (ids < num_classes)
     if backend.is_concrete(target) and 0 not in target.shape:
         allowed = known if ignore_index is None else known | (ids == ignore_index)

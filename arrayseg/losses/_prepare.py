@@ -228,7 +228,7 @@ def _check_ids(rows: Array, layout: Layout, ignore_index: int | None, backend: B
     if least >= 0 and greatest <= high:
         return
     if ignore_index is not None:
-        ids = xp.astype(rows, xp.int64)
+        ids = xp.astype(rows, backend.count_dtype(rows))
         ids = xp.where(ids == ignore_index, xp.zeros_like(ids), ids)
         least, greatest = xp.min(ids), xp.max(ids)
         if least >= 0 and greatest <= high:
