@@ -3,6 +3,7 @@
 import doctest
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,20 @@ def missing_library(source: str) -> str | None:
     return None
 
 
-@pytest.mark.parametrize(("source", "page", "line"), blocks())
+@pytest.fixture
+def jax_as_installed():
+    """JAX without 64-bit numbers, which is how an example's reader has it and not how the other tests do."""
+    jax = sys.modules.get("jax")
+    if jax is None or not jax.config.jax_enable_x64:
+        yield
+        return
+    jax.config.update("jax_enable_x64", False)
+    yield
+    jax.config.update("jax_enable_x64", True)
+
+
+@pytest.mark.usefixtures("jax_as_installed")
+@pytest.mark.parametrize(("source", "page", "line"), list(blocks()))
 def test_example(source, page, line):
     reason = missing_library(source)
     if reason:
