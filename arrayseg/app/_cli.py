@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from arrayseg import __version__
 from arrayseg.app._demo import demo
 from arrayseg.app._evaluate import evaluate
 from arrayseg.app._validate import validate
@@ -24,7 +24,7 @@ app.command()(demo)
 def print_version(wanted: bool) -> None:
     """Answer `arrayseg --version`."""
     if wanted:
-        typer.echo(f"arrayseg {version('arrayseg')}")
+        typer.echo(f"arrayseg {__version__}")
         raise typer.Exit
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.progress import track
 
+from arrayseg import __version__
 from arrayseg.app._backend import BackendName, Placer, placer
 from arrayseg.app._console import console, fail
 from arrayseg.app._counting import PairCounter
 from arrayseg.app._pairs import pair_files
 from arrayseg.app._report import print_scores, score, write_files
+from arrayseg.metrics.outcomes import Absent
 
 __all__ = ["evaluate"]
 
@@ -51,12 +52,11 @@ def parse_classes(text: str | None, num_classes: int) -> list[int]:
     return sorted(classes)
 
 
-def parse_absent(text: str) -> str | float:
+def parse_absent(text: str) -> Absent:
     """Read `skip`, `nan` or a number."""
-    if text in {"skip", "nan"}:
-        return text
+    words: dict[str, Absent] = {"skip": "skip", "nan": "nan"}
     try:
-        return float(text)
+        return words[text] if text in words else float(text)
     except ValueError:
         msg = f"{text!r} is none of skip, nan and a number."
         raise typer.BadParameter(msg) from None
@@ -206,7 +206,7 @@ def evaluate(
 def document(settings: dict[str, Any], counter: PairCounter) -> dict[str, Any]:
     """What the JSON file records beside the scores: enough to repeat the run, and the counts to compute others."""
     return {
-        "arrayseg": version("arrayseg"),
+        "arrayseg": __version__,
         **settings,
         "prediction_map": counter.prediction_map,
         "target_map": counter.target_map,

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from arrayseg import metrics
+from arrayseg.metrics.outcomes import Absent
 
 __all__ = ["ClassScore", "Scores", "print_scores", "score", "write_files"]
 
@@ -50,7 +51,7 @@ class Scores(NamedTuple):
 
 
 def score(
-    matrix: np.ndarray[Any, np.dtype[np.int64]], names: Sequence[str], classes: list[int], absent: str | float
+    matrix: np.ndarray[Any, np.dtype[np.int64]], names: Sequence[str], classes: list[int], absent: Absent
 ) -> Scores:
     """The scores of a confusion matrix whose rows are the target.
 
@@ -70,7 +71,7 @@ def score(
     Scores
         Per class and overall.
     """
-    options = {"absent": absent, "classes": classes}
+    options: Any = {"absent": absent, "classes": classes}
     columns = zip(
         classes,
         (names[label] for label in classes),

@@ -57,22 +57,27 @@ def test_version(arrayseg):
 
 
 @pytest.mark.parametrize("passed", [True, False])
-def test_validate_prints_each_record(arrayseg, monkeypatch, passed):
+def test_validate_prints_the_worst_of_each_function(arrayseg, monkeypatch, passed):
     asked = {}
 
     def validate(**options):
         asked.update(options)
         yield record()
-        yield record(name="iou", gradient_difference=None, passed=passed)
+        yield record(name="dice, pool=batch", value_difference=9e-8, gradient_difference=4e-6, passed=passed)
+        yield record(value_difference=2e-7, gradient_difference=None)
 
     monkeypatch.setattr("arrayseg.testing.validate", validate, raising=False)
     run = arrayseg("validate", "--backends", "numpy,torch")
     assert asked == {"backends": ["numpy", "torch"]}
     assert run.exit_code == (0 if passed else 1)
+    # The worst of the cases of a function stands for it; a case that failed is named.
+    assert "4.0e-06" in run.output
+    assert "3.0e-06" not in run.output
+    # The metric Dice is another function than the loss Dice.
     assert "1.2e-07" in run.output
-    assert "3.0e-06" in run.output
-    assert ("FAIL" in run.output) is not passed
-    assert f"2 checks, {0 if passed else 1} failures" in run.output
+    assert "2.0e-07" in run.output
+    assert ("FAIL: dice, pool=batch on numpy in float32" in run.output) is not passed
+    assert f"3 checks, {0 if passed else 1} failures" in run.output
 
 
 def test_validate_of_a_missing_backend(arrayseg, monkeypatch):
