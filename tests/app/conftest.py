@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-DATA = Path(__file__).parents[3] / "shared" / "data"
-
 
 @pytest.fixture
 def arrayseg() -> Callable[..., Any]:
@@ -30,13 +28,13 @@ def arrayseg() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def real_data() -> Callable[[str], Path]:
+def real_data(data: Path) -> Callable[[str], Path]:
     """The folder of a real data set; the test is skipped by its name where it is absent."""
 
     def folder(name: str) -> Path:
-        if not (DATA / name).is_dir():
-            pytest.skip(f"no real data: {DATA / name} is absent")
-        return DATA / name
+        if not (data / name).is_dir():
+            pytest.skip(f"no real data: {data / name} is absent")
+        return data / name
 
     return folder
 
