@@ -29,7 +29,7 @@ assert arrayseg.metrics.mean_iou(matrix) == 1
 
 def python(code: str) -> str:
     """Run a program in an interpreter of its own, and return what it prints."""
-    return subprocess.run([sys.executable, "-P", "-c", code], check=True, capture_output=True, text=True).stdout
+    return subprocess.run([sys.executable, "-P", "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def main() -> None:
