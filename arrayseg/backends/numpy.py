@@ -68,6 +68,18 @@ class NumpyBackend(Backend):
         )
         return counts if weights is None else counts.astype(weights.dtype, copy=False)
 
+    def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
+        try:
+            from scipy import ndimage
+        except ImportError:
+            return super().distance_transform(mask, spacing=spacing)
+        distances = np.full(mask.shape, np.inf)
+        # SciPy has no meaning for a mask without a False element, and no batch.
+        for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
+            if not mask[image].all():
+                distances[image] = ndimage.distance_transform_edt(mask[image], sampling=spacing)
+        return distances
+
     def block_bytes(self, array: Array, /) -> int:
         # 19 classes of 16,384 float32 pixels. Measured on 2 cores with 1 MB of second-level cache each: a quarter of
         # it took 1.6 times as long (the interpreter's share grows), three times it 1.2 times (the cache overflows).
@@ -144,7 +156,8 @@ def _block_histogram(
     if wanted is not None:
         rows *= wanted.view(np.uint8)
     counts = _joint_bincount(rows, columns, num_classes + 1)[1:, 1:]
-    return counts, (target.size if wanted is None else np.count_nonzero(wanted)) - int(counts.sum())
+    to_count = target.size if wanted is None else int(np.count_nonzero(wanted))
+    return counts, to_count - int(counts.sum())
 
 
 def _slots(labels: Array, num_classes: int) -> Array:

@@ -1,0 +1,130 @@
+"""Agreement of prediction and target beyond chance, of the whole matrix at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend
+from arrayseg.metrics.outcomes import Absent, diagonal, overall, ratio, square_root
+
+__all__ = ["cohen_kappa", "matthews_corrcoef"]
+
+
+def cohen_kappa(
+    matrix: Array,
+    *,
+    weights: Literal["linear", "quadratic"] | None = None,
+    absent: Absent = "skip",
+    classes: Sequence[int] | None = None,
+) -> Array:
+    r"""Cohen's kappa: the agreement beyond what the class frequencies alone would give.
+
+    .. math:: 1 - \frac{\sum_{tp} w_{tp} M_{tp}}{\sum_{tp} w_{tp} E_{tp}}, \quad
+        E_{tp} = \frac{\sum_j M_{tj} \sum_i M_{ip}}{\sum_{ij} M_{ij}}
+
+    Parameters
+    ----------
+    matrix
+        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
+    weights
+        What a confusion of classes t and p costs: 1 for each (None, the default), ``"linear"`` \|t - p\|, or
+        ``"quadratic"`` (t - p)^2, for ordered classes.
+    absent
+        The score where only one class occurs (0 / 0): nan for ``"skip"`` and ``"nan"``, or a number.
+    classes
+        The classes of which the pixels are looked at: those whose target and prediction are among them; None: all.
+
+    Returns
+    -------
+    Array
+        Floating array `(...)`, float64 where there is one.
+
+    References
+    ----------
+    Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20 (1960).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> metrics.cohen_kappa(np.asarray([[3, 1], [2, 4]]))
+    array(0.4)
+    """
+    if weights not in _POWERS:
+        msg = f'`weights` must be None, "linear" or "quadratic"; got {weights!r}.'
+        raise ValueError(msg)
+    power = _POWERS[weights]
+
+    def kappa(backend: Backend, counts: Array) -> Array:
+        xp = backend.xp
+        rank = xp.arange(counts.shape[-1], dtype=counts.dtype, device=backend.device(counts))
+        gap = xp.abs(rank[:, None] - rank[None, :])
+        cost = xp.where(gap == 0, xp.zeros_like(gap), gap**power)
+        actual, predicted = _shares(xp, counts)
+        observed = ratio(xp, counts, xp.sum(counts, axis=(-2, -1), keepdims=True))
+        expected = actual[..., :, None] * predicted[..., None, :]
+        return 1 - ratio(xp, xp.sum(cost * observed, axis=(-2, -1)), xp.sum(cost * expected, axis=(-2, -1)))
+
+    return overall(kappa, matrix, absent=absent, classes=classes)
+
+
+def matthews_corrcoef(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+    r"""Matthews correlation coefficient, for any number of classes (Gorodkin's R_K).
+
+    .. math:: \frac{c - \sum_k p_k t_k}{\sqrt{\left(1 - \sum_k p_k^2\right) \left(1 - \sum_k t_k^2\right)}}
+
+    with c the share of right pixels, p and t the shares of the classes in prediction and target.
+
+    Parameters
+    ----------
+    matrix
+        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
+    absent
+        The score where prediction or target has only one class (0 / 0): nan for ``"skip"`` and ``"nan"``, or a number.
+    classes
+        The classes of which the pixels are looked at: those whose target and prediction are among them; None: all.
+
+    Returns
+    -------
+    Array
+        Floating array `(...)`, float64 where there is one.
+
+    Notes
+    -----
+    Scikit-learn and torchmetrics give 0 for 0 / 0: ``absent=0``.
+
+    References
+    ----------
+    Gorodkin, "Comparing two K-category assignments by a K-category correlation coefficient", Computational Biology and
+    Chemistry 28 (2004).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> metrics.matthews_corrcoef(np.asarray([[3, 1], [2, 4]]))
+    array(0.40824829)
+    """
+
+    def correlation(backend: Backend, counts: Array) -> Array:
+        xp = backend.xp
+        actual, predicted = _shares(xp, counts)
+        hits = xp.where(diagonal(backend, counts), counts, xp.zeros_like(counts))
+        agreement = ratio(xp, xp.sum(hits, axis=(-2, -1)), xp.sum(counts, axis=(-2, -1)))
+        # 1 - sum of squares, without the cancellation.
+        spread, target_spread = (xp.sum(share * (1 - share), axis=-1) for share in (predicted, actual))
+        covariance = agreement - xp.sum(predicted * actual, axis=-1)
+        return ratio(xp, covariance, square_root(xp, spread * target_spread))
+
+    return overall(correlation, matrix, absent=absent, classes=classes)
+
+
+_POWERS = {None: 0, "linear": 1, "quadratic": 2}
+
+
+def _shares(xp: Namespace, counts: Array) -> tuple[Array, Array]:
+    """The shares of the classes in the target and in the prediction, `(..., C)` each."""
+    total = xp.sum(counts, axis=(-2, -1))[..., None]
+    return ratio(xp, xp.sum(counts, axis=-1), total), ratio(xp, xp.sum(counts, axis=-2), total)

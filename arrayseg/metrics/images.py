@@ -1,0 +1,218 @@
+"""Counts of each image, and the averages that take them one by one: by image, by class, and of the worst."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import nan
+from typing import Literal
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend, backend_of
+from arrayseg.metrics.labels import read_label_maps, refuse_out_of_range
+from arrayseg.metrics.outcomes import intersections, mean_of_scores, ratio, take_classes
+
+__all__ = ["class_counts", "fine_grained_mean"]
+
+
+def class_counts(
+    prediction: Array,
+    target: Array,
+    *,
+    num_classes: int,
+    ignore_index: int | None = None,
+    mask: Array | None = None,
+    class_axis: int | None = None,
+) -> Array:
+    r"""True positives, false positives and false negatives of each class in each image.
+
+    .. math:: (TP, FP, FN)_{nc} = \#\{i : \text{target}_{ni} = c \wedge \text{prediction}_{ni} = c\}, \dots
+
+    Parameters
+    ----------
+    prediction
+        Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
+    target
+        Class ids `(N, *spatial)`, of any integer dtype or boolean.
+    num_classes
+        C, the number of classes; labels are 0 to C - 1.
+    ignore_index
+        The id of void pixels; pixels whose target has it count nowhere. None: every pixel counts.
+    mask
+        Boolean array of `target`'s shape, True where a pixel counts.
+    class_axis
+        The axis of the scores in `prediction`, 1 by default; only for scores.
+
+    Returns
+    -------
+    Array
+        Integers `(N, C, 3)`: along the last axis true positives, false positives and false negatives. Concatenate the
+        counts of batches along the first axis.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or if a label that counts is out of range (under a compiler such pixels count nowhere).
+    TypeError
+        If libraries are mixed, ids are not integers, or the mask is not boolean.
+
+    Notes
+    -----
+    The matrices of the images are made only where one is smaller than an image; with more classes than that the three
+    numbers are counted directly, and memory grows with N C.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.asarray([[[0, 0], [1, 1]], [[0, 0], [0, 0]]])
+    >>> prediction = np.asarray([[[0, 0], [0, 1]], [[0, 0], [0, 1]]])
+    >>> metrics.class_counts(prediction, target, num_classes=2)
+    array([[[2, 1, 0],
+            [1, 0, 1]],
+    <BLANKLINE>
+           [[3, 0, 1],
+            [0, 1, 0]]])
+    """
+    maps = read_label_maps(
+        prediction,
+        target,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        mask=mask,
+        per_image=True,
+        class_axis=class_axis,
+    )
+    backend, xp = maps.backend, maps.backend.xp
+    with backend.wide(maps.prediction, maps.target, maps.mask):
+        if maps.num_classes**2 <= maps.target.shape[1]:
+            matrix, uncounted = maps.joint_histogram()
+            hits, predicted, actual = intersections(backend, matrix)
+        else:
+            hits, predicted, actual, uncounted = maps.label_overlap()
+        refuse_out_of_range(maps, uncounted)
+        return xp.stack([hits, predicted - hits, actual - hits], axis=-1)
+
+
+def fine_grained_mean(
+    counts: Array,
+    *,
+    average: Literal["image", "class", "pair", "dataset"] = "image",
+    score: Literal["iou", "dice", "accuracy"] = "iou",
+    lowest: float | Sequence[float] = 100.0,
+    present: Literal["target", "union"] = "target",
+    classes: Sequence[int] | None = None,
+) -> Array:
+    r"""Mean of the scores of images: a score of each class in each image, averaged in the order that is asked for.
+
+    .. math:: \text{mIoU}^I = \frac{1}{N} \sum_n \frac{1}{|K_n|} \sum_{c \in K_n} IoU_{nc}, \quad
+        \text{mIoU}^C = \frac{1}{C} \sum_c \frac{1}{|\{n : c \in K_n\}|} \sum_{n : c \in K_n} IoU_{nc}
+
+    with :math:`K_n` the classes present in image n.
+
+    Parameters
+    ----------
+    counts
+        Integers `(N, C, 3)` of all images, from `class_counts`.
+    average
+        ``"image"`` (default): over the classes of each image, then over images (mIoU^I). ``"class"``: over the images
+        of each class, then over classes (mIoU^C). ``"pair"``: over all pairs of an image and a class in it.
+        ``"dataset"``: the counts are pooled over the images first, then the mean over classes is taken (mIoU^D).
+    score
+        ``"iou"`` (default), ``"dice"`` or ``"accuracy"`` (recall).
+    lowest
+        Of the images (of each class, for ``"class"``; pairs, for ``"pair"``), only the lowest so many percent, at least
+        one, enter the mean: the worst case. Of a sequence of percentages, the mean: ``range(10, 101, 10)`` is the
+        quantile average. 100, the default: all.
+    present
+        Which classes an image has: those in its ``"target"`` (default), or those in its target or prediction
+        (``"union"``).
+    classes
+        The classes that enter the means; None: all.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, float64 where there is one; nan if no class is present anywhere.
+
+    Notes
+    -----
+    MONAI's ``MeanIoU`` and ``DiceMetric`` with their defaults give ``average="image"`` for ``reduction="mean"`` and,
+    once averaged over the classes, ``average="class"`` for ``reduction="mean_batch"``. Torchmetrics' segmentation
+    ``MeanIoU`` is ``average="pair", present="union"``. NnU-Net is ``average="class", present="union"``, but nan where a
+    class occurs nowhere.
+
+    References
+    ----------
+    Wang, Berman, Rannen-Triki, Blaschko and others, "Revisiting evaluation metrics for semantic segmentation:
+    optimization and evaluation of fine-grained intersection over union", NeurIPS Datasets and Benchmarks (2023).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = np.asarray([[[2, 1, 0], [1, 0, 1]], [[3, 0, 1], [0, 1, 0]]])
+    >>> metrics.fine_grained_mean(counts)
+    np.float64(0.6666666666666666)
+    >>> metrics.fine_grained_mean(counts, lowest=50)
+    np.float64(0.5833333333333333)
+    """
+    for name, value, choices in (
+        ("average", average, _AVERAGES),
+        ("score", score, _SCORES),
+        ("present", present, _PRESENT),
+    ):
+        if value not in choices:
+            msg = f"`{name}` must be one of {', '.join(choices)}; got {value!r}."
+            raise ValueError(msg)
+    percents = [float(percent) for percent in (lowest if isinstance(lowest, Sequence | range) else [lowest])]
+    if not percents or not all(0 < percent <= 100 for percent in percents):
+        msg = f"`lowest` must be a percentage in (0, 100], or several; got {lowest}."
+        raise ValueError(msg)
+    backend = backend_of(counts, "counts")
+    if counts.ndim != 3 or counts.shape[-1] != 3:
+        msg = f"`counts` must have shape (N, C, 3), from class_counts; got {tuple(counts.shape)}."
+        raise ValueError(msg)
+    xp, dtype = backend.xp, backend.sum_dtype(counts)
+    with backend.wide(counts):
+        scores = take_classes(backend, _scores(backend, counts, average == "dataset", score, present), classes)
+        if average == "class":
+            by_class = [_mean_of_lowest(xp, xp.matrix_transpose(scores), percent) for percent in percents]
+            values = [mean_of_scores(xp, value, "skip") for value in by_class]
+        else:
+            units = xp.reshape(scores, (-1,)) if average == "pair" else mean_of_scores(xp, scores, "skip")
+            values = [_mean_of_lowest(xp, units, percent) for percent in percents]
+        return xp.astype(xp.mean(xp.stack(values)), dtype, copy=False)
+
+
+_AVERAGES = ("image", "class", "pair", "dataset")
+_PRESENT = ("target", "union")
+# What the numerator TP is divided by is TP + a FP + b FN.
+_SCORES = {"iou": (1.0, 1.0), "dice": (0.5, 0.5), "accuracy": (0.0, 1.0)}
+
+
+def _scores(backend: Backend, counts: Array, pooled: bool, score: str, present: str) -> Array:
+    """`(N, C)` scores, nan where a class is not present."""
+    xp = backend.xp
+    counts = xp.astype(counts, backend.count_dtype(counts), copy=False)
+    counts = xp.astype(xp.sum(counts, axis=0, keepdims=True) if pooled else counts, backend.sum_dtype(counts))
+    hits, false_positives, false_negatives = (counts[:, :, outcome] for outcome in range(3))
+    a, b = _SCORES[score]
+    scores = ratio(xp, hits, hits + a * false_positives + b * false_negatives)
+    pixels = hits + false_negatives if present == "target" else hits + false_positives + false_negatives
+    return xp.where(pixels == 0, xp.full_like(scores, nan), scores)
+
+
+def _mean_of_lowest(xp: Namespace, values: Array, percent: float) -> Array:
+    """The mean of the lowest so many percent of the values along the last axis that are not nan, at least one."""
+    missing = xp.isnan(values)
+    values = xp.sort(xp.where(missing, xp.full_like(values, xp.inf), values), axis=-1)
+    count = xp.sum(xp.astype(~missing, values.dtype), axis=-1, keepdims=True)
+    chosen = xp.floor(percent * count / 100)
+    chosen = xp.where(chosen < 1, xp.ones_like(chosen), chosen)
+    rank = xp.cumulative_sum(xp.ones_like(values), axis=-1)
+    kept = (rank <= chosen) & (rank <= count)
+    return ratio(
+        xp,
+        xp.sum(xp.where(kept, values, xp.zeros_like(values)), axis=-1),
+        xp.sum(xp.astype(kept, values.dtype), axis=-1),
+    )

@@ -1,0 +1,162 @@
+"""Label maps on entry: which arrays may meet, as which shapes, and what is wrong with a label out of range."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from operator import index
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend, common_backend
+
+__all__ = ["LabelMaps", "check_num_classes", "read_label_maps", "refuse_out_of_range"]
+
+
+@dataclass(frozen=True)
+class LabelMaps:
+    """A prediction, a target and a mask of one library, as N images of P pixels: `(N, P)`."""
+
+    backend: Backend
+    prediction: Array
+    target: Array
+    mask: Array | None
+    num_classes: int
+    ignore_index: int | None
+
+    def joint_histogram(self) -> tuple[Array, Array]:
+        """`(N, C, C)` counts, and the number of pixels that a label out of range kept from being counted."""
+        return self.backend.joint_histogram(
+            self.prediction,
+            self.target,
+            num_classes=self.num_classes,
+            ignore_index=self.ignore_index,
+            mask=self.mask,
+        )
+
+    def label_overlap(self) -> tuple[Array, Array, Array, Array]:
+        """Intersection, prediction and target `(N, C)`, and the number of pixels with a label out of range."""
+        return self.backend.label_overlap(
+            self.prediction,
+            self.target,
+            num_classes=self.num_classes,
+            ignore_index=self.ignore_index,
+            mask=self.mask,
+        )
+
+    @property
+    def is_concrete(self) -> bool:
+        """Whether Python may read the labels: no compiler is tracing them."""
+        return self.backend.is_concrete(self.prediction, self.target, self.mask)
+
+
+def read_label_maps(
+    prediction: Array,
+    target: Array,
+    *,
+    num_classes: int,
+    ignore_index: int | None,
+    mask: Array | None,
+    per_image: bool,
+    class_axis: int | None,
+) -> LabelMaps:
+    """Checked label maps: the images of the batch apart where `per_image`, else as one image of all the pixels."""
+    backend = common_backend(prediction=prediction, target=target, mask=mask)
+    num_classes = check_num_classes(num_classes)
+    _check_labels(backend, target, "target")
+    if prediction.ndim == target.ndim + 1:
+        prediction = _arg_max(backend, prediction, target, num_classes, 1 if class_axis is None else class_axis)
+    elif class_axis is not None:
+        msg = (
+            f"`class_axis` is {class_axis}, so `prediction` must hold scores with one axis more than `target`; "
+            f"got shapes {tuple(prediction.shape)} and {tuple(target.shape)}. Leave `class_axis` out for class ids."
+        )
+        raise ValueError(msg)
+    _check_labels(backend, prediction, "prediction")
+    _check_shape(prediction, target, "prediction")
+    if mask is not None:
+        if not backend.xp.isdtype(mask.dtype, "bool"):
+            msg = f"`mask` must be boolean, True where a pixel counts; got {mask.dtype}. Write for example `mask > 0`."
+            raise TypeError(msg)
+        _check_shape(mask, target, "mask")
+    if per_image and target.ndim == 0:
+        msg = "`per_image` needs maps with a batch axis, (N, *spatial); got a single number."
+        raise ValueError(msg)
+    images = target.shape[0] if per_image else 1
+    shape = (images, prod(target.shape[1:] if per_image else target.shape))
+    return LabelMaps(
+        backend,
+        backend.xp.reshape(prediction, shape),
+        backend.xp.reshape(target, shape),
+        None if mask is None else backend.xp.reshape(mask, shape),
+        num_classes,
+        None if ignore_index is None else _representable(backend, target, ignore_index),
+    )
+
+
+def check_num_classes(num_classes: int) -> int:
+    """The number of classes as a positive Python integer."""
+    if (number := index(num_classes)) < 1:
+        msg = f"`num_classes` must be at least 1; got {number}."
+        raise ValueError(msg)
+    return number
+
+
+def refuse_out_of_range(maps: LabelMaps, uncounted: Array) -> None:
+    """Raise if pixels that were to be counted could not be: which label is to blame is looked up only then."""
+    if not maps.is_concrete or int(uncounted) == 0:
+        return
+    target, prediction = maps.backend.to_numpy(maps.target), maps.backend.to_numpy(maps.prediction)
+    wanted = target != maps.ignore_index if maps.ignore_index is not None else target == target  # noqa: PLR0124
+    if maps.mask is not None:
+        wanted &= maps.backend.to_numpy(maps.mask)
+    for name, labels in (("target", target), ("prediction", prediction)):
+        outside = labels[wanted & ((labels < 0) | (labels >= maps.num_classes))]
+        if outside.size:
+            remedy = f"`ignore_index={outside[0]}` if it marks void pixels" if name == "target" else "a `mask`"
+            msg = (
+                f"`{name}` has the label {outside[0]} at {outside.size} of {labels.size} pixels, outside 0 .. "
+                f"{maps.num_classes - 1}. Pass a larger `num_classes`, or {remedy}."
+            )
+            raise ValueError(msg)
+
+
+def _arg_max(backend: Backend, scores: Array, target: Array, num_classes: int, class_axis: int) -> Array:
+    """The class of the highest score."""
+    if not -scores.ndim <= class_axis < scores.ndim:
+        msg = f"`class_axis` is {class_axis}, but `prediction` has {scores.ndim} axes."
+        raise ValueError(msg)
+    class_axis %= scores.ndim
+    shape: Sequence[int] = scores.shape
+    if tuple(shape[:class_axis]) + tuple(shape[class_axis + 1 :]) != tuple(target.shape):
+        msg = (
+            f"`prediction` of shape {tuple(shape)}, without its class axis {class_axis}, does not have the shape "
+            f"{tuple(target.shape)} of `target`. Pass the `class_axis` that holds the scores."
+        )
+        raise ValueError(msg)
+    if shape[class_axis] != num_classes:
+        msg = f"`prediction` has {shape[class_axis]} scores on axis {class_axis}, but `num_classes` is {num_classes}."
+        raise ValueError(msg)
+    return backend.xp.argmax(scores, axis=class_axis)
+
+
+def _check_labels(backend: Backend, labels: Array, name: str) -> None:
+    if not backend.xp.isdtype(labels.dtype, ("integral", "bool")):
+        msg = f"`{name}` must hold class ids of an integer or boolean dtype; got {labels.dtype}. "
+        msg += "Scores need a class axis; ids in a floating array need a cast." if name == "prediction" else "Cast it."
+        raise TypeError(msg)
+
+
+def _check_shape(array: Array, target: Array, name: str) -> None:
+    if tuple(array.shape) != tuple(target.shape):
+        msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {tuple(target.shape)}; they must be equal."
+        raise ValueError(msg)
+
+
+def _representable(backend: Backend, target: Array, ignore_index: int) -> int | None:
+    """The id, or None if no pixel can have it: -1 compared with uint8 is an error, or 255, in some libraries."""
+    ignore_index = index(ignore_index)
+    if backend.xp.isdtype(target.dtype, "bool"):
+        return ignore_index if ignore_index in (0, 1) else None
+    limits = backend.xp.iinfo(target.dtype)
+    return ignore_index if limits.min <= ignore_index <= limits.max else None

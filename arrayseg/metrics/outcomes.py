@@ -1,0 +1,225 @@
+"""True and false positives and negatives per class, and the one place where absent classes are settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import nan
+from operator import index
+from typing import Literal, TypeAlias
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend, backend_of
+
+__all__ = [
+    "Absent",
+    "Outcomes",
+    "check_absent",
+    "count_outcomes",
+    "diagonal",
+    "evaluate",
+    "intersections",
+    "mean_of_scores",
+    "mean_over_classes",
+    "outcomes",
+    "overall",
+    "per_class",
+    "ratio",
+    "settle",
+    "square_root",
+    "take_classes",
+]
+
+Absent: TypeAlias = Literal["skip", "nan"] | float
+"""What a class with neither prediction nor target counts."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Pixels of each class taken against the rest, as floating arrays `(..., C)`: what the formulas are written in."""
+
+    xp: Namespace
+    true_positives: Array
+    false_positives: Array
+    false_negatives: Array
+    true_negatives: Array
+
+    @property
+    def predicted(self) -> Array:
+        """Pixels predicted as the class."""
+        return self.true_positives + self.false_positives
+
+    @property
+    def actual(self) -> Array:
+        """Pixels of the class in the target."""
+        return self.true_positives + self.false_negatives
+
+    @property
+    def union(self) -> Array:
+        """Pixels of the class in the prediction, the target or both."""
+        return self.true_positives + self.false_positives + self.false_negatives
+
+    @property
+    def negatives(self) -> Array:
+        """Pixels of the other classes in the target."""
+        return self.true_negatives + self.false_positives
+
+    @property
+    def rejected(self) -> Array:
+        """Pixels predicted as another class."""
+        return self.true_negatives + self.false_negatives
+
+    @property
+    def total(self) -> Array:
+        """All pixels."""
+        return self.union + self.true_negatives
+
+    @property
+    def sensitivity(self) -> Array:
+        """The rate of true positives."""
+        return self.ratio(self.true_positives, self.actual)
+
+    @property
+    def specificity(self) -> Array:
+        """The rate of true negatives."""
+        return self.ratio(self.true_negatives, self.negatives)
+
+    def ratio(self, numerator: Array, denominator: Array) -> Array:
+        """`ratio` of two arrays of the table's own namespace."""
+        return ratio(self.xp, numerator, denominator)
+
+
+Formula: TypeAlias = Callable[[Outcomes], Array]
+
+
+def evaluate(matrix: Array, function: Callable[[Backend, Array], Array]) -> Array:
+    """`function` of a checked matrix, in the widest dtypes there are; the result in the caller's widest floating dtype.
+
+    The function gets integers of 64 bits, where those exist, and makes floating numbers of them as late as it can.
+    """
+    backend = backend_of(matrix, "matrix")
+    xp = backend.xp
+    if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
+        msg = f"`matrix` must be a confusion matrix (C, C), or several (..., C, C); got shape {tuple(matrix.shape)}."
+        raise ValueError(msg)
+    if not xp.isdtype(matrix.dtype, ("integral", "real floating")):
+        msg = f"`matrix` must hold pixel counts as integers or real numbers; got {matrix.dtype}."
+        raise TypeError(msg)
+    dtype = backend.sum_dtype(matrix)
+    with backend.wide(matrix):
+        integral = xp.isdtype(matrix.dtype, "integral")
+        wide = backend.count_dtype(matrix) if integral else backend.sum_dtype(matrix)
+        return xp.astype(function(backend, xp.astype(matrix, wide, copy=False)), dtype, copy=False)
+
+
+def outcomes(backend: Backend, matrix: Array) -> Outcomes:
+    """The outcomes of each class of a matrix `(..., C, C)`."""
+    return count_outcomes(backend, *intersections(backend, matrix), backend.xp.sum(matrix, axis=(-2, -1)))
+
+
+def intersections(backend: Backend, matrix: Array) -> tuple[Array, Array, Array]:
+    """Pixels of each class in both, the prediction and the target, `(..., C)`, of a matrix `(..., C, C)`."""
+    xp = backend.xp
+    hits = xp.where(diagonal(backend, matrix), matrix, xp.zeros_like(matrix))
+    return xp.sum(hits, axis=-1), xp.sum(matrix, axis=-2), xp.sum(matrix, axis=-1)
+
+
+def diagonal(backend: Backend, matrix: Array) -> Array:
+    """True on the diagonal of a matrix `(..., C, C)`, as `(C, C)`; `linalg.diagonal` is an optional extension."""
+    return backend.xp.eye(matrix.shape[-1], dtype=backend.xp.bool, device=backend.device(matrix))
+
+
+def count_outcomes(backend: Backend, hits: Array, predicted: Array, actual: Array, total: Array) -> Outcomes:
+    """The outcomes of intersections and of all the pixels; differences are taken of the integers, where exact."""
+    dtype = backend.sum_dtype(hits)
+    counts = (hits, predicted - hits, actual - hits, total[..., None] - predicted - actual + hits)
+    return Outcomes(backend.xp, *(backend.xp.astype(count, dtype, copy=False) for count in counts))
+
+
+def ratio(xp: Namespace, numerator: Array, denominator: Array) -> Array:
+    """A quotient with finite derivatives everywhere: nan for 0 / 0, infinity for any other division by 0."""
+    zero = denominator == 0
+    quotient = numerator / xp.where(zero, xp.ones_like(denominator), denominator)
+    undefined = xp.where(numerator == 0, xp.full_like(quotient, nan), xp.full_like(quotient, xp.inf))
+    return xp.where(zero, undefined, quotient)
+
+
+def square_root(xp: Namespace, array: Array) -> Array:
+    """The square root with derivative 0 at 0, where that of the plain one is infinite."""
+    positive = array > 0
+    root = xp.sqrt(xp.where(positive, array, xp.ones_like(array)))
+    # nan is not positive and stays nan.
+    return xp.where(positive, root, array)
+
+
+def settle(xp: Namespace, scores: Array, absent: Absent, *, where: Array | None = None) -> Array:
+    """Scores with nan, or the number `absent`, where they are nan (0 / 0) and at the places `where`."""
+    undefined = xp.isnan(scores) if where is None else where | xp.isnan(scores)
+    return xp.where(undefined, xp.full_like(scores, nan if absent in ("skip", "nan") else float(absent)), scores)
+
+
+def take_classes(backend: Backend, array: Array, classes: Sequence[int] | None, *, axis: int = -1) -> Array:
+    """The chosen entries of the class axis."""
+    if classes is None:
+        return array
+    chosen, count = [index(label) for label in classes], array.shape[axis]
+    if not chosen or not all(0 <= label < count for label in chosen):
+        msg = f"`classes` must be ids of 0 .. {count - 1}, at least one; got {chosen}."
+        raise ValueError(msg)
+    return backend.xp.take(array, backend.asarray(chosen, dtype=backend.count_dtype(array), like=array), axis=axis)
+
+
+def check_absent(absent: object) -> None:
+    """Raise unless `absent` is one of the two words or a number."""
+    if absent in ("skip", "nan") or (isinstance(absent, int | float) and not isinstance(absent, bool)):
+        return
+    msg = f'`absent` must be "skip", "nan" or a number; got {absent!r}.'
+    raise ValueError(msg)
+
+
+def per_class(formula: Formula, matrix: Array, *, absent: Absent, classes: Sequence[int] | None) -> Array:
+    """A formula of the outcomes of each class: `(..., C)`, or as many as there are `classes`."""
+    check_absent(absent)
+    return evaluate(matrix, lambda backend, counts: _per_class(backend, formula, counts, absent, classes))
+
+
+def mean_over_classes(formula: Formula, matrix: Array, *, absent: Absent, classes: Sequence[int] | None) -> Array:
+    """The mean of a formula over the classes, without those that are undefined if `absent` is "skip": `(...)`."""
+    check_absent(absent)
+
+    def mean(backend: Backend, counts: Array) -> Array:
+        return mean_of_scores(backend.xp, _per_class(backend, formula, counts, absent, classes), absent)
+
+    return evaluate(matrix, mean)
+
+
+def mean_of_scores(xp: Namespace, scores: Array, absent: Absent) -> Array:
+    """The mean over the last axis, without nan if `absent` is "skip"; nan if nothing is left."""
+    if absent != "skip":
+        return xp.mean(scores, axis=-1)
+    defined = ~xp.isnan(scores)
+    total = xp.sum(xp.where(defined, scores, xp.zeros_like(scores)), axis=-1)
+    return ratio(xp, total, xp.sum(xp.astype(defined, scores.dtype), axis=-1))
+
+
+def overall(
+    formula: Callable[[Backend, Array], Array], matrix: Array, *, absent: Absent, classes: Sequence[int] | None
+) -> Array:
+    """A formula of whole matrices of floating numbers `(..., C, C)`: one number for each, `(...)`."""
+    check_absent(absent)
+
+    def score(backend: Backend, counts: Array) -> Array:
+        xp = backend.xp
+        chosen = take_classes(backend, take_classes(backend, counts, classes, axis=-2), classes)
+        scores = formula(backend, xp.astype(chosen, backend.sum_dtype(chosen), copy=False))
+        return settle(xp, scores, absent)
+
+    return evaluate(matrix, score)
+
+
+def _per_class(
+    backend: Backend, formula: Formula, counts: Array, absent: Absent, classes: Sequence[int] | None
+) -> Array:
+    table = outcomes(backend, counts)
+    scores = settle(backend.xp, formula(table), absent, where=table.union == 0)
+    return take_classes(backend, scores, classes)
