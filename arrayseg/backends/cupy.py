@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import array_api_compat.cupy
@@ -50,6 +50,20 @@ class CupyBackend(Backend):
             minlength=length,
         )
         return counts.astype(cupy.int64 if weights is None else weights.dtype, copy=False)
+
+    def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
+        from cupyx.scipy import ndimage
+
+        if len(spacing) not in {2, 3}:
+            return super().distance_transform(mask, spacing=spacing)
+        distances = cupy.full(mask.shape, cupy.inf)
+        # The parallel banding algorithm has no meaning for a mask without a False element, and no batch.
+        for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
+            if not mask[image].all():
+                distances[image] = ndimage.distance_transform_edt(
+                    mask[image], sampling=tuple(spacing), float64_distances=True
+                )
+        return distances
 
     def block_bytes(self, array: Array, /) -> int:
         # Large enough that launches do not matter, small enough that the temporaries of a block stay a fraction of

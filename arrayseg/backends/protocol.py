@@ -16,6 +16,7 @@ import array_api_compat
 import numpy as np
 
 from arrayseg._typing import Array, DType, Namespace
+from arrayseg.backends.distance import separable_distance_transform
 
 __all__ = ["Backend", "Evaluation"]
 
@@ -204,6 +205,14 @@ class Backend:
     def argsort_descending(self, array: Array, /) -> Array:
         """The stable descending order along the last axis: ties keep their positions."""
         return self.xp.argsort(array, axis=-1, descending=True, stable=True)
+
+    def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
+        """The exact Euclidean distance of each True element to the nearest False one; 0 at False ones.
+
+        `spacing` has the distance between neighbours along each of the last axes; axes before them are a batch. Where
+        nothing is False the distance is inf. It comes in `sum_dtype`.
+        """
+        return separable_distance_transform(self, mask, spacing)
 
     def stop_gradient(self, array: Array, /) -> Array:
         """The same values, of which no derivative is taken."""

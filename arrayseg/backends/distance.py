@@ -1,0 +1,45 @@
+"""The exact Euclidean distance transform in functions of the standard, one axis after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, prod
+from typing import TYPE_CHECKING
+
+from arrayseg._typing import Array
+
+if TYPE_CHECKING:
+    from arrayseg.backends.protocol import Backend
+
+__all__ = ["separable_distance_transform"]
+
+# Numbers in one broadcast sum of a whole array and a strip of distances along an axis.
+STRIP_SIZE = 2**24
+
+
+def separable_distance_transform(backend: Backend, mask: Array, spacing: Sequence[float]) -> Array:
+    """Distance of each True element to the nearest False one along the last `len(spacing)` axes."""
+    xp, device = backend.xp, backend.device(mask)
+    squared = xp.astype(mask, backend.sum_dtype(mask))
+    squared = xp.where(mask, xp.full_like(squared, inf), xp.zeros_like(squared))
+    whole = not backend.is_concrete(mask)
+    for axis, step in zip(range(mask.ndim - len(spacing), mask.ndim), spacing, strict=True):
+        index = xp.arange(mask.shape[axis], dtype=squared.dtype, device=device)
+        costs = ((index[:, None] - index[None, :]) * step) ** 2
+        squared = xp.moveaxis(_lower_envelope(backend, xp.moveaxis(squared, axis, -1), costs, whole), -1, axis)
+    return xp.sqrt(squared)
+
+
+def _lower_envelope(backend: Backend, squared: Array, costs: Array, whole: bool) -> Array:
+    """`out[..., i] = min_j squared[..., j] + costs[i, j]`.
+
+    A compiler makes one loop of the sum and its minimum, and stores no sum; without one, the sum of a few i at a time
+    is stored.
+    """
+    xp, length = backend.xp, costs.shape[0]
+    rows = max(1, length if whole else min(length, STRIP_SIZE // max(1, prod(squared.shape))))
+    strips = [
+        xp.min(squared[..., None, :] + costs[start : min(start + rows, length), :], axis=-1)
+        for start in range(0, length, rows)
+    ]
+    return xp.concat(strips, axis=-1) if strips else squared
