@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from arrayseg import __version__
+from arrayseg.app._bench import bench
 from arrayseg.app._demo import demo
 from arrayseg.app._evaluate import evaluate
 from arrayseg.app._validate import validate
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command()(evaluate)
 app.command()(validate)
+app.command()(bench)
 app.command()(demo)
 
 
