@@ -46,6 +46,11 @@ class JaxBackend(Backend):
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
         return np.asarray(array)
 
+    def shared_view(self, *arrays: Array) -> tuple[Backend, tuple[Array, ...]]:
+        if any(device.platform != "cpu" for array in arrays for device in array.devices()):
+            return self, arrays
+        return NUMPY, tuple(self.to_numpy(array) for array in arrays)
+
     def sum_dtype(self, array: Array, /) -> DType:
         return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
 

@@ -105,6 +105,13 @@ class Backend:
         host = self.xp.__array_namespace_info__().default_device()
         return np.asarray(array_api_compat.to_device(array, host))
 
+    def shared_view(self, *arrays: Array) -> tuple[Backend, tuple[Array, ...]]:
+        """The adapter and arrays in which concrete arrays are counted fastest when shapes depend on their values.
+
+        NumPy's, of the same memory, where the arrays are in it; else this adapter and the arrays themselves.
+        """
+        return self, arrays
+
     def sum_dtype(self, array: Array, /) -> DType:
         """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
         info = self.xp.__array_namespace_info__()

@@ -44,6 +44,11 @@ class TorchBackend(Backend):
         host: np.ndarray[Any, Any] = array.detach().cpu().numpy()
         return host
 
+    def shared_view(self, *arrays: Array) -> tuple[Backend, tuple[Array, ...]]:
+        if any(array.device.type != "cpu" for array in arrays):
+            return self, arrays
+        return NUMPY, tuple(self.to_numpy(array) for array in arrays)
+
     def sum_dtype(self, array: Array, /) -> DType:
         return torch.float32 if array.device.type == "mps" else torch.float64
 

@@ -1,0 +1,142 @@
+"""Label maps against each other: which labels meet at a pixel, how often, and the segments they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend, backend_of
+
+__all__ = ["Overlaps", "joint_counts", "overlaps"]
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """The segments of two label maps of one image and the pixels that each two of them share.
+
+    The table is small and its shape depends on the labels, so it is always on the host, as arrays of NumPy. There are
+    P segments in the first map, T in the second, and K pairs with pixels in common.
+    """
+
+    #: The labels of the segments, one array `(P,)` or `(T,)` for each map that tells segments apart.
+    first: tuple[Array, ...]
+    second: tuple[Array, ...]
+    #: The pairs `(K,)`: the index of the segment in `first` and in `second`, and the pixels in both.
+    rows: Array
+    columns: Array
+    counts: Array
+
+    @property
+    def xp(self) -> Namespace:
+        """The namespace of the table."""
+        return backend_of(self.counts).xp
+
+    @property
+    def first_areas(self) -> Array:
+        """`(P,)` pixels of the first map's segments."""
+        return self.per_first(self.counts)
+
+    @property
+    def second_areas(self) -> Array:
+        """`(T,)` pixels of the second map's segments."""
+        return self.per_second(self.counts)
+
+    def per_first(self, values: Array) -> Array:
+        """`(P,)` sums over the pairs of each segment of the first map."""
+        return backend_of(values).bincount(self.rows, length=self.first[0].shape[0], weights=values)
+
+    def per_second(self, values: Array) -> Array:
+        """`(T,)` sums over the pairs of each segment of the second map."""
+        return backend_of(values).bincount(self.columns, length=self.second[0].shape[0], weights=values)
+
+    def select(self, first: Array, second: Array) -> Overlaps:
+        """The table of the segments where the two boolean arrays `(P,)` and `(T,)` are True."""
+        kept = first[self.rows] & second[self.columns]
+        new_rows, new_columns = (self.xp.cumulative_sum(self.xp.astype(keep, self.rows.dtype)) - 1 for keep in (first, second))
+        return Overlaps(
+            tuple(labels[first] for labels in self.first),
+            tuple(labels[second] for labels in self.second),
+            new_rows[self.rows[kept]],
+            new_columns[self.columns[kept]],
+            self.counts[kept],
+        )
+
+
+def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
+    """The distinct tuples of labels that meet at a pixel, a column `(K,)` for each map, and how many pixels have each.
+
+    The maps have one shape and any integer or boolean dtypes. Pixels are counted where they are; the result, whose
+    shape depends on the labels, is on the host, as int64 of NumPy.
+    """
+    if not backend.is_concrete(*maps):
+        msg = (
+            "The shapes of this function's intermediate results depend on the labels, so it cannot be traced by jax.jit, "
+            "jax.vmap or torch.compile. Call it outside the compiled function."
+        )
+        raise TypeError(msg)
+    backend, maps = backend.shared_view(*maps)
+    with backend.wide(*maps):
+        columns, _, counts = _group(backend, [backend.xp.reshape(labels, (-1,)) for labels in maps])
+        host = [backend.to_numpy(array) for array in (*columns, counts)]
+    xp = backend_of(host[0]).xp
+    *columns, counts = (xp.astype(array, xp.int64) for array in host)
+    return columns, counts
+
+
+def overlaps(first: Sequence[Array], second: Sequence[Array], counts: Array) -> Overlaps:
+    """The segments, being the distinct tuples of the columns `first` and of the columns `second`, and their pairs."""
+    backend = backend_of(counts)
+    first_labels, rows, _ = _group(backend, first)
+    second_labels, columns, _ = _group(backend, second)
+    (pair_rows, pair_columns), pairs, _ = _group(backend, [rows, columns])
+    pixels = backend.bincount(pairs, length=pair_rows.shape[0], weights=counts)
+    return Overlaps(tuple(first_labels), tuple(second_labels), pair_rows, pair_columns, pixels)
+
+
+def _group(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Array, Array]:
+    """The distinct tuples, column by column, in lexicographic order; which of them each entry is; how many are each."""
+    xp = backend.xp
+    groups: list[Array] = []
+    # All entries are one group until the first column divides them.
+    index = xp.zeros(columns[0].shape, dtype=backend.count_dtype(columns[0]), device=backend.device(columns[0]))
+    counts = xp.sum(xp.ones_like(index), keepdims=True)
+    for column in columns:
+        values, position = _positions(backend, column)
+        number = values.shape[0]
+        codes, index, counts = _compact(backend, index * number + position, prod((counts.shape[0], number)))
+        groups = [group[codes // max(number, 1)] for group in groups] + [values[codes % max(number, 1)]]
+    return groups, index, counts
+
+
+def _positions(backend: Backend, labels: Array) -> tuple[Array, Array]:
+    """Candidate values in ascending order, and the position among them of each label."""
+    xp = backend.xp
+    labels = xp.astype(backend.widen(labels), backend.count_dtype(labels), copy=False)
+    if labels.shape[0] == 0:
+        return labels, labels
+    lowest, highest = int(xp.min(labels)), int(xp.max(labels))
+    if highest - lowest < _table_length(labels):
+        values = xp.arange(lowest, highest + 1, dtype=labels.dtype, device=backend.device(labels))
+        return values, labels - lowest
+    values, position = xp.unique_inverse(labels)
+    return values, xp.astype(position, labels.dtype, copy=False)
+
+
+def _compact(backend: Backend, codes: Array, length: int) -> tuple[Array, Array, Array]:
+    """The distinct codes of 0 .. length - 1 in ascending order, which of them each entry is, and how many are each."""
+    xp = backend.xp
+    if length > _table_length(codes):
+        distinct, index = xp.unique_inverse(codes)
+        index = xp.astype(index, codes.dtype, copy=False)
+        return distinct, index, backend.bincount(index, length=distinct.shape[0])
+    table = backend.bincount(codes, length=length)
+    (distinct,) = xp.nonzero(table)
+    rank = xp.cumulative_sum(xp.astype(table > 0, codes.dtype)) - 1
+    return xp.astype(distinct, codes.dtype, copy=False), xp.take(rank, codes), table[distinct]
+
+
+def _table_length(labels: Array) -> int:
+    """How long a table indexed by label may be, beside sorting the labels."""
+    return max(1024, 4 * int(labels.shape[0]))
