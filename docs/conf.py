@@ -20,6 +20,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
+templates_path = ["_templates"]
 nitpicky = True
 
 html_theme = "furo"
@@ -32,7 +33,6 @@ myst_heading_anchors = 3
 default_role = "code"  # single backquotes are code in docstrings, as in the pages
 autosummary_generate = True
 autodoc_typehints = "none"  # the Parameters section says what a type cannot: shapes and dtypes
-autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 
 # The prompt is not copied, nor is the output.
