@@ -92,6 +92,7 @@ class Pixels:
                 pixel_weights=None if self.pixel_weights is None else self.pixel_weights[row],
             ),
             images,
+            pixels,
         )
 
     def whole(self) -> Block:
@@ -103,9 +104,10 @@ class Pixels:
 class Block:
     """Pixels in the compute dtype; each activation is made once, when it is first asked for."""
 
-    def __init__(self, pixels: Pixels, rows: slice) -> None:
+    def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
         self.pixels = pixels
         self.rows = rows
+        self.columns = columns
         self.backend = pixels.backend
         self.xp = pixels.xp
         self.dtype = pixels.scores.dtype

@@ -37,6 +37,8 @@ class Term(ABC):
     sums: int
     #: Whether part of the value is found by `pull`, not by `solve`.
     value_in_pull: bool = False
+    #: Whether neighbours matter, so that a block must hold whole images.
+    whole_images: bool = False
     reduction: Reduction
 
     @property
@@ -61,14 +63,14 @@ class Term(ABC):
         raise NotImplementedError
 
 
-def block_slices(pixels: Pixels) -> list[tuple[slice, slice]]:
+def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[tuple[slice, slice]]:
     """The (images, pixels) of every block: parts of an image, or several small images at a time."""
     images, classes, count = pixels.shape
     block_bytes = pixels.backend.block_bytes(pixels.scores)
     if block_bytes is None or 0 in pixels.shape:
         return [(slice(0, images), slice(0, count))]
     itemsize = 8 if pixels.compute_dtype == pixels.xp.float64 else 4
-    columns = max(1, block_bytes // (classes * itemsize))
+    columns = max(count if whole_images else 1, block_bytes // (classes * itemsize))
     if columns < count:
         parts = -(-count // columns)
         columns = -(-count // parts)  # even parts, so that no thread waits for a remainder
@@ -81,9 +83,9 @@ def block_slices(pixels: Pixels) -> list[tuple[slice, slice]]:
     return [(slice(image, min(image + rows, images)), slice(0, count)) for image in range(0, images, rows)]
 
 
-def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums]) -> Sums:
+def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums], *, whole_images: bool = False) -> Sums:
     """The sums of every image: blocks of the same images are added, those of others are put behind each other."""
-    slices = block_slices(pixels)
+    slices = block_slices(pixels, whole_images=whole_images)
     found = pixels.backend.map(lambda part: function(pixels.block(*part)), slices)
     groups: dict[int, list[Sums]] = {}
     for (images, _), sums in zip(slices, found, strict=True):
@@ -155,7 +157,11 @@ class Sweep:
 
     def _solve(self) -> tuple[Array, list[Any]]:
         """First sweep: the sums of all terms, and what follows from them."""
-        sums = sum_over_blocks(self.pixels, lambda block: tuple(s for term in self.terms for s in term.count(block)))
+        sums = sum_over_blocks(
+            self.pixels,
+            lambda block: tuple(s for term in self.terms for s in term.count(block)),
+            whole_images=self._whole_images,
+        )
         values, states, start = [], [], 0
         for term, factor in zip(self.terms, self.factors, strict=True):
             value, state = term.solve(sums[start : start + term.sums], self.pixels, factor)
@@ -178,7 +184,8 @@ class Sweep:
                 gradient[images, :, pixels] = self.pixels.xp.astype(_add(gradients), gradient.dtype, copy=False)
             return _add([rest for rest in rests if rest is not None], self._zero())
 
-        return self.pixels.xp.sum(_add(self.pixels.backend.map(pull, block_slices(self.pixels))))
+        slices = block_slices(self.pixels, whole_images=self._whole_images)
+        return self.pixels.xp.sum(_add(self.pixels.backend.map(pull, slices)))
 
     def losses(self, *, in_blocks: bool | None = None) -> Array:
         """The losses of all pixels, `(N, S)`, in the compute dtype; only pixel losses have them."""
@@ -199,6 +206,10 @@ class Sweep:
 
         backend.map(fill, block_slices(self.pixels))
         return rows
+
+    @property
+    def _whole_images(self) -> bool:
+        return any(term.whole_images for term in self.terms)
 
     @property
     def _is_map(self) -> bool:
