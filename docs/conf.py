@@ -32,8 +32,22 @@ myst_heading_anchors = 3
 
 default_role = "code"  # single backquotes are code in docstrings, as in the pages
 autosummary_generate = True
-autodoc_typehints = "none"  # the Parameters section says what a type cannot: shapes and dtypes
+autodoc_typehints = "none"  # the Parameters section says what a type cannot: shapes, units, meaning
 numpydoc_show_class_members = False
+numpydoc_validation_checks = {
+    "all",
+    "ES01",  # one line may say it all
+    "GL01",  # the summary starts on the first line
+    "GL02",  # and may end on it
+    "PR03",  # *args and **kwargs are told together
+    "PR04",  # the signature may say the type
+    "PR08",  # a description may begin with a formula
+    "SA01",  # See Also where it helps
+    "SS05",  # a quantity is named, not commanded
+    "YD01",  # what a generator yields may stand under Returns or Yields
+}
+# A method of a small record is told in a line, and a constant has no docstring of its own.
+numpydoc_validation_exclude = {r"\.[A-Z]\w*\.\w+$", r"\.[A-Z_]+$"}
 
 # The prompt is not copied, nor is the output.
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

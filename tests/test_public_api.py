@@ -38,12 +38,12 @@ DOCUMENTED = [
 
 
 def names_on_the_api_page():
-    """The names listed in each autosummary, with the module that `currentmodule` names before it."""
+    """What each autosummary and data directive lists, with the module that `currentmodule` names before it."""
     listed, module = [], None
     for line in API_PAGE.read_text(encoding="utf-8").splitlines():
         if match := re.match(r"\.\. currentmodule:: (\S+)", line.strip()):
             module = match[1]
-        elif match := re.match(r"    (\w+)$", line):
+        elif match := re.match(r"(?:    |\.\. data:: )(\w+)$", line):
             listed.append(f"{module}.{match[1]}")
     return listed
 
