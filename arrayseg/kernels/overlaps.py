@@ -54,7 +54,9 @@ class Overlaps:
     def select(self, first: Array, second: Array) -> Overlaps:
         """The table of the segments where the two boolean arrays `(P,)` and `(T,)` are True."""
         kept = first[self.rows] & second[self.columns]
-        new_rows, new_columns = (self.xp.cumulative_sum(self.xp.astype(keep, self.rows.dtype)) - 1 for keep in (first, second))
+        new_rows, new_columns = (
+            self.xp.cumulative_sum(self.xp.astype(keep, self.rows.dtype)) - 1 for keep in (first, second)
+        )
         return Overlaps(
             tuple(labels[first] for labels in self.first),
             tuple(labels[second] for labels in self.second),
@@ -72,8 +74,8 @@ def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
     """
     if not backend.is_concrete(*maps):
         msg = (
-            "The shapes of this function's intermediate results depend on the labels, so it cannot be traced by jax.jit, "
-            "jax.vmap or torch.compile. Call it outside the compiled function."
+            "The shapes of this function's intermediate results depend on the labels, so jax.jit, jax.vmap and "
+            "torch.compile cannot trace it. Call it outside the compiled function."
         )
         raise TypeError(msg)
     backend, maps = backend.shared_view(*maps)

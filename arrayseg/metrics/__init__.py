@@ -18,6 +18,7 @@ from arrayseg.metrics.overlap import (
     tversky_index,
     volumetric_similarity,
 )
+from arrayseg.metrics.panoptic import PanopticQuality, mean_panoptic_quality, panoptic_counts, panoptic_quality
 from arrayseg.metrics.rates import (
     balanced_accuracy,
     class_accuracy,
@@ -38,13 +39,16 @@ from arrayseg.metrics.rates import (
     recall,
     specificity,
 )
+from arrayseg.metrics.segments import SegmentCounts
 from arrayseg.metrics.statistics import add
 from arrayseg.metrics.table import ClassScores, Report, report
 
 __all__ = [
     "ClassScores",
     "Interval",
+    "PanopticQuality",
     "Report",
+    "SegmentCounts",
     "add",
     "balanced_accuracy",
     "bootstrap_interval",
@@ -70,10 +74,13 @@ __all__ = [
     "matthews_corrcoef",
     "mean_dice",
     "mean_iou",
+    "mean_panoptic_quality",
     "mean_pixel_accuracy",
     "negative_likelihood_ratio",
     "negative_predictive_value",
     "net_benefit",
+    "panoptic_counts",
+    "panoptic_quality",
     "pixel_accuracy",
     "positive_likelihood_ratio",
     "precision",

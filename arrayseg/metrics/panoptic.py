@@ -1,0 +1,350 @@
+"""Panoptic quality: segments of a class matched by their overlap, with void and crowd regions left out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import NamedTuple
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import backend_of, common_backend
+from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
+from arrayseg.metrics.labels import check_num_classes
+from arrayseg.metrics.outcomes import Absent, check_absent, mean_of_scores, ratio, settle, take_classes
+from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+
+__all__ = ["PanopticQuality", "mean_panoptic_quality", "panoptic_counts", "panoptic_quality"]
+
+
+class PanopticQuality(NamedTuple):
+    """Panoptic quality and its two factors, of each class or their means.
+
+    Parameters
+    ----------
+    pq
+        Panoptic quality.
+    sq
+        Segmentation quality, the mean IoU of the matched segments.
+    rq
+        Recognition quality, the F1 score of the segments.
+
+    Examples
+    --------
+    >>> from arrayseg import metrics
+    >>> metrics.PanopticQuality(pq=0.4, sq=0.8, rq=0.5).sq
+    0.8
+    """
+
+    pq: Array
+    sq: Array
+    rq: Array
+
+
+def panoptic_counts(
+    prediction: tuple[Array, Array],
+    target: tuple[Array, Array],
+    *,
+    num_classes: int,
+    ignore_index: int | None = None,
+    crowd: Array | None = None,
+    things: Sequence[int] | None = None,
+    unmatched: Sequence[int] = (),
+    boundaries: tuple[Array, Array] | None = None,
+) -> SegmentCounts:
+    r"""Matched and unmatched segments of each class in one image.
+
+    .. math:: TP_c = \left\{(p, t) : \frac{|p \cap t|}{|p \cup t| - |p \cap \text{void}|} > \frac12 \right\}
+
+    over the predicted segments p and target segments t of class c; a segment is all pixels of one class and instance.
+    The other predicted segments are false positives, unless more than half of one lies in void or in crowd regions of
+    its class; the other target segments are false negatives, but for crowd.
+
+    Parameters
+    ----------
+    prediction
+        Map of class ids and map of instance ids, both `(*spatial)`, of any integer dtypes.
+    target
+        The same of the target, one image.
+    num_classes
+        C; class ids are 0 to C - 1.
+    ignore_index
+        The class id of void pixels, in or out of 0 to C - 1, in the target (unlabelled) and in the prediction (no
+        segment). None: every pixel belongs to a segment.
+    crowd
+        Boolean map `(*spatial)`, True where the target does not tell the instances of its class apart.
+    things
+        The classes whose instances count apart; the pixels of any other class are one segment, whatever their instance
+        ids. None: all classes have instances.
+    unmatched
+        The classes scored without matching, as the modified PQ does with stuff: every pair of segments of the class
+        adds its IoU, every target segment counts as a true positive, and there are no false ones.
+    boundaries
+        Boolean maps of the prediction and of the target, True at the pixels of a segment that are near its boundary:
+        the score is then the smaller of the segments' IoU and of their boundaries' IoU (boundary PQ).
+
+    Returns
+    -------
+    SegmentCounts
+        The sum of IoU (floating) and the numbers of TP, FP and FN (integers), `(C,)` each. Add images with
+        `arrayseg.metrics.add`.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or if a class id is out of range.
+    TypeError
+        If libraries are mixed, ids are not integers, or a compiler traces the call.
+
+    Notes
+    -----
+    The pixels are counted on the device, in one pass without a loop over segments; the table of segments is worked on
+    the host, so that this function cannot be compiled.
+
+    The rules are those of the COCO panoptic API, of Cityscapes and DeepLab2. Where a class has several crowd regions,
+    COCO's looks at the last one listed, and this function at all of them. Torchmetrics knows no crowd, also takes void
+    predictions out of the target's area, and forgives target segments that are mostly predicted as void. MONAI knows
+    neither. Panoptica and StarDist match at an IoU of exactly one half, too, and ignore classes: `match_instances`.
+
+    References
+    ----------
+    Kirillov, He, Girshick, Rother and Dollár, "Panoptic segmentation", CVPR (2019). Modified: Porzi, Rota Bulò,
+    Colovic and Kontschieder, "Seamless scene segmentation", CVPR (2019). Boundary: Cheng, Girshick, Dollár, Berg and
+    Kirillov, "Boundary IoU", CVPR (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> classes = np.asarray([[0, 0, 1, 1, 1], [0, 0, 1, 1, 1]])
+    >>> target = (classes, np.asarray([[0, 0, 1, 1, 2], [0, 0, 1, 1, 2]]))
+    >>> prediction = (classes, np.asarray([[0, 0, 1, 2, 2], [0, 0, 1, 1, 2]]))
+    >>> counts = metrics.panoptic_counts(prediction, target, num_classes=2)
+    >>> counts.score_sum
+    array([1.        , 1.41666667])
+    >>> metrics.panoptic_quality(counts).pq
+    array([1.        , 0.70833333])
+    """
+    num_classes = check_num_classes(num_classes)
+    maps = _segment_maps("prediction", prediction) | _segment_maps("target", target)
+    flags = {"crowd": crowd}
+    if boundaries is not None:
+        flags |= {"boundaries[0]": boundaries[0], "boundaries[1]": boundaries[1]}
+    backend = check_segment_maps(**maps, **flags)
+    for name, flag in flags.items():
+        if flag is not None and not backend.xp.isdtype(flag.dtype, "bool"):
+            msg = f"`{name}` must be boolean; got {flag.dtype}. Write for example `{name} > 0`."
+            raise TypeError(msg)
+    unmatched = [_class_id(label, num_classes, "unmatched") for label in unmatched]
+    things = None if things is None else [_class_id(label, num_classes, "things") for label in things]
+
+    given = [flag for flag in flags.values() if flag is not None]
+    labels, pixels = joint_counts(backend, *maps.values(), *given)
+    xp = backend_of(pixels).xp
+    by_name = dict(zip((name for name, flag in flags.items() if flag is not None), labels[4:], strict=True))
+    crowded = by_name.get("crowd", xp.zeros_like(pixels))
+    first = (labels[0], _instances(xp, labels[0], labels[1], things))
+    second = (labels[2], _instances(xp, labels[2], labels[3], things), crowded)
+    table = overlaps(first, second, pixels)
+    _refuse_unknown(xp, table, num_classes, ignore_index)
+
+    inside = None
+    if boundaries is not None:
+        near_first, near_second = by_name["boundaries[0]"], by_name["boundaries[1]"]
+        inside = (
+            overlaps(first, second, pixels * near_first),
+            overlaps(first, second, pixels * near_second),
+            overlaps(first, second, pixels * near_first * near_second),
+        )
+    counts = _count(xp, table, num_classes, ignore_index, unmatched, inside)
+    return SegmentCounts(*(put(backend, count, target[0]) for count in counts))
+
+
+def panoptic_quality(
+    counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
+) -> PanopticQuality:
+    r"""Panoptic quality of each class, and its factors.
+
+    .. math:: PQ = \frac{\sum_{TP} IoU}{TP + \frac12 FP + \frac12 FN} =
+        \underbrace{\frac{\sum_{TP} IoU}{TP}}_{SQ} \underbrace{\frac{TP}{TP + \frac12 FP + \frac12 FN}}_{RQ}
+
+    Parameters
+    ----------
+    counts
+        From `panoptic_counts` (each class) or `match_instances` (each threshold), added over the images.
+    absent
+        The three scores of a class without any segment that counts: nan for ``"skip"`` and ``"nan"``, or a number.
+    classes
+        The classes to return, in this order; None: all.
+
+    Returns
+    -------
+    PanopticQuality
+        Floating arrays of the counts' shape. A class without a match has a segmentation quality of 0.
+
+    Notes
+    -----
+    MONAI adds 1e-6 to the denominators. COCO's per-class table shows 0 for absent classes (``absent=0``), and leaves
+    them out of the means, as `mean_panoptic_quality` does.
+
+    References
+    ----------
+    Kirillov, He, Girshick, Rother and Dollár, "Panoptic segmentation", CVPR (2019).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.SegmentCounts(np.asarray([1.6]), np.asarray([2]), np.asarray([1]), np.asarray([3]))
+    >>> metrics.panoptic_quality(counts)
+    PanopticQuality(pq=array([0.4]), sq=array([0.8]), rq=array([0.5]))
+    """
+    return _quality(counts, absent, classes, mean=False)
+
+
+def mean_panoptic_quality(
+    counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
+) -> PanopticQuality:
+    r"""Means over the classes of panoptic, segmentation and recognition quality.
+
+    .. math:: \frac{1}{|K|} \sum_{c \in K} PQ_c, \quad \frac{1}{|K|} \sum_{c \in K} SQ_c, \quad
+        \frac{1}{|K|} \sum_{c \in K} RQ_c
+
+    Parameters
+    ----------
+    counts
+        From `panoptic_counts`, added over the images.
+    absent
+        What a class counts that has no segment: ``"skip"`` leaves it out of the means, ``"nan"`` makes them nan, a
+        number stands in its place.
+    classes
+        The classes that enter the means, for example the things; None: all.
+
+    Returns
+    -------
+    PanopticQuality
+        Floating arrays `()`; the mean PQ is not the product of the other two.
+
+    References
+    ----------
+    Kirillov, He, Girshick, Rother and Dollár, "Panoptic segmentation", CVPR (2019).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> one, zero = np.asarray([1, 0]), np.asarray([0, 0])
+    >>> float(metrics.mean_panoptic_quality(metrics.SegmentCounts(one * 0.75, one, zero, zero)).pq)
+    0.75
+    """
+    return _quality(counts, absent, classes, mean=True)
+
+
+def _quality(counts: SegmentCounts, absent: Absent, classes: Sequence[int] | None, *, mean: bool) -> PanopticQuality:
+    check_absent(absent)
+    backend = common_backend(**counts._asdict())
+    xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
+    with backend.wide(*counts):
+        wide = backend.sum_dtype(counts.score_sum)
+        score_sum, hits, false_positives, false_negatives = (xp.astype(part, wide, copy=False) for part in counts)
+        segments = hits + (false_positives + false_negatives) / 2
+        matched = ratio(xp, score_sum, xp.where(hits == 0, xp.ones_like(hits), hits))
+        qualities = (ratio(xp, score_sum, segments), matched, ratio(xp, hits, segments))
+        values = []
+        for quality in qualities:
+            score = take_classes(backend, settle(xp, quality, absent, where=segments == 0), classes)
+            values.append(xp.astype(mean_of_scores(xp, score, absent) if mean else score, dtype, copy=False))
+    return PanopticQuality(*values)
+
+
+def _count(
+    xp: Namespace,
+    table: Overlaps,
+    num_classes: int,
+    ignore_index: int | None,
+    unmatched: Sequence[int],
+    inside: tuple[Overlaps, Overlaps, Overlaps] | None,
+) -> tuple[Array, Array, Array, Array]:
+    """IoU sums, TP, FP and FN of each class."""
+    backend = backend_of(table.counts)
+    first_class, second_class, crowded = table.first[0], table.second[0], table.second[2] > 0
+    never = xp.zeros(1, dtype=xp.bool)
+    first_void = never if ignore_index is None else first_class == ignore_index
+    second_void = never if ignore_index is None else second_class == ignore_index
+    first_void, second_void = (
+        xp.broadcast_to(first_void, first_class.shape),
+        xp.broadcast_to(second_void, second_class.shape),
+    )
+    same_class = first_class[table.rows] == second_class[table.columns]
+    counted = same_class & ~first_void[table.rows] & ~(crowded | second_void)[table.columns]
+
+    in_void = second_void[table.columns]
+    iou = _iou(xp, table, table, table, in_void)
+    if inside is not None:
+        iou = xp.minimum(iou, _iou(xp, *inside, in_void))
+    free = xp.isin(first_class[table.rows], xp.asarray(unmatched, dtype=first_class.dtype))
+    # A pair with more than half of its union in common shares that with no other pair: the match is unique.
+    matched = counted & ~free & (iou > 0.5)
+    scored = matched | (counted & free)
+
+    forgiven = in_void | (crowded[table.columns] & same_class)
+    excused = 2 * table.per_first(xp.where(forgiven, table.counts, xp.zeros_like(table.counts))) > table.first_areas
+    is_free = xp.isin(xp.arange(num_classes), xp.asarray(unmatched, dtype=xp.int64))
+    hit = xp.astype(matched, xp.int64)
+    false_positive = ~first_void & ~excused & (table.per_first(hit) == 0)
+    false_negative = ~second_void & ~crowded & (table.per_second(hit) == 0)
+    there = ~second_void & ~crowded
+
+    def per_class(labels: Array, chosen: Array, weights: Array | None = None) -> Array:
+        picked = None if weights is None else weights[chosen]
+        return backend.bincount(labels[chosen], length=num_classes, weights=picked)
+
+    nothing = xp.zeros(num_classes, dtype=xp.int64)
+    pair_class = first_class[table.rows]
+    return (
+        per_class(pair_class, scored, iou),
+        xp.where(is_free, per_class(second_class, there), per_class(pair_class, matched)),
+        xp.where(is_free, nothing, per_class(first_class, false_positive)),
+        xp.where(is_free, nothing, per_class(second_class, false_negative)),
+    )
+
+
+def _iou(xp: Namespace, first: Overlaps, second: Overlaps, both: Overlaps, in_void: Array) -> Array:
+    """IoU of each pair: pixels of the first map's segments, of the second's and of both; void pixels are no union."""
+    void = first.per_first(xp.where(in_void, first.counts, xp.zeros_like(first.counts)))
+    union = (first.first_areas - void)[first.rows] + second.second_areas[second.columns] - both.counts
+    return both.counts / xp.where(union == 0, xp.ones_like(union), union)
+
+
+def _segment_maps(name: str, maps: tuple[Array, Array]) -> dict[str, Array]:
+    if len(maps) != 2:
+        msg = f"`{name}` must be a pair of maps, the class ids and the instance ids; got {len(maps)} items."
+        raise ValueError(msg)
+    return {f"{name}[0]": maps[0], f"{name}[1]": maps[1]}
+
+
+def _class_id(label: int, num_classes: int, name: str) -> int:
+    if not 0 <= (number := index(label)) < num_classes:
+        msg = f"`{name}` must be class ids of 0 .. {num_classes - 1}; got {number}."
+        raise ValueError(msg)
+    return number
+
+
+def _instances(xp: Namespace, classes: Array, instances: Array, things: Sequence[int] | None) -> Array:
+    """The instance ids, 0 for all pixels of a class that has no instances."""
+    if things is None:
+        return instances
+    return xp.where(xp.isin(classes, xp.asarray(things, dtype=classes.dtype)), instances, xp.zeros_like(instances))
+
+
+def _refuse_unknown(xp: Namespace, table: Overlaps, num_classes: int, ignore_index: int | None) -> None:
+    for name, labels in (("prediction", table.first[0]), ("target", table.second[0])):
+        unknown = (labels < 0) | (labels >= num_classes)
+        if ignore_index is not None:
+            unknown = unknown & (labels != ignore_index)
+        if xp.any(unknown):
+            label = int(labels[unknown][0])
+            msg = (
+                f"`{name}` has the class {label}, outside 0 .. {num_classes - 1}. Pass a larger `num_classes`, or "
+                f"`ignore_index={label}` if it marks void pixels."
+            )
+            raise ValueError(msg)
