@@ -315,7 +315,7 @@ def _iou(xp: Namespace, first: Overlaps, second: Overlaps, both: Overlaps, in_vo
     return both.counts / xp.where(union == 0, xp.ones_like(union), union)
 
 
-def _segment_maps(name: str, maps: tuple[Array, Array]) -> dict[str, Array]:
+def _segment_maps(name: str, maps: Sequence[Array]) -> dict[str, Array]:
     if len(maps) != 2:
         msg = f"`{name}` must be a pair of maps, the class ids and the instance ids; got {len(maps)} items."
         raise ValueError(msg)
