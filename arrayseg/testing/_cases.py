@@ -34,9 +34,9 @@ class Case:
     Examples
     --------
     >>> from arrayseg.testing import loss_cases
-    >>> case = loss_cases()[0]
-    >>> case.name, case.input.shape
-    ('cross_entropy', (2, 4, 5, 7))
+    >>> cases = {case.name: case for case in loss_cases()}
+    >>> cases["cross_entropy"].input.shape, cases["cross_entropy"].is_loss
+    ((2, 4, 5, 7), True)
     """
 
     name: str

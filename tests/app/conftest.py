@@ -19,7 +19,8 @@ def arrayseg() -> Callable[..., Any]:
     from arrayseg.app._cli import app
 
     def run(*arguments: object, **options: Any) -> Any:
-        result = testing.CliRunner().invoke(app, [str(argument) for argument in arguments], **options)
+        runner = testing.CliRunner(env={"COLUMNS": "300"})  # messages with long paths are not wrapped
+        result = runner.invoke(app, [str(argument) for argument in arguments], **options)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
