@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.metrics.images import class_counts
+from arrayseg.metrics.outcomes import ratio
 
 __all__ = [
     "complement_frequency",
@@ -271,7 +272,7 @@ def _weights(counts: Array, normalize: Normalize, formula: Callable[[Backend, Ar
     with backend.wide(counts):
         pixels = xp.astype(counts, backend.sum_dtype(counts), copy=False)
         empty = pixels == 0
-        share = xp.where(empty, xp.ones_like(pixels), pixels / (xp.sum(pixels) + xp.zeros_like(pixels)))
+        share = xp.where(empty, xp.ones_like(pixels), ratio(xp, pixels, xp.sum(pixels)))
         weights = xp.where(empty, xp.zeros_like(pixels), formula(backend, share, pixels))
         if normalize is not None:
             total = xp.sum(weights)

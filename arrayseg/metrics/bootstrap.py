@@ -141,6 +141,7 @@ def _quantile(backend: Backend, values: Array, share: float) -> Array:
     missing = xp.isnan(values)
     values = xp.sort(xp.where(missing, xp.full_like(values, xp.inf), values), axis=0)
     last = xp.sum(xp.astype(~missing, values.dtype), axis=0, keepdims=True) - 1
+    values = xp.where(last < 0, xp.zeros_like(values), values)
     place = share * xp.where(last < 0, xp.zeros_like(last), last)
     below = xp.floor(place)
     index = xp.astype(below, backend.count_dtype(values))

@@ -75,9 +75,8 @@ def expected_cost(
             given = _of_shape(backend, priors, (length,), "priors", counts)
             share = given / xp.sum(given) + xp.zeros_like(rows)
         # A class of no weight costs nothing, even if it has no pixels to take a rate of.
-        rates = ratio(xp, counts, rows[..., None])
-        of_class = xp.where(share == 0, xp.zeros_like(share), share * xp.sum(cost * rates, axis=-1))
-        score = xp.sum(of_class, axis=-1)
+        rates = xp.where(share[..., None] == 0, xp.zeros_like(counts), ratio(xp, counts, rows[..., None]))
+        score = xp.sum(share * xp.sum(cost * rates, axis=-1), axis=-1)
         return ratio(xp, score, xp.min(xp.sum(share[..., None] * cost, axis=-2), axis=-1)) if normalize else score
 
     return overall(mean_cost, matrix, absent=absent, classes=classes)

@@ -145,7 +145,7 @@ def ratio(xp: Namespace, numerator: Array, denominator: Array) -> Array:
 
 
 def square_root(xp: Namespace, array: Array) -> Array:
-    """The square root with derivative 0 at 0, where that of the plain one is infinite."""
+    """The square root with a finite derivative at 0, where that of the plain one is infinite."""
     positive = array > 0
     root = xp.sqrt(xp.where(positive, array, xp.ones_like(array)))
     # nan is not positive and stays nan.
