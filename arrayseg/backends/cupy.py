@@ -65,6 +65,14 @@ class CupyBackend(Backend):
                 )
         return distances
 
+    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
+        from cupyx.scipy import ndimage
+
+        if mask.size == 0:
+            return cupy.zeros(mask.shape, dtype=cupy.int32)
+        neighbours = ndimage.generate_binary_structure(mask.ndim, connectivity)
+        return ndimage.label(mask, structure=neighbours)[0].astype(cupy.int32, copy=False)
+
     def block_bytes(self, array: Array, /) -> int:
         # Large enough that launches do not matter, small enough that the temporaries of a block stay a fraction of
         # the gradient of a training batch.

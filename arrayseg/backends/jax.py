@@ -99,6 +99,19 @@ class JaxBackend(Backend):
         distances = NUMPY.distance_transform(np.asarray(mask), spacing=spacing)
         return jax.device_put(distances.astype(self.sum_dtype(mask), copy=False), mask.sharding)
 
+    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
+        if not self.is_concrete(mask) or any(device.platform != "cpu" for device in mask.devices()):
+            return super().connected_components(mask, connectivity=connectivity)
+        return jax.device_put(NUMPY.connected_components(np.asarray(mask), connectivity=connectivity), mask.sharding)
+
+    def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
+        def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+            following = function(state[0])
+            return following, jnp.any(following != state[0])
+
+        result: Array = jax.lax.while_loop(lambda state: state[1], step, (value, jnp.asarray(True)))[0]
+        return result
+
     def stop_gradient(self, array: Array, /) -> Array:
         return jax.lax.stop_gradient(array)
 

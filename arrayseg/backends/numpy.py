@@ -86,6 +86,17 @@ class NumpyBackend(Backend):
                 distances[image] = ndimage.distance_transform_edt(mask[image], sampling=spacing)
         return distances
 
+    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
+        try:
+            from scipy import ndimage
+        except ImportError:
+            return super().connected_components(mask, connectivity=connectivity)
+        if mask.size == 0:
+            return np.zeros(mask.shape, dtype=np.int32)
+        neighbours = ndimage.generate_binary_structure(mask.ndim, connectivity)
+        labels: Array = ndimage.label(mask, structure=neighbours, output=np.int32)[0]
+        return labels
+
     def block_bytes(self, array: Array, /) -> int:
         # 19 classes of 16,384 float32 pixels. Measured on 2 cores with 1 MB of second-level cache each: a quarter of
         # it took 1.6 times as long (the interpreter's share grows), three times it 1.2 times (the cache overflows).

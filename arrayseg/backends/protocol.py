@@ -16,6 +16,7 @@ import array_api_compat
 import numpy as np
 
 from arrayseg._typing import Array, DType, Namespace
+from arrayseg.backends.components import propagated_components
 from arrayseg.backends.distance import separable_distance_transform
 
 __all__ = ["Backend", "Evaluation"]
@@ -220,6 +221,32 @@ class Backend:
         nothing is False the distance is inf. It comes in `sum_dtype`.
         """
         return separable_distance_transform(self, mask, spacing)
+
+    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
+        """The number of each True element's component, from 1 in the order of their first elements; 0 at False ones.
+
+        Elements are neighbours if they differ by at most 1 in at most `connectivity` coordinates: 1 (4 neighbours in
+        the plane, 6 in space) to the number of axes (8, 26). The numbers come as int32.
+        """
+        return propagated_components(self, mask, connectivity)
+
+    def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
+        """`function` of the value, of the result, and so on, until it changes nothing."""
+        while True:
+            following = function(value)
+            if not bool(self.xp.any(following != value)):
+                return following
+            value = following
+
+    def assign(self, scores: Array, /) -> tuple[Array, Array]:
+        """The pairs (row, column) of a matrix, none in two, whose scores have the largest sum; on the host, by SciPy."""
+        try:
+            from scipy.optimize import linear_sum_assignment
+        except ImportError as error:
+            msg = 'One-to-one assignment needs SciPy: pip install "arrayseg[geometry]", or match greedily.'
+            raise ImportError(msg) from error
+        rows, columns = linear_sum_assignment(self.to_numpy(scores), maximize=True)
+        return rows, columns
 
     def stop_gradient(self, array: Array, /) -> Array:
         """The same values, of which no derivative is taken."""

@@ -89,6 +89,11 @@ class TorchBackend(Backend):
             return super().distance_transform(mask, spacing=spacing)
         return torch.from_numpy(NUMPY.distance_transform(mask.numpy(), spacing=spacing))
 
+    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
+        if mask.device.type != "cpu" or not self.is_concrete(mask):
+            return super().connected_components(mask, connectivity=connectivity)
+        return torch.from_numpy(NUMPY.connected_components(mask.numpy(), connectivity=connectivity))
+
     def stop_gradient(self, array: Array, /) -> Array:
         return array.detach()
 

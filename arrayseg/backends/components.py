@@ -1,0 +1,84 @@
+"""Connected components in functions of the standard: the smallest index of a component, handed on until all have it."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import prod
+from typing import TYPE_CHECKING
+
+from arrayseg._typing import Array, Namespace
+
+if TYPE_CHECKING:
+    from arrayseg.backends.protocol import Backend
+
+__all__ = ["propagated_components"]
+
+
+def propagated_components(backend: Backend, mask: Array, connectivity: int) -> Array:
+    """Numbers 1, 2, ... of the components, in the order of their first elements, and 0 where the mask is False.
+
+    Every element begins with its own index, and takes the smallest among its neighbours, then along the straight lines
+    through it, then of the element whose index it has: the number of rounds is that of the turns of the longest path.
+    """
+    xp, size = backend.xp, prod(mask.shape)
+    dtype = xp.int32 if size < 2**31 - 1 else xp.int64
+    index = xp.reshape(xp.arange(size, dtype=dtype, device=backend.device(mask)), mask.shape)
+    if size == 0:
+        return index
+    # The label of the elements that are False, larger than any index; nothing is taken from them.
+    nobody = xp.full_like(index, size)
+    lines = [(axis, *line) for axis in range(mask.ndim) for line in _open_lines(xp, mask, axis)]
+
+    def hand_on(labels: Array) -> Array:
+        labels = xp.where(mask, _smallest_neighbour(xp, labels, connectivity, size), nobody)
+        for axis, step, passable in lines:
+            before = xp.where(passable, _shifted(xp, labels, axis, step, size), nobody)
+            after = xp.where(
+                _shifted(xp, passable, axis, -step, False), _shifted(xp, labels, axis, -step, size), nobody
+            )
+            labels = xp.minimum(labels, xp.minimum(before, after))
+        return _looked_up(xp, labels, labels, size)
+
+    labels = backend.fixed_point(hand_on, xp.where(mask, index, nobody))
+    first = xp.astype(mask & (labels == index), dtype)
+    numbers = xp.reshape(xp.cumulative_sum(xp.reshape(first, (-1,)), dtype=dtype), mask.shape)
+    return _looked_up(xp, numbers, labels, 0)
+
+
+def _open_lines(xp: Namespace, mask: Array, axis: int) -> list[tuple[int, Array]]:
+    """For steps of 1, 2, 4, ...: whether all the elements from that many before are True."""
+    lines: list[tuple[int, Array]] = []
+    step, passable = 1, mask & _shifted(xp, mask, axis, 1, False)
+    while step < mask.shape[axis]:
+        lines.append((step, passable))
+        passable = passable & _shifted(xp, passable, axis, step, False)
+        step *= 2
+    return lines
+
+
+def _smallest_neighbour(xp: Namespace, labels: Array, connectivity: int, fill: int) -> Array:
+    """The smallest label of the elements that differ by at most 1 in at most `connectivity` coordinates."""
+    smallest = labels
+    for axes in combinations(range(labels.ndim), connectivity):
+        box = labels
+        for axis in axes:
+            either = xp.minimum(_shifted(xp, box, axis, 1, fill), _shifted(xp, box, axis, -1, fill))
+            box = xp.minimum(box, either)
+        smallest = xp.minimum(smallest, box)
+    return smallest
+
+
+def _shifted(xp: Namespace, array: Array, axis: int, step: int, fill: int) -> Array:
+    """The elements `step` positions before along an axis, `fill` where there are none."""
+    length, distance = array.shape[axis], min(abs(step), array.shape[axis])
+    moved = xp.moveaxis(array, axis, 0)
+    filling = xp.full_like(moved[:distance, ...], fill)
+    parts = [filling, moved[: length - distance, ...]] if step > 0 else [moved[distance:, ...], filling]
+    return xp.moveaxis(xp.concat(parts, axis=0), 0, axis)
+
+
+def _looked_up(xp: Namespace, table: Array, indices: Array, fill: int) -> Array:
+    """The entries of a table at indices into its flat order, `fill` at the index after the last."""
+    table = xp.reshape(table, (-1,))
+    table = xp.concat([table, xp.full_like(table[:1], fill)])
+    return xp.reshape(xp.take(table, xp.reshape(indices, (-1,))), indices.shape)
