@@ -1,0 +1,107 @@
+"""Least and greatest of three neighbours, and the morphology made of them, each with its pull-back.
+
+A primitive returns its value and a function that pulls a gradient in the value back to its argument. Ties are broken
+alike on every backend, because all is made of the least (greatest) of two: equal ones share the gradient evenly, which
+is also what PyTorch and JAX do when they differentiate `minimum` and `maximum` themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from arrayseg._typing import Array, Namespace
+
+__all__ = ["Primitive", "dilate", "erode", "max_pool", "min_pool"]
+
+Primitive = tuple[Array, Callable[[Array], Array]]
+"""A value, and the pull-back of a gradient in it to the argument."""
+
+
+def min_pool(array: Array, axis: int, xp: Namespace) -> Primitive:
+    """The least of each element and its two neighbours along an axis; beyond the edge there are none."""
+    return _pool(array, axis, xp, greatest=False)
+
+
+def max_pool(array: Array, axis: int, xp: Namespace) -> Primitive:
+    """The greatest of each element and its two neighbours along an axis; beyond the edge there are none."""
+    return _pool(array, axis, xp, greatest=True)
+
+
+def erode(array: Array, axes: Sequence[int], xp: Namespace) -> Primitive:
+    """Erosion by a cross: the least of each element and its neighbours along all axes."""
+    if not axes:
+        return array, lambda cotangent: cotangent
+    pooled = [min_pool(array, axis, xp) for axis in axes]
+    value = pooled[0][0]
+    joints = []
+    for other, _ in pooled[1:]:
+        value, pull_joint = _extreme(value, other, xp, greatest=False)
+        joints.append(pull_joint)
+
+    def pull(cotangent: Array) -> Array:
+        total = None
+        for pull_joint, (_, pull_pool) in zip(reversed(joints), reversed(pooled[1:]), strict=True):
+            cotangent, share = pull_joint(cotangent)
+            total = pull_pool(share) if total is None else total + pull_pool(share)
+        first = pooled[0][1](cotangent)
+        return first if total is None else total + first
+
+    return value, pull
+
+
+def dilate(array: Array, axes: Sequence[int], xp: Namespace) -> Primitive:
+    """Dilation by a square or cube: the greatest of each element and all of its neighbours."""
+    pulls = []
+    for axis in axes:
+        array, pull_pool = max_pool(array, axis, xp)
+        pulls.append(pull_pool)
+
+    def pull(cotangent: Array) -> Array:
+        for pull_pool in reversed(pulls):
+            cotangent = pull_pool(cotangent)
+        return cotangent
+
+    return array, pull
+
+
+def _extreme(
+    first: Array, second: Array, xp: Namespace, *, greatest: bool
+) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
+    """The least (greatest) of two; where they are equal, each takes half of the gradient."""
+    winner, loser = (second, first) if greatest else (first, second)
+
+    def pull(cotangent: Array) -> tuple[Array, Array]:
+        wins = xp.astype(winner < loser, cotangent.dtype) + xp.astype(winner <= loser, cotangent.dtype)
+        share = cotangent * (0.5 * wins)
+        return share, cotangent - share
+
+    return (xp.maximum if greatest else xp.minimum)(first, second), pull
+
+
+def _pool(array: Array, axis: int, xp: Namespace, *, greatest: bool) -> Primitive:
+    """Windows of three by shifted slices: neighbours in pairs, then the pairs left and right of each element."""
+    length = array.shape[axis]
+    if length < 2:
+        return array, lambda cotangent: cotangent
+
+    def part(values: Array, start: int, stop: int) -> Array:
+        index: list[slice] = [slice(None)] * values.ndim
+        index[axis] = slice(start, stop)
+        return values[tuple(index)]
+
+    def joined(*parts: Array) -> Array:
+        return xp.concat(parts, axis=axis)
+
+    last = length - 1
+    pairs, pull_pairs = _extreme(part(array, 0, last), part(array, 1, length), xp, greatest=greatest)
+    inner, pull_inner = _extreme(part(pairs, 0, last - 1), part(pairs, 1, last), xp, greatest=greatest)
+    value = joined(part(pairs, 0, 1), inner, part(pairs, last - 1, last))
+
+    def pull(cotangent: Array) -> Array:
+        left, right = pull_inner(part(cotangent, 1, last))
+        of_pairs = joined(part(cotangent, 0, 1), right) + joined(left, part(cotangent, last, length))
+        lower, upper = pull_pairs(of_pairs)
+        middle = part(lower, 1, last) + part(upper, 0, last - 1)
+        return joined(part(lower, 0, 1), middle, part(upper, last - 1, last))
+
+    return value, pull

@@ -1,0 +1,181 @@
+"""Structure losses: of centrelines, so that thin and branching structures stay connected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Unpack
+
+from arrayseg._typing import Array, Pool
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels.skeleton import CenterlineTerm
+from arrayseg.kernels.sweep import Sweep
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._prepare import check_number
+from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
+
+__all__ = ["cl_dice", "dice_cl_dice"]
+
+
+def centerline_evaluation(
+    input: Array,
+    target: Array,
+    *,
+    iterations: int,
+    smooth: Smooth,
+    epsilon: float,
+    **options: Unpack[RegionOptions],
+) -> Sweep:
+    """The sweep of a centreline Dice, with the options of a region loss."""
+    check_number("iterations", iterations, 0)
+    check_number("epsilon", epsilon, 0)
+    pair = smooth if isinstance(smooth, tuple) else (smooth, smooth)
+    sweep = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
+    (term,) = sweep.terms
+    spatial = sweep.layout.rows_shape[1:]
+    centerline = CenterlineTerm(**vars(term), spatial=spatial, iterations=iterations, smooth=pair, epsilon=epsilon)
+    return replace(sweep, terms=[centerline])
+
+
+@loss(region_evaluation, without=("soft_tp",))
+def cl_dice(
+    input: Array,
+    target: Array,
+    *,
+    iterations: int = 3,
+    smooth: Smooth = 1.0,
+    epsilon: float = 1e-4,
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Soft centreline Dice (clDice) loss: how much of each skeleton lies in the other map.
+
+    .. math:: \ell = 1 - \frac{2\, T_p T_s}{T_p + T_s + \epsilon}, \quad
+       T_p = \frac{\sum S(p)\, t + s}{\sum S(p) + s'}, \quad T_s = \frac{\sum S(t)\, p + s}{\sum S(t) + s'}
+
+    with the soft skeleton :math:`S(e) = 1 - \prod_k (1 - d_k)`, where :math:`e_0 = e`, :math:`e_{k+1}` is the erosion
+    of :math:`e_k` by a cross, and :math:`d_k = \max(e_k - \mathrm{dilation}(e_{k+1}), 0)` for k up to `iterations`.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial), floating; usually two or three spatial axes.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value in [0, 1] for every class, of the input's shape.
+    iterations : int, default 3
+        How often the maps are eroded, at least 0: the largest radius in pixels of a structure.
+    smooth : float or (float, float), default 1.0
+        s of the numerators and s' of the denominators, at least 0.
+    epsilon : float, default 1e-4
+        What is added to the denominator of the harmonic mean, at least 0.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    ``pool="micro"`` gives the numbers of ``monai.losses.SoftclDiceLoss(softmax=True, to_onehot_y=True)`` 1.6. Up to
+    MONAI 1.5, and in the authors' code, the sums are of the whole batch without the background (``pool="all"``,
+    ``exclude_background=True``, ``epsilon=0``). Pixels that do not count are background of both maps before the
+    skeletons are made. Where neighbours tie, pairs of them share the gradient evenly, on every backend.
+
+    References
+    ----------
+    Shit et al., "clDice: a novel topology-preserving loss function for tubular structure segmentation" (2021),
+    https://arxiv.org/abs/2003.07311.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import cl_dice
+    >>> line = np.zeros((1, 5, 7), dtype=int)
+    >>> line[0, 2, :] = 1
+    >>> broken = np.where(np.arange(7) == 3, 0.1, 0.9) * line
+    >>> round(float(cl_dice(broken, line, class_axis=None, activation=None)), 4)
+    0.1035
+    """
+    return centerline_evaluation(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+
+
+@loss(region_evaluation, without=("soft_tp",))
+def dice_cl_dice(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 0.5,
+    iterations: int = 3,
+    smooth: Smooth = 1.0,
+    epsilon: float = 1e-4,
+    dice_pool: Pool | None = None,
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Dice and centreline Dice together, over one softmax.
+
+    .. math:: \ell = (1 - \alpha)\, \ell_\mathrm{Dice} + \alpha\, \ell_\mathrm{clDice}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial), floating; usually two or three spatial axes.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value in [0, 1] for every class, of the input's shape.
+    alpha : float, default 0.5
+        The share of the centreline Dice, from 0 to 1.
+    iterations : int, default 3
+        How often the maps are eroded, at least 0: the largest radius in pixels of a structure.
+    smooth : float or (float, float), default 1.0
+        Of the numerators and of the denominators of both losses, at least 0.
+    epsilon : float, default 1e-4
+        What is added to the denominator of the harmonic mean, at least 0.
+    dice_pool : {"image", "batch", "micro", "all"}, optional
+        `pool` of Dice, where it is another than that of the centreline Dice.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype, a number.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit; if the reduction is ``"none"``.
+
+    Notes
+    -----
+    ``pool="micro", dice_pool="image"`` gives the numbers of ``monai.losses.SoftDiceclDiceLoss(softmax=True,
+    to_onehot_y=True)`` 1.6.
+
+    References
+    ----------
+    Shit et al., "clDice: a novel topology-preserving loss function for tubular structure segmentation" (2021),
+    https://arxiv.org/abs/2003.07311.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import cl_dice, dice, dice_cl_dice
+    >>> logits, ids = np.ones((1, 2, 4, 5)) * np.arange(5) - 2, np.ones((1, 4, 5), dtype=int)
+    >>> value = dice_cl_dice(logits, ids, alpha=0.25)
+    >>> bool(np.isclose(value, 0.75 * dice(logits, ids, smooth=1) + 0.25 * cl_dice(logits, ids)))
+    True
+    """
+    check_number("alpha", alpha, 0, 1)
+    if options.get("reduction") == "none":
+        msg = "dice_cl_dice is a sum of two losses of different shapes; use reduction='mean' or 'sum', or each alone."
+        raise ValueError(msg)
+    sweep = centerline_evaluation(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+    if dice_pool is not None:
+        options["pool"] = dice_pool
+    dice = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
+    return replace(sweep, terms=[*dice.terms, *sweep.terms], factors=[1 - alpha, alpha])
