@@ -12,7 +12,7 @@ from math import exp
 from typing import Any
 
 from arrayseg._typing import Array, Denominator, Reduction
-from arrayseg.kernels.pixels import Block, Pixels
+from arrayseg.kernels.pixels import Block, Pixels, log_sigmoid
 from arrayseg.kernels.sweep import Sums, Term
 
 __all__ = ["Formula", "PixelTerm", "cross_entropy", "focal"]
@@ -38,7 +38,7 @@ def focal(gamma: float) -> Formula:
         rest = -xp.expm1(log_probability)
         inside = rest > 0
         rest = xp.where(inside, rest, xp.ones_like(rest))
-        power = rest**power_of_rest
+        power = rest if power_of_rest == 1 else rest**power_of_rest
         zero = xp.zeros_like(rest)
         value = xp.where(inside, -power * rest * log_probability, zero)
         slope = power * (gamma * (1 - rest) * log_probability - rest)
@@ -68,22 +68,21 @@ class PixelTerm(Term):
     def count(self, block: Block) -> Sums:
         xp = block.xp
         kind = self.denominator if self.reduction == "mean" else "all"
+        pixels = block.pixels
         # The weights of the classes count as torch counts them: for ids of exclusive classes alone.
-        by_id = kind == "weights" and block.pixels.has_ids and not block.pixels.binary
+        by_id = pixels.has_ids and not pixels.binary and pixels.class_weights is not None
         if kind == "all":
-            amount = xp.ones((block.images, block.count), dtype=block.dtype, device=block.device)
+            amount = xp.full((block.images,), float(block.count), dtype=pixels.sum_dtype, device=block.device)
         elif kind == "positives":
-            positives = block.target if block.pixels.binary else block.target[:, 1:, :]
-            amount = block.keep(xp.sum(positives, axis=1))
-        elif kind == "weights" and block.weight is not None:
-            amount = block.weight
+            positives = block.target if pixels.binary else block.target[:, 1:, :]
+            amount = block.sum(positives, axis=(1, 2))
+        elif kind == "weights" and by_id:
+            amount = block.sum(block.keep(block.weighted(block.at_id(self._class_weights(block)))), axis=1)
         else:
-            amount = block.keep(xp.ones((block.images, block.count), dtype=block.dtype, device=block.device))
-        if by_id and block.pixels.class_weights is not None:
-            amount = block.keep(amount * block.at_id(self._class_weights(block)))
-        if kind == "elements" or (kind == "weights" and block.pixels.binary):
+            amount = block.amount if kind == "weights" else block.valid_amount
+        if kind == "elements" or (kind == "weights" and pixels.binary):
             amount = amount * block.classes
-        return (block.sum(amount, axis=1),)
+        return (amount,)
 
     def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
         xp = pixels.xp
@@ -103,8 +102,9 @@ class PixelTerm(Term):
         return losses
 
     def _losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        is_hard = self.label_smoothing == 0 and block.xp.isdtype(block.pixels.target.dtype, ("bool", "integral"))
         if block.pixels.binary:
-            return self._independent(block, scale)
+            return self._independent_hard(block, scale) if is_hard else self._independent(block, scale)
         if block.pixels.has_ids and self.label_smoothing == 0:
             return self._of_ids(block, scale)
         return self._of_distributions(block, scale)
@@ -124,9 +124,9 @@ class PixelTerm(Term):
         slope = block.keep(slope if weights is None else slope * weights) * scale
         if block.pixels.activation is None:
             at_id = slope if inner is None else slope * inner
-            return losses, xp.where(block.hot, at_id[:, None, :], xp.zeros_like(at_id[:1, None, :1]))
+            return losses, block.target * at_id[:, None, :]
         exponentials, total = block.exponentials
-        steps = xp.where(block.hot, slope[:, None, :], xp.zeros_like(slope[:1, None, :1]))
+        steps = block.target * slope[:, None, :]
         return losses, steps - exponentials * (slope[:, None, :] / total)
 
     def _of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
@@ -167,6 +167,27 @@ class PixelTerm(Term):
         steps = positive * on_slope * inner - negative * off_slope * outer
         return losses, block.weighted(steps) * scale
 
+    def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""
+        xp = block.xp
+        positive = block.target
+        sign = 2 * positive - 1
+        if block.pixels.activation is None:
+            log_p, inner = self._log_of_input(block, (1 - positive) + sign * block.scores)
+        else:
+            scores = sign * block.scores
+            log_p = log_sigmoid(scores, xp)
+            inner = None if scale is None else xp.exp(log_p - scores)
+        value, slope = self.formula(log_p, xp)
+        shares = self._shares_of_sides(block, positive)
+        losses = xp.sum(block.weighted(value if shares is None else value * shares), axis=1)
+        if scale is None:
+            return losses, None
+        steps = slope * sign * scale
+        for factor in (inner, shares):
+            steps = steps if factor is None else steps * factor
+        return losses, block.weighted(steps)
+
     def _log_of_input(self, block: Block, probability: Array) -> tuple[Array, Array | None]:
         """The log-probability of an input that has no activation, and its derivative; None for 1."""
         if self.log_input:
@@ -190,6 +211,14 @@ class PixelTerm(Term):
                 found = block.at_id(block.xp.astype(of_class, block.dtype, copy=False))
                 weights = found if weights is None else weights * found
         return weights
+
+    def _shares_of_sides(self, block: Block, positive: Array) -> Array | None:
+        """What multiplies the loss of each class, `(B, C, P)`, by whether it is the target; None for 1."""
+        if self.positive_weights is None and self.negative_weights is None and block.pixels.class_weights is None:
+            return None
+        return self._scale_classes(block, positive, self.positive_weights) + self._scale_classes(
+            block, 1 - positive, self.negative_weights
+        )
 
     def _shares(self, block: Block) -> Array:
         """The weighted share of each class in a pixel's target, `(B, C, P)`."""

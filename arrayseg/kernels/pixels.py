@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from arrayseg._typing import Activation, Array, DType
+from arrayseg._typing import Activation, Array, DType, Namespace
 from arrayseg.backends import Backend
 
 __all__ = ["Block", "Pixels"]
@@ -152,6 +152,19 @@ class Block:
             return array
         return array * (self.weight if array.ndim == 2 else self.weight[:, None, :])
 
+    @once
+    def amount(self) -> Array:
+        """The weights of the pixels of each image together, `(B,)`."""
+        return self.valid_amount if self.pixels.pixel_weights is None else self.sum(self.weight, axis=1)
+
+    @once
+    def valid_amount(self) -> Array:
+        """How many pixels of each image are valid, `(B,)`."""
+        dtype = self.pixels.sum_dtype
+        if self.valid is None:
+            return self.xp.full((self.images,), float(self.count), dtype=dtype, device=self.device)
+        return self.xp.sum(self.xp.astype(self.valid, dtype), axis=1)
+
     def sum(self, array: Array, axis: int | tuple[int, ...]) -> Array:
         """A sum over pixels, accumulated in the widest dtype the device has."""
         return self.xp.sum(array, axis=axis, dtype=self.pixels.sum_dtype)
@@ -210,7 +223,7 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            return self.xp.exp(self.log_sigmoid)
+            return 0.5 + 0.5 * self.xp.tanh(self.scores / 2)  # one function call, and no overflow
         exponentials, total = self.exponentials
         return exponentials * (1 / total)
 
@@ -237,15 +250,16 @@ class Block:
             return self.keep(gradient)
         share = self.probabilities * gradient
         if self.pixels.activation == "sigmoid":
-            return share * self.xp.exp(self.log_sigmoid - self.scores)
+            return share - self.probabilities * share
         return share - self.probabilities * self.xp.sum(share, axis=1, keepdims=True)
 
 
-def log_sigmoid(scores: Array, xp: Any) -> Array:
-    """log(1 / (1 + exp(-z))) without overflow, whose derivative at 0 is 1/2 on every backend.
+def log_sigmoid(scores: Array, xp: Namespace) -> Array:
+    """log(1 / (1 + exp(-z))) = (z - |z|) / 2 - log(1 + exp(-|z|)), which cannot overflow.
 
-    `abs` and `minimum` would be shorter, but libraries disagree on their derivatives at 0.
+    |z| as a product with the sign, which is 1 at 0: libraries disagree on the derivative of `abs` there, and one of 0,
+    which `maximum` has, would make the second derivative of this 0 instead of -1/4. Not as a `where`, which NumPy runs
+    20 times slower on a mask without pattern.
     """
-    positive = scores >= 0
-    decay = xp.log1p(xp.exp(xp.where(positive, -scores, scores)))
-    return xp.where(positive, -decay, scores - decay)
+    magnitude = scores * (2 * xp.astype(scores >= 0, scores.dtype) - 1)
+    return (scores - magnitude) / 2 - xp.log1p(xp.exp(-magnitude))

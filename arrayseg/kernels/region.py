@@ -1,60 +1,27 @@
 """Region losses: a score of sums over pixels, per image, class, batch or all of them.
 
 With p the probabilities and t the target, I = sum p t, P = sum p, T = sum t. A score gives a loss of these and its
-derivatives in I and P; the gradient in p is then dI t + dP, pulled back through the activation.
+derivatives in I and P; the gradient in p is then dI t + dP, pulled back through the activation. Other terms count
+other amounts in the place of p t and p, and pull their own derivatives back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import reduce
+from operator import add
+from typing import Any, Literal
 
 from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
 from arrayseg.kernels.pixels import Block, Pixels
+from arrayseg.kernels.scores import Outer, Overlap, Score
 from arrayseg.kernels.sweep import Sums, Term
 
-__all__ = ["Overlap", "RegionTerm", "Score", "tversky"]
+__all__ = ["CostTerm", "ErrorTerm", "Overlap", "RegionBlend", "RegionTerm"]
 
-
-class Overlap(NamedTuple):
-    """The sums that a region loss is a function of; arrays of one shape."""
-
-    intersection: Array
-    """I, the sum of p t."""
-    prediction: Array
-    """P, the sum of p."""
-    target: Array
-    """T, the sum of t."""
-    pixels: Array
-    """The weight of the pixels that took part."""
-
-
-Score = Callable[[Overlap, Any], tuple[Array, Array, Array]]
-"""From the sums and the namespace to the loss and its derivatives in the intersection and the prediction."""
-
-
-def tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int) -> Score:
-    """1 - (f I + s) / (f (I + alpha FP + beta FN) + s'), FP = P - I and FN = T - I; Dice and Jaccard with f = 2 or 1.
-
-    Two empty sets agree: 0 / 0 counts as a score of 1.
-    """
-    above, below = smooth
-
-    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        hit, predicted, wanted, _ = overlap
-        numerator = factor * hit + above
-        denominator = factor * ((1 - alpha - beta) * hit + alpha * predicted + beta * wanted) + below
-        defined = denominator > 0
-        one, zero = xp.ones_like(denominator), xp.zeros_like(denominator)
-        inverse = 1 / xp.where(defined, denominator, one)
-        ratio = numerator * inverse
-        loss = xp.where(defined, 1 - ratio, zero)
-        by_hit = factor * inverse * (ratio * (1 - alpha - beta) - 1)
-        by_predicted = factor * inverse * ratio * alpha
-        return loss, xp.where(defined, by_hit, zero), xp.where(defined, by_predicted, zero)
-
-    return score
+State = tuple[Array, Array]
+"""The derivatives in the first two sums, `(N, C, 1)`."""
 
 
 @dataclass(frozen=True)
@@ -69,52 +36,57 @@ class RegionTerm(Term):
     classes: Sequence[int] | None = None
     """The classes that enter; None for all."""
     weight_norm: WeightNorm = None
+    average: Literal["scores", "images", "classes"] = "scores"
+    """What "mean" gives the same weight: every score that counts, every image with one, or every class with one."""
+    outer: Outer | None = None
+    """What becomes of the reduced loss."""
 
     sums = 4
 
     def count(self, block: Block) -> Sums:
-        xp = block.xp
-        probability, target = block.keep(block.probabilities), block.target
-        if self.soft_tp == "l2":
-            hit, predicted, wanted = probability * target, probability**2, target**2
-        elif self.soft_tp == "l1" and not block.pixels.has_ids:
-            # (|p| + |t| - |p - t|) / 2, without the kink that libraries disagree on
-            hit, predicted, wanted = xp.minimum(probability, target), probability, target
-        else:
-            hit, predicted, wanted = probability * target, probability, target
-        overlap = [block.sum(block.weighted(amount), axis=2) for amount in (hit, predicted, wanted)]
-        ones = xp.ones((block.images, block.count), dtype=block.dtype, device=block.device)
-        return *overlap, block.sum(block.weighted(block.keep(ones)), axis=1)[:, None]
+        overlap = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
+        return *overlap, block.amount[:, None]
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:
         xp = pixels.xp
+        shape = sums[0].shape
         chosen = self._chosen(sums[0], pixels)
-        overlap = Overlap(*(self._pool(amount, chosen, xp) for amount in sums))
-        loss, by_hit, by_predicted = self.score(overlap, xp)
-        weight = self._weight(overlap, chosen, pixels) * factor
+        overlap = Overlap(*(self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums))
+        losses, by_hit, by_predicted = self.score(overlap, xp)
+        weight = self._weight(overlap, chosen, pixels, together=losses.shape != overlap.target.shape)
         # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
         weight = xp.where(xp.any(overlap.pixels > 0), weight, xp.zeros_like(weight))
-        losses = loss * weight
+        losses = losses * weight
         value = self._unreduced(losses, xp) if self.reduction == "none" else xp.sum(losses)
-        by_hit, by_predicted = (xp.broadcast_to(by * weight, sums[0].shape) * chosen for by in (by_hit, by_predicted))
-        return value, (by_hit[:, :, None], by_predicted[:, :, None])
+        scale = weight * factor
+        if self.outer is not None:
+            value, slope = self.outer(value, xp)
+            scale = scale if self.reduction == "none" else scale * slope
+        by_hit, by_predicted = (xp.broadcast_to(by * scale, shape) * chosen for by in (by_hit, by_predicted))
+        return value * factor, (by_hit[:, :, None], by_predicted[:, :, None])
 
-    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
+    def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
             return None, None
-        xp = block.xp
-        by_hit, by_predicted = (xp.astype(by, block.dtype, copy=False) for by in state)
-        derivative = self._derivative(block, by_hit[block.rows, ...], by_predicted[block.rows, ...])
-        return None, block.pull_back(block.weighted(derivative))
+        by_hit, by_predicted = (block.xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state)
+        return None, block.pull_back(block.weighted(self.derivative(block, by_hit, by_predicted)))
 
-    def _derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
-        """The gradient in the probabilities, `(B, C, P)`."""
+    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
+        """What the first three sums run over, `(B, C, P)`; 0 where a pixel is not valid."""
+        probability, target = block.keep(block.probabilities), block.target
+        if self.soft_tp == "l2":
+            return probability * target, probability**2, target**2
+        if self.soft_tp == "l1" and not block.pixels.has_ids:
+            # (|p| + |t| - |p - t|) / 2, without the kink that libraries disagree on
+            return block.xp.minimum(probability, target), probability, target
+        return probability * target, probability, target
+
+    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
+        """The gradient in the probabilities, `(B, C, P)`, from those in the sums, `(B, C, 1)`."""
         xp = block.xp
         if self.soft_tp == "l2":
             return by_hit * block.target + 2 * by_predicted * block.probabilities
-        if block.pixels.has_ids:
-            return xp.where(block.hot, by_hit + by_predicted, by_predicted)
-        if self.soft_tp == "l1":
+        if self.soft_tp == "l1" and not block.pixels.has_ids:
             below, level = block.probabilities < block.target, block.probabilities == block.target
             zero = xp.zeros_like(by_hit)
             return by_predicted + xp.where(below, by_hit, xp.where(level, by_hit / 2, zero))
@@ -136,24 +108,29 @@ class RegionTerm(Term):
             amount = xp.sum(amount, axis=0, keepdims=True)
         return amount
 
-    def _weight(self, overlap: Overlap, chosen: Array, pixels: Pixels) -> Array:
-        """What each score counts in the result, of the scores' shape."""
+    def _weight(self, overlap: Overlap, chosen: Array, pixels: Pixels, *, together: bool = False) -> Array:
+        """What each loss counts in the result: of the sums' shape, or one a row for classes that are `together`."""
         xp = pixels.xp
-        counted = xp.ones_like(overlap.target)
-        if self.pool in ("image", "batch"):
-            counted = counted * chosen
-        present = xp.astype(overlap.target > 0, counted.dtype)
-        if self.absent == "exclude":
-            counted = counted * present
-        weight = counted * present if self.absent == "zero" else counted
-        if pixels.class_weights is not None:
-            of_class = xp.astype(pixels.class_weights, weight.dtype, copy=False)[None, :]
-            weight = weight * of_class
-            counted = counted * of_class if self.weight_norm == "sum" else counted
+        counted = xp.ones_like(overlap.target[:, :1] if together else overlap.target)
+        weight = counted
+        if not together:
+            if self.pool in ("image", "batch"):
+                counted = counted * chosen
+            present = xp.astype(overlap.target > 0, counted.dtype)
+            if self.absent == "exclude":
+                counted = counted * present
+            weight = counted * present if self.absent == "zero" else counted
+            if pixels.class_weights is not None:
+                of_class = xp.astype(pixels.class_weights, weight.dtype, copy=False)[None, :]
+                weight = weight * of_class
+                counted = counted * of_class if self.weight_norm == "sum" else counted
         if self.reduction != "mean":
             return weight
-        total = xp.sum(counted)
-        return xp.where(total > 0, weight / xp.where(total > 0, total, xp.ones_like(total)), xp.zeros_like(weight))
+        axis = {"scores": (0, 1), "images": 1, "classes": 0}[self.average]
+        total = xp.sum(counted, axis=axis, keepdims=True)
+        counts = total > 0
+        groups = xp.sum(xp.astype(counts, total.dtype))
+        return xp.where(counts, weight / xp.where(counts, total * groups, xp.ones_like(total)), xp.zeros_like(weight))
 
     def _unreduced(self, losses: Array, xp: Any) -> Array:
         """`(N, C)`, `(C,)`, `(N,)` or `()`, as `pool` says; of the classes that enter."""
@@ -162,3 +139,58 @@ class RegionTerm(Term):
         if self.pool in ("micro", "all"):
             losses = losses[:, 0]
         return losses[0, ...] if self.pool in ("batch", "all") else losses
+
+
+@dataclass(frozen=True)
+class ErrorTerm(RegionTerm):
+    """The squared error in the place of p, and that of the target in the place of p t."""
+
+    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
+        target = block.target
+        error = block.keep((block.probabilities - target) ** 2)
+        return error * target, error, target
+
+    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
+        return 2 * (block.probabilities - block.target) * (by_hit * block.target + by_predicted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostTerm(RegionTerm):
+    """The cost of each class, given the prediction, in the place of p."""
+
+    costs: Array
+    """`(C, C)`: what a prediction of the class of the column costs where that of the row is right."""
+
+    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
+        cost = block.keep(block.xp.matmul(self._costs(block), block.probabilities))
+        return cost * block.target, cost, block.target
+
+    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
+        by_cost = by_hit * block.target + by_predicted
+        return block.xp.matmul(block.xp.matrix_transpose(self._costs(block)), by_cost)
+
+    def _costs(self, block: Block) -> Array:
+        return block.xp.astype(self.costs, block.dtype, copy=False)
+
+
+@dataclass(frozen=True)
+class RegionBlend(Term):
+    """The weighted sum of region losses of the same amounts, which are counted and pulled back once."""
+
+    terms: Sequence[RegionTerm]
+    factors: Sequence[float]
+    reduction: Reduction = "mean"
+
+    sums = 4
+
+    def count(self, block: Block) -> Sums:
+        return self.terms[0].count(block)
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:
+        pairs = zip(self.terms, self.factors, strict=True)
+        values, states = zip(*(term.solve(sums, pixels, factor * share) for term, share in pairs), strict=True)
+        by_hit, by_predicted = (reduce(add, parts) for parts in zip(*states, strict=True))
+        return reduce(add, values), (by_hit, by_predicted)
+
+    def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:
+        return self.terms[0].pull(block, state, gradient=gradient)
