@@ -1,7 +1,8 @@
 """Pixel losses: a scalar function of the log-probability of a class, weighted and averaged over pixels.
 
 With t the target and phi the formula, the loss of a pixel is, for exclusive classes, sum_c t_c phi(log p_c), whose
-gradient in logit k is t_k phi'_k - p_k sum_c t_c phi'_c; for independent ones, t phi(log s(z)) + (1 - t) phi(log s(-z)).
+gradient in logit k is t_k phi'_k - p_k sum_c t_c phi'_c. For independent ones it is t phi(log s(z)) +
+(1 - t) phi(log s(-z)).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The hardest pixels of a pixel loss, chosen by weights: no shape depends on the data, so compilers take it as it is."""
+"""The hardest pixels of a pixel loss, chosen by weights: no shape depends on the data, so compilers take it."""
 
 from __future__ import annotations
 
@@ -72,14 +72,15 @@ def above_or_largest(threshold: float, at_least: int) -> Choose:
 
 
 def largest(losses: Array, valid: Array, count: int, xp: Namespace) -> Array:
-    """1 for the `count` largest losses of the valid pixels, 0 for others; those that tie for the last places share them.
+    """1 for the `count` largest losses of the valid pixels, 0 for others; ties share the last places.
 
     So the mean over what is kept is that of the `count` largest, and no order of the pixels matters.
     """
     ordered = xp.sort(xp.reshape(xp.where(valid, losses, xp.full_like(losses, -1.0)), (-1,)), descending=True)
-    if ordered.shape[0] == 0 or count == 0:
+    count = min(count, ordered.shape[0])
+    if count == 0:
         return xp.zeros_like(losses)
-    last = ordered[min(count, ordered.shape[0]) - 1]
+    last = ordered[count - 1]
     over = xp.astype(valid & (losses > last), losses.dtype)
     level = xp.astype(valid & (losses == last), losses.dtype)
     tied = xp.sum(level)
