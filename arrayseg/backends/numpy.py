@@ -13,6 +13,7 @@ import array_api_compat.numpy
 import numpy as np
 
 from arrayseg._typing import Array, DType
+from arrayseg.backends.nearest import nearest_distances
 from arrayseg.backends.protocol import Backend, Item, Result
 
 __all__ = ["NUMPY", "NumpyBackend"]
@@ -85,6 +86,9 @@ class NumpyBackend(Backend):
             if not mask[image].all():
                 distances[image] = ndimage.distance_transform_edt(mask[image], sampling=spacing)
         return distances
+
+    def nearest_distances(self, points: Array, surface: Array, /, *, spacing: Sequence[float]) -> Array:
+        return nearest_distances(points, surface, spacing, lambda mask: self.distance_transform(mask, spacing=spacing))
 
     def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import nan
 from typing import Any, Protocol, TypeVar
 
 import array_api_compat
@@ -221,6 +222,20 @@ class Backend:
         nothing is False the distance is inf. It comes in `sum_dtype`.
         """
         return separable_distance_transform(self, mask, spacing)
+
+    def select(self, array: Array, mask: Array, /) -> Array:
+        """The elements at which a mask is True, in row-major order.
+
+        Where a shape may not depend on values, under a compiler, all of them, and nan at which the mask is False.
+        """
+        xp = self.xp
+        if self.is_concrete(array, mask) and xp.__array_namespace_info__().capabilities()["boolean indexing"]:
+            return array[mask]
+        return xp.reshape(xp.where(mask, array, xp.full_like(array, nan)), (-1,))
+
+    def nearest_distances(self, points: Array, surface: Array, /, *, spacing: Sequence[float]) -> Array:
+        """The Euclidean distance of each True element of `points` to the nearest True one of `surface`, as `select`."""
+        return self.select(self.distance_transform(~surface, spacing=spacing), points)
 
     def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
         """The number of each True element's component, from 1 in the order of their first elements; 0 at False ones.

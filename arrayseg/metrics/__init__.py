@@ -41,6 +41,19 @@ from arrayseg.metrics.rates import (
 )
 from arrayseg.metrics.segments import SegmentCounts
 from arrayseg.metrics.statistics import add
+from arrayseg.metrics.surface import (
+    SurfaceDistances,
+    average_hausdorff,
+    average_surface_distance,
+    average_symmetric_surface_distance,
+    hausdorff,
+    mean_average_surface_distance,
+    modified_hausdorff,
+    surface_dice,
+    surface_distance_deviation,
+    surface_distances,
+    surface_overlap,
+)
 from arrayseg.metrics.table import ClassScores, Report, report
 
 __all__ = [
@@ -49,7 +62,11 @@ __all__ = [
     "PanopticQuality",
     "Report",
     "SegmentCounts",
+    "SurfaceDistances",
     "add",
+    "average_hausdorff",
+    "average_surface_distance",
+    "average_symmetric_surface_distance",
     "balanced_accuracy",
     "bootstrap_interval",
     "category_iou",
@@ -68,14 +85,17 @@ __all__ = [
     "fowlkes_mallows",
     "frequency_weighted_iou",
     "generalized_dice",
+    "hausdorff",
     "informedness",
     "iou",
     "markedness",
     "matthews_corrcoef",
+    "mean_average_surface_distance",
     "mean_dice",
     "mean_iou",
     "mean_panoptic_quality",
     "mean_pixel_accuracy",
+    "modified_hausdorff",
     "negative_likelihood_ratio",
     "negative_predictive_value",
     "net_benefit",
@@ -89,6 +109,10 @@ __all__ = [
     "relative_volume_difference",
     "report",
     "specificity",
+    "surface_dice",
+    "surface_distance_deviation",
+    "surface_distances",
+    "surface_overlap",
     "tversky_index",
     "volumetric_similarity",
 ]

@@ -1,0 +1,139 @@
+"""Distances from some elements of a NumPy mask to the nearest of others, for elements that are few and mostly near."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, product
+from math import floor, prod, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from arrayseg._typing import Array
+
+__all__ = ["nearest_distances"]
+
+# How far along a column the nearest element is looked for, in elements, and what stands for farther. The second plus
+# the first must fit uint8; the first is the sum of the shifts 1, 2, 4, ...
+REACH, FAR = 31, 32
+# Columns that may be read for each element of the array: the time of about one of SciPy's transforms.
+READS = 10
+# Pairs of elements that may be tried for each element of the array, likewise.
+PAIRS = 8
+
+
+class Ring(NamedTuple):
+    """The columns at one distance from a point: how far in memory, and the squares of the distances along each axis."""
+
+    offsets: list[int]
+    before: float
+    after: list[float]
+
+    @property
+    def bound(self) -> float:
+        """The square of the distance of the columns: nothing in them is nearer."""
+        return sum(self.after, self.before)
+
+
+def nearest_distances(
+    points: Array, surface: Array, spacing: Sequence[float], transform: Callable[[Array], Array]
+) -> Array:
+    """`(P,)` float64 distances of the True elements of `points`, in row-major order, to the nearest of `surface`.
+
+    Along the axis of the finest spacing, each element is given the distance to the nearest True one of its column, in
+    steps. A point then reads the columns around it, the nearest first, until no column that is left can hold anything
+    nearer than what it has found. Points still without it when reading has become expensive, the far ones, are left to
+    `transform`, which gives the distance of each True element of a mask to the nearest False one; or tried against all,
+    if they are few.
+    """
+    positions = np.nonzero(points)
+    if not positions[0].size or not surface.any():
+        return np.full(positions[0].shape, np.inf)
+    column = int(np.argmin(spacing))
+    diagonal = sqrt(sum((length * step) ** 2 for length, step in zip(points.shape, spacing, strict=True)))
+    radius = min(REACH * spacing[column], diagonal)
+    margins = [
+        0 if axis == column else min(length - 1, floor(radius / step))
+        for axis, (length, step) in enumerate(zip(points.shape, spacing, strict=True))
+    ]
+    steps = np.pad(_column_steps(surface, column), [(margin, margin) for margin in margins], constant_values=FAR)
+    strides = [prod(steps.shape[axis + 1 :]) for axis in range(steps.ndim)]
+    inside = [index + margin for index, margin in zip(positions, margins, strict=True)]
+    place = np.ravel_multi_index(inside, steps.shape)
+    squares = (np.arange(FAR + 1) * spacing[column]) ** 2
+    squares[FAR] = np.inf
+    rings = _rings(column, margins, strides, spacing, radius)
+    squared, unsettled = _search(steps.reshape(-1), place, rings, squares, radius**2, READS * points.size)
+    distances: Array = np.sqrt(squared)
+    if unsettled.size:
+        far = [index[unsettled] for index in positions]
+        pairs = unsettled.size * np.count_nonzero(surface)
+        distances[unsettled] = (
+            _least_of_all(far, surface, spacing) if pairs < PAIRS * points.size else transform(~surface)[tuple(far)]
+        )
+    return distances
+
+
+def _least_of_all(positions: Sequence[Array], surface: Array, spacing: Sequence[float]) -> Array:
+    """The distance of a few positions to the nearest True element, by trying all of those."""
+    elements = np.nonzero(surface)
+    squared = np.empty(positions[0].shape)
+    for point, position in enumerate(zip(*positions, strict=True)):
+        along = (((i - p) * step) ** 2 for i, p, step in zip(elements, position, spacing, strict=True))
+        squared[point] = sum(along).min()
+    return np.sqrt(squared)
+
+
+def _column_steps(surface: Array, column: int) -> Array:
+    """Steps to the nearest True element of the same column, as uint8; `FAR` if there are more than `REACH`."""
+    steps = (~surface).view(np.uint8) * np.uint8(FAR)
+    line = np.moveaxis(steps, column, 0)
+    shift = 1
+    while shift <= min(REACH, len(line) - 1):
+        np.minimum(line[shift:], line[:-shift] + np.uint8(shift), out=line[shift:])
+        np.minimum(line[:-shift], line[shift:] + np.uint8(shift), out=line[:-shift])
+        shift *= 2
+    return steps
+
+
+def _rings(
+    column: int, margins: Sequence[int], strides: Sequence[int], spacing: Sequence[float], radius: float
+) -> Iterator[Ring]:
+    """The columns within a radius, the nearest first; those that mirror each other are one ring."""
+    away = np.indices([margin + 1 for margin in margins]).reshape(len(margins), -1)
+    squares = (away * np.reshape(spacing, (-1, 1))) ** 2
+    # Added in the order of the axes, as everywhere, so that equal distances are equal to the last bit.
+    bounds = list(accumulate(squares))[-1]
+    order = np.argsort(bounds, kind="stable")
+    for ring in order[: np.searchsorted(bounds[order], radius**2, side="right")]:
+        signed = [{-int(n) * stride, int(n) * stride} for n, stride in zip(away[:, ring], strides, strict=True)]
+        along = squares[:, ring].tolist()
+        yield Ring([sum(offset) for offset in product(*signed)], sum(along[:column], 0.0), along[column + 1 :])
+
+
+def _search(
+    steps: Array, place: Array, rings: Iterator[Ring], squares: Array, limit: float, reads: int
+) -> tuple[Array, Array]:
+    """The squared distance of each point, and the indices of those that are farther than was looked."""
+    found = np.empty(place.shape)
+    active = np.arange(place.size)
+    nearest = np.full(place.shape, np.inf)
+    for ring in rings:
+        unsettled = nearest > ring.bound
+        count = int(np.count_nonzero(unsettled))
+        if count < 0.8 * active.size:
+            found[active] = nearest
+            active, place, nearest = active[unsettled], place[unsettled], nearest[unsettled]
+        reads -= count * len(ring.offsets)
+        if not count or reads < 0:
+            limit = ring.bound
+            break
+        here = steps[place + ring.offsets[0]]
+        for offset in ring.offsets[1:]:
+            np.minimum(here, steps[place + offset], out=here)
+        candidate = squares[here]
+        for square in (ring.before, *ring.after):
+            candidate += square
+        np.minimum(nearest, candidate, out=nearest)
+    found[active] = nearest
+    return found, active[nearest > limit]

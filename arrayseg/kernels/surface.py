@@ -1,0 +1,161 @@
+"""Where the surface of a mask is, and how much of it is there, by the several definitions in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import product
+from math import hypot, prod, sqrt
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend
+from arrayseg.kernels.morphology import dilate_neighbours, padded
+
+__all__ = ["corner_sizes", "corner_surface", "surface_element_sizes", "voxel_surface"]
+
+Corner = tuple[int, ...]
+Point = tuple[float, ...]
+
+
+def voxel_surface(backend: Backend, mask: Array, valid: Array | None, connectivity: int, outside: bool) -> Array:
+    """The True voxels with a False neighbour: what an erosion takes away."""
+    background = ~mask if valid is None else ~mask & valid
+    axes = range(mask.ndim)
+    return mask & dilate_neighbours(backend.xp, background, connectivity, axes, outside=outside)
+
+
+def corner_surface(
+    backend: Backend, mask: Array, valid: Array | None, outside: bool, sizes: Sequence[float]
+) -> tuple[Array, Array]:
+    """The corners of the voxels at which True and False ones meet, on a grid one longer, and the size of each.
+
+    The 2^d voxels around a corner are the bits of its neighbour code, the last voxel being the lowest bit; `sizes` is
+    by code. A corner that touches an invalid voxel is no surface; `outside` says whether voxels beyond the edge are
+    False (True) or invalid (False).
+    """
+    xp, axes = backend.xp, range(mask.ndim)
+    cells = padded(xp, mask, False, axes)
+    code = xp.zeros(tuple(length + 1 for length in mask.shape), dtype=xp.uint8, device=backend.device(mask))
+    for cell in _around(cells):
+        code = code * 2 + xp.astype(cell, xp.uint8)
+    full = 2 ** (2**mask.ndim) - 1
+    points = (code != 0) & (code != full)
+    if valid is not None or not outside:
+        known = padded(xp, xp.ones_like(mask) if valid is None else valid, outside, axes)
+        for cell in _around(known):
+            points = points & cell
+    table = backend.asarray(list(sizes), dtype=backend.sum_dtype(mask), like=mask)
+    weights = xp.take(table, xp.reshape(xp.astype(code, xp.int32), (-1,)), axis=0)
+    return points, xp.reshape(weights, code.shape)
+
+
+def _around(cells: Array) -> Iterator[Array]:
+    """The 2^d views of the voxels around each corner, in row-major order."""
+    for start in product((0, 1), repeat=cells.ndim):
+        yield cells[tuple(slice(i, length - 1 + i) for i, length in zip(start, cells.shape, strict=True))]
+
+
+@lru_cache(maxsize=64)
+def corner_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
+    """By neighbour code, the length or area of voxel faces that belongs to a corner: its share of each that it ends.
+
+    Around a corner meet parts of faces, each between two voxels that are neighbours along one axis; it is a surface
+    where one of the two is True, and a half as long as a voxel along every other axis.
+    """
+
+    def size(corners: frozenset[Corner]) -> float:
+        crossed = _crossed_edges(corners, len(spacing))
+        return float(sum(prod(s / 2 for i, s in enumerate(spacing) if a[i] == b[i]) for a, b in crossed))
+
+    return _by_code(size, len(spacing))
+
+
+@lru_cache(maxsize=64)
+def surface_element_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
+    """By neighbour code, the length or area of the surface through a cell whose corners are the centres of voxels.
+
+    As in marching cubes, the surface cuts the edges of the cell between a True and a False corner in the middle. Of
+    the True corners, or of the False ones if those are fewer, each group that is connected by edges is cut off by a
+    polygon of its own. A polygon that is not plane is the triangles that have the largest area in a unit cell.
+    """
+
+    def size(corners: frozenset[Corner]) -> float:
+        everything = frozenset(product((0, 1), repeat=len(spacing)))
+        fewer = min(corners, everything - corners, key=len)
+        return sum(_cut_size(group, spacing) for group in _connected(fewer))
+
+    return _by_code(size, len(spacing))
+
+
+def _by_code(size: Callable[[frozenset[Corner]], float], ndim: int) -> tuple[float, ...]:
+    corners = list(product((0, 1), repeat=ndim))
+    highest = len(corners) - 1
+    codes = range(2 ** len(corners))
+    groups = (frozenset(corner for i, corner in enumerate(corners) if code >> (highest - i) & 1) for code in codes)
+    return tuple(size(group) if 0 < len(group) < len(corners) else 0.0 for group in groups)
+
+
+def _crossed_edges(corners: frozenset[Corner], ndim: int) -> list[tuple[Corner, Corner]]:
+    """The edges of the cell from one of the corners to one that is none of them."""
+    return [(a, b) for a in sorted(corners) for axis in range(ndim) if (b := _flip(a, axis)) not in corners]
+
+
+def _flip(corner: Corner, axis: int) -> Corner:
+    return (*corner[:axis], 1 - corner[axis], *corner[axis + 1 :])
+
+
+def _connected(corners: frozenset[Corner]) -> list[frozenset[Corner]]:
+    """The groups of corners that edges connect."""
+    groups = []
+    remaining = set(corners)
+    while remaining:
+        group, front = set(), {remaining.pop()}
+        while front:
+            group |= front
+            front = {_flip(corner, axis) for corner in front for axis in range(len(corner))} & remaining
+            remaining -= front
+        groups.append(frozenset(group))
+    return groups
+
+
+def _cut_size(corners: frozenset[Corner], spacing: tuple[float, ...]) -> float:
+    """The length or area of the polygon that cuts a connected group of corners off."""
+    polygon = _polygon(corners, len(spacing))
+    if len(spacing) == 2:
+        return hypot(*_difference(polygon[0], polygon[1], spacing))
+    triangles = max(_triangulations(polygon), key=lambda parts: sum(_area(part, (1.0, 1.0, 1.0)) for part in parts))
+    return sum(_area(triangle, spacing) for triangle in triangles)
+
+
+def _polygon(corners: frozenset[Corner], ndim: int) -> list[Point]:
+    """The middles of the edges that are crossed, each beside those with which it shares a side of the cell."""
+    middles = [tuple((i + j) / 2 for i, j in zip(*edge, strict=True)) for edge in _crossed_edges(corners, ndim)]
+    ordered = [middles.pop()]
+    while middles:
+        following = next(
+            point
+            for point in middles
+            if any(i == j and i != 0.5 for i, j in zip(point, ordered[-1], strict=True)) or ndim == 2
+        )
+        middles.remove(following)
+        ordered.append(following)
+    return ordered
+
+
+def _triangulations(polygon: list[Point]) -> Iterator[list[tuple[Point, Point, Point]]]:
+    """Every way of cutting a polygon into triangles along its diagonals."""
+    if len(polygon) < 3:
+        yield []
+        return
+    for i in range(1, len(polygon) - 1):
+        for left, right in product(_triangulations(polygon[: i + 1]), _triangulations(polygon[i:])):
+            yield [(polygon[0], polygon[i], polygon[-1]), *left, *right]
+
+
+def _difference(a: Point, b: Point, spacing: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple((j - i) * s for i, j, s in zip(a, b, spacing, strict=True))
+
+
+def _area(triangle: tuple[Point, Point, Point], spacing: tuple[float, ...]) -> float:
+    (u0, u1, u2), (v0, v1, v2) = (_difference(triangle[0], point, spacing) for point in triangle[1:])
+    return 0.5 * sqrt((u1 * v2 - u2 * v1) ** 2 + (u2 * v0 - u0 * v2) ** 2 + (u0 * v1 - u1 * v0) ** 2)

@@ -1,0 +1,851 @@
+"""Distances between the surfaces of two masks, measured once, and the metrics that follow from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import inf, nan
+from typing import Literal, NamedTuple, TypeAlias
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend, common_backend
+from arrayseg.kernels.surface import corner_sizes, corner_surface, surface_element_sizes, voxel_surface
+
+__all__ = [
+    "SurfaceDistances",
+    "average_hausdorff",
+    "average_surface_distance",
+    "average_symmetric_surface_distance",
+    "hausdorff",
+    "mean_average_surface_distance",
+    "modified_hausdorff",
+    "surface_dice",
+    "surface_distance_deviation",
+    "surface_distances",
+    "surface_overlap",
+]
+
+Definition: TypeAlias = Literal["voxel", "surface_element", "corner", "points"]
+"""What the surface of a mask is."""
+
+Case: TypeAlias = Literal["both", "prediction", "target"]
+"""Which masks are empty."""
+
+Empty: TypeAlias = Mapping[Case, float | Literal["error"]]
+"""What a metric is of two empty masks, of an empty prediction, of an empty target."""
+
+# Nothing is to be found and nothing is found: no number says how well. A surface is missed: as bad as can be.
+_DISTANCE: Empty = {"both": nan, "prediction": inf, "target": inf}
+_OVERLAP: Empty = {"both": nan, "prediction": 0.0, "target": 0.0}
+
+
+class SurfaceDistances(NamedTuple):
+    """The distances between two surfaces, element by element, and how much surface each element is.
+
+    Parameters
+    ----------
+    prediction_to_target
+        Floating array `(P,)`: of each element of the prediction's surface, the distance to the target's, in the units
+        of the spacing; inf if the target is empty. Under a compiler, which has no shape that depends on values, the
+        array is as long as the image, and nan where there is no surface.
+    target_to_prediction
+        Floating array `(T,)`, likewise of the target's surface.
+    prediction_sizes, target_sizes
+        Floating arrays `(P,)` and `(T,)`, the length or area of each element, in the same order; None for definitions
+        in which every element counts one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> prediction, target = np.eye(3, dtype=bool), np.zeros((3, 3), dtype=bool)
+    >>> target[0, 0] = True
+    >>> metrics.surface_distances(prediction, target).prediction_to_target
+    array([0.        , 1.41421356, 2.82842712])
+    """
+
+    prediction_to_target: Array
+    target_to_prediction: Array
+    prediction_sizes: Array | None = None
+    target_sizes: Array | None = None
+
+
+def surface_distances(
+    prediction: Array,
+    target: Array,
+    *,
+    spacing: Sequence[float] | None = None,
+    definition: Definition = "voxel",
+    connectivity: int = 1,
+    edge_is_background: bool = True,
+    mask: Array | None = None,
+) -> SurfaceDistances:
+    r"""Distances between the surfaces of two masks, from each element of one to the nearest of the other.
+
+    .. math:: d(p, T) = \min_{t \in T} \lVert s \odot (p - t) \rVert_2
+
+    with P and T the surfaces and s the spacing. The distances are exact. Every surface metric is a function of them.
+
+    Parameters
+    ----------
+    prediction, target
+        Boolean arrays `(*spatial)` of one shape, with 1 to 3 axes (2 or 3 for ``"surface_element"`` and ``"corner"``).
+    spacing
+        Distance between neighbouring voxels along each axis, in any unit, which is then that of the distances; None
+        for 1.
+    definition
+        What the surface is. ``"voxel"`` (default): the centres of the voxels that an erosion removes, each counting
+        one. ``"surface_element"``: the corners between voxels at which True and False meet, each with the length or
+        area of the marching-cubes surface there. ``"corner"``: the same corners, each with the length or area of the
+        voxel faces that belongs to it. ``"points"``: all True voxels, each counting one.
+    connectivity
+        For ``"voxel"``: how many coordinates of neighbours may differ, 1 (default: neighbours by a face) to the number
+        of axes (by a corner too). A True voxel with a False neighbour is on the surface.
+    edge_is_background
+        Whether voxels beyond the edge of the image count as False, so that a mask that ends there has a surface there.
+    mask
+        Boolean array of the same shape, True where voxels are known. Others belong to neither mask, and where they
+        begin there is no surface; None: all are known.
+
+    Returns
+    -------
+    SurfaceDistances
+        Arrays of the library and on the device of the masks, float64 where there is one.
+
+    Raises
+    ------
+    ValueError
+        If shapes, spacing or options do not fit.
+    TypeError
+        If libraries are mixed, or masks are not boolean.
+
+    Notes
+    -----
+    ``"voxel"`` is MONAI, medpy and MetricsReloaded (which ignores its ``connectivity``); seg-metrics is ``"voxel"``
+    with ``connectivity=ndim, edge_is_background=False``. ``"surface_element"`` is DeepMind's surface-distance, with the
+    same lengths and areas, here derived from the geometry (see References). ``"corner"`` is DisTorch. ``"points"`` is
+    the Hausdorff distance of point sets, as in scikit-image. A convention that they share: an element lies at the
+    centre of its voxel, or at the corner, not on the marching-cubes surface itself.
+
+    Masks are cropped to the box of both. NumPy, and PyTorch and JAX on the CPU, look for the nearest elements near by
+    and use SciPy's distance transform, where it is installed, for those far away; under a compiler and on a GPU it is a
+    distance transform on the device.
+
+    References
+    ----------
+    Nikolov and others, "Deep learning to achieve clinically applicable segmentation of head and neck anatomy for
+    radiotherapy", arXiv:1809.04430 (surface elements). Lorensen, Cline, "Marching cubes", SIGGRAPH 1987.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.zeros((6, 8), dtype=bool)
+    >>> target[1:4, 1:5] = True
+    >>> prediction = np.roll(target, 1, axis=1)
+    >>> distances = metrics.surface_distances(prediction, target, spacing=(2.0, 0.5))
+    >>> metrics.hausdorff(distances)
+    np.float64(0.5)
+    """
+    backend = common_backend(prediction=prediction, target=target, mask=mask)
+    spacing = _check(backend, prediction, target, mask, spacing, definition, connectivity)
+    masks = [prediction, target] if mask is None else [prediction, target, mask]
+    concrete = backend.is_concrete(*masks)
+    worker, views = backend.shared_view(*masks) if concrete else (backend, tuple(masks))
+    valid = None if mask is None else views[2]
+    first, second = (view if valid is None else view & valid for view in views[:2])
+    if concrete:
+        box = _joint_box(worker, first | second)
+        first, second, valid = first[box], second[box], None if valid is None else valid[box]
+    extract = _EXTRACT[definition]
+    surfaces = worker.map(
+        lambda region: extract(worker, region, valid, spacing, connectivity, edge_is_background), [first, second]
+    )
+    (points_p, sizes_p), (points_t, sizes_t) = surfaces
+    distances = worker.map(
+        lambda pair: worker.nearest_distances(*pair, spacing=spacing), [(points_p, points_t), (points_t, points_p)]
+    )
+    sizes = [
+        None if sizes is None else worker.select(sizes, points)
+        for points, sizes in ((points_p, sizes_p), (points_t, sizes_t))
+    ]
+    result = SurfaceDistances(*distances, *sizes)
+    return result if worker is backend else _moved(result, backend, prediction)
+
+
+def hausdorff(
+    distances: SurfaceDistances,
+    *,
+    percentile: float = 100.0,
+    combine: Literal["max", "pooled", "prediction", "target"] = "max",
+    interpolation: Literal["linear", "weighted"] | None = None,
+    empty: Empty | None = None,
+) -> Array:
+    r"""Hausdorff distance, or a percentile of the surface distances.
+
+    .. math:: \max\Big(\max_{p \in P} d(p, T),\ \max_{t \in T} d(t, P)\Big), \qquad
+        HD_q = \max\big(Q_q\{d(p, T)\},\ Q_q\{d(t, P)\}\big)
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`.
+    percentile
+        100 (default): the largest distance; 95 for HD95; any number from 0 to 100.
+    combine
+        ``"max"`` (default): the larger of the percentiles of the two directions. ``"pooled"``: the percentile of the
+        distances of both directions together. ``"prediction"``, ``"target"``: one direction, from that surface.
+    interpolation
+        ``"linear"``: between the two nearest ranks, as `numpy.percentile`; every element counts one. ``"weighted"``:
+        the least distance up to which there is at least so much of the surface, by the sizes of the elements. None
+        (default): ``"weighted"`` where the definition of the surface has sizes, else ``"linear"``.
+    empty
+        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
+        and ``"target"`` (inf) to a number or to ``"error"``; those not in it keep their default. See Notes.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, in the units of the spacing.
+
+    Raises
+    ------
+    ValueError
+        If options are wrong, or if a mask is empty for which `empty` says ``"error"`` (nan under a compiler).
+
+    Notes
+    -----
+    HD95 differs between libraries by the percentile alone: MONAI and MetricsReloaded take the larger one of two linear
+    ones, which is the default here; medpy, panoptica and seg-metrics ``combine="pooled"``; DeepMind the larger one of
+    two weighted ones, of surface elements; DisTorch gives two linear ones of corners.
+
+    Of an empty and a non-empty mask: MONAI gives inf, but nan for a percentile; medpy raises; seg-metrics 0;
+    MetricsReloaded nan. Of two empty masks: nan in MONAI, 0 in MetricsReloaded and MeshMetrics, inf in DeepMind's.
+
+    References
+    ----------
+    Huttenlocher, Klanderman, Rucklidge, "Comparing images using the Hausdorff distance", IEEE TPAMI 15 (1993).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.hausdorff(distances)
+    np.float64(3.0)
+    >>> metrics.hausdorff(distances, percentile=50)
+    np.float64(1.0)
+    >>> metrics.hausdorff(distances, percentile=50, combine="pooled")
+    np.float64(1.0)
+    """
+    _check_choice("combine", combine, ("max", "pooled", "prediction", "target"))
+    _check_choice("interpolation", interpolation, ("linear", "weighted", None))
+    if not 0 <= percentile <= 100:
+        msg = f"`percentile` must be from 0 to 100; got {percentile}."
+        raise ValueError(msg)
+
+    def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
+        chosen = {
+            "max": (prediction, target),
+            "pooled": (_pool(xp, prediction, target),),
+            "prediction": (prediction,),
+            "target": (target,),
+        }[combine]
+        weighted = distances.prediction_sizes is not None if interpolation is None else interpolation == "weighted"
+        return xp.max(xp.stack([_percentile(xp, side, percentile, weighted) for side in chosen]))
+
+    return _evaluate(distances, score, _DISTANCE, empty)
+
+
+def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
+    r"""Average surface distances of the two directions (ASD).
+
+    .. math:: \Big(\frac{\sum_{p \in P} w_p\, d(p, T)}{\sum_{p \in P} w_p},\
+        \frac{\sum_{t \in T} w_t\, d(t, P)}{\sum_{t \in T} w_t}\Big)
+
+    with w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`.
+    empty
+        What both are of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one;
+        inf) and ``"target"`` (inf) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `(2,)`: from the prediction to the target, and back.
+
+    Notes
+    -----
+    The first is medpy's ``asd`` and MONAI's ``SurfaceDistanceMetric`` with its default ``symmetric=False``. DeepMind's
+    pair has the other order, and nan for the direction from an empty mask.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.average_surface_distance(distances)
+    array([1.33333333, 1.        ])
+    """
+    return _evaluate(distances, _two_means, _DISTANCE, empty)
+
+
+def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
+    r"""Average symmetric surface distance (ASSD): the mean over the elements of both surfaces.
+
+    .. math:: \frac{\sum_{p \in P} w_p\, d(p, T) + \sum_{t \in T} w_t\, d(t, P)}
+        {\sum_{p \in P} w_p + \sum_{t \in T} w_t}
+
+    with w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`.
+    empty
+        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
+        and ``"target"`` (inf) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, in the units of the spacing.
+
+    Notes
+    -----
+    As in medpy, MetricsReloaded and MONAI with ``symmetric=True``. What panoptica calls ASSD is
+    `mean_average_surface_distance`.
+
+    References
+    ----------
+    Heimann and others, "Comparison and evaluation of methods for liver segmentation from CT datasets", IEEE TMI 28
+    (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.average_symmetric_surface_distance(distances)
+    np.float64(1.2)
+    """
+    return _evaluate(distances, lambda xp, *sides: _mean(xp, _pool(xp, *sides)), _DISTANCE, empty)
+
+
+def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
+    r"""Mean average surface distance (MASD): the mean of the averages of the two directions.
+
+    .. math:: \frac{1}{2} \Big(\frac{\sum_{p \in P} w_p\, d(p, T)}{\sum_{p \in P} w_p} +
+        \frac{\sum_{t \in T} w_t\, d(t, P)}{\sum_{t \in T} w_t}\Big)
+
+    with w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`.
+    empty
+        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
+        and ``"target"`` (inf) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, in the units of the spacing.
+
+    Notes
+    -----
+    Both surfaces weigh the same, however large. Panoptica calls this ASSD.
+
+    References
+    ----------
+    Benes, Zitova, "Performance evaluation of image segmentation algorithms on microscopic image data", Journal of
+    Microscopy 257 (2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.mean_average_surface_distance(distances)
+    np.float64(1.1666666666666665)
+    """
+    return _evaluate(distances, lambda xp, *sides: xp.mean(_two_means(xp, *sides)), _DISTANCE, empty)
+
+
+def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
+    r"""Modified Hausdorff distance: the larger one of the averages of the two directions.
+
+    .. math:: \max\Big(\frac{\sum_{p \in P} w_p\, d(p, T)}{\sum_{p \in P} w_p},\
+        \frac{\sum_{t \in T} w_t\, d(t, P)}{\sum_{t \in T} w_t}\Big)
+
+    with w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`; of point sets with ``definition="points"``.
+    empty
+        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
+        and ``"target"`` (inf) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, in the units of the spacing.
+
+    Notes
+    -----
+    With ``definition="points"`` and no spacing it is scikit-image's ``hausdorff_distance(method="modified")``.
+
+    References
+    ----------
+    Dubuisson, Jain, "A modified Hausdorff distance for object matching", ICPR 1994.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.modified_hausdorff(distances)
+    np.float64(1.3333333333333333)
+    """
+    return _evaluate(distances, lambda xp, *sides: xp.max(_two_means(xp, *sides)), _DISTANCE, empty)
+
+
+def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, empty: Empty | None = None) -> Array:
+    r"""Average Hausdorff distance, or the balanced one, in which both directions are divided by the target.
+
+    .. math:: AHD = \frac{1}{2} \Big(\frac{\sum_p w_p\, d(p, T)}{\sum_p w_p} +
+        \frac{\sum_t w_t\, d(t, P)}{\sum_t w_t}\Big),
+        \qquad bAHD = \frac{1}{2} \cdot \frac{\sum_p w_p\, d(p, T) + \sum_t w_t\, d(t, P)}{\sum_t w_t}
+
+    with w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two point sets, from `surface_distances` with ``definition="points"``, in the papers.
+    balanced
+        Whether both sums are divided by the size of the target, so that a prediction does not improve by growing.
+    empty
+        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
+        and ``"target"`` (inf) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, in the units of the spacing.
+
+    Notes
+    -----
+    Unbalanced, it is the formula of `mean_average_surface_distance`, of points instead of surfaces. In
+    EvaluateSegmentation the average distance is the larger one of the two averages: `modified_hausdorff`.
+
+    References
+    ----------
+    Aydin and others, "On the usage of average Hausdorff distance for segmentation performance assessment: hidden error
+    when used for ranking", European Radiology Experimental 5 (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.average_hausdorff(distances, balanced=True)
+    np.float64(1.5)
+    """
+
+    def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
+        if not balanced:
+            return xp.mean(_two_means(xp, prediction, target))
+        both = _pool(xp, prediction, target)
+        return 0.5 * xp.sum(both.values * both.sizes) / _nonzero(xp, xp.sum(target.sizes))
+
+    return _evaluate(distances, score, _DISTANCE, empty)
+
+
+def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
+    r"""Standard deviation of the distances of both surfaces together.
+
+    .. math:: \sqrt{\frac{\sum_i w_i (d_i - \bar d)^2}{\sum_i w_i}}
+
+    with :math:`\bar d` the average symmetric surface distance and w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`.
+    empty
+        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
+        and ``"target"`` (inf) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, in the units of the spacing.
+
+    Notes
+    -----
+    Divided by the number of elements, not by one less: seg-metrics' ``stdsd``. The median, its ``mdsd``, is
+    ``hausdorff(distances, percentile=50, combine="pooled")``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 2.0, 2.0]), np.asarray([0.0]))
+    >>> metrics.surface_distance_deviation(distances)
+    np.float64(1.0)
+    """
+
+    def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
+        both = _pool(xp, prediction, target)
+        deviations = (both.values - _mean(xp, both)) ** 2
+        return xp.sqrt(_mean(xp, _Side(deviations, both.sizes, both.counts)))
+
+    return _evaluate(distances, score, _DISTANCE, empty)
+
+
+def surface_dice(
+    distances: SurfaceDistances,
+    tolerance: float | Sequence[float],
+    *,
+    average: Literal["pooled", "mean"] = "pooled",
+    empty: Empty | None = None,
+) -> Array:
+    r"""Surface Dice, also normalised surface distance (NSD): the share of both surfaces that is near the other one.
+
+    .. math:: \frac{\sum_{p : d(p, T) \le \tau} w_p + \sum_{t : d(t, P) \le \tau} w_t}{\sum_p w_p + \sum_t w_t}
+
+    with w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`.
+    tolerance
+        The largest distance that counts as near, in the units of the spacing; or a sequence of them.
+    average
+        ``"pooled"`` (default): the share of both surfaces together, as above. ``"mean"``: the mean of their two shares.
+    empty
+        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; 0) and
+        ``"target"`` (0) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, or `(K,)` of K tolerances; from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If a tolerance is negative, an option is wrong, or a mask is empty for which `empty` says ``"error"``.
+
+    Notes
+    -----
+    With ``definition="surface_element"`` it is DeepMind's, pymia's and MONAI's with ``use_subvoxels=True``; with
+    ``"voxel"`` MONAI's and MetricsReloaded's. Panoptica's is ``average="mean"``. Of two empty masks MetricsReloaded has
+    1.
+
+    References
+    ----------
+    Nikolov and others, "Deep learning to achieve clinically applicable segmentation of head and neck anatomy for
+    radiotherapy", arXiv:1809.04430.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.surface_dice(distances, 1.0)
+    np.float64(0.6)
+    >>> metrics.surface_dice(distances, [0.0, 1.0, 2.0])
+    array([0.4, 0.6, 0.8])
+    """
+    _check_choice("average", average, ("pooled", "mean"))
+
+    def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
+        if average == "mean":
+            return (_share(xp, prediction, tolerance) + _share(xp, target, tolerance)) / 2
+        return _share(xp, _pool(xp, prediction, target), tolerance)
+
+    _check_tolerance(tolerance)
+    return _evaluate(distances, score, _OVERLAP, empty)
+
+
+def surface_overlap(
+    distances: SurfaceDistances, tolerance: float | Sequence[float], *, empty: Empty | None = None
+) -> Array:
+    r"""Surface overlap: the share of each surface that is near the other one.
+
+    .. math:: \Big(\frac{\sum_{p : d(p, T) \le \tau} w_p}{\sum_p w_p},\
+        \frac{\sum_{t : d(t, P) \le \tau} w_t}{\sum_t w_t}\Big)
+
+    with w the sizes of the elements, or 1.
+
+    Parameters
+    ----------
+    distances
+        Of the two surfaces, from `surface_distances`.
+    tolerance
+        The largest distance that counts as near, in the units of the spacing; or a sequence of them.
+    empty
+        What both are of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; 0)
+        and ``"target"`` (0) to a number or to ``"error"``.
+
+    Returns
+    -------
+    Array
+        Floating array `(2,)`, or `(2, K)` of K tolerances: of the prediction's surface (a precision), and of the
+        target's (a recall).
+
+    Raises
+    ------
+    ValueError
+        If a tolerance is negative, or a mask is empty for which `empty` says ``"error"``.
+
+    Notes
+    -----
+    DeepMind's pair has the other order, and nan for an empty mask.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> distances = metrics.SurfaceDistances(np.asarray([0.0, 1.0, 3.0]), np.asarray([0.0, 2.0]))
+    >>> metrics.surface_overlap(distances, 1.0)
+    array([0.66666667, 0.5       ])
+    """
+    _check_tolerance(tolerance)
+
+    def score(xp: Namespace, *sides: _Side) -> Array:
+        return xp.stack([_share(xp, side, tolerance) for side in sides])
+
+    return _evaluate(distances, score, _OVERLAP, empty)
+
+
+# Surfaces.
+
+Extracted: TypeAlias = tuple[Array, Array | None]
+
+
+def _extract_voxels(
+    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
+) -> Extracted:
+    return voxel_surface(backend, mask, valid, connectivity, outside), None
+
+
+def _extract_points(
+    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
+) -> Extracted:
+    return mask, None
+
+
+def _extract_elements(
+    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
+) -> Extracted:
+    return corner_surface(backend, mask, valid, outside, surface_element_sizes(spacing))
+
+
+def _extract_corners(
+    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
+) -> Extracted:
+    return corner_surface(backend, mask, valid, outside, corner_sizes(spacing))
+
+
+_EXTRACT = {
+    "voxel": _extract_voxels,
+    "surface_element": _extract_elements,
+    "corner": _extract_corners,
+    "points": _extract_points,
+}
+
+
+def _check(
+    backend: Backend,
+    prediction: Array,
+    target: Array,
+    mask: Array | None,
+    spacing: Sequence[float] | None,
+    definition: str,
+    connectivity: int,
+) -> tuple[float, ...]:
+    """The spacing, of arguments that fit."""
+    shape = tuple(target.shape)
+    for name, array in (("prediction", prediction), ("target", target), ("mask", mask)):
+        if array is None:
+            continue
+        if not backend.xp.isdtype(array.dtype, "bool"):
+            msg = f"`{name}` must be boolean; got {array.dtype}. Compare a label map with one class: `labels == 1`."
+            raise TypeError(msg)
+        if tuple(array.shape) != shape:
+            msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {shape}; they must be equal."
+            raise ValueError(msg)
+    _check_choice("definition", definition, tuple(_EXTRACT))
+    least = 2 if definition in {"surface_element", "corner"} else 1
+    if not least <= len(shape) <= 3:
+        msg = f"Masks must have {least} to 3 axes for {definition!r} surfaces; got {shape}. Pass one image at a time."
+        raise ValueError(msg)
+    if not 1 <= connectivity <= len(shape):
+        msg = f"`connectivity` must be from 1 to the number of axes, {len(shape)}; got {connectivity}."
+        raise ValueError(msg)
+    spacing = (1.0,) * len(shape) if spacing is None else tuple(float(step) for step in spacing)
+    if len(spacing) != len(shape) or not all(0 < step < inf for step in spacing):
+        msg = f"`spacing` must have a positive number for each of the {len(shape)} axes; got {spacing}."
+        raise ValueError(msg)
+    return spacing
+
+
+def _check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    if value not in choices:
+        msg = f"`{name}` must be one of {', '.join(map(repr, choices))}; got {value!r}."
+        raise ValueError(msg)
+
+
+def _check_tolerance(tolerance: float | Sequence[float]) -> None:
+    tolerances = tolerance if isinstance(tolerance, Sequence) else [tolerance]
+    if not all(limit >= 0 for limit in tolerances):
+        msg = f"`tolerance` must be a distance of at least 0, or several; got {tolerance}."
+        raise ValueError(msg)
+
+
+def _joint_box(backend: Backend, union: Array) -> tuple[slice, ...]:
+    """The box of the True voxels with one voxel around it, where the image has one; one voxel if none is True."""
+    xp, box = backend.xp, []
+    for axis in range(union.ndim):
+        others = tuple(other for other in range(union.ndim) if other != axis)
+        occupied = backend.to_numpy(xp.any(union, axis=others)).nonzero()[0].tolist() or [0]
+        box.append(slice(max(0, occupied[0] - 1), min(union.shape[axis], occupied[-1] + 2)))
+    return tuple(box)
+
+
+def _moved(distances: SurfaceDistances, backend: Backend, like: Array) -> SurfaceDistances:
+    """The same arrays, of another library."""
+    dtype = backend.sum_dtype(like)
+    arrays = [None if array is None else backend.asarray(array, dtype=dtype, like=like) for array in distances]
+    return SurfaceDistances(*arrays)
+
+
+# Metrics.
+
+
+class _Side(NamedTuple):
+    """The elements of one surface: 0 instead of a distance that is not finite, size 0 where there is no element."""
+
+    values: Array
+    sizes: Array
+    counts: Array
+
+
+def _evaluate(
+    distances: SurfaceDistances,
+    score: Callable[[Namespace, _Side, _Side], Array],
+    defaults: Empty,
+    empty: Empty | None,
+) -> Array:
+    """A score of both sides, or what `empty` says where one has no element."""
+    policy = _policy(defaults, empty)
+    arrays = [array for array in distances if array is not None]
+    names = ("prediction_to_target", "target_to_prediction", "prediction_sizes", "target_sizes")
+    backend = common_backend(**dict(zip(names, distances, strict=True)))
+    concrete = backend.is_concrete(*arrays)
+    worker, views = backend.shared_view(*arrays) if concrete else (backend, tuple(arrays))
+    xp = worker.xp
+    sizes = views[2:] or (None, None)
+    sides = [_side(worker, values, size) for values, size in zip(views[:2], sizes, strict=True)]
+    no_prediction, no_target = (xp.sum(side.counts) == 0 for side in sides)
+    cases: list[tuple[Case, Array]] = [
+        ("both", no_prediction & no_target),
+        ("prediction", no_prediction & ~no_target),
+        ("target", no_target & ~no_prediction),
+    ]
+    value = score(xp, *sides)
+    for case, there in cases:
+        substitute = policy[case]
+        if concrete and substitute == "error" and bool(there):
+            masks = "both masks are" if case == "both" else f"the {case} is"
+            msg = f"{masks.capitalize()} empty. Pass `empty={{'{case}': ...}}` with the number that it shall be."
+            raise ValueError(msg)
+        value = xp.where(there, xp.full_like(value, nan if substitute == "error" else substitute), value)
+    # A NumPy scalar rather than an array without axes, as NumPy's own functions return.
+    value = value[()]
+    return value if worker is backend else backend.asarray(value, dtype=backend.sum_dtype(arrays[0]), like=arrays[0])
+
+
+def _policy(defaults: Empty, empty: Empty | None) -> Empty:
+    given: Empty = {} if empty is None else empty
+    for case, value in given.items():
+        if case not in defaults or not (value == "error" or isinstance(value, int | float)):
+            msg = f'`empty` maps "both", "prediction" or "target" to a number or to "error"; got {case!r}: {value!r}.'
+            raise ValueError(msg)
+    return {**defaults, **given}
+
+
+def _side(backend: Backend, values: Array, sizes: Array | None) -> _Side:
+    xp, dtype = backend.xp, backend.sum_dtype(values)
+    values = xp.astype(values, dtype, copy=False)
+    if values.shape[0] == 0:
+        zero = xp.zeros((1,), dtype=dtype, device=backend.device(values))
+        return _Side(zero, zero, zero)
+    there = ~xp.isnan(values)
+    counts = xp.astype(there, dtype)
+    zeros = xp.zeros_like(values)
+    values = xp.where(xp.isfinite(values), values, zeros)
+    if sizes is None:
+        return _Side(values, counts, counts)
+    return _Side(values, xp.where(there, xp.astype(sizes, dtype, copy=False), zeros), counts)
+
+
+def _pool(xp: Namespace, *sides: _Side) -> _Side:
+    return _Side(*(xp.concat(arrays) for arrays in zip(*sides, strict=True)))
+
+
+def _nonzero(xp: Namespace, total: Array) -> Array:
+    """A divisor, 1 where it is 0: of an empty surface, whose score is settled otherwise."""
+    return xp.where(total == 0, xp.ones_like(total), total)
+
+
+def _mean(xp: Namespace, side: _Side) -> Array:
+    return xp.sum(side.values * side.sizes) / _nonzero(xp, xp.sum(side.sizes))
+
+
+def _two_means(xp: Namespace, *sides: _Side) -> Array:
+    return xp.stack([_mean(xp, side) for side in sides])
+
+
+def _share(xp: Namespace, side: _Side, tolerance: float | Sequence[float]) -> Array:
+    """The share of a surface up to each tolerance."""
+    if isinstance(tolerance, Sequence):
+        return xp.stack([_share(xp, side, limit) for limit in tolerance])
+    near = xp.where(side.values <= tolerance, side.sizes, xp.zeros_like(side.sizes))
+    return xp.sum(near) / _nonzero(xp, xp.sum(side.sizes))
+
+
+def _percentile(xp: Namespace, side: _Side, percentile: float, weighted: bool) -> Array:
+    """The percentile of the values of a side; 0 if it is empty."""
+    largest = xp.max(side.values)
+    if percentile == 100:
+        return largest
+    # Places without an element go to the end.
+    values = xp.where(side.counts > 0, side.values, largest)
+    last = xp.sum(side.counts) - 1
+    last = xp.where(last < 0, xp.zeros_like(last), last)
+    if weighted:
+        order = xp.argsort(values)
+        reached = xp.cumulative_sum(xp.take(side.sizes, order)) / _nonzero(xp, xp.sum(side.sizes))
+        rank = xp.sum(xp.astype(reached < percentile / 100, last.dtype))
+        return _at(xp, xp.take(values, order), xp.where(rank > last, last, rank))
+    values = xp.sort(values)
+    position = percentile / 100 * last
+    rank = xp.floor(position)
+    low, high = _at(xp, values, rank), _at(xp, values, xp.ceil(position))
+    return low + (high - low) * (position - rank)
+
+
+def _at(xp: Namespace, ordered: Array, rank: Array) -> Array:
+    """The element at a rank that is an array `()` of a floating dtype."""
+    return xp.take(ordered, xp.reshape(xp.astype(rank, xp.int32), (1,)), axis=0)[0]
