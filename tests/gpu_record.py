@@ -13,11 +13,21 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
+
 ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))  # the checkout, whether or not arrayseg is installed
+
+from arrayseg import losses, value_and_grad  # noqa: E402
+from arrayseg.profiling import measure  # noqa: E402
+from arrayseg.testing import installed  # noqa: E402
+
 RECORD = ROOT / "docs" / "gpu.json"
 PAGE = ROOT / "docs" / "gpu.md"
+SHAPE = (4, 19, 512, 512)
 # Each backend by the name that ARRAYSEG_TEST_BACKENDS takes, and a program that prints "version|device" or fails.
 PROBES = {
     "cupy": """
@@ -67,6 +77,65 @@ def run_tests(backend: str) -> dict[str, int | float]:
     return {"passed": passed, "failed": failed, "skipped": skipped, "seconds": round(float(suite["time"]), 1)}
 
 
+def step(backend: str, function: str, scene: tuple[np.ndarray, np.ndarray]) -> tuple[Callable, tuple]:
+    """The value and gradient of a loss as users of a library take them, and its arrays on the device."""
+    loss = getattr(losses, function)
+    library = installed([backend])[backend]
+    logits = library.asarray(scene[0])
+    target = library.asarray(scene[1], "int32" if backend == "jax-cuda" else "int64")  # JAX has no int64 by default
+    if backend == "cupy":
+        return value_and_grad(loss), (logits, target)
+    if backend == "jax-cuda":
+        import jax
+
+        return jax.jit(jax.value_and_grad(loss)), (logits, target)
+    return torch_step(loss), (logits.requires_grad_(), target)
+
+
+def torch_step(loss: Callable) -> Callable:
+    """One forward and backward pass."""
+
+    def run(logits, target):
+        logits.grad = None
+        loss(logits, target).backward()
+        return logits.grad
+
+    return run
+
+
+def plain_torch(function: str) -> Callable:
+    """The form that torch's users would otherwise write."""
+    import torch
+
+    if function == "cross_entropy":
+        return torch.nn.functional.cross_entropy
+
+    def dice(logits, target):
+        p = torch.softmax(logits, dim=1)
+        t = torch.nn.functional.one_hot(target, logits.shape[1]).movedim(-1, 1)
+        axes = tuple(range(2, logits.ndim))
+        return 1 - ((2 * (p * t).sum(axes) + 1e-5) / (p.sum(axes) + t.sum(axes) + 1e-5)).mean()
+
+    return dice
+
+
+def timings(backends: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
+    """Milliseconds and peak megabytes of value and gradient, by function and by who computes it."""
+    random = np.random.default_rng(0)
+    scene = random.normal(size=SHAPE).astype(np.float32), random.integers(0, SHAPE[1], (SHAPE[0], *SHAPE[2:]))
+    results = {}
+    for function in ("cross_entropy", "dice"):
+        entries = {backend: step(backend, function, scene) for backend in backends}
+        if "torch-cuda" in entries:
+            entries["plain torch"] = torch_step(plain_torch(function)), entries["torch-cuda"][1]
+        results[function] = {}
+        for name, (call, arrays) in entries.items():
+            found = measure(call, *arrays, repeat=20)
+            peak = None if found.peak_bytes is None else round(found.peak_bytes / 1e6, 1)
+            results[function][name] = {"milliseconds": round(1e3 * found.seconds, 3), "peak_megabytes": peak}
+    return results
+
+
 def commit() -> str:
     """The commit that was tested; a copy without history is told by ARRAYSEG_COMMIT."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=False, capture_output=True, text=True, cwd=ROOT)
@@ -91,6 +160,11 @@ def page(record: dict) -> str:
         f"| {name} | {run['version']} | {run['passed']} | {run['failed']} | {run['skipped']} | {run['seconds']} |"
         for name, run in record["backends"].items()
     ]
+    times = [
+        f"| {function} | {name} | {found['milliseconds']} | {found['peak_megabytes']} | {ratio(entries, name)} |"
+        for function, entries in record["timings"].items()
+        for name, found in entries.items()
+    ]
     return "\n".join(
         [
             "# On a GPU",
@@ -100,13 +174,30 @@ def page(record: dict) -> str:
             f"- Date: {record['date']}",
             f"- Device: {record['device']}, driver {record['driver']}",
             f"- Python {record['python']}, commit `{record['commit']}`",
+            *(
+                [f"- Not run, for want of the library or of a device: {', '.join(record['not_run'])}"]
+                * bool(record["not_run"])
+            ),
             "",
             "| backend | version | passed | failed | skipped | seconds |",
             "|---|---|---|---|---|---|",
             *rows,
             "",
+            f"Value and gradient of float32 logits of shape {tuple(record['shape'])}, median of 20 calls.",
+            "The ratio is the time of plain torch over that of the entry: above 1 is faster.",
+            "",
+            "| function | by | ms | peak MB | ratio |",
+            "|---|---|---|---|---|",
+            *times,
+            "",
         ]
     )
+
+
+def ratio(entries: dict, name: str) -> str:
+    """How many times faster than plain torch an entry is."""
+    plain = entries.get("plain torch")
+    return f"{plain['milliseconds'] / entries[name]['milliseconds']:.2f}" if plain else "-"
 
 
 def main() -> int:
@@ -127,6 +218,8 @@ def main() -> int:
         "commit": commit(),
         "not_run": missing,
         "backends": backends,
+        "shape": SHAPE,
+        "timings": timings(backends),
     }
     RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     PAGE.write_text(page(record), encoding="utf-8")
