@@ -23,6 +23,9 @@ class Overlaps:
     #: The labels of the segments, one array `(P,)` or `(T,)` for each map that tells segments apart.
     first: tuple[Array, ...]
     second: tuple[Array, ...]
+    #: Their pixels, `(P,)` and `(T,)`.
+    first_areas: Array
+    second_areas: Array
     #: The pairs `(K,)`: the index of the segment in `first` and in `second`, and the pixels in both.
     rows: Array
     columns: Array
@@ -33,16 +36,6 @@ class Overlaps:
         """The namespace of the table."""
         return backend_of(self.counts).xp
 
-    @property
-    def first_areas(self) -> Array:
-        """`(P,)` pixels of the first map's segments."""
-        return self.per_first(self.counts)
-
-    @property
-    def second_areas(self) -> Array:
-        """`(T,)` pixels of the second map's segments."""
-        return self.per_second(self.counts)
-
     def per_first(self, values: Array) -> Array:
         """`(P,)` sums over the pairs of each segment of the first map."""
         return backend_of(values).bincount(self.rows, length=self.first[0].shape[0], weights=values)
@@ -51,8 +44,8 @@ class Overlaps:
         """`(T,)` sums over the pairs of each segment of the second map."""
         return backend_of(values).bincount(self.columns, length=self.second[0].shape[0], weights=values)
 
-    def select(self, first: Array, second: Array) -> Overlaps:
-        """The table of the segments where the two boolean arrays `(P,)` and `(T,)` are True."""
+    def where(self, first: Array, second: Array) -> Overlaps:
+        """The table of the segments where the two boolean arrays are True; areas keep what meets others."""
         kept = first[self.rows] & second[self.columns]
         new_rows, new_columns = (
             self.xp.cumulative_sum(self.xp.astype(keep, self.rows.dtype)) - 1 for keep in (first, second)
@@ -60,6 +53,8 @@ class Overlaps:
         return Overlaps(
             tuple(labels[first] for labels in self.first),
             tuple(labels[second] for labels in self.second),
+            self.first_areas[first],
+            self.second_areas[second],
             new_rows[self.rows[kept]],
             new_columns[self.columns[kept]],
             self.counts[kept],
@@ -90,11 +85,16 @@ def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
 def overlaps(first: Sequence[Array], second: Sequence[Array], counts: Array) -> Overlaps:
     """The segments, being the distinct tuples of the columns `first` and of the columns `second`, and their pairs."""
     backend = backend_of(counts)
-    first_labels, rows, _ = _group(backend, first)
-    second_labels, columns, _ = _group(backend, second)
+    (first_labels, rows, _), (second_labels, columns, _) = _group(backend, first), _group(backend, second)
+    first_areas, second_areas = (
+        backend.bincount(index, length=labels[0].shape[0], weights=counts)
+        for index, labels in ((rows, first_labels), (columns, second_labels))
+    )
     (pair_rows, pair_columns), pairs, _ = _group(backend, [rows, columns])
     pixels = backend.bincount(pairs, length=pair_rows.shape[0], weights=counts)
-    return Overlaps(tuple(first_labels), tuple(second_labels), pair_rows, pair_columns, pixels)
+    return Overlaps(
+        tuple(first_labels), tuple(second_labels), first_areas, second_areas, pair_rows, pair_columns, pixels
+    )
 
 
 def _group(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Array, Array]:

@@ -5,6 +5,17 @@ from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
 from arrayseg.metrics.confusion import confusion_matrix
 from arrayseg.metrics.costs import expected_cost, net_benefit
 from arrayseg.metrics.images import class_counts, fine_grained_mean
+from arrayseg.metrics.instances import (
+    InstanceOverlaps,
+    aggregated_jaccard_index,
+    instance_average_precision,
+    instance_f1,
+    instance_precision,
+    instance_recall,
+    match_instances,
+    overlap_matrix,
+    seg_score,
+)
 from arrayseg.metrics.overlap import (
     category_iou,
     dice,
@@ -58,12 +69,14 @@ from arrayseg.metrics.table import ClassScores, Report, report
 
 __all__ = [
     "ClassScores",
+    "InstanceOverlaps",
     "Interval",
     "PanopticQuality",
     "Report",
     "SegmentCounts",
     "SurfaceDistances",
     "add",
+    "aggregated_jaccard_index",
     "average_hausdorff",
     "average_surface_distance",
     "average_symmetric_surface_distance",
@@ -87,8 +100,13 @@ __all__ = [
     "generalized_dice",
     "hausdorff",
     "informedness",
+    "instance_average_precision",
+    "instance_f1",
+    "instance_precision",
+    "instance_recall",
     "iou",
     "markedness",
+    "match_instances",
     "matthews_corrcoef",
     "mean_average_surface_distance",
     "mean_dice",
@@ -99,6 +117,7 @@ __all__ = [
     "negative_likelihood_ratio",
     "negative_predictive_value",
     "net_benefit",
+    "overlap_matrix",
     "panoptic_counts",
     "panoptic_quality",
     "pixel_accuracy",
@@ -108,6 +127,7 @@ __all__ = [
     "recall",
     "relative_volume_difference",
     "report",
+    "seg_score",
     "specificity",
     "surface_dice",
     "surface_distance_deviation",

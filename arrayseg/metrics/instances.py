@@ -1,0 +1,538 @@
+"""Instances of two label maps: their overlaps, which of them match, and the scores of the matches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Literal, NamedTuple, TypeAlias
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+
+__all__ = [
+    "InstanceOverlaps",
+    "aggregated_jaccard_index",
+    "instance_average_precision",
+    "instance_f1",
+    "instance_precision",
+    "instance_recall",
+    "match_instances",
+    "overlap_matrix",
+    "seg_score",
+]
+
+Score: TypeAlias = Literal["iou", "dice", "recall", "precision", "intersection"]
+Method: TypeAlias = Literal["greedy", "optimal", "majority"]
+
+
+Formula: TypeAlias = Callable[[Array, Array, Array, Array], tuple[Array, Array]]
+
+
+class InstanceOverlaps(NamedTuple):
+    """A score of every pair of a target and a predicted instance.
+
+    Parameters
+    ----------
+    scores
+        Array `(T, P)`.
+    target_labels
+        Integers `(T,)`, the label of each row's instance in the target.
+    prediction_labels
+        Integers `(P,)`, the label of each column's instance in the prediction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([[0, 5, 5, 7]]), np.asarray([[0, 2, 2, 2]])
+    >>> metrics.overlap_matrix(prediction, target).target_labels
+    array([5, 7])
+    """
+
+    scores: Array
+    target_labels: Array
+    prediction_labels: Array
+
+
+def overlap_matrix(
+    prediction: Array,
+    target: Array,
+    *,
+    score: Score = "iou",
+    background: int | None = 0,
+    ignore_index: int | None = None,
+) -> InstanceOverlaps:
+    r"""The overlap of every instance of the target with every instance of the prediction.
+
+    .. math:: IoU_{tp} = \frac{|t \cap p|}{|t \cup p|}, \quad Dice_{tp} = \frac{2 |t \cap p|}{|t| + |p|}, \quad
+        recall_{tp} = \frac{|t \cap p|}{|t|}, \quad precision_{tp} = \frac{|t \cap p|}{|p|}
+
+    Parameters
+    ----------
+    prediction
+        Map `(*spatial)` of instance labels, of any integer dtype; the labels need not be consecutive.
+    target
+        The same of the target, one image.
+    score
+        ``"iou"`` (default), ``"dice"``, ``"recall"`` (the covered share of the target instance), ``"precision"`` (the
+        covered share of the predicted one) or ``"intersection"`` (pixels in both, as integers).
+    background
+        The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
+    ignore_index
+        The label of the target's void pixels, which count nowhere; None: every pixel counts.
+
+    Returns
+    -------
+    InstanceOverlaps
+        The scores `(T, P)`, floating but for ``"intersection"``, and the labels `(T,)` and `(P,)` in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    TypeError
+        If libraries are mixed, labels are not integers, or a compiler traces the call.
+
+    Notes
+    -----
+    All pairs are counted in one pass over the pixels. The table's shape depends on the labels and is made on the host,
+    so that this function cannot be compiled. The other functions of instances keep the pairs that overlap alone, and
+    not this matrix, so that many instances cost them little.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([[0, 5, 5, 7]]), np.asarray([[0, 2, 2, 2]])
+    >>> metrics.overlap_matrix(prediction, target).scores
+    array([[0.66666667],
+           [0.33333333]])
+    """
+    backend, table = _instances(prediction, target, background, ignore_index)
+    values = _scores(table, score)
+    shape = (table.second[0].shape[0], table.first[0].shape[0])
+    joint = table.columns * shape[1] + table.rows
+    matrix = backend_of(values).bincount(joint, length=shape[0] * shape[1], weights=values)
+    parts = (table.xp.reshape(matrix, shape), table.second[0], table.first[0])
+    return InstanceOverlaps(*(put(backend, part, target) for part in parts))
+
+
+def match_instances(
+    prediction: Array,
+    target: Array,
+    *,
+    thresholds: float | Sequence[float] = 0.5,
+    inclusive: bool = False,
+    method: Method = "greedy",
+    score: Score = "iou",
+    background: int | None = 0,
+    ignore_index: int | None = None,
+) -> SegmentCounts:
+    r"""Matched and unmatched instances of one image, at one or several thresholds.
+
+    .. math:: TP = \#\{(t, p) \text{ matched} : score_{tp} > \tau\}, \quad FP = P - TP, \quad FN = T - TP
+
+    Parameters
+    ----------
+    prediction
+        Map `(*spatial)` of instance labels, of any integer dtype; the labels need not be consecutive.
+    target
+        The same of the target, one image.
+    thresholds
+        The score that a pair must exceed, 0.5 by default, or several of them.
+    inclusive
+        Whether the threshold itself is enough (``>=``, as in StarDist, Cellpose and Panoptica); the default is COCO's
+        ``>``.
+    method
+        How instances that could match several others are paired, which matters below an IoU of one half only:
+        ``"greedy"`` (default) takes the pairs from the highest score down; ``"optimal"`` finds the most pairs, and of
+        all ways to do so the one with the highest sum of scores (needs SciPy). ``"majority"`` is the Cell Tracking
+        Challenge's: a target matches the prediction that covers more than half of it, whatever the threshold and even
+        if that prediction covers others.
+    score
+        ``"iou"`` (default), ``"dice"``, ``"recall"`` or ``"precision"``, as in `overlap_matrix`.
+    background
+        The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
+    ignore_index
+        The label of the target's void pixels, which count nowhere; None: every pixel counts.
+
+    Returns
+    -------
+    SegmentCounts
+        The sum of the scores of the matches (floating) and the numbers of TP, FP and FN (integers): `()`, or `(K,)` for
+        a sequence of K thresholds. Add images with `arrayseg.metrics.add`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or an option is unknown.
+    TypeError
+        If libraries are mixed, labels are not integers, or a compiler traces the call.
+
+    Notes
+    -----
+    Classes are not looked at; for classes, void and crowd see `panoptic_counts`. The pixels are counted on the device,
+    the pairs matched on the host. StarDist's assignment lets pairs below the threshold weigh in where several ways give
+    the same number of matches.
+
+    References
+    ----------
+    Caicedo and others, "Nucleus segmentation across imaging experiments: the 2018 Data Science Bowl", Nature Methods 16
+    (2019). Maška and others, "A benchmark for comparison of cell tracking algorithms", Bioinformatics 30 (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([[0, 5, 5, 7]]), np.asarray([[0, 2, 2, 2]])
+    >>> counts = metrics.match_instances(prediction, target, thresholds=[0.5, 0.75])
+    >>> counts.true_positives, counts.false_negatives
+    (array([1, 0]), array([1, 2]))
+    """
+    several = not isinstance(thresholds, Real)
+    levels = [float(level) for level in thresholds] if isinstance(thresholds, Sequence) else [float(thresholds)]
+    if method not in _METHODS:
+        msg = f"`method` must be one of {', '.join(_METHODS)}; got {method!r}."
+        raise ValueError(msg)
+    backend, table = _instances(prediction, target, background, ignore_index)
+    values = _scores(table, score)
+    rows = [_match(table, values, level, inclusive, method) for level in levels]
+    xp = table.xp
+    total, *numbers = zip(*rows, strict=True)
+    columns = [xp.asarray(total, dtype=xp.float64), *(xp.asarray(number, dtype=xp.int64) for number in numbers)]
+    return SegmentCounts(*(put(backend, column if several else column[0, ...], target) for column in columns))
+
+
+def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+    r"""Average precision as the 2018 Data Science Bowl defines it, at each threshold.
+
+    .. math:: \frac{TP}{TP + FP + FN}
+
+    Parameters
+    ----------
+    counts
+        From `match_instances`, of one image or added over many.
+    absent
+        The score where there is no instance at all: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array of the counts' shape.
+
+    Notes
+    -----
+    Not the area under a precision and recall curve: for that see `coco_average_precision`. StarDist calls it accuracy,
+    Cellpose average precision. The bowl's own score is its mean over the thresholds 0.5, 0.55, ..., 0.95 and images.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(1), np.asarray(1))
+    >>> metrics.instance_average_precision(counts)
+    np.float64(0.5)
+    """
+    return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra + missed))
+
+
+def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+    r"""F1 score of the instances, also called recognition or detection quality.
+
+    .. math:: \frac{2 TP}{2 TP + FP + FN}
+
+    Parameters
+    ----------
+    counts
+        From `match_instances`, `match_lesions` or `panoptic_counts`, of one image or added over many.
+    absent
+        The score where there is no instance at all: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array of the counts' shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(1), np.asarray(3))
+    >>> metrics.instance_f1(counts)
+    np.float64(0.5)
+    """
+    return _rate(counts, absent, lambda total, hit, extra, missed: (2 * hit, 2 * hit + extra + missed))
+
+
+def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+    r"""Share of the predicted instances that match.
+
+    .. math:: \frac{TP}{TP + FP}
+
+    Parameters
+    ----------
+    counts
+        From `match_instances`, `match_lesions` or `panoptic_counts`, of one image or added over many.
+    absent
+        The score where nothing is predicted: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array of the counts' shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(2), np.asarray(3))
+    >>> metrics.instance_precision(counts)
+    np.float64(0.5)
+    """
+    return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra))
+
+
+def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+    r"""Share of the target instances that match.
+
+    .. math:: \frac{TP}{TP + FN}
+
+    Parameters
+    ----------
+    counts
+        From `match_instances`, `match_lesions` or `panoptic_counts`, of one image or added over many.
+    absent
+        The score where the target has no instance: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array of the counts' shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(1), np.asarray(2))
+    >>> metrics.instance_recall(counts)
+    np.float64(0.5)
+    """
+    return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + missed))
+
+
+def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+    r"""Mean score of the target instances, 0 for those without a match: SEG of the Cell Tracking Challenge.
+
+    .. math:: \frac{1}{TP + FN} \sum_{TP} IoU
+
+    Parameters
+    ----------
+    counts
+        From ``match_instances(..., method="majority")`` for SEG; from the other methods this is StarDist's mean true
+        score.
+    absent
+        The score where the target has no instance: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array of the counts' shape.
+
+    References
+    ----------
+    Maška and others, "A benchmark for comparison of cell tracking algorithms", Bioinformatics 30 (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([[0, 5, 5, 7]]), np.asarray([[0, 2, 2, 2]])
+    >>> counts = metrics.match_instances(prediction, target, method="majority")
+    >>> metrics.seg_score(counts)
+    np.float64(0.5)
+    """
+    return _rate(counts, absent, lambda total, hit, extra, missed: (total, hit + missed))
+
+
+def aggregated_jaccard_index(
+    prediction: Array,
+    target: Array,
+    *,
+    unique: bool = False,
+    background: int | None = 0,
+    ignore_index: int | None = None,
+    absent: Absent = "skip",
+) -> Array:
+    r"""Aggregated Jaccard index (AJI) of one image, or AJI+.
+
+    .. math:: \frac{\sum_t |t \cap p(t)|}{\sum_t |t \cup p(t)| + \sum_{p \text{ of no } t} |p|}
+
+    with p(t) the predicted instance that overlaps t most (by IoU).
+
+    Parameters
+    ----------
+    prediction
+        Map `(*spatial)` of instance labels, of any integer dtype; the labels need not be consecutive.
+    target
+        The same of the target, one image.
+    unique
+        Whether each predicted instance is that of one target at most (AJI+), by the assignment with the largest sum of
+        IoU (needs SciPy). The default is AJI, where one prediction may serve several targets.
+    background
+        The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
+    ignore_index
+        The label of the target's void pixels, which count nowhere; None: every pixel counts.
+    absent
+        The score where there is no instance at all: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array `()`. Papers give its mean over images.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    TypeError
+        If libraries are mixed, labels are not integers, or a compiler traces the call.
+
+    Notes
+    -----
+    The pixels are counted on the device, the pairs matched on the host. The values are those of HoVer-Net's tools;
+    Cellpose's function of that name divides by the union of the foregrounds, which is another number.
+
+    References
+    ----------
+    Kumar and others, "A dataset and a technique for generalized nuclear segmentation for computational pathology", IEEE
+    Transactions on Medical Imaging 36 (2017). AJI+: Graham and others, "HoVer-Net", Medical Image Analysis 58 (2019).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([[0, 5, 5, 7]]), np.asarray([[0, 2, 2, 2]])
+    >>> float(metrics.aggregated_jaccard_index(prediction, target))
+    0.5
+    >>> float(metrics.aggregated_jaccard_index(prediction, target, unique=True))
+    0.5
+    """
+    check_absent(absent)
+    backend, table = _instances(prediction, target, background, ignore_index)
+    xp, iou = table.xp, _scores(table, "iou")
+    pairs = range(iou.shape[0])
+    if unique:
+        hits = _optimal(table, iou, pairs, bonus=0)
+    else:
+        best: dict[int, int] = {}
+        for pair in _descending(xp, iou):
+            best.setdefault(int(table.columns[pair]), pair)
+        hits = list(best.values())
+    chosen = xp.asarray(hits, dtype=xp.int64)
+    rows, columns, both = table.rows[chosen], table.columns[chosen], table.counts[chosen]
+    areas, target_areas = table.first_areas, table.second_areas
+    # The union of the pairs; then, whole, the instances of neither map that are in none.
+    union = xp.sum(areas[rows] + target_areas[columns] - both)
+    for lengths, used in ((areas, rows), (target_areas, columns)):
+        union += xp.sum(lengths) - xp.sum(lengths[xp.unique_values(used)])
+    index = ratio(xp, *(xp.astype(part, xp.float64) for part in (xp.sum(both), union)))
+    value = put(backend, settle(xp, index, absent), target)
+    return backend.xp.astype(value, backend.sum_dtype(target), copy=False)
+
+
+_METHODS = ("greedy", "optimal", "majority")
+_SCORES = ("iou", "dice", "recall", "precision", "intersection")
+
+
+def _instances(
+    prediction: Array, target: Array, background: int | None, ignore_index: int | None
+) -> tuple[Backend, Overlaps]:
+    """The instances of both maps and their pairs, without background and void."""
+    backend = check_segment_maps(prediction=prediction, target=target)
+    (first, second), pixels = joint_counts(backend, prediction, target)
+    if ignore_index is not None:
+        kept = second != ignore_index
+        first, second, pixels = first[kept], second[kept], pixels[kept]
+    table = overlaps([first], [second], pixels)
+    return backend, table if background is None else table.where(
+        table.first[0] != background, table.second[0] != background
+    )
+
+
+def _scores(table: Overlaps, score: str) -> Array:
+    """The score `(K,)` of each pair."""
+    if score not in _SCORES:
+        msg = f"`score` must be one of {', '.join(_SCORES)}; got {score!r}."
+        raise ValueError(msg)
+    both, first, second = table.counts, table.first_areas[table.rows], table.second_areas[table.columns]
+    if score == "intersection":
+        return both
+    denominators = {"iou": first + second - both, "dice": (first + second) / 2, "recall": second, "precision": first}
+    return both / denominators[score]
+
+
+def _match(
+    table: Overlaps, scores: Array, threshold: float, inclusive: bool, method: str
+) -> tuple[float, int, int, int]:
+    """The sum of the matched scores, TP, FP and FN."""
+    xp = table.xp
+    predicted, actual = table.first[0].shape[0], table.second[0].shape[0]
+    if method == "majority":
+        hits = xp.nonzero(2 * table.counts > table.second_areas[table.columns])[0]
+        used = xp.unique_values(table.rows[hits]).shape[0]
+        return float(xp.sum(scores[hits])), hits.shape[0], predicted - used, actual - hits.shape[0]
+    passed = scores >= threshold if inclusive else scores > threshold
+    pairs = [pair for pair in _descending(xp, scores) if passed[pair]]
+    chosen = _greedy(table, pairs) if method == "greedy" else _optimal(table, scores, pairs, bonus=1)
+    total = float(xp.sum(scores[xp.asarray(sorted(chosen), dtype=xp.int64)]))
+    return total, len(chosen), predicted - len(chosen), actual - len(chosen)
+
+
+def _descending(xp: Namespace, scores: Array) -> list[int]:
+    """The pairs from the highest score down, equal ones in their order."""
+    order: list[int] = xp.argsort(scores, descending=True, stable=True).tolist()
+    return order
+
+
+def _greedy(table: Overlaps, pairs: Sequence[int]) -> list[int]:
+    """The pairs, one after the other, both of whose instances are free."""
+    taken_rows, taken_columns, chosen = set(), set(), []
+    for pair in pairs:
+        row, column = int(table.rows[pair]), int(table.columns[pair])
+        if row not in taken_rows and column not in taken_columns:
+            taken_rows.add(row)
+            taken_columns.add(column)
+            chosen.append(pair)
+    return chosen
+
+
+def _optimal(table: Overlaps, scores: Array, pairs: Sequence[int], *, bonus: float) -> list[int]:
+    """The pairs, no instance in two of them, with the largest sum of `bonus` plus a small part of the score."""
+    if not pairs:
+        return []
+    xp = table.xp
+    chosen = xp.asarray(pairs, dtype=xp.int64)
+    row_labels, rows = xp.unique_inverse(table.rows[chosen])
+    column_labels, columns = xp.unique_inverse(table.columns[chosen])
+    width = column_labels.shape[0]
+    backend = backend_of(scores)
+    # The scores of all the pairs together are less than one bonus.
+    weights = bonus + scores[chosen] / (min(row_labels.shape[0], width) + 1)
+    length = row_labels.shape[0] * width
+    matrix = xp.reshape(backend.bincount(rows * width + columns, length=length, weights=weights), (-1, width))
+    assigned = set(zip(*(side.tolist() for side in backend.assign(matrix)), strict=True))
+    found = zip(pairs, rows.tolist(), columns.tolist(), strict=True)
+    return [pair for pair, row, column in found if (row, column) in assigned]
+
+
+def _rate(counts: SegmentCounts, absent: Absent, formula: Formula) -> Array:
+    """A ratio of the sum of scores, TP, FP and FN, as floating arrays; `absent` where it is 0 / 0."""
+    check_absent(absent)
+    backend = common_backend(**counts._asdict())
+    xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
+    with backend.wide(*counts):
+        parts = (xp.astype(part, backend.sum_dtype(counts.score_sum), copy=False) for part in counts)
+        return xp.astype(settle(xp, ratio(xp, *formula(*parts)), absent), dtype, copy=False)
