@@ -233,8 +233,8 @@ def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip"
     >>> import numpy as np
     >>> from arrayseg import metrics
     >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(1), np.asarray(1))
-    >>> metrics.instance_average_precision(counts)
-    np.float64(0.5)
+    >>> float(metrics.instance_average_precision(counts))
+    0.5
     """
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra + missed))
 
@@ -261,8 +261,8 @@ def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     >>> import numpy as np
     >>> from arrayseg import metrics
     >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(1), np.asarray(3))
-    >>> metrics.instance_f1(counts)
-    np.float64(0.5)
+    >>> float(metrics.instance_f1(counts))
+    0.5
     """
     return _rate(counts, absent, lambda total, hit, extra, missed: (2 * hit, 2 * hit + extra + missed))
 
@@ -289,8 +289,8 @@ def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Arr
     >>> import numpy as np
     >>> from arrayseg import metrics
     >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(2), np.asarray(3))
-    >>> metrics.instance_precision(counts)
-    np.float64(0.5)
+    >>> float(metrics.instance_precision(counts))
+    0.5
     """
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra))
 
@@ -317,8 +317,8 @@ def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     >>> import numpy as np
     >>> from arrayseg import metrics
     >>> counts = metrics.SegmentCounts(np.asarray(1.6), np.asarray(2), np.asarray(1), np.asarray(2))
-    >>> metrics.instance_recall(counts)
-    np.float64(0.5)
+    >>> float(metrics.instance_recall(counts))
+    0.5
     """
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + missed))
 
@@ -351,8 +351,8 @@ def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     >>> from arrayseg import metrics
     >>> target, prediction = np.asarray([[0, 5, 5, 7]]), np.asarray([[0, 2, 2, 2]])
     >>> counts = metrics.match_instances(prediction, target, method="majority")
-    >>> metrics.seg_score(counts)
-    np.float64(0.5)
+    >>> float(metrics.seg_score(counts))
+    0.5
     """
     return _rate(counts, absent, lambda total, hit, extra, missed: (total, hit + missed))
 
