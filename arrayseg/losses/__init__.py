@@ -2,20 +2,38 @@
 
 from arrayseg.losses._one_hot import one_hot
 from arrayseg.losses._pixel import binary_cross_entropy, cross_entropy, focal, nll
-from arrayseg.losses._region import dice, jaccard, tversky
+from arrayseg.losses._region import dice, jaccard, region_loss, tversky
+from arrayseg.losses._region_cells import matthews_corrcoef, sensitivity_specificity
+from arrayseg.losses._region_forms import asymmetric_f_beta, focal_tversky, log_cosh_dice, log_dice, log_jaccard
+from arrayseg.losses._region_generalized import generalized_dice, generalized_wasserstein_dice, penalty_generalized_dice
+from arrayseg.losses._region_soft import dice_semimetric, fine_grained_jaccard, jaccard_metric
 from arrayseg.losses._selected import ohem_cross_entropy
 from arrayseg.losses._structure import cl_dice, dice_cl_dice
 
 __all__ = [
+    "asymmetric_f_beta",
     "binary_cross_entropy",
     "cl_dice",
     "cross_entropy",
     "dice",
     "dice_cl_dice",
+    "dice_semimetric",
+    "fine_grained_jaccard",
     "focal",
+    "focal_tversky",
+    "generalized_dice",
+    "generalized_wasserstein_dice",
     "jaccard",
+    "jaccard_metric",
+    "log_cosh_dice",
+    "log_dice",
+    "log_jaccard",
+    "matthews_corrcoef",
     "nll",
     "ohem_cross_entropy",
     "one_hot",
+    "penalty_generalized_dice",
+    "region_loss",
+    "sensitivity_specificity",
     "tversky",
 ]

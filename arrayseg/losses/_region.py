@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import TypedDict, Unpack
 
 from arrayseg._typing import (
@@ -17,13 +18,14 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.protocol import Evaluation
-from arrayseg.kernels import region
-from arrayseg.kernels.region import RegionTerm, Score
-from arrayseg.kernels.sweep import Sweep
+from arrayseg.kernels import scores
+from arrayseg.kernels.region import RegionTerm
+from arrayseg.kernels.scores import Score
+from arrayseg.kernels.sweep import Sweep, Term
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import check_choice, check_number, entering_classes, prepare
 
-__all__ = ["dice", "jaccard", "region_evaluation", "tversky"]
+__all__ = ["dice", "jaccard", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
 
 Smooth = float | tuple[float, float]
 
@@ -50,6 +52,7 @@ def region_evaluation(
     input: Array,
     target: Array,
     score: Score,
+    make: Callable[..., Term] = RegionTerm,
     *,
     activation: Activation = "softmax",
     class_axis: int | None = 1,
@@ -65,7 +68,7 @@ def region_evaluation(
     classes: Sequence[int] | None = None,
     exclude_background: bool = False,
 ) -> Sweep:
-    r"""A region loss of a score: what every function of this module calls.
+    r"""A region loss of a score: what every region loss calls; `make` says of which kind of term.
 
     Parameters
     ----------
@@ -121,7 +124,7 @@ def region_evaluation(
             f"pool={pool!r} puts the classes together before the score; `class_weights` needs pool='image' or 'batch'."
         )
         raise ValueError(msg)
-    term = RegionTerm(
+    term = make(
         score,
         reduction=reduction,
         pool=pool,
@@ -133,16 +136,76 @@ def region_evaluation(
     return Sweep(input, layout, pixels, [term], [1.0])
 
 
-def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) -> Score:
-    """The score of Dice, Jaccard and Tversky losses, its arguments checked."""
-    check_choice("smooth_form", smooth_form, SmoothForm)
+def smoothing(smooth: Smooth) -> tuple[float, float]:
+    """What is added to the numerator and to the denominator."""
     both = (float(smooth), float(smooth)) if isinstance(smooth, int | float) else tuple(smooth)
     if len(both) != 2:
         msg = f"`smooth` must be a number or (numerator, denominator); got {smooth!r}."
         raise ValueError(msg)
     for number in both:
         check_number("smooth", number, 0)
-    return region.tversky(alpha, beta, both, 2 if smooth_form == "double" else 1)
+    return both
+
+
+def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) -> Score:
+    """The score of Dice, Jaccard and Tversky losses, its arguments checked."""
+    check_choice("smooth_form", smooth_form, SmoothForm)
+    check_number("alpha", alpha, 0)
+    check_number("beta", beta, 0)
+    return scores.tversky(alpha, beta, smoothing(smooth), 2 if smooth_form == "double" else 1)
+
+
+def region_loss(score: Score) -> Callable[..., Array]:
+    r"""A region loss of your own, from the formula of its score.
+
+    The loss has every option that region losses share (see `dice`), runs on every backend, and has gradients there:
+    from the derivatives that the formula gives on NumPy, CuPy and eager PyTorch, and by automatic differentiation of
+    its first result on JAX and under compilers.
+
+    Parameters
+    ----------
+    score : callable
+        ``(overlap, xp) -> (loss, by_intersection, by_prediction)``. The overlap has four arrays of one shape, (N, C) or
+        as `pool` says: `intersection` I = sum p t, `prediction` P = sum p, `target` T = sum t and `pixels`, the
+        weight of the pixels that took part; `xp` is the namespace of their library. The results are the loss of each
+        and its derivatives in I and P, of the same shape; the loss may have one column, for all classes together.
+
+    Returns
+    -------
+    callable
+        ``(input, target, **options) -> array``, with the name and the docstring of the score.
+
+    Notes
+    -----
+    Guard a division that may be by 0 with ``where`` on both sides, ``xp.where(x > 0, 1 / xp.where(x > 0, x, one),
+    zero)``: else automatic differentiation makes NaN of it. `arrayseg.testing.assert_gradient` compares the
+    derivatives with finite differences.
+
+    Examples
+    --------
+    The Kulczynski loss, one minus the mean of precision and recall:
+
+    >>> import numpy as np
+    >>> from arrayseg.losses import region_loss
+    >>> from arrayseg.testing import assert_gradient
+    >>> @region_loss
+    ... def kulczynski(overlap, xp):
+    ...     hit, predicted, wanted, _ = overlap
+    ...     precision, recall = hit / (predicted + 1e-5), hit / (wanted + 1e-5)
+    ...     by_hit = -(1 / (predicted + 1e-5) + 1 / (wanted + 1e-5)) / 2
+    ...     return 1 - (precision + recall) / 2, by_hit, precision / (predicted + 1e-5) / 2
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(kulczynski(probabilities, ids, activation=None)), 4)
+    0.2487
+    >>> assert_gradient(kulczynski, probabilities, ids, pool="batch")
+    """
+
+    @wraps(score)
+    def evaluation(input: Array, target: Array, **options: Unpack[RegionOptions]) -> Evaluation:
+        return region_evaluation(input, target, score, **options)
+
+    del evaluation.__wrapped__  # the signature is the loss's own
+    return loss(region_evaluation)(evaluation)
 
 
 @loss(region_evaluation)
@@ -322,6 +385,4 @@ def tversky(
     >>> round(float(tversky(probabilities, np.array([[0, 1]]), alpha=0.9, beta=0.1, activation=None)), 4)
     0.2484
     """
-    check_number("alpha", alpha, 0)
-    check_number("beta", beta, 0)
     return region_evaluation(input, target, ratio(alpha, beta, smooth, smooth_form), **options)

@@ -1,0 +1,345 @@
+"""Functions of Dice, Jaccard and Tversky losses: powers, logarithms, and F-beta."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Literal, Unpack
+
+from arrayseg._typing import Array, SmoothForm
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import scores
+from arrayseg.kernels.region import RegionTerm
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._prepare import check_choice, check_number
+from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
+
+__all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard"]
+
+
+@loss(region_evaluation)
+def focal_tversky(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    exponent: float = 0.75,
+    power_of: Literal["score", "mean"] = "score",
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "tp",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Focal Tversky loss: a power of the Tversky loss.
+
+    .. math:: \ell = \left(1 - \frac{TP + s}{TP + \alpha FP + \beta FN + s'}\right)^{\gamma}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    alpha : float, default 0.3
+        The weight of false positives, at least 0.
+    beta : float, default 0.7
+        The weight of false negatives, at least 0.
+    exponent : float, default 0.75
+        The power, greater than 0; the paper writes it as 1 / gamma with gamma = 4/3.
+    power_of : {"score", "mean"}, default "score"
+        Whether the power is taken of each score's loss, or of their mean or sum.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "tp"
+        As in the formula, or with TP, FP and FN doubled.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    In the paper, and in its authors' code, alpha = 0.7 weighs false negatives. segmentation-models-pytorch and
+    SegLossOdyssey take the power of the mean (``power_of="mean"``). For exponents below 1 the slope grows without bound
+    towards a perfect prediction; where the loss is 0 it is taken to be 0.
+
+    References
+    ----------
+    Abraham and Khan, "A novel focal Tversky loss function with improved attention U-Net for lesion segmentation"
+    (2018), https://arxiv.org/abs/1810.07842.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import focal_tversky
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(focal_tversky(probabilities, ids, activation=None)), 4)
+    0.354
+    """
+    if exponent <= 0:
+        msg = f"`exponent` must be greater than 0; got {exponent!r}."
+        raise ValueError(msg)
+    check_choice("power_of", power_of, ("score", "mean"))
+    score, power = ratio(alpha, beta, smooth, smooth_form), scores.power(exponent)
+    if power_of == "mean":
+        return region_evaluation(input, target, score, partial(RegionTerm, outer=power), **options)
+    return region_evaluation(input, target, scores.chain(score, power), **options)
+
+
+@loss(region_evaluation)
+def asymmetric_f_beta(
+    input: Array,
+    target: Array,
+    *,
+    beta: float = 1.5,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "tp",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Asymmetric similarity loss: one minus the F-beta score.
+
+    .. math:: \ell = 1 - \frac{TP + s}{TP + \frac{\beta^2}{1 + \beta^2} FN + \frac{1}{1 + \beta^2} FP + s'}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    beta : float, default 1.5
+        How much more a recall counts than a precision, at least 0; 1 gives Dice.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "tp"
+        As in the formula, or with TP, FP and FN doubled.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    It is `tversky` with ``alpha = 1 / (1 + beta**2)`` and ``beta = beta**2 / (1 + beta**2)``. SegLossOdyssey smooths
+    with 1 and returns the score.
+
+    References
+    ----------
+    Hashemi et al., "Asymmetric loss functions and deep densely-connected networks for highly-imbalanced medical image
+    segmentation" (2018), https://doi.org/10.1109/ACCESS.2018.2886371.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import asymmetric_f_beta
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(asymmetric_f_beta(probabilities, ids, activation=None)), 4)
+    0.2508
+    """
+    check_number("beta", beta, 0)
+    recall = beta**2 / (1 + beta**2)
+    return region_evaluation(input, target, ratio(1 - recall, recall, smooth, smooth_form), **options)
+
+
+@loss(region_evaluation)
+def log_dice(
+    input: Array,
+    target: Array,
+    *,
+    floor: float = 1e-7,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Logarithmic Dice loss.
+
+    .. math:: \ell = -\log \max\left(\frac{2 I + s}{P + T + s'}, \epsilon\right)
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    floor : float, default 1e-7
+        The least score, in (0, 1); of a lower one there is no gradient.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    It is the `log_loss=True` of ``segmentation_models_pytorch.losses.DiceLoss``, which pools the batch.
+
+    References
+    ----------
+    Wong et al., "3D segmentation with exponential logarithmic loss for highly unbalanced object sizes" (2018),
+    https://arxiv.org/abs/1809.00076.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import log_dice
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(log_dice(probabilities, ids, activation=None)), 4)
+    0.2887
+    """
+    score = scores.chain(ratio(0.5, 0.5, smooth, smooth_form), negative_log(floor))
+    return region_evaluation(input, target, score, **options)
+
+
+@loss(region_evaluation)
+def log_jaccard(
+    input: Array,
+    target: Array,
+    *,
+    floor: float = 1e-7,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Logarithmic Jaccard loss.
+
+    .. math:: \ell = -\log \max\left(\frac{2 I + s}{2 (P + T - I) + s'}, \epsilon\right)
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    floor : float, default 1e-7
+        The least score, in (0, 1); of a lower one there is no gradient.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        As in the formula, or (I + s) / (P + T - I + s').
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    It is the `log_loss=True` of ``segmentation_models_pytorch.losses.JaccardLoss``, which pools the batch and smooths
+    as ``smooth_form="tp"``.
+
+    References
+    ----------
+    Rahman and Wang, "Optimizing intersection-over-union in deep neural networks for image segmentation" (2016).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import log_jaccard
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(log_jaccard(probabilities, ids, activation=None)), 4)
+    0.5122
+    """
+    score = scores.chain(ratio(1.0, 1.0, smooth, smooth_form), negative_log(floor))
+    return region_evaluation(input, target, score, **options)
+
+
+@loss(region_evaluation)
+def log_cosh_dice(
+    input: Array,
+    target: Array,
+    *,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Log-cosh Dice loss, smoother than Dice near its least value.
+
+    .. math:: \ell = \log \cosh \left(1 - \frac{2 I + s}{P + T + s'}\right)
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The authors pool all there is (``pool="all"``) and smooth with 1.
+
+    References
+    ----------
+    Jadon, "A survey of loss functions for semantic segmentation" (2020), https://arxiv.org/abs/2006.14822.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import log_cosh_dice
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(log_cosh_dice(probabilities, ids, activation=None)), 4)
+    0.0312
+    """
+    return region_evaluation(
+        input, target, scores.chain(ratio(0.5, 0.5, smooth, smooth_form), scores.log_cosh), **options
+    )
+
+
+def negative_log(floor: float) -> scores.Outer:
+    """The logarithm of a score, the floor checked."""
+    if not 0 < floor < 1:
+        msg = f"`floor` must be between 0 and 1; got {floor!r}."
+        raise ValueError(msg)
+    return scores.negative_log(floor)

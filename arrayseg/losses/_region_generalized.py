@@ -1,0 +1,294 @@
+"""Generalised Dice losses: one score for all classes together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal, TypedDict, Unpack
+
+from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
+from arrayseg.backends import backend_of
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import scores
+from arrayseg.kernels.region import CostTerm
+from arrayseg.kernels.scores import Score
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._prepare import check_choice, check_number, is_array
+from arrayseg.losses._region import Smooth, region_evaluation, smoothing
+
+__all__ = ["generalized", "generalized_dice", "generalized_wasserstein_dice", "penalty_generalized_dice"]
+
+Weighting = Literal["square", "simple", "uniform"]
+
+#: Options of region losses that have no meaning where the classes are put together.
+TOGETHER = ("class_weights", "weight_norm")
+
+
+class TogetherOptions(TypedDict, total=False):
+    """The options of region losses that put the classes together."""
+
+    activation: Activation
+    class_axis: int | None
+    ignore_index: int | None
+    mask: Array | None
+    pixel_weights: Array | None
+    reduction: Reduction
+    soft_tp: Literal["product", "l1", "l2"]
+    classes: Sequence[int] | None
+    exclude_background: bool
+
+
+@loss(region_evaluation, without=TOGETHER)
+def generalized_dice(
+    input: Array,
+    target: Array,
+    *,
+    weighting: Weighting = "square",
+    absent: Absent = "keep",
+    pool: Pool = "image",
+    smooth: Smooth = 1e-5,
+    **options: Unpack[TogetherOptions],
+) -> Evaluation:
+    r"""Generalised Dice loss: Dice of all classes together, each weighted by its size.
+
+    .. math:: \ell = 1 - \frac{2 \sum_c w_c I_c + s}{\sum_c w_c (P_c + T_c) + s'}, \qquad w_c = 1 / T_c^2
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    weighting : {"square", "simple", "uniform"}, default "square"
+        The weight of a class: 1 / T², 1 / T or 1.
+    absent : {"keep", "zero", "exclude"}, default "keep"
+        A class without a target pixel: has the greatest weight of the other classes of its image (or batch), or, both
+        with "zero" and "exclude", is left out of the sums.
+    pool : {"image", "batch"}, default "image"
+        Over what the sums run: each image, or the batch.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` of shape (N,), or () for a pooled batch.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The defaults give the numbers of ``monai.losses.GeneralizedDiceLoss(softmax=True, to_onehot_y=True)`` since 1.3. As
+    the weights are small for large structures, s is not: of a structure of 300 pixels 1 / T² is about 1e-5.
+    ``optax.losses.multiclass_generalized_dice_loss`` weighs each class's own Dice instead.
+
+    References
+    ----------
+    Sudre et al., "Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations"
+    (2017), https://arxiv.org/abs/1707.03237.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import generalized_dice
+    >>> probabilities, ids = np.array([[[0.8, 0.3, 0.6], [0.2, 0.7, 0.4]]]), np.array([[0, 1, 0]])
+    >>> round(float(generalized_dice(probabilities, ids, activation=None)), 4)
+    0.3488
+    """
+    score = generalized(weighting, absent, pool, smooth)
+    return region_evaluation(input, target, score, pool=pool, **options)
+
+
+@loss(region_evaluation, without=TOGETHER)
+def penalty_generalized_dice(
+    input: Array,
+    target: Array,
+    *,
+    penalty: float = 2.5,
+    weighting: Weighting = "square",
+    absent: Absent = "keep",
+    pool: Pool = "image",
+    smooth: Smooth = 1e-5,
+    **options: Unpack[TogetherOptions],
+) -> Evaluation:
+    r"""Penalised generalised Dice loss, steeper where the prediction is bad.
+
+    .. math:: \ell = \frac{g}{1 + k (1 - g)}, \qquad g = \text{the generalised Dice loss}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    penalty : float, default 2.5
+        k, at least 0; 0 gives the generalised Dice loss.
+    weighting : {"square", "simple", "uniform"}, default "square"
+        The weight of a class: 1 / T², 1 / T or 1.
+    absent : {"keep", "zero", "exclude"}, default "keep"
+        A class without a target pixel: has the greatest weight of the other classes of its image (or batch), or, both
+        with "zero" and "exclude", is left out of the sums.
+    pool : {"image", "batch"}, default "image"
+        Over what the sums run: each image, or the batch.
+    smooth : float or (float, float), default 1e-5
+        Added to the numerator and the denominator of g, at least 0.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` of shape (N,), or () for a pooled batch.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    SegLossOdyssey puts the negative score in the place of g, and so computes something else.
+
+    References
+    ----------
+    Yang et al., "Major vessel segmentation on X-ray coronary angiography using deep networks with a novel penalty
+    loss function" (2019), https://openreview.net/forum?id=H1lTh8unKN.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import penalty_generalized_dice
+    >>> probabilities, ids = np.array([[[0.8, 0.3, 0.6], [0.2, 0.7, 0.4]]]), np.array([[0, 1, 0]])
+    >>> round(float(penalty_generalized_dice(probabilities, ids, activation=None)), 4)
+    0.1327
+    """
+    check_number("penalty", penalty, 0)
+    score = scores.chain(generalized(weighting, absent, pool, smooth), scores.penalized(penalty))
+    return region_evaluation(input, target, score, pool=pool, **options)
+
+
+@loss(region_evaluation, without=(*TOGETHER, "absent", "soft_tp", "classes", "exclude_background"))
+def generalized_wasserstein_dice(
+    input: Array,
+    target: Array,
+    *,
+    distances: Array | Sequence[Sequence[float]],
+    weighting: Literal["default", "gdl"] = "default",
+    pool: Pool = "image",
+    smooth: Smooth = 1e-5,
+    **options: Any,
+) -> Evaluation:
+    r"""Generalised Wasserstein Dice loss: Dice in which some mistakes are worse than others.
+
+    .. math:: \ell = 1 - \frac{2 \sum_i \alpha_{y_i} (1 - W_i) + s}{2 \sum_i \alpha_{y_i} (1 - W_i) + \sum_i W_i + s'},
+       \qquad W_i = \sum_c M_{y_i c} \, p_{ic}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    distances : array or nested sequence of float
+        M, shape (C, C): how bad a prediction of the class of the column is where that of the row is right, in [0, 1],
+        0 on the diagonal.
+    weighting : {"default", "gdl"}, default "default"
+        alpha: 1 for all classes but 0; or 1 / (T + 1) as in generalised Dice, which then weighs the denominator too.
+    pool : {"image", "batch"}, default "image"
+        Over what the sums run: each image, or the batch.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` of shape (N,), or () for a pooled batch.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit, or the distances are not a matrix of C rows and columns
+        from 0 to 1.
+
+    Notes
+    -----
+    The defaults give the numbers of ``monai.losses.GeneralizedWassersteinDiceLoss`` since 1.6, which divides the
+    matrix by its greatest entry; up to 1.5 it mixed the images of a batch. With distances of 1 between all classes it
+    is the Dice of foreground and background for two classes.
+
+    References
+    ----------
+    Fidon et al., "Generalised Wasserstein Dice score for imbalanced multi-class segmentation using holistic
+    convolutional networks" (2017), https://arxiv.org/abs/1707.00478.
+
+    Examples
+    --------
+    A tumour core (2) mistaken for its oedema (1) is half as bad as for healthy tissue (0):
+
+    >>> import numpy as np
+    >>> from arrayseg.losses import generalized_wasserstein_dice
+    >>> distances = [[0, 1, 1], [1, 0, 0.5], [1, 0.5, 0]]
+    >>> core_as_oedema, core_as_healthy = np.array([[[0.0], [1.0], [0.0]]]), np.array([[[1.0], [0.0], [0.0]]])
+    >>> for probabilities in (core_as_oedema, core_as_healthy):
+    ...     loss = generalized_wasserstein_dice(probabilities, np.array([[2]]), distances=distances, activation=None)
+    ...     print(round(float(loss), 4))
+    0.3333
+    1.0
+    """
+    check_choice("weighting", weighting, ("default", "gdl"))
+    check_together(pool)
+    score = scores.generalized_wasserstein(smoothing(smooth), by_volume=weighting == "gdl")
+    make = partial(CostTerm, costs=_cost_matrix(distances, input))
+    evaluation = region_evaluation(input, target, score, make, pool=pool, **options)
+    classes = evaluation.layout.classes
+    shape = tuple(evaluation.terms[0].costs.shape)  # type: ignore[attr-defined]
+    if shape != (classes, classes):
+        msg = f"`distances` must have a row and a column for each of the {classes} classes; got shape {shape}."
+        raise ValueError(msg)
+    return evaluation
+
+
+def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth) -> Score:
+    """The score of generalised Dice, its arguments checked."""
+    check_choice("weighting", weighting, Weighting)
+    check_choice("absent", absent, Absent)
+    check_together(pool)
+    power = {"square": 2, "simple": 1, "uniform": 0}[weighting]
+    return scores.generalized_dice(power, smoothing(smooth), keep_absent=absent == "keep")
+
+
+def check_together(pool: Pool) -> None:
+    """Raise on a pool that a score of all classes does not have."""
+    if pool in ("micro", "all"):
+        msg = f"pool={pool!r} puts the classes together before they can be weighted; use pool='image' or 'batch'."
+        raise ValueError(msg)
+    check_choice("pool", pool, ("image", "batch"))
+
+
+def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> Array:
+    """The distances as an array on the input's device, their values checked."""
+    backend = backend_of(input)
+    xp = backend.xp
+    if not is_array(distances):
+        rows = [[float(value) for value in row] for row in distances]
+        if len({len(row) for row in rows}) > 1:
+            msg = f"`distances` must be a matrix; got rows of different lengths: {rows}."
+            raise ValueError(msg)
+        dtype = xp.float64 if input.dtype == xp.float64 else xp.float32
+        distances = backend.asarray(rows, dtype=dtype, like=input)
+    if backend.is_concrete(distances) and 0 not in distances.shape:
+        least, greatest = float(xp.min(distances)), float(xp.max(distances))
+        if not 0 <= least <= greatest <= 1:
+            msg = f"`distances` must be from 0 to 1; got {least} to {greatest}. Divide them by the greatest."
+            raise ValueError(msg)
+    return distances
