@@ -2,6 +2,7 @@
 
 from arrayseg.metrics.agreement import cohen_kappa, matthews_corrcoef
 from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
+from arrayseg.metrics.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
 from arrayseg.metrics.confusion import confusion_matrix
 from arrayseg.metrics.costs import expected_cost, net_benefit
 from arrayseg.metrics.images import class_counts, fine_grained_mean
@@ -68,6 +69,7 @@ from arrayseg.metrics.surface import (
 from arrayseg.metrics.table import ClassScores, Report, report
 
 __all__ = [
+    "BoundaryConfusion",
     "ClassScores",
     "InstanceOverlaps",
     "Interval",
@@ -82,6 +84,9 @@ __all__ = [
     "average_symmetric_surface_distance",
     "balanced_accuracy",
     "bootstrap_interval",
+    "boundary_confusion",
+    "boundary_f",
+    "boundary_iou",
     "category_iou",
     "class_accuracy",
     "class_counts",
@@ -133,6 +138,7 @@ __all__ = [
     "surface_distance_deviation",
     "surface_distances",
     "surface_overlap",
+    "trimap_iou",
     "tversky_index",
     "volumetric_similarity",
 ]

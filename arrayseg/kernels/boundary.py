@@ -1,0 +1,36 @@
+"""The boundaries of one class in label maps `(N, *spatial)`: a band inside it, a contour, a band across it."""
+
+from __future__ import annotations
+
+from itertools import product
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.kernels.morphology import dilate_ball, dilate_box, shifted
+
+__all__ = ["contour", "inner_band", "outer_band"]
+
+
+def inner_band(xp: Namespace, region: Array, valid: Array, radius: int) -> Array:
+    """The pixels of a region that `radius` erosions by a square take away; beyond the edge there is background."""
+    return region & dilate_box(xp, ~region & valid, radius, _spatial(region), outside=True)
+
+
+def outer_band(xp: Namespace, region: Array, radius: int) -> Array:
+    """The pixels of a region at most `radius` from one that is not; beyond the edge there is nothing."""
+    return region & dilate_ball(xp, ~region, radius, _spatial(region))
+
+
+def contour(xp: Namespace, region: Array, valid: Array) -> Array:
+    """The pixels that differ from a neighbour one step on along one axis or more: one side of every border."""
+    axes = _spatial(region)
+    differs = xp.zeros_like(region)
+    for steps in list(product((0, 1), repeat=len(axes)))[1:]:
+        neighbour, known = region, valid
+        for step, axis in zip(steps, axes, strict=True):
+            neighbour, known = (shifted(xp, array, -step, axis, False) for array in (neighbour, known))
+        differs = differs | ((region ^ neighbour) & known)
+    return differs & valid
+
+
+def _spatial(region: Array) -> range:
+    return range(1, region.ndim)

@@ -1,0 +1,415 @@
+"""Boundaries of the classes of label maps: counted once, for boundary IoU, boundary F and trimap IoU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from itertools import product
+from math import ceil, hypot, prod
+from operator import index
+from typing import Literal, NamedTuple, TypeAlias
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend, common_backend
+from arrayseg.kernels.boundary import contour, inner_band, outer_band
+from arrayseg.kernels.morphology import dilate_ball
+from arrayseg.metrics.labels import LabelMaps, read_label_maps, refuse_out_of_range
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes
+
+__all__ = ["BoundaryConfusion", "boundary_confusion", "boundary_f", "boundary_iou", "trimap_iou"]
+
+BoundaryDefinition: TypeAlias = Literal["band", "contour", "trimap"]
+"""What the boundary of a class is."""
+
+
+class BoundaryConfusion(NamedTuple):
+    """Boundary pixels of each class, and those of them that meet the other map's; add them with `arrayseg.metrics.add`.
+
+    Parameters
+    ----------
+    matched_prediction
+        Integers `(C,)` or `(N, C)`: boundary pixels of the prediction that are on, or near, the target's boundary.
+    prediction
+        Boundary pixels of the prediction.
+    matched_target
+        Boundary pixels of the target that are on, or near, the prediction's boundary.
+    target
+        Boundary pixels of the target.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.asarray([[[0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 1, 1]]])
+    >>> metrics.boundary_confusion(target, target, num_classes=2, definition="contour", radius=1).target
+    array([3, 3])
+    """
+
+    matched_prediction: Array
+    prediction: Array
+    matched_target: Array
+    target: Array
+
+
+def boundary_confusion(
+    prediction: Array,
+    target: Array,
+    *,
+    num_classes: int,
+    definition: BoundaryDefinition = "band",
+    ratio: float | None = None,
+    radius: int | None = None,
+    ignore_index: int | None = None,
+    mask: Array | None = None,
+    per_image: bool = False,
+    class_axis: int | None = None,
+) -> BoundaryConfusion:
+    r"""Boundary pixels of each class in prediction and target, and how many of them match.
+
+    .. math:: |P_c \cap T_c|,\ |P_c|,\ |T_c| \quad \text{(band, trimap)}, \qquad
+        |\{p \in P_c : d(p, T_c) \le r\}|,\ |P_c|,\ |\{t \in T_c : d(t, P_c) \le r\}|,\ |T_c| \quad \text{(contour)}
+
+    with P and T the boundaries of class c. Counts of several batches, files or processes add, with
+    `arrayseg.metrics.add`.
+
+    Parameters
+    ----------
+    prediction
+        Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
+    target
+        Class ids `(N, *spatial)` with 1 to 3 spatial axes, of any integer dtype or boolean.
+    num_classes
+        C, the number of classes; labels are 0 to C - 1. Every class has a boundary of its own, against all the others.
+    definition
+        ``"band"`` (default), for `boundary_iou`: the pixels of the class that `radius` erosions by a 3 x 3 square
+        remove; the edge of the image is a boundary. ``"contour"``, for `boundary_f`: the pixels that differ from their
+        neighbour to the right, below, or both, matched within the distance `radius`; the edge is none. ``"trimap"``,
+        for `trimap_iou`: the pixels of the class that lie, in the target, at most `radius` from another label.
+    ratio
+        The radius as a share of the diagonal of the image: 0.02 by default for ``"band"`` (as for COCO and LVIS; 0.005
+        for Cityscapes), rounded, at least 1; 0.008 for ``"contour"`` (as DAVIS), rounded up, like that of ``"trimap"``.
+    radius
+        The radius in pixels, instead. ``"trimap"`` needs one of both.
+    ignore_index
+        The id of void pixels: pixels whose target has it count nowhere, and where they begin there is no boundary, but
+        for ``"trimap"``, where void is a label like another.
+    mask
+        Boolean array of `target`'s shape, True where a pixel counts, with the same effect.
+    per_image
+        Whether each image of the batch (axis 0) has its own counts.
+    class_axis
+        The axis of the scores in `prediction`, 1 by default; only for scores.
+
+    Returns
+    -------
+    BoundaryConfusion
+        Integers `(C,)`, or `(N, C)` where `per_image`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or options do not fit, or if a label that counts is out of range (under a compiler such pixels are of
+        no class).
+    TypeError
+        If libraries are mixed, ids are not integers, or the mask is not boolean.
+
+    Notes
+    -----
+    ``"band"`` is boundary-iou-api, class by class; Detectron2 erodes the label map itself, so that one class of
+    each pair loses its boundary. ``"contour"`` is DAVIS' ``db_eval_boundary``.
+
+    References
+    ----------
+    Cheng, Girshick, Dollar, Berg, Kirillov, "Boundary IoU: improving object-centric image segmentation
+    evaluation", CVPR 2021. Perazzi and others, "A benchmark dataset and evaluation methodology for video object
+    segmentation", CVPR 2016. Kohli, Ladicky, Torr, "Robust higher order potentials for enforcing label consistency",
+    IJCV 82 (2009) (trimap).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.zeros((1, 6, 8), dtype=np.uint8)
+    >>> target[:, 1:5, 1:6] = 1
+    >>> prediction = np.roll(target, 1, axis=2)
+    >>> counts = metrics.boundary_confusion(prediction, target, num_classes=2, radius=1)
+    >>> metrics.boundary_iou(counts)
+    array([0.75, 0.4 ])
+    """
+    maps = read_label_maps(
+        prediction,
+        target,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        mask=mask,
+        per_image=True,
+        class_axis=class_axis,
+    )
+    shape = tuple(target.shape)
+    if not 2 <= len(shape) <= 4:
+        msg = f"`target` must have a batch axis and 1 to 3 spatial axes, (N, *spatial); got shape {shape}."
+        raise ValueError(msg)
+    radius = _radius(definition, ratio, radius, shape[1:])
+    backend = maps.backend
+    with backend.wide(maps.prediction, maps.target, maps.mask):
+        counts, uncounted = _count(maps, shape, definition, radius)
+        refuse_out_of_range(maps, uncounted)
+        return BoundaryConfusion(*(count if per_image else backend.xp.sum(count, axis=0) for count in counts))
+
+
+def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+    r"""Boundary IoU of each class: the intersection over union of the bands inside its boundaries.
+
+    .. math:: \frac{|P_c \cap T_c|}{|P_c \cup T_c|}
+
+    Parameters
+    ----------
+    counts
+        From `boundary_confusion` with ``definition="band"``.
+    absent
+        The score of a class without boundary in prediction and target: nan for ``"skip"`` and ``"nan"``, or a number.
+    classes
+        The classes to return, in this order; None: all.
+
+    Returns
+    -------
+    Array
+        Floating array `(..., C)`, float64 where there is one.
+
+    Notes
+    -----
+    For objects, boundary-iou-api takes the smaller one of this and of the IoU of the whole masks.
+
+    References
+    ----------
+    Cheng, Girshick, Dollar, Berg, Kirillov, "Boundary IoU: improving object-centric image segmentation
+    evaluation", CVPR 2021.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.BoundaryConfusion(*map(np.asarray, ([3, 0], [4, 0], [3, 0], [5, 0])))
+    >>> metrics.boundary_iou(counts)
+    array([0.5, nan])
+    """
+    return _evaluate(_intersection_over_union, counts, absent, classes)
+
+
+def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+    r"""Trimap IoU of each class: intersection over union in a band across the boundaries of the target.
+
+    .. math:: \frac{|B \cap P_c \cap T_c|}{|B \cap (P_c \cup T_c)|}
+
+    with B the pixels at most a radius from another label of the target.
+
+    Parameters
+    ----------
+    counts
+        From `boundary_confusion` with ``definition="trimap"``.
+    absent
+        The score of a class that the band has in neither prediction nor target: nan for ``"skip"`` and ``"nan"``, or a
+        number.
+    classes
+        The classes to return, in this order; None: all.
+
+    Returns
+    -------
+    Array
+        Floating array `(..., C)`, float64 where there is one.
+
+    References
+    ----------
+    Kohli, Ladicky, Torr, "Robust higher order potentials for enforcing label consistency", IJCV 82 (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.asarray([[[0, 0, 0, 1, 1, 1]]])
+    >>> prediction = np.asarray([[[0, 0, 1, 1, 1, 0]]])
+    >>> counts = metrics.boundary_confusion(prediction, target, num_classes=2, definition="trimap", radius=1)
+    >>> metrics.trimap_iou(counts)
+    array([0. , 0.5])
+    """
+    return _evaluate(_intersection_over_union, counts, absent, classes)
+
+
+def boundary_f(
+    counts: BoundaryConfusion,
+    *,
+    beta: float = 1.0,
+    absent: Absent = "skip",
+    classes: Sequence[int] | None = None,
+) -> Array:
+    r"""Boundary F measure of each class: precision and recall of the contour, matched within a distance.
+
+    .. math:: F_\beta = \frac{(1 + \beta^2) P R}{\beta^2 P + R}, \quad
+        P = \frac{|\{p \in P_c : d(p, T_c) \le r\}|}{|P_c|}, \quad R = \frac{|\{t \in T_c : d(t, P_c) \le r\}|}{|T_c|}
+
+    Parameters
+    ----------
+    counts
+        From `boundary_confusion` with ``definition="contour"``.
+    beta
+        The weight of recall against precision.
+    absent
+        The score of a class without contour in prediction and target: nan for ``"skip"`` and ``"nan"``, or a number.
+        Where one of the two has a contour it is 0.
+    classes
+        The classes to return, in this order; None: all.
+
+    Returns
+    -------
+    Array
+        Floating array `(..., C)`, float64 where there is one.
+
+    Notes
+    -----
+    DAVIS' F is that of class 1 of each frame (``per_image=True``) with ``absent=1``, averaged over frames. Counts
+    that are added first give the F measure of all contours together.
+
+    References
+    ----------
+    Martin, Fowlkes, Malik, "Learning to detect natural image boundaries using local brightness, color, and
+    texture cues", IEEE TPAMI 26 (2004). Perazzi and others, "A benchmark dataset and evaluation methodology for video
+    object segmentation", CVPR 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.BoundaryConfusion(*map(np.asarray, ([3], [4], [3], [6])))
+    >>> metrics.boundary_f(counts)
+    array([0.6])
+    """
+    if not beta > 0:
+        msg = f"`beta` must be positive; got {beta}."
+        raise ValueError(msg)
+    return _evaluate(partial(_f_measure, beta), counts, absent, classes)
+
+
+def _radius(definition: str, share: float | None, radius: int | None, shape: tuple[int, ...]) -> int:
+    """The radius in pixels, of options that fit."""
+    if definition not in _SHARES:
+        msg = f"`definition` must be one of {', '.join(map(repr, _SHARES))}; got {definition!r}."
+        raise ValueError(msg)
+    if radius is not None:
+        if share is not None or index(radius) < 0:
+            msg = f"Pass either `ratio` or a `radius` of at least 0 pixels; got {share} and {radius}."
+            raise ValueError(msg)
+        return index(radius)
+    share = _SHARES[definition] if share is None else share
+    if share is None or not share > 0:
+        msg = f"The definition {definition!r} needs a `radius` in pixels or a positive `ratio`; got ratio {share}."
+        raise ValueError(msg)
+    length = share * hypot(*shape)
+    return max(1, round(length)) if definition == "band" else ceil(length)
+
+
+_SHARES = {"band": 0.02, "contour": 0.008, "trimap": None}
+
+
+def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int) -> tuple[tuple[Array, ...], Array]:
+    """Four counts `(N, C)`, and how many pixels that are to be counted have a label out of range."""
+    worker = maps.backend
+    arrays = (maps.prediction, maps.target) if maps.mask is None else (maps.prediction, maps.target, maps.mask)
+    if maps.is_concrete:
+        worker, arrays = worker.shared_view(*arrays)
+    xp = worker.xp
+    prediction, target, *masks = (xp.reshape(array, shape) for array in arrays)
+    prediction, target = worker.widen(prediction), worker.widen(target)
+    valid = masks[0] if masks else xp.ones_like(target, dtype=xp.bool)
+    if maps.ignore_index is not None:
+        valid = valid & (target != maps.ignore_index)
+    outside = (prediction < 0) | (prediction >= maps.num_classes) | (target < 0) | (target >= maps.num_classes)
+    dtype, axes = worker.count_dtype(target), tuple(range(1, len(shape)))
+    uncounted = xp.sum(xp.astype(outside & valid, dtype))
+    match = _MATCH[definition]
+    where = valid & _trimap(xp, target, maps.num_classes, radius) if definition == "trimap" else valid
+
+    blocks = _image_blocks(worker, where)
+
+    def count(item: tuple[int, slice]) -> Array:
+        label, images = item
+        regions = [labels[images, ...] == label for labels in (prediction, target)]
+        matched = match(xp, regions[0], regions[1], where[images, ...], radius)
+        return xp.stack([xp.sum(xp.astype(pixels, dtype), axis=axes) for pixels in matched])
+
+    items = worker.map(count, list(product(range(maps.num_classes), blocks)))
+    of_blocks = [xp.stack(items[block :: len(blocks)], axis=-1) for block in range(len(blocks))]
+    counts = tuple(xp.concat(of_blocks, axis=1)[kind, ...] for kind in range(4))
+    if worker is not maps.backend:
+        convert = partial(maps.backend.asarray, dtype=maps.backend.count_dtype(maps.target), like=maps.target)
+        return tuple(map(convert, counts)), convert(uncounted)
+    return counts, uncounted
+
+
+def _image_blocks(backend: Backend, mask: Array) -> list[slice]:
+    """The images of a batch in blocks as large as the adapter wants them, one image at least."""
+    images, size = mask.shape[0], backend.block_bytes(mask)
+    step = max(1, images if size is None else size // max(1, prod(mask.shape[1:])))
+    return [slice(start, min(start + step, images)) for start in range(0, images, step)] or [slice(0, 0)]
+
+
+def _match_bands(
+    xp: Namespace, prediction: Array, target: Array, valid: Array, radius: int
+) -> tuple[Array, Array, Array, Array]:
+    first, second = (inner_band(xp, region, valid, radius) & valid for region in (prediction, target))
+    return first & second, first, first & second, second
+
+
+def _match_contours(
+    xp: Namespace, prediction: Array, target: Array, valid: Array, radius: int
+) -> tuple[Array, Array, Array, Array]:
+    first, second = contour(xp, prediction, valid), contour(xp, target, valid)
+    axes = range(1, target.ndim)
+    near_first, near_second = (dilate_ball(xp, line, radius, axes) for line in (first, second))
+    return first & near_second, first, second & near_first, second
+
+
+def _match_regions(
+    xp: Namespace, prediction: Array, target: Array, band: Array, radius: int
+) -> tuple[Array, Array, Array, Array]:
+    first, second = prediction & band, target & band
+    return first & second, first, first & second, second
+
+
+_MATCH = {"band": _match_bands, "contour": _match_contours, "trimap": _match_regions}
+
+
+def _trimap(xp: Namespace, target: Array, num_classes: int, radius: int) -> Array:
+    """The pixels of any class at most `radius` from another label."""
+    bands = (outer_band(xp, target == label, radius) for label in range(num_classes))
+    return reduce(xp.logical_or, bands)
+
+
+def _evaluate(
+    formula: Callable[[Namespace, Array, Array, Array, Array], Array],
+    counts: BoundaryConfusion,
+    absent: Absent,
+    classes: Sequence[int] | None,
+) -> Array:
+    """A formula of the four counts as floating numbers, settled where there is no boundary."""
+    check_absent(absent)
+    backend: Backend = common_backend(**counts._asdict())
+    xp, dtype = backend.xp, backend.sum_dtype(counts.target)
+    with backend.wide(*counts):
+        numbers = [take_classes(backend, xp.astype(count, dtype), classes) for count in counts]
+        none = numbers[1] + numbers[3] == 0
+        return xp.astype(settle(xp, formula(xp, *numbers), absent, where=none), dtype, copy=False)
+
+
+def _intersection_over_union(
+    xp: Namespace, matched_prediction: Array, prediction: Array, matched_target: Array, target: Array
+) -> Array:
+    return ratio(xp, matched_prediction, prediction + target - matched_prediction)
+
+
+def _f_measure(
+    beta: float, xp: Namespace, matched_prediction: Array, prediction: Array, matched_target: Array, target: Array
+) -> Array:
+    # 0 / 0 is 0: a side without contour misses the other one's.
+    precision = settle(xp, ratio(xp, matched_prediction, prediction), 0.0)
+    recall = settle(xp, ratio(xp, matched_target, target), 0.0)
+    return settle(xp, ratio(xp, (1 + beta**2) * precision * recall, beta**2 * precision + recall), 0.0)
