@@ -17,6 +17,7 @@ from arrayseg.metrics.instances import (
     overlap_matrix,
     seg_score,
 )
+from arrayseg.metrics.lesions import component_dice, connected_components, lesion_score, match_lesions
 from arrayseg.metrics.overlap import (
     category_iou,
     dice,
@@ -91,7 +92,9 @@ __all__ = [
     "class_accuracy",
     "class_counts",
     "cohen_kappa",
+    "component_dice",
     "confusion_matrix",
+    "connected_components",
     "dice",
     "expected_cost",
     "f_beta",
@@ -110,8 +113,10 @@ __all__ = [
     "instance_precision",
     "instance_recall",
     "iou",
+    "lesion_score",
     "markedness",
     "match_instances",
+    "match_lesions",
     "matthews_corrcoef",
     "mean_average_surface_distance",
     "mean_dice",

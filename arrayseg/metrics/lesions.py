@@ -1,0 +1,318 @@
+"""Lesions: the connected components of masks, which of them are found, and how well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import index
+from typing import Literal
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.kernels.morphology import dilate_neighbours
+from arrayseg.kernels.overlaps import joint_counts, overlaps
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+
+__all__ = ["component_dice", "connected_components", "lesion_score", "match_lesions"]
+
+
+def connected_components(labels: Array, *, connectivity: int | None = None) -> Array:
+    r"""Number the connected components of a mask, or of every label of a map.
+
+    .. math:: i \sim j \iff \text{label}_i = \text{label}_j \neq 0 \text{ and a path of neighbours of that label joins
+        them}
+
+    Parameters
+    ----------
+    labels
+        Boolean mask `(*spatial)`; or integer labels, where each label but 0, the background, has its own components.
+    connectivity
+        In how many coordinates neighbours may differ: 1 (4 neighbours in the plane, 6 in space) to the number of axes
+        (8, 26). None, the default: the number of axes.
+
+    Returns
+    -------
+    Array
+        Integers (int32) of the shape of `labels`: 0 for the background, and 1, 2, ... for the components, label by
+        label in ascending order, and in the order of their first elements.
+
+    Raises
+    ------
+    ValueError
+        If the connectivity does not fit.
+    TypeError
+        If `labels` is neither boolean nor integer.
+
+    Notes
+    -----
+    SciPy works on NumPy arrays, and on those of PyTorch and JAX on the CPU; cupyx on CuPy's; functions of the standard
+    elsewhere. Boolean masks may be traced by ``jax.jit``; maps of labels may not, as they are read on the host.
+
+    SciPy, MetricsReloaded and medpy have ``connectivity=1`` by default; cc3d, MONAI, scikit-image and BraTS the number
+    of axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> mask = np.asarray([[1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 1, 0]], dtype=bool)
+    >>> metrics.connected_components(mask)
+    array([[1, 0, 0],
+           [0, 1, 0],
+           [0, 0, 0],
+           [2, 2, 0]], dtype=int32)
+    """
+    backend = backend_of(labels, "labels")
+    xp, connectivity = backend.xp, _connectivity(connectivity, labels.ndim)
+    if xp.isdtype(labels.dtype, "bool"):
+        return backend.connected_components(labels, connectivity=connectivity)
+    check_segment_maps(labels=labels)
+    (values,), _ = joint_counts(backend, labels)
+    numbers = xp.zeros(labels.shape, dtype=xp.int32, device=backend.device(labels))
+    for value in values.tolist():
+        if value != 0:
+            part = backend.connected_components(labels == value, connectivity=connectivity)
+            numbers = xp.where(part > 0, part + xp.max(numbers), numbers)
+    return numbers
+
+
+def match_lesions(
+    prediction: Array,
+    target: Array,
+    *,
+    connectivity: int | None = None,
+    dilation: int = 0,
+    minimum_size: int = 0,
+    score: Literal["dice"] | Callable[[Array, Array], Array] = "dice",
+) -> SegmentCounts:
+    r"""Lesions of one pair of masks that are found, missed, or predicted where there are none, and their scores.
+
+    .. math:: TP = \#\{t : t^\delta \cap P \neq \emptyset\}, \quad FN = T - TP, \quad
+        FP = \#\{p : p \cap G^\delta = \emptyset\}
+
+    with t the lesions (connected components) of the target mask G, p those of the prediction P, and :math:`\delta` a
+    dilation. The score of a found lesion is that of all predicted lesions that touch it together.
+
+    Parameters
+    ----------
+    prediction, target
+        Boolean masks `(*spatial)` of one shape.
+    connectivity
+        In how many coordinates neighbours within a lesion may differ; None, the default: all (8 or 26 neighbours).
+    dilation
+        How many times the target is dilated, by the neighbours that differ in up to two coordinates: lesions that then
+        touch are one, and a prediction that touches the dilated lesion finds it. 0 by default.
+    minimum_size
+        Target lesions of at most so many pixels count nowhere, nor does a prediction that touches only them.
+    score
+        ``"dice"`` (default), or a function of two boolean masks, the prediction's lesions and the target's, which gives
+        one number.
+
+    Returns
+    -------
+    SegmentCounts
+        The sum of the scores of the found lesions (floating) and the numbers of TP, FP and FN (integers), `()` each.
+        Add images with `arrayseg.metrics.add`.
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, or an option is out of range.
+    TypeError
+        If libraries are mixed, masks are not boolean, or a compiler traces the call.
+
+    Notes
+    -----
+    BraTS 2023 has ``dilation=3, minimum_size=50`` (metastases and meningioma: 1 and 2), `lesion_score` with
+    ``penalty=0`` for Dice, and with ``penalty=374`` for HD95, whose score is::
+
+        def score(prediction, target):
+            distances = metrics.surface_distances(prediction, target, definition="surface_element")
+            return metrics.hausdorff(distances, percentile=95)
+
+    ISLES 2022 has the defaults, and `instance_f1`. In both, several predictions of one lesion are no false positives,
+    and one prediction may find several lesions; for one-to-one matches by overlap give `match_instances` the maps of
+    `connected_components`.
+
+    References
+    ----------
+    Moawad and others, "The Brain Tumor Segmentation (BraTS-METS) Challenge 2023", arXiv:2306.00838. Hernandez Petzsche
+    and others, "ISLES 2022", Scientific Data 9 (2022).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.asarray([[1, 1, 0, 0, 1, 0, 0, 0]], dtype=bool)
+    >>> prediction = np.asarray([[0, 1, 0, 0, 0, 0, 0, 1]], dtype=bool)
+    >>> counts = metrics.match_lesions(prediction, target)
+    >>> int(counts.true_positives), int(counts.false_positives), int(counts.false_negatives)
+    (1, 1, 1)
+    >>> float(counts.score_sum)
+    0.6666666666666666
+    """
+    for name, value in (("dilation", dilation), ("minimum_size", minimum_size)):
+        if index(value) < 0:
+            msg = f"`{name}` must not be negative; got {value}."
+            raise ValueError(msg)
+    backend = _check_masks(prediction, target)
+    xp, connectivity = backend.xp, _connectivity(connectivity, target.ndim)
+    reach = target
+    for _ in range(dilation):
+        reach = dilate_neighbours(xp, reach, min(2, target.ndim), range(target.ndim))
+    found = backend.connected_components(prediction, connectivity=connectivity)
+    zones = backend.connected_components(reach, connectivity=connectivity)
+    (predicted, zone, actual), pixels = joint_counts(backend, found, zones, target)
+    # Predictions against zones, of which the lesions are the true pixels; 0 is the background of both.
+    table = overlaps([predicted], [zone], pixels)
+    table = table.where(table.first[0] != 0, table.second[0] != 0)
+    host = backend_of(pixels)
+    lesions = table.second[0].shape[0]
+    sizes = host.bincount(zone, length=lesions + 1, weights=pixels * actual)[1:]
+    both = host.bincount(zone, length=lesions + 1, weights=pixels * actual * (predicted != 0))[1:]
+    covering = table.per_second(table.first_areas[table.rows])
+    kept, hit = sizes > minimum_size, covering > 0
+    if score == "dice":
+        scores = 2 * both / (sizes + covering)
+    else:
+        numbers = [0.0] * lesions
+        for lesion in table.xp.nonzero(kept & hit)[0].tolist():
+            labels = table.first[0][table.rows[table.columns == lesion]]
+            touching = xp.isin(found, backend.asarray(labels, dtype=found.dtype, like=found))
+            numbers[lesion] = float(score(touching, target & (zones == lesion + 1)))
+        scores = table.xp.asarray(numbers, dtype=table.xp.float64)
+    touches = table.per_first(table.xp.ones_like(table.rows)) > 0
+    count = table.xp.count_nonzero
+    counts = (table.xp.sum(scores[kept & hit]), count(kept & hit), count(~touches), count(kept & ~hit))
+    return SegmentCounts(*(put(backend, table.xp.asarray(part), target) for part in counts))
+
+
+def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent = "skip") -> Array:
+    r"""Mean score over all lesions, those missed and those wrongly predicted among them.
+
+    .. math:: \frac{\sum_{TP} score + penalty \cdot (FP + FN)}{TP + FP + FN}
+
+    Parameters
+    ----------
+    counts
+        From `match_lesions`.
+    penalty
+        The score of a missed or wrongly predicted lesion: 0 (default) for Dice, the worst distance (BraTS: 374) for a
+        distance.
+    absent
+        The score where there is no lesion at all: nan for ``"skip"`` and ``"nan"``, or a number (BraTS: 1 for Dice, 0
+        for a distance).
+
+    Returns
+    -------
+    Array
+        Floating array of the counts' shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> counts = metrics.SegmentCounts(np.asarray(1.5), np.asarray(2), np.asarray(1), np.asarray(0))
+    >>> float(metrics.lesion_score(counts))
+    0.5
+    """
+    check_absent(absent)
+    backend = common_backend(**counts._asdict())
+    xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
+    with backend.wide(*counts):
+        wide = backend.sum_dtype(counts.score_sum)
+        total, hits, extra, missed = (xp.astype(part, wide, copy=False) for part in counts)
+        mean = ratio(xp, total + penalty * (extra + missed), hits + extra + missed)
+        return xp.astype(settle(xp, mean, absent), dtype, copy=False)
+
+
+def component_dice(
+    prediction: Array,
+    target: Array,
+    *,
+    connectivity: int | None = None,
+    spacing: tuple[float, ...] | None = None,
+) -> Array:
+    r"""Dice within the Voronoi cell of each component of the target: a large one does not outweigh the small ones.
+
+    .. math:: \frac{2 |P \cap G \cap V_k|}{|P \cap V_k| + |G \cap V_k|}, \quad
+        V_k = \{x : d(x, g_k) \leq d(x, g_j) \ \forall j\}
+
+    Parameters
+    ----------
+    prediction, target
+        Boolean masks `(*spatial)` of one shape.
+    connectivity
+        In how many coordinates neighbours within a component may differ; None, the default: all (8 or 26 neighbours).
+    spacing
+        Distance between neighbouring pixels along each axis; None for 1.
+
+    Returns
+    -------
+    Array
+        Floating array `(K,)`, one number for each component of the target in the order of `connected_components`;
+        CC-Dice is its mean. Empty if the target is.
+
+    Raises
+    ------
+    ValueError
+        If shapes or options do not fit.
+    TypeError
+        If libraries are mixed, masks are not boolean, or a compiler traces the call.
+
+    Notes
+    -----
+    A pixel that is equally near to several components belongs to the first of them; MONAI (``DiceMetric`` with
+    ``per_component=True``) leaves that to SciPy's transform. One distance transform is made for each component.
+
+    References
+    ----------
+    Jaus and others, "Every component counts: rethinking the measure of success for medical semantic segmentation in
+    multi-instance segmentation tasks", AAAI (2025).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.asarray([[1, 1, 0, 0, 0, 1]], dtype=bool)
+    >>> prediction = np.asarray([[1, 0, 0, 0, 1, 1]], dtype=bool)
+    >>> metrics.component_dice(prediction, target)
+    array([0.66666667, 0.66666667])
+    """
+    backend = _check_masks(prediction, target)
+    steps = (1.0,) * target.ndim if spacing is None else tuple(float(step) for step in spacing)
+    if len(steps) != target.ndim or not all(step > 0 for step in steps):
+        msg = f"`spacing` must hold {target.ndim} positive distances, one for each axis; got {spacing}."
+        raise ValueError(msg)
+    xp = backend.xp
+    parts = backend.connected_components(target, connectivity=_connectivity(connectivity, target.ndim))
+    number = int(xp.max(parts)) if 0 not in target.shape else 0
+    nearest, cells = xp.full(target.shape, xp.inf, device=backend.device(target)), parts
+    for part in range(1, number + 1):
+        distance = backend.distance_transform(parts != part, spacing=steps)
+        cells = xp.where(distance < nearest, xp.full_like(cells, part), cells)
+        nearest = xp.minimum(distance, xp.astype(nearest, distance.dtype, copy=False))
+    (cell, predicted, actual), pixels = joint_counts(backend, cells, prediction, target)
+    host = backend_of(pixels)
+    both, either = (
+        host.bincount(cell, length=number + 1, weights=pixels * weight)[1:]
+        for weight in (2 * predicted * actual, predicted + actual)
+    )
+    return backend.xp.astype(put(backend, both / either, target), backend.sum_dtype(target), copy=False)
+
+
+def _check_masks(prediction: Array, target: Array) -> Backend:
+    backend = check_segment_maps(prediction=prediction, target=target)
+    for name, mask in (("prediction", prediction), ("target", target)):
+        if not backend.xp.isdtype(mask.dtype, "bool"):
+            msg = f"`{name}` must be a boolean mask; got {mask.dtype}. Write for example `{name} == 1`."
+            raise TypeError(msg)
+    return backend
+
+
+def _connectivity(connectivity: int | None, ndim: int) -> int:
+    number = ndim if connectivity is None else index(connectivity)
+    if not 1 <= number <= ndim:
+        msg = f"`connectivity` must be 1 .. {ndim}, in how many coordinates neighbours may differ; got {connectivity}."
+        raise ValueError(msg)
+    return number

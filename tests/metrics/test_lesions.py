@@ -1,0 +1,130 @@
+"""Lesions are found, missed and scored as ISLES and BraTS do, and components count as in Panoptica."""
+
+import numpy as np
+import pytest
+
+from arrayseg import metrics
+from arrayseg.testing import to_numpy
+
+ndimage = pytest.importorskip("scipy.ndimage")
+FULL = np.ones((3, 3))
+
+
+def scene(seed, shape=(15, 22)):
+    rng = np.random.default_rng(seed)
+    blobs = rng.random((2, *shape)) < 0.08
+    target = ndimage.binary_dilation(blobs[0])
+    return np.roll(target, 1, 1) & (rng.random(shape) < 0.7) | blobs[1], target
+
+
+def by_hand(prediction, target, dilation, minimum_size):
+    """Lesion by lesion, with a dilated mask for each."""
+    structure = ndimage.generate_binary_structure(2, 2)
+    reach = ndimage.binary_dilation(target, structure, dilation) if dilation else target
+    zones, number = ndimage.label(reach, FULL)
+    found, predictions = ndimage.label(prediction, FULL)
+    dice, missed, touching = [], 0, set()
+    for zone in range(1, number + 1):
+        lesion = target & (zones == zone)
+        labels = set(found[zones == zone].tolist()) - {0}
+        touching |= labels
+        if lesion.sum() <= minimum_size:
+            continue
+        mask = np.isin(found, list(labels))
+        if labels:
+            dice.append(2 * (mask & lesion).sum() / (mask.sum() + lesion.sum()))
+        else:
+            missed += 1
+    return sum(dice), len(dice), predictions - len(touching), missed
+
+
+@pytest.mark.parametrize(("seed", "dilation", "minimum_size"), [(0, 0, 0), (1, 1, 5), (2, 2, 3)])
+def test_lesions_by_the_rules(library, seed, dilation, minimum_size):
+    prediction, target = scene(seed)
+    arrays = library.asarray(prediction), library.asarray(target)
+    expected = by_hand(prediction, target, dilation, minimum_size)
+    options = {"dilation": dilation, "minimum_size": minimum_size}
+    counts = metrics.match_lesions(*arrays, **options)
+    np.testing.assert_allclose([float(part) for part in counts], expected, rtol=1e-12)
+    total = sum(expected[1:])
+    assert float(metrics.lesion_score(counts)) == pytest.approx(expected[0] / total, rel=1e-12)
+    penalised = (expected[0] + 374 * sum(expected[2:])) / total
+    assert float(metrics.lesion_score(counts, penalty=374)) == pytest.approx(penalised, rel=1e-12)
+
+    def dice(found, lesion):
+        found, lesion = to_numpy(found), to_numpy(lesion)
+        return 2 * (found & lesion).sum() / (found.sum() + lesion.sum())
+
+    own = metrics.match_lesions(*arrays, score=dice, **options)
+    assert float(own.score_sum) == pytest.approx(expected[0], rel=1e-12)
+
+
+def test_lesions_of_empty_masks(library):
+    nothing, something = library.asarray(np.zeros((4, 5), bool)), library.asarray(np.eye(4, 5, dtype=bool))
+    assert [int(part) for part in metrics.match_lesions(nothing, something)] == [0, 0, 0, 1]
+    assert [int(part) for part in metrics.match_lesions(something, nothing)] == [0, 0, 1, 0]
+    both = metrics.match_lesions(nothing, nothing)
+    assert np.isnan(float(metrics.lesion_score(both)))
+    assert float(metrics.lesion_score(both, absent=1)) == 1
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_dice_of_voronoi_cells(library, seed):
+    prediction, target = scene(seed)
+    spacing = (2.0, 0.5)
+    parts, number = ndimage.label(target, FULL)
+    distances = [ndimage.distance_transform_edt(parts != part, sampling=spacing) for part in range(1, number + 1)]
+    cells = np.argmin(distances, axis=0)
+    expected = [
+        2 * (prediction & target)[cells == cell].sum() / (prediction[cells == cell].sum() + target[cells == cell].sum())
+        for cell in range(number)
+    ]
+    result = metrics.component_dice(library.asarray(prediction), library.asarray(target), spacing=spacing)
+    np.testing.assert_allclose(to_numpy(result), expected, rtol=1e-14)
+    nothing = library.asarray(np.zeros((3, 4), bool))
+    assert tuple(metrics.component_dice(nothing, nothing).shape) == (0,)
+
+
+def test_components_of_every_label(library):
+    labels = np.asarray([[1, 1, 0, 7], [2, 2, 0, 7], [1, 0, 2, 0]])
+    expected = [[1, 1, 0, 5], [3, 3, 0, 5], [2, 0, 4, 0]]
+    np.testing.assert_array_equal(
+        to_numpy(metrics.connected_components(library.asarray(labels, "uint8"), connectivity=1)), expected
+    )
+
+
+def test_what_is_refused():
+    mask = np.zeros((3, 4), bool)
+    with pytest.raises(ValueError, match="`connectivity` must be 1"):
+        metrics.connected_components(mask, connectivity=3)
+    with pytest.raises(TypeError, match="`prediction` must be a boolean mask"):
+        metrics.match_lesions(mask.astype(int), mask)
+    with pytest.raises(ValueError, match="`dilation` must not be negative"):
+        metrics.match_lesions(mask, mask, dilation=-1)
+    with pytest.raises(ValueError, match="`spacing` must hold 2"):
+        metrics.component_dice(mask, mask, spacing=(1.0,))
+
+
+@pytest.mark.data
+def test_values_of_isles(data):
+    nibabel = pytest.importorskip("nibabel")
+    folder = data / "isles22_stroke"
+    prediction, target = (
+        np.asarray(nibabel.load(folder / name).dataobj) > 0
+        for name in ("pred/sub-strokecase0009_p99.nii.gz", "gt/sub-strokecase0009_msk.nii.gz")
+    )
+    counts = metrics.match_lesions(prediction, target)
+    assert [int(part) for part in counts[1:]] == [15, 88, 3]
+    assert float(metrics.instance_f1(counts)) == pytest.approx(0.24793388429752067, rel=1e-15)
+
+
+@pytest.mark.data
+def test_semantic_components_of_panoptica(data):
+    nibabel = pytest.importorskip("nibabel")
+    files = (data / "panoptica_spine" / "semantic" / f"{name}.nii.gz" for name in ("pred", "ref"))
+    maps = [np.asarray(nibabel.load(file).dataobj).astype(np.uint8) for file in files]
+    parts = [metrics.connected_components(labels) for labels in maps]
+    assert [int(part.max()) for part in parts] == [89, 87]
+    counts = metrics.match_instances(*parts)
+    assert [int(part) for part in counts[1:]] == [73, 16, 14]
+    assert float(metrics.panoptic_quality(counts).pq) == pytest.approx(0.6586696657808406, rel=1e-12)
