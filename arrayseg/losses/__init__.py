@@ -1,5 +1,12 @@
 """Losses: pure functions `(input, target, *, options) -> array`, differentiable on every backend."""
 
+from arrayseg.losses._field import (
+    boundary,
+    distance_weighted_dice,
+    hausdorff_distance_transform,
+    hausdorff_erosion,
+    log_hausdorff_distance_transform,
+)
 from arrayseg.losses._one_hot import one_hot
 from arrayseg.losses._pixel import binary_cross_entropy, cross_entropy, focal, nll
 from arrayseg.losses._region import dice, jaccard, region_loss, tversky
@@ -13,20 +20,25 @@ from arrayseg.losses._structure import cl_dice, dice_cl_dice
 __all__ = [
     "asymmetric_f_beta",
     "binary_cross_entropy",
+    "boundary",
     "cl_dice",
     "cross_entropy",
     "dice",
     "dice_cl_dice",
     "dice_semimetric",
+    "distance_weighted_dice",
     "fine_grained_jaccard",
     "focal",
     "focal_tversky",
     "generalized_dice",
     "generalized_wasserstein_dice",
+    "hausdorff_distance_transform",
+    "hausdorff_erosion",
     "jaccard",
     "jaccard_metric",
     "log_cosh_dice",
     "log_dice",
+    "log_hausdorff_distance_transform",
     "log_jaccard",
     "matthews_corrcoef",
     "nll",

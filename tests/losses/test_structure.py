@@ -8,7 +8,7 @@ import arrayseg
 from arrayseg import losses
 from arrayseg.kernels.pooling import dilate, erode, max_pool, min_pool
 from arrayseg.kernels.skeleton import pull_soft_skeleton, soft_skeleton
-from arrayseg.testing import assert_gradient, finite_differences
+from arrayseg.testing import finite_differences
 
 GENERATOR = np.random.default_rng(7)
 LOGITS = 2 * GENERATOR.normal(size=(2, 3, 7, 5))
@@ -16,17 +16,6 @@ IDS = GENERATOR.integers(0, 3, size=(2, 7, 5))
 LINES = np.zeros((1, 9, 11), dtype=np.int64)
 LINES[0, 4, 1:10] = 1
 LINES[0, 1:8, 5] = 1
-
-STRUCTURE_LOSSES = {
-    "cl_dice": (losses.cl_dice, {}),
-    "cl_dice, micro": (losses.cl_dice, {"pool": "micro", "exclude_background": True, "iterations": 1}),
-    "dice_cl_dice": (losses.dice_cl_dice, {"alpha": 0.3}),
-}
-
-
-@pytest.fixture(params=list(STRUCTURE_LOSSES))
-def case(request):
-    return STRUCTURE_LOSSES[request.param]
 
 
 # Primitives
@@ -88,123 +77,6 @@ def test_pull_back_of_the_skeleton(shape):
     axes = range(2, len(shape))
     expected = finite_differences(lambda array: (cotangent * soft_skeleton(array, 2, axes, np)).sum(), values)
     assert_allclose(pull_soft_skeleton(values, cotangent, 2, axes, np), expected, atol=1e-8)
-
-
-# Every structure loss
-
-
-def test_gradient_is_that_of_finite_differences(case):
-    function, options = case
-    assert_gradient(function, LOGITS, IDS, **options)
-
-
-@pytest.mark.parametrize("how", ["ignore_index", "mask"])
-def test_ignored_pixels_have_no_influence(case, how):
-    function, options = case
-    ignored = GENERATOR.random(IDS.shape) < 0.2
-    target = np.where(ignored, 255, IDS) if how == "ignore_index" else IDS
-    options = {**options, **({"ignore_index": 255} if how == "ignore_index" else {"mask": ~ignored})}
-    value, gradient = arrayseg.value_and_grad(function)(LOGITS, target, **options)
-    everywhere = np.broadcast_to(ignored[:, None], LOGITS.shape)
-    for filled in (np.where(everywhere, 50.0, LOGITS), np.where(everywhere, np.nan, LOGITS)):
-        again, slope = arrayseg.value_and_grad(function)(filled, target, **options)
-        assert again == value
-        assert_allclose(slope, gradient, atol=0)
-    assert not gradient[everywhere].any()
-
-
-def test_all_ignored_gives_zero(case):
-    function, options = case
-    value, gradient = arrayseg.value_and_grad(function)(LOGITS, np.full_like(IDS, 255), ignore_index=255, **options)
-    assert value == 0
-    assert not gradient.any()
-
-
-def test_empty_batch_gives_zero(case):
-    function, options = case
-    value, gradient = arrayseg.value_and_grad(function)(LOGITS[:0], IDS[:0], **options)
-    assert value == 0
-    assert gradient.shape == (0, 3, 7, 5)
-
-
-def test_large_logits_stay_finite(case):
-    function, options = case
-    value, gradient = arrayseg.value_and_grad(function)(200 * np.sign(LOGITS), IDS, **options)
-    assert np.isfinite(value)
-    assert np.isfinite(gradient).all()
-
-
-def test_a_slice_of_a_volume_is_an_image(case):
-    function, options = case
-    flat = arrayseg.value_and_grad(function)(LOGITS, IDS, **options)
-    deep = arrayseg.value_and_grad(function)(LOGITS[:, :, None], IDS[:, None], **options)
-    assert_allclose(deep[0], flat[0], rtol=1e-13)
-    assert_allclose(deep[1][:, :, 0], flat[1], atol=1e-15)
-
-
-def test_channels_last(case):
-    function, options = case
-    value, gradient = arrayseg.value_and_grad(function)(LOGITS, IDS, **options)
-    last, slope = arrayseg.value_and_grad(function)(np.moveaxis(LOGITS, 1, -1).copy(), IDS, class_axis=-1, **options)
-    assert_allclose(last, value, rtol=1e-13)
-    assert_allclose(np.moveaxis(slope, -1, 1), gradient, atol=1e-15)
-
-
-def test_an_axis_of_space_may_be_turned(case):
-    function, options = case
-    value = function(LOGITS, IDS, **options)
-    assert_allclose(function(LOGITS.swapaxes(2, 3), IDS.swapaxes(1, 2), **options), value, rtol=1e-12)
-
-
-def test_float16_is_right_to_a_thousandth(case):
-    function, options = case
-    half = LOGITS.astype(np.float16)
-    assert_allclose(function(half, IDS, **options), function(half.astype(float), IDS, **options), rtol=1e-3)
-
-
-def test_one_spatial_axis(case):
-    function, options = case
-    assert_gradient(function, LOGITS[:, :, :, 0], IDS[:, :, 0], **options)
-
-
-def test_torch_differentiates_twice(case):
-    torch = pytest.importorskip("torch")
-    function, options = case
-    logits, ids = torch.tensor(LOGITS[:1, :, :4, :3], requires_grad=True), torch.tensor(IDS[:1, :4, :3])
-    assert torch.autograd.gradcheck(lambda x: function(x, ids, **options), (logits,))
-    assert torch.autograd.gradgradcheck(lambda x: function(x, ids, **options), (logits,))
-
-
-def test_torch_func_gives_the_closed_form(case):
-    torch = pytest.importorskip("torch")
-    function, options = case
-    logits, ids = torch.tensor(LOGITS), torch.tensor(IDS)
-    expected = arrayseg.grad(function)(LOGITS, IDS, **options)
-    assert_allclose(torch.func.grad(lambda x: function(x, ids, **options))(logits), expected, atol=1e-12)
-
-
-@pytest.mark.compile
-def test_torch_compile(case):
-    torch = pytest.importorskip("torch")
-    function, options = case
-    compiled = torch.compile(lambda x, y: function(x, y, **options), fullgraph=True, backend="aot_eager")
-    logits, ids = torch.tensor(LOGITS, requires_grad=True), torch.tensor(IDS)
-    value = compiled(logits, ids)
-    value.backward()
-    expected, gradient = arrayseg.value_and_grad(function)(LOGITS, IDS, **options)
-    assert_allclose(value.detach(), expected, rtol=1e-12)
-    assert_allclose(logits.grad, gradient, atol=1e-12)
-
-
-@pytest.mark.compile
-def test_jax_jit(case):
-    jax = pytest.importorskip("jax")
-    function, options = case
-    step = jax.jit(jax.value_and_grad(lambda x, y: function(x, y, **options)))
-    value, slope = step(jax.numpy.asarray(LOGITS), jax.numpy.asarray(IDS))
-    expected, gradient = arrayseg.value_and_grad(function)(LOGITS, IDS, **options)
-    assert_allclose(value, expected, rtol=1e-12)
-    assert_allclose(slope, gradient, atol=1e-12)
 
 
 # Centrelines

@@ -1,0 +1,239 @@
+"""Fields of distances to the boundaries of a target, for a data loader to make and a loss to take as `field`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from arrayseg._typing import Array, DType
+from arrayseg.backends import Backend, backend_of
+from arrayseg.kernels import fields
+from arrayseg.losses._field import spacings
+from arrayseg.losses._one_hot import one_hot
+
+__all__ = ["boundary_weight_map", "distance_map", "signed_distance_map"]
+
+
+def signed_distance_map(
+    target: Array,
+    num_classes: int | None = None,
+    /,
+    *,
+    spacing: float | Sequence[float] = 1.0,
+    inside_offset: float = 1.0,
+    class_axis: int = 1,
+    ignore_index: int | None = None,
+    dtype: DType | None = None,
+) -> Array:
+    r"""The signed Euclidean distance to the boundary of every class, for `arrayseg.losses.boundary`.
+
+    .. math:: \phi_i = d_i \text{ outside of the class}, \; -(d_i - o) \text{ inside}
+
+    with d the distance to the nearest pixel of the other side; 0 for a class that is nowhere or everywhere.
+
+    Parameters
+    ----------
+    target : array
+        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
+    num_classes : int, optional
+        C, the number of classes of ids.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighbours, along every spatial axis or along each.
+    inside_offset : float, default 1.0
+        o, what is taken off the distance inside: 1 as in the code of Kervadec et al. and in MONAI, 0 for a distance
+        that is alike on both sides.
+    class_axis : int, default 1
+        Where the class axis is put; -1 for channels-last.
+    ignore_index : int, optional
+        An id whose pixels are of no class.
+    dtype : dtype, optional
+        The dtype of the result, of the target's library; its float32 if not given.
+
+    Returns
+    -------
+    array
+        Shape (N, C, \*spatial), on the target's device.
+
+    Raises
+    ------
+    TypeError
+        If the target is neither integer with `num_classes` nor boolean without.
+    ValueError
+        If an id is no class, or `spacing` does not fit the spatial axes.
+
+    Notes
+    -----
+    Exact on every backend: SciPy's transform on the CPU where it is installed, CuPy's on its device, and one pass for
+    every axis in standard functions elsewhere and under compilers. `scipy.ndimage.distance_transform_edt` alone has no
+    meaning for a class that is everywhere.
+
+    References
+    ----------
+    Kervadec et al., "Boundary loss for highly unbalanced segmentation" (2019), https://arxiv.org/abs/1812.07032.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import fields
+    >>> fields.signed_distance_map(np.array([[0, 0, 0, 1, 1]]), 2, spacing=2.0)[0]
+    array([[-5., -3., -1.,  2.,  4.],
+           [ 6.,  4.,  2., -1., -3.]], dtype=float32)
+    """
+    if inside_offset < 0:
+        msg = f"`inside_offset` must be at least 0; got {inside_offset!r}."
+        raise ValueError(msg)
+
+    def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
+        return fields.signed_distance(masks, steps, inside_offset, backend)
+
+    return _of_every_class(field, target, num_classes, spacing, class_axis, ignore_index, dtype)
+
+
+def distance_map(
+    target: Array,
+    num_classes: int | None = None,
+    /,
+    *,
+    spacing: float | Sequence[float] = 1.0,
+    inside_alone: bool = False,
+    class_axis: int = 1,
+    ignore_index: int | None = None,
+    dtype: DType | None = None,
+) -> Array:
+    r"""The Euclidean distance to the boundary of every class, for `arrayseg.losses.hausdorff_distance_transform`.
+
+    .. math:: d_i = \min_{j \text{ on the other side}} \|x_i - x_j\|
+
+    It is 0 for a class that is nowhere or everywhere.
+
+    Parameters
+    ----------
+    target : array
+        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
+    num_classes : int, optional
+        C, the number of classes of ids.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighbours, along every spatial axis or along each.
+    inside_alone : bool, default False
+        Whether the distance is 0 outside of the class.
+    class_axis : int, default 1
+        Where the class axis is put; -1 for channels-last.
+    ignore_index : int, optional
+        An id whose pixels are of no class.
+    dtype : dtype, optional
+        The dtype of the result, of the target's library; its float32 if not given.
+
+    Returns
+    -------
+    array
+        Shape (N, C, \*spatial), on the target's device.
+
+    Raises
+    ------
+    TypeError
+        If the target is neither integer with `num_classes` nor boolean without.
+    ValueError
+        If an id is no class, or `spacing` does not fit the spatial axes.
+
+    Notes
+    -----
+    Both sides are those of MONAI's ``HausdorffDTLoss``, `inside_alone` those of the code of Kervadec et al.
+
+    References
+    ----------
+    Karimi and Salcudean, "Reducing the Hausdorff distance in medical image segmentation with convolutional neural
+    networks" (2019), https://arxiv.org/abs/1904.10030.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import fields
+    >>> fields.distance_map(np.array([[[False, False, False, True, True]]]))[0]
+    array([[3., 2., 1., 1., 2.]], dtype=float32)
+    """
+
+    def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
+        return fields.distance(masks, steps, backend, both_sides=not inside_alone)
+
+    return _of_every_class(field, target, num_classes, spacing, class_axis, ignore_index, dtype)
+
+
+def boundary_weight_map(
+    target: Array,
+    num_classes: int | None = None,
+    /,
+    *,
+    spacing: float | Sequence[float] = 1.0,
+    class_axis: int = 1,
+    ignore_index: int | None = None,
+    dtype: DType | None = None,
+) -> Array:
+    r"""Weights that are larger near the boundary of every class, for `arrayseg.losses.distance_weighted_dice`.
+
+    .. math:: w_i = 2 - \frac{d_i}{\max d} \text{ on each side of the boundary}
+
+    with d the Euclidean distance to the nearest pixel of the other side; 1 for a class that is nowhere or everywhere.
+
+    Parameters
+    ----------
+    target : array
+        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
+    num_classes : int, optional
+        C, the number of classes of ids.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighbours, along every spatial axis or along each.
+    class_axis : int, default 1
+        Where the class axis is put; -1 for channels-last.
+    ignore_index : int, optional
+        An id whose pixels are of no class.
+    dtype : dtype, optional
+        The dtype of the result, of the target's library; its float32 if not given.
+
+    Returns
+    -------
+    array
+        Shape (N, C, \*spatial), on the target's device.
+
+    Raises
+    ------
+    TypeError
+        If the target is neither integer with `num_classes` nor boolean without.
+    ValueError
+        If an id is no class, or `spacing` does not fit the spatial axes.
+
+    References
+    ----------
+    Caliva et al., "Distance map loss penalty term for semantic segmentation" (2019), https://arxiv.org/abs/1908.03679.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import fields
+    >>> fields.boundary_weight_map(np.array([[[False, False, False, False, True]]]))[0]
+    array([[1.  , 1.25, 1.5 , 1.75, 1.  ]], dtype=float32)
+    """
+    return _of_every_class(fields.boundary_weights, target, num_classes, spacing, class_axis, ignore_index, dtype)
+
+
+def _of_every_class(
+    field: Callable[[Array, tuple[float, ...], Backend], Array],
+    target: Array,
+    num_classes: int | None,
+    spacing: float | Sequence[float],
+    class_axis: int,
+    ignore_index: int | None,
+    dtype: DType | None,
+) -> Array:
+    backend = backend_of(target, "target")
+    xp = backend.xp
+    if num_classes is not None:
+        masks = one_hot(target, num_classes, ignore_index=ignore_index, dtype=xp.bool)
+    elif xp.isdtype(target.dtype, "bool") and target.ndim >= 2:
+        masks = target
+    else:
+        msg = (
+            "`target` must be integer class ids together with `num_classes`, or boolean masks (N, C, *spatial) "
+            f"without; got dtype {target.dtype} and shape {tuple(target.shape)} without."
+        )
+        raise TypeError(msg)
+    found = field(masks, spacings(spacing, masks.ndim - 2), backend)
+    return xp.moveaxis(xp.astype(found, xp.float32 if dtype is None else dtype, copy=False), 1, class_axis)

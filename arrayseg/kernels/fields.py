@@ -1,0 +1,241 @@
+"""Fields of distances to the boundaries of classes, and the losses that weigh pixels by them.
+
+A field is a constant of the derivative. A region loss counts it in the place of, or times, its usual amounts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend
+from arrayseg.kernels.pixels import Block
+from arrayseg.kernels.pooling import Primitive
+from arrayseg.kernels.region import Overlap, RegionTerm
+
+__all__ = [
+    "BoundaryTerm",
+    "ErosionTerm",
+    "FieldDiceTerm",
+    "HausdorffTerm",
+    "boundary_distances",
+    "boundary_weights",
+    "distance",
+    "erosions",
+    "log_one_plus",
+    "mean_amount",
+    "signed_distance",
+]
+
+
+def boundary_distances(masks: Array, spacing: Sequence[float], backend: Backend) -> tuple[Array, Array]:
+    """Distances to the nearest element of the other kind: of the elements in a mask, and of those that are not.
+
+    Both are 0 on the other side, and where a mask is empty or full: it has no boundary. The spatial axes are the last.
+    """
+    xp = backend.xp
+    if not spacing or 0 in masks.shape:
+        nowhere = xp.zeros(masks.shape, dtype=backend.sum_dtype(masks), device=backend.device(masks))
+        return nowhere, nowhere
+    both = [backend.distance_transform(side, spacing=spacing) for side in (masks, ~masks)]
+    inside, outside = (xp.where(xp.isfinite(side), side, xp.zeros_like(side)) for side in both)
+    return inside, outside
+
+
+def signed_distance(masks: Array, spacing: Sequence[float], offset: float, backend: Backend) -> Array:
+    """d outside and -(d - offset) inside."""
+    xp = backend.xp
+    inside, outside = boundary_distances(masks, spacing, backend)
+    return outside - xp.where(inside > 0, inside - offset, xp.zeros_like(inside))
+
+
+def distance(masks: Array, spacing: Sequence[float], backend: Backend, *, both_sides: bool = True) -> Array:
+    """The distance to the boundary, of the elements of both kinds or of those in the mask."""
+    inside, outside = boundary_distances(masks, spacing, backend)
+    return inside + outside if both_sides else inside
+
+
+def boundary_weights(masks: Array, spacing: Sequence[float], backend: Backend) -> Array:
+    """From 2 near a boundary to 1 at the elements that are farthest from it, on each side."""
+    xp = backend.xp
+    axes = tuple(range(masks.ndim - len(spacing), masks.ndim))
+    weights = xp.ones(masks.shape, dtype=backend.sum_dtype(masks), device=backend.device(masks))
+    if not axes or 0 in masks.shape:
+        return weights
+    for side in boundary_distances(masks, spacing, backend):
+        farthest = xp.max(side, axis=axes, keepdims=True)
+        nearness = 1 - side / xp.where(farthest > 0, farthest, xp.ones_like(farthest))
+        weights = weights + xp.where(side > 0, nearness, xp.zeros_like(side))
+    return weights
+
+
+def mean_amount(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
+    """The score of a loss that is a mean over pixels: its first amount by their weight."""
+    total = overlap.pixels
+    inverse = xp.where(total > 0, 1 / xp.where(total > 0, total, xp.ones_like(total)), xp.zeros_like(total))
+    return overlap.intersection * inverse, inverse, xp.zeros_like(inverse)
+
+
+def log_one_plus(value: Array, xp: Any) -> tuple[Array, Array]:
+    """log(1 + value) and its derivative."""
+    return xp.log1p(value), 1 / (1 + value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldTerm(RegionTerm):
+    """A region loss whose amounts are of a field."""
+
+    field: Array
+    """`(N, C, S)`, in the compute dtype."""
+
+    def at(self, block: Block) -> Array:
+        """The field of a block, `(B, C, P)`."""
+        return self.field[block.rows, :, block.columns]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundaryTerm(FieldTerm):
+    """The probabilities times the field: linear."""
+
+    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
+        probability = block.keep(block.probabilities)
+        return probability * self.at(block), probability, block.target
+
+    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
+        return block.keep(by_hit * self.at(block))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HausdorffTerm(FieldTerm):
+    """The squared error times the field: quadratic."""
+
+    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
+        probability, target = block.keep(block.probabilities), block.target
+        return (probability - target) ** 2 * self.at(block), probability, target
+
+    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
+        return block.keep(2 * by_hit * (block.probabilities - block.target) * self.at(block))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldDiceTerm(FieldTerm):
+    """The amounts of Dice times the field; or the true positives alone."""
+
+    hits_alone: bool
+
+    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
+        probability, target, field = block.keep(block.probabilities), block.target, self.at(block)
+        if self.hits_alone:
+            return probability * target * field, probability, target
+        return probability * target * field, probability * field, target * field
+
+    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
+        field = self.at(block)
+        by_sum = by_predicted if self.hits_alone else by_predicted * field
+        return block.keep(by_hit * block.target * field + by_sum)
+
+
+# Erosions of the error.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErosionTerm(RegionTerm):
+    """The squared error, eroded again and again; what survives longer weighs more."""
+
+    spatial: tuple[int, ...]
+    iterations: int
+    alpha: float
+
+    whole_images = True
+
+    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
+        probability, target = block.keep(block.probabilities), block.target
+        eroded, _ = self._eroded(block)
+        return block.keep(eroded), probability, target
+
+    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        by_hit = block.xp.astype(state[0], block.dtype, copy=False)[block.rows, ...]
+        _, pull_back = self._eroded(block)
+        ones = block.xp.ones_like(block.probabilities)
+        return None, block.pull_back(block.keep(pull_back(block.keep(block.weighted(ones * by_hit)))))
+
+    def _eroded(self, block: Block) -> Primitive:
+        xp = block.xp
+        error = block.keep(block.probabilities) - block.target
+        shape = (block.images, block.classes, *self.spatial)
+        value, pull_back = erosions(xp.reshape(error**2, shape), self.iterations, self.alpha, xp)
+
+        def pull(cotangent: Array) -> Array:
+            return 2 * error * xp.reshape(pull_back(xp.reshape(cotangent, shape)), error.shape)
+
+        return xp.reshape(value, error.shape), pull
+
+
+def erosions(array: Array, iterations: int, alpha: float, xp: Any) -> Primitive:
+    """Sum over k of (k + 1)^alpha times the map eroded k + 1 times, `(B, C, *spatial)`.
+
+    An erosion is the mean of an element and its neighbours along the axes (of which there are none beyond the edge),
+    less a half, and then stretched to 0 and 1, plane by plane.
+    """
+    axes = tuple(range(2, array.ndim))
+    total, pulls = xp.zeros_like(array), []
+    for _ in range(iterations):
+        array, pull = _eroded_once(array, axes, xp)
+        pulls.append(pull)
+        total = total + float(len(pulls)) ** alpha * array
+
+    def pull_all(cotangent: Array) -> Array:
+        result = xp.zeros_like(cotangent)
+        for number in range(iterations, 0, -1):
+            result = pulls[number - 1](result + float(number) ** alpha * cotangent)
+        return result
+
+    return total, pull_all
+
+
+def _eroded_once(array: Array, axes: tuple[int, ...], xp: Any) -> Primitive:
+    mean = _cross_mean(array, axes, xp)
+    above = mean > 0.5
+    reduced = xp.where(above, mean - 0.5, xp.zeros_like(mean))
+    if not axes or 0 in array.shape:
+        return reduced, lambda cotangent: xp.where(above, cotangent, xp.zeros_like(cotangent))
+    least, greatest = (extreme(reduced, axis=axes, keepdims=True) for extreme in (xp.min, xp.max))
+    spread = greatest - least
+    stretches = spread > 0
+    inverse = 1 / xp.where(stretches, spread, xp.ones_like(spread))
+    value = xp.where(stretches, (reduced - least) * inverse, reduced)
+
+    def pull(cotangent: Array) -> Array:
+        # Elements that tie for the least or greatest share its derivative, as in the libraries' own `min` and `max`.
+        zero = xp.zeros_like(spread)
+        by_spread = -xp.sum(cotangent * value, axis=axes, keepdims=True) * inverse
+        by_least = xp.where(stretches, -xp.sum(cotangent, axis=axes, keepdims=True) * inverse - by_spread, zero)
+        result = cotangent * inverse
+        for extreme, by_extreme in ((least, by_least), (greatest, xp.where(stretches, by_spread, zero))):
+            ties = xp.astype(reduced == extreme, cotangent.dtype)
+            result = result + ties * (by_extreme / xp.sum(ties, axis=axes, keepdims=True))
+        return _cross_mean(xp.where(above, result, xp.zeros_like(result)), axes, xp)
+
+    return value, pull
+
+
+def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
+    """The mean of an element and its neighbours along the axes, 0 beyond the edge; its own pull-back.
+
+    An axis of one element has no neighbours, so that an image and a volume of one slice are eroded alike.
+    """
+    long = [axis for axis in axes if array.shape[axis] > 1]
+    total = array
+    for axis in long:
+        index: list[slice] = [slice(None)] * array.ndim
+        index[axis] = slice(0, 1)
+        edge = xp.zeros_like(array[tuple(index)])
+        index[axis] = slice(0, -1)
+        before = xp.concat([edge, array[tuple(index)]], axis=axis)
+        index[axis] = slice(1, None)
+        total = total + before + xp.concat([array[tuple(index)], edge], axis=axis)
+    return total / (2 * len(long) + 1)

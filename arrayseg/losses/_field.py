@@ -1,0 +1,501 @@
+"""Field losses: pixels weighed by their distance to the boundaries of the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Literal, Unpack
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend, common_backend
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import fields
+from arrayseg.kernels.sweep import Sweep
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._prepare import check_choice, check_number
+from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
+
+__all__ = [
+    "boundary",
+    "distance_weighted_dice",
+    "hausdorff_distance_transform",
+    "hausdorff_erosion",
+    "log_hausdorff_distance_transform",
+    "spacings",
+]
+
+Spacing = float | Sequence[float]
+Binarize = Literal["threshold", "argmax"]
+Sides = Literal["both", "inside"]
+
+#: Options of region losses that have no meaning for a field.
+WITHOUT = ("soft_tp",)
+
+
+def spacings(spacing: Spacing, axes: int) -> tuple[float, ...]:
+    """The distance between neighbours along each spatial axis."""
+    steps = (float(spacing),) * axes if isinstance(spacing, int | float) else tuple(float(step) for step in spacing)
+    if len(steps) != axes or not all(0 < step < float("inf") for step in steps):
+        msg = f"`spacing` must be a positive number, or one for each of the {axes} spatial axes; got {spacing!r}."
+        raise ValueError(msg)
+    return steps
+
+
+class Prepared:
+    """A region loss before its term is known: the target's masks, and fields in canonical form."""
+
+    def __init__(self, input: Array, target: Array, field: Array | None, score: Any, options: RegionOptions) -> None:
+        self.sweep: Sweep = region_evaluation(input, target, score, **options)
+        self.pixels = self.sweep.pixels
+        self.backend: Backend = self.pixels.backend
+        self.spatial = self.sweep.layout.rows_shape[1:]
+        self.given = field
+        if field is not None:
+            common_backend(input=input, field=field)
+            if tuple(field.shape) != self.sweep.layout.shape:
+                msg = (
+                    f"`field` must have the shape of `input`, {self.sweep.layout.shape}: a value for every class; got "
+                    f"{tuple(field.shape)}. arrayseg.fields makes such maps."
+                )
+                raise ValueError(msg)
+
+    def masks(self) -> Array:
+        """Where each class of the target is, boolean `(N, C, *spatial)`."""
+        block = self.pixels.whole()
+        return self._shaped(block.hot if self.pixels.has_ids else block.target > 0.5)
+
+    def predicted_masks(self, binarize: Binarize) -> Array:
+        """Where each class is predicted, of the same shape; a constant of the derivative."""
+        xp = self.backend.xp
+        constant = replace(self.pixels, scores=self.backend.stop_gradient(self.pixels.scores))
+        block = constant.whole()
+        if binarize == "threshold":
+            return self._shaped(block.keep(block.probabilities) > 0.5)
+        classes = xp.arange(block.classes, dtype=self.backend.count_dtype(block.scores), device=block.device)
+        best = xp.astype(xp.argmax(block.scores, axis=1, keepdims=True), classes.dtype)
+        hot = best == classes[None, :, None]
+        return self._shaped(hot if block.valid is None else hot & block.valid[:, None, :])
+
+    def rows(self, field: Array) -> Array:
+        """A field of the input's shape or `(N, C, *spatial)` as `(N, C, S)`, in the compute dtype."""
+        xp = self.backend.xp
+        rows = self.sweep.layout.scores(field, xp) if field is self.given else xp.reshape(field, self.pixels.shape)
+        return self.backend.stop_gradient(xp.astype(rows, self.pixels.compute_dtype, copy=False))
+
+    def of(self, kind: Any, **own: Any) -> Sweep:
+        """The sweep with a term of another kind."""
+        (term,) = self.sweep.terms
+        return replace(self.sweep, terms=[kind(**{**vars(term), **own})])
+
+    def _shaped(self, array: Array) -> Array:
+        return self.backend.xp.reshape(array, (*self.pixels.shape[:2], *self.spatial))
+
+
+def hausdorff_evaluation(
+    input: Array,
+    target: Array,
+    field: Array | None,
+    alpha: float,
+    spacing: Spacing,
+    binarize: Binarize,
+    sides: Sides,
+    one_sided: bool,
+    outer: Any,
+    options: RegionOptions,
+) -> Sweep:
+    """The sweep of a Hausdorff distance loss."""
+    if not 0 < alpha < float("inf"):
+        msg = f"`alpha` must be more than 0; got {alpha!r}."
+        raise ValueError(msg)
+    check_choice("binarize", binarize, Binarize)
+    check_choice("sides", sides, Sides)
+    prepared = Prepared(input, target, field, fields.mean_amount, options)
+    steps = spacings(spacing, len(prepared.spatial))
+    both = sides == "both"
+    if field is None:
+        field = fields.distance(prepared.masks(), steps, prepared.backend, both_sides=both)
+    distances = prepared.rows(field) ** alpha
+    if not one_sided:
+        predicted = fields.distance(prepared.predicted_masks(binarize), steps, prepared.backend, both_sides=both)
+        distances = distances + prepared.rows(predicted) ** alpha
+    return prepared.of(fields.HausdorffTerm, field=distances, outer=outer)
+
+
+@loss(region_evaluation, without=WITHOUT)
+def boundary(
+    input: Array,
+    target: Array,
+    *,
+    field: Array | None = None,
+    spacing: Spacing = 1.0,
+    inside_offset: float = 1.0,
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Boundary loss, also called surface loss: probabilities weighed by their signed distance to the boundary.
+
+    .. math:: \ell = \frac{1}{|\Omega|} \sum_i p_i\, \phi_i, \qquad
+       \phi_i = d_i \text{ outside of the target}, \; -(d_i - o) \text{ inside}
+
+    with d the Euclidean distance to the nearest pixel of the other side; 0 for a class that is nowhere or everywhere.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial), floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
+        it is more than a half.
+    field : array, optional
+        The signed distances, of the input's shape, as a data loader makes them with
+        `arrayseg.fields.signed_distance_map`; made here if not given.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighbours, along every spatial axis or along each. Not used with a `field`.
+    inside_offset : float, default 1.0
+        o, what is taken off the distance inside, at least 0; 0 makes both sides alike. Not used with a `field`.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The defaults give the numbers of ``monai.losses.BoundaryLoss(softmax=True, to_onehot_y=True)`` 1.6, which has no
+    spacing, and of the authors' code. The loss may be negative: it is least, not 0, where the prediction is right.
+    It is meant to be added to a region loss.
+
+    References
+    ----------
+    Kervadec et al., "Boundary loss for highly unbalanced segmentation" (2019), https://arxiv.org/abs/1812.07032.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import boundary
+    >>> target = np.array([[0, 0, 0, 1, 1]])
+    >>> exact, shifted = np.array([[0.0, 0, 0, 1, 1], [0, 0, 1, 1, 1]])[:, None]
+    >>> float(boundary(exact, target, class_axis=None, activation=None))
+    -0.2
+    >>> float(boundary(shifted, target, class_axis=None, activation=None))
+    0.0
+    """
+    check_number("inside_offset", inside_offset, 0)
+    prepared = Prepared(input, target, field, fields.mean_amount, options)
+    steps = spacings(spacing, len(prepared.spatial))
+    if field is None:
+        field = fields.signed_distance(prepared.masks(), steps, inside_offset, prepared.backend)
+    return prepared.of(fields.BoundaryTerm, field=prepared.rows(field))
+
+
+@loss(region_evaluation, without=WITHOUT)
+def hausdorff_distance_transform(
+    input: Array,
+    target: Array,
+    *,
+    field: Array | None = None,
+    alpha: float = 2.0,
+    spacing: Spacing = 1.0,
+    binarize: Binarize = "threshold",
+    sides: Sides = "both",
+    one_sided: bool = False,
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Hausdorff distance loss by distance transforms: errors weighed by how far they are from the boundaries.
+
+    .. math:: \ell = \frac{1}{|\Omega|} \sum_i (p_i - t_i)^2 \left(d(p)_i^\alpha + d(t)_i^\alpha\right)
+
+    with d(t) and d(p) the Euclidean distances to the boundary of the target and of the predicted class; 0 for a class
+    that is nowhere or everywhere.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial), floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
+        it is more than a half.
+    field : array, optional
+        d(t), of the input's shape, as a data loader makes it with `arrayseg.fields.distance_map`; made here if not
+        given.
+    alpha : float, default 2.0
+        The power of the distances, more than 0.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighbours, along every spatial axis or along each.
+    binarize : {"threshold", "argmax"}, default "threshold"
+        Where a class is predicted: where its probability is more than a half, or where it is the most probable.
+    sides : {"both", "inside"}, default "both"
+        Where distances count: on both sides of a boundary, or only inside of the class.
+    one_sided : bool, default False
+        Whether d(p) is left out, which is as good where the prediction is already near, and costs no distance
+        transform if `field` is given.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    ``exclude_background=True`` gives the numbers of ``monai.losses.HausdorffDTLoss(softmax=True, to_onehot_y=True)``
+    1.6, whose default that is. The code of Kervadec et al. has ``binarize="argmax", sides="inside"``. The distances of
+    the prediction are a constant of the derivative.
+
+    References
+    ----------
+    Karimi and Salcudean, "Reducing the Hausdorff distance in medical image segmentation with convolutional neural
+    networks" (2019), https://arxiv.org/abs/1904.10030.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import hausdorff_distance_transform
+    >>> target = np.array([[0, 0, 0, 0, 1]])
+    >>> near, far = np.array([[0.0, 0, 0, 1, 1], [1, 0, 0, 0, 1]])[:, None]
+    >>> options = {"class_axis": None, "activation": None}
+    >>> near, far = (float(hausdorff_distance_transform(p, target, **options)) for p in (near, far))
+    >>> round(near, 4), round(far, 4)
+    (0.4, 3.4)
+    """
+    return hausdorff_evaluation(input, target, field, alpha, spacing, binarize, sides, one_sided, None, options)
+
+
+@loss(region_evaluation, without=WITHOUT)
+def log_hausdorff_distance_transform(
+    input: Array,
+    target: Array,
+    *,
+    field: Array | None = None,
+    alpha: float = 2.0,
+    spacing: Spacing = 1.0,
+    binarize: Binarize = "threshold",
+    sides: Sides = "both",
+    one_sided: bool = False,
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""The logarithm of one plus the Hausdorff distance loss by distance transforms.
+
+    .. math:: \ell = \log\left(1 +
+       \frac{1}{|\Omega|} \sum_i (p_i - t_i)^2 \left(d(p)_i^\alpha + d(t)_i^\alpha\right)\right)
+
+    with d(t) and d(p) the Euclidean distances to the boundary of the target and of the predicted class; 0 for a class
+    that is nowhere or everywhere.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial), floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
+        it is more than a half.
+    field : array, optional
+        d(t), of the input's shape, as a data loader makes it with `arrayseg.fields.distance_map`; made here if not
+        given.
+    alpha : float, default 2.0
+        The power of the distances, more than 0.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighbours, along every spatial axis or along each.
+    binarize : {"threshold", "argmax"}, default "threshold"
+        Where a class is predicted: where its probability is more than a half, or where it is the most probable.
+    sides : {"both", "inside"}, default "both"
+        Where distances count: on both sides of a boundary, or only inside of the class.
+    one_sided : bool, default False
+        Whether d(p) is left out, which is as good where the prediction is already near, and costs no distance
+        transform if `field` is given.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    ``exclude_background=True`` gives the numbers of ``monai.losses.LogHausdorffDTLoss(softmax=True, to_onehot_y=True)``
+    1.6. The logarithm is of the reduced loss, or of every entry with ``reduction="none"``.
+
+    References
+    ----------
+    Karimi and Salcudean, "Reducing the Hausdorff distance in medical image segmentation with convolutional neural
+    networks" (2019), https://arxiv.org/abs/1904.10030.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import log_hausdorff_distance_transform
+    >>> target = np.array([[0, 0, 0, 0, 1]])
+    >>> near, far = np.array([[0.0, 0, 0, 1, 1], [1, 0, 0, 0, 1]])[:, None]
+    >>> options = {"class_axis": None, "activation": None}
+    >>> near, far = (float(log_hausdorff_distance_transform(p, target, **options)) for p in (near, far))
+    >>> round(near, 4), round(far, 4)
+    (0.3365, 1.4816)
+    """
+    return hausdorff_evaluation(
+        input, target, field, alpha, spacing, binarize, sides, one_sided, fields.log_one_plus, options
+    )
+
+
+@loss(region_evaluation, without=WITHOUT)
+def hausdorff_erosion(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 2.0,
+    iterations: int = 10,
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Hausdorff distance loss by erosions: what survives more erosions of the squared error weighs more.
+
+    .. math:: \ell = \frac{1}{|\Omega|} \sum_i \sum_{k=1}^{K} k^\alpha\, (e_k)_i, \quad e_0 = (p - t)^2, \quad
+       e_k = \mathrm{stretch}\left(\max(\bar e_{k-1} - \tfrac12, 0)\right)
+
+    with :math:`\bar e` the mean of a pixel and its neighbours along the axes, and stretch to 0 and 1 by the extremes of
+    every image and class.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial), floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    alpha : float, default 2.0
+        The power of the number of erosions, at least 0.
+    iterations : int, default 10
+        K, how often the error is eroded, at least 1.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The value is that of ``kornia.losses.HausdorffERLoss`` 0.9 of probabilities. An error less than three pixels wide
+    has no weight. Beyond the edge of the image there is no error.
+
+    References
+    ----------
+    Karimi and Salcudean, "Reducing the Hausdorff distance in medical image segmentation with convolutional neural
+    networks" (2019), https://arxiv.org/abs/1904.10030.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import hausdorff_erosion
+    >>> wide, target = np.zeros((1, 9)), np.zeros((1, 9), dtype=int)
+    >>> wide[0, 2:7] = 1
+    >>> options = {"class_axis": None, "activation": None}
+    >>> [round(float(hausdorff_erosion(wide, target, iterations=k, **options)), 4) for k in (1, 2)]
+    [0.4074, 1.3457]
+    """
+    check_number("alpha", alpha, 0)
+    check_number("iterations", iterations, 1)
+    prepared = Prepared(input, target, None, fields.mean_amount, options)
+    return prepared.of(fields.ErosionTerm, spatial=prepared.spatial, iterations=int(iterations), alpha=float(alpha))
+
+
+@loss(region_evaluation, without=WITHOUT)
+def distance_weighted_dice(
+    input: Array,
+    target: Array,
+    *,
+    field: Array | None = None,
+    spacing: Spacing = 1.0,
+    smooth: Smooth = 1e-5,
+    weigh: Literal["all", "hits"] = "all",
+    **options: Unpack[RegionOptions],
+) -> Evaluation:
+    r"""Dice whose pixels weigh more near the boundary of the target.
+
+    .. math:: \ell = 1 - \frac{2 \sum w p t + s}{\sum w p + \sum w t + s'}, \qquad
+       w = 2 - \frac{d}{\max d} \text{ on each side of the boundary}
+
+    with d the Euclidean distance to the nearest pixel of the other side; w is 1 for a class that is nowhere or
+    everywhere.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial), floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
+        it is more than a half.
+    field : array, optional
+        w, or any non-negative weights, of the input's shape, as a data loader makes them with
+        `arrayseg.fields.boundary_weight_map`; made here if not given.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighbours, along every spatial axis or along each. Not used with a `field`.
+    smooth : float or (float, float), default 1e-5
+        s of the numerator and s' of the denominator, at least 0.
+    weigh : {"all", "hits"}, default "all"
+        What the weights multiply: all three sums, or the true positives alone.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    SegLossOdyssey's ``DistBinaryDiceLoss`` has ``weigh="hits"``, which is less than 0 where a prediction is right. With
+    weights of 1 the loss is `dice`.
+
+    References
+    ----------
+    Caliva et al., "Distance map loss penalty term for semantic segmentation" (2019), https://arxiv.org/abs/1908.03679.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import distance_weighted_dice
+    >>> target = np.array([[0, 0, 0, 1, 1]])
+    >>> near, far = np.array([[0.0, 0, 1, 1, 1], [1, 0, 0, 1, 1]])[:, None]
+    >>> options = {"class_axis": None, "activation": None}
+    >>> near, far = (float(distance_weighted_dice(p, target, **options)) for p in (near, far))
+    >>> round(near, 4), round(far, 4)
+    (0.25, 0.1667)
+    """
+    check_choice("weigh", weigh, ("all", "hits"))
+    prepared = Prepared(input, target, field, ratio(0.5, 0.5, smooth, "double"), options)
+    steps = spacings(spacing, len(prepared.spatial))
+    if field is None:
+        field = fields.boundary_weights(prepared.masks(), steps, prepared.backend)
+    return prepared.of(fields.FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")
