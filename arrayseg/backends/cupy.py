@@ -51,6 +51,11 @@ class CupyBackend(Backend):
         )
         return counts.astype(cupy.int64 if weights is None else weights.dtype, copy=False)
 
+    def place(self, values: Array, order: Array, /) -> Array:
+        placed = cupy.empty_like(values)
+        cupy.put_along_axis(placed, order, values, axis=-1)
+        return placed
+
     def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
         from cupyx.scipy import ndimage
 

@@ -215,6 +215,10 @@ class Backend:
         """The stable descending order along the last axis: ties keep their positions."""
         return self.xp.argsort(array, axis=-1, descending=True, stable=True)
 
+    def place(self, values: Array, order: Array, /) -> Array:
+        """Values that stand in an order of the last axis, back in their places: element k at position order[k]."""
+        return self.xp.take_along_axis(values, self.xp.argsort(order, axis=-1), axis=-1)
+
     def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
         """The exact Euclidean distance of each True element to the nearest False one; 0 at False ones.
 

@@ -84,6 +84,9 @@ class TorchBackend(Backend):
         )
         return torch.from_numpy(counts), torch.from_numpy(uncounted)
 
+    def place(self, values: Array, order: Array, /) -> Array:
+        return torch.empty_like(values).scatter_(-1, order, values)
+
     def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
         if mask.device.type != "cpu" or not self.is_concrete(mask):
             return super().distance_transform(mask, spacing=spacing)

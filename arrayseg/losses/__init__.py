@@ -9,6 +9,7 @@ from arrayseg.losses._field import (
 )
 from arrayseg.losses._one_hot import one_hot
 from arrayseg.losses._pixel import binary_cross_entropy, cross_entropy, focal, nll
+from arrayseg.losses._ranking import lovasz_hinge, lovasz_softmax
 from arrayseg.losses._region import dice, jaccard, region_loss, tversky
 from arrayseg.losses._region_cells import matthews_corrcoef, sensitivity_specificity
 from arrayseg.losses._region_forms import asymmetric_f_beta, focal_tversky, log_cosh_dice, log_dice, log_jaccard
@@ -41,6 +42,8 @@ __all__ = [
     "log_hausdorff_distance_transform",
     "log_jaccard",
     "matthews_corrcoef",
+    "lovasz_hinge",
+    "lovasz_softmax",
     "nll",
     "ohem_cross_entropy",
     "one_hot",

@@ -110,6 +110,8 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 _MEANINGLESS: dict[str, tuple[str, ...]] = {
     "generalized_dice": ("pool=micro",),
     "generalized_wasserstein_dice": ("pool=micro",),
+    "lovasz_hinge": ("pool=micro",),
+    "lovasz_softmax": ("pool=micro",),
     "penalty_generalized_dice": ("pool=micro",),
 }
 
