@@ -3,6 +3,7 @@
 from arrayseg.metrics.agreement import cohen_kappa, matthews_corrcoef
 from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
 from arrayseg.metrics.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
+from arrayseg.metrics.coco import DetectionMatches, coco_average_precision, match_detections, rle_decode, rle_encode
 from arrayseg.metrics.confusion import confusion_matrix
 from arrayseg.metrics.costs import expected_cost, net_benefit
 from arrayseg.metrics.images import class_counts, fine_grained_mean
@@ -66,12 +67,14 @@ from arrayseg.metrics.surface import (
     surface_distance_deviation,
     surface_distances,
     surface_overlap,
+    surface_table,
 )
 from arrayseg.metrics.table import ClassScores, Report, report
 
 __all__ = [
     "BoundaryConfusion",
     "ClassScores",
+    "DetectionMatches",
     "InstanceOverlaps",
     "Interval",
     "PanopticQuality",
@@ -91,6 +94,7 @@ __all__ = [
     "category_iou",
     "class_accuracy",
     "class_counts",
+    "coco_average_precision",
     "cohen_kappa",
     "component_dice",
     "confusion_matrix",
@@ -115,6 +119,7 @@ __all__ = [
     "iou",
     "lesion_score",
     "markedness",
+    "match_detections",
     "match_instances",
     "match_lesions",
     "matthews_corrcoef",
@@ -137,12 +142,15 @@ __all__ = [
     "recall",
     "relative_volume_difference",
     "report",
+    "rle_decode",
+    "rle_encode",
     "seg_score",
     "specificity",
     "surface_dice",
     "surface_distance_deviation",
     "surface_distances",
     "surface_overlap",
+    "surface_table",
     "trimap_iou",
     "tversky_index",
     "volumetric_similarity",

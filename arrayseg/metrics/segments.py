@@ -39,7 +39,7 @@ class SegmentCounts(NamedTuple):
     false_negatives: Array
 
 
-def check_segment_maps(**maps: Array | None) -> Backend:
+def check_segment_maps(**maps: Any) -> Backend:
     """The adapter of label maps of one image, which must share library, device and shape."""
     backend = common_backend(**maps)
     given = {name: array for name, array in maps.items() if array is not None}

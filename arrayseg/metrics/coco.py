@@ -1,0 +1,459 @@
+"""COCO's masks and its average precision: run lengths, and detections ranked by their confidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from math import inf
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.backends.numpy import NUMPY
+from arrayseg.metrics.labels import check_num_classes
+from arrayseg.metrics.segments import put
+
+__all__ = ["DetectionMatches", "coco_average_precision", "match_detections", "rle_decode", "rle_encode"]
+
+RunLengths: TypeAlias = Mapping[str, Any]
+
+
+class DetectionMatches(NamedTuple):
+    """The detections of one image, and at which IoU thresholds each of them is right.
+
+    Parameters
+    ----------
+    scores
+        Floating array `(P,)`, the confidences.
+    labels
+        Integers `(P,)`, the classes.
+    matched
+        Booleans `(K, P)`, whether the detection matches a target at each threshold.
+    ignored
+        Booleans `(K, P)`, whether it counts neither as right nor as wrong there.
+    target_labels
+        Integers `(T,)`, the classes of the targets that count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> masks = np.asarray([[[1, 1], [0, 0]]], dtype=bool)
+    >>> metrics.match_detections(masks, np.asarray([0.9]), masks, thresholds=[0.5]).matched
+    array([[ True]])
+    """
+
+    scores: Array
+    labels: Array
+    matched: Array
+    ignored: Array
+    target_labels: Array
+
+
+def rle_encode(mask: Array) -> dict[str, Any]:
+    r"""COCO's run lengths of a mask.
+
+    .. math:: \text{the lengths of the runs of } 0, 1, 0, 1, \dots \text{ down the columns, one after the other}
+
+    Parameters
+    ----------
+    mask
+        Boolean array `(H, W)`.
+
+    Returns
+    -------
+    dict
+        ``"size"``: `[H, W]`; ``"counts"``: the lengths as a string, in COCO's compressed form.
+
+    Raises
+    ------
+    ValueError
+        If there are not two axes.
+    TypeError
+        If the mask is not boolean.
+
+    Notes
+    -----
+    The string is that of pycocotools, which returns bytes; JSON needs text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> metrics.rle_encode(np.asarray([[0, 1], [1, 1]], dtype=bool))
+    {'size': [2, 2], 'counts': '13'}
+    """
+    backend = backend_of(mask, "mask")
+    if mask.ndim != 2 or not backend.xp.isdtype(mask.dtype, "bool"):
+        msg = f"`mask` must be a boolean array (H, W); got {mask.dtype} of shape {tuple(mask.shape)}."
+        raise (ValueError if mask.ndim != 2 else TypeError)(msg)
+    worker, (view,) = backend.shared_view(mask)
+    xp = worker.xp
+    flat = xp.reshape(xp.matrix_transpose(view), (-1,))
+    # Before the first pixel comes a 0, so that a mask that begins with 1 has a run of 0 of no length.
+    padded = xp.concat([xp.zeros(1, dtype=xp.bool, device=worker.device(flat)), flat])
+    ends = [*worker.to_numpy(xp.nonzero(flat != padded[:-1])[0]).tolist(), flat.shape[0]]
+    lengths = [end - start for start, end in zip([0, *ends], ends, strict=False)]
+    return {"size": [int(length) for length in mask.shape], "counts": _compress(lengths)}
+
+
+def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
+    r"""The mask of COCO's run lengths.
+
+    .. math:: \text{the lengths of the runs of } 0, 1, 0, 1, \dots \text{ down the columns, one after the other}
+
+    Parameters
+    ----------
+    rle
+        ``"size"``: `[H, W]`; ``"counts"``: a list of lengths, or the compressed string or bytes.
+    like
+        An array whose library and device the mask gets; None for NumPy.
+
+    Returns
+    -------
+    Array
+        Boolean array `(H, W)`.
+
+    Raises
+    ------
+    ValueError
+        If the lengths do not add up to H W.
+
+    Examples
+    --------
+    >>> from arrayseg import metrics
+    >>> metrics.rle_decode({"size": [2, 2], "counts": "13"})
+    array([[False,  True],
+           [ True,  True]])
+    """
+    height, width = rle["size"]
+    counts = rle["counts"]
+    lengths = (
+        _expand(counts.decode() if isinstance(counts, bytes) else counts) if isinstance(counts, str | bytes) else counts
+    )
+    if sum(lengths) != height * width:
+        msg = f"The run lengths add up to {sum(lengths)}, but a mask of {height} x {width} has {height * width} pixels."
+        raise ValueError(msg)
+    xp = NUMPY.xp
+    values = xp.arange(len(lengths)) % 2 == 1
+    flat = xp.repeat(values, xp.asarray(lengths, dtype=xp.int64))
+    mask = xp.matrix_transpose(xp.reshape(flat, (width, height)))
+    if like is None:
+        return mask
+    backend = backend_of(like, "like")
+    return backend.asarray(mask, dtype=backend.xp.bool, like=like)
+
+
+def match_detections(
+    prediction: Array | Sequence[RunLengths],
+    scores: Array,
+    target: Array | Sequence[RunLengths],
+    *,
+    labels: Array | None = None,
+    target_labels: Array | None = None,
+    crowd: Array | None = None,
+    target_areas: Array | None = None,
+    thresholds: Sequence[float] | None = None,
+    area_range: tuple[float, float] = (0, inf),
+    max_detections: int = 100,
+) -> DetectionMatches:
+    r"""Detections of one image against its targets, in the order of their confidence, by COCO's rules.
+
+    .. math:: IoU_{pt} = \frac{|p \cap t|}{|p \cup t|}, \quad \frac{|p \cap t|}{|p|} \text{ where } t \text{ is a crowd}
+
+    From the most confident one down, each detection takes the free target of its class with the largest IoU of at least
+    the threshold.
+
+    Parameters
+    ----------
+    prediction
+        Boolean masks `(P, H, W)`, which may overlap; or a sequence of run lengths, as `rle_decode` reads them.
+    scores
+        Floating array `(P,)`, the confidences.
+    target
+        Boolean masks `(T, H, W)`, or a sequence of run lengths.
+    labels, target_labels
+        Integers `(P,)` and `(T,)`, the classes; None for one class.
+    crowd
+        Booleans `(T,)`, True for a region that any number of detections may lie in, which then count neither as right
+        nor as wrong.
+    target_areas
+        Array `(T,)` of areas by which `area_range` chooses, as COCO's annotations give them; None: the masks' pixels.
+    thresholds
+        IoU thresholds; None for COCO's 0.5, 0.55, ..., 0.95.
+    area_range
+        Targets outside these areas do not count, nor do unmatched detections outside them. COCO's small objects have
+        (0, 32**2), medium ones (32**2, 96**2), large ones (96**2, inf).
+    max_detections
+        Only so many detections of each class, the most confident ones, are looked at.
+
+    Returns
+    -------
+    DetectionMatches
+        The detections of the image that were looked at. Keep those of all images for `coco_average_precision`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit.
+    TypeError
+        If libraries are mixed, or a compiler traces the call.
+
+    Notes
+    -----
+    The pixels are counted on the device by one matrix product; the matching runs on the host. The rules are those of
+    pycocotools.
+
+    References
+    ----------
+    Lin and others, "Microsoft COCO: common objects in context", ECCV (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.asarray([[[1, 1, 0], [1, 1, 0]], [[0, 0, 1], [0, 0, 0]]], dtype=bool)
+    >>> prediction = np.asarray([[[1, 1, 0], [1, 0, 0]], [[0, 0, 0], [1, 1, 0]]], dtype=bool)
+    >>> metrics.match_detections(prediction, np.asarray([0.9, 0.8]), target, thresholds=[0.5, 0.8]).matched
+    array([[ True, False],
+           [False, False]])
+    """
+    masks = _masks(prediction, scores), _masks(target, scores)
+    named: dict[str, Any] = {
+        "labels": labels,
+        "target_labels": target_labels,
+        "crowd": crowd,
+        "target_areas": target_areas,
+    }
+    backend = common_backend(scores=scores, prediction=masks[0], target=masks[1], **named)
+    levels = [0.5 + 0.05 * step for step in range(10)] if thresholds is None else [float(level) for level in thresholds]
+    if not backend.is_concrete(scores, *masks):
+        msg = "Detections are matched on the host, so no compiler can trace this function. Call it outside of it."
+        raise TypeError(msg)
+    sizes = {"scores": 0, "labels": 0, "target_labels": 1, "crowd": 1, "target_areas": 1}
+    for name, array in {"scores": scores, **named}.items():
+        if array is not None and tuple(array.shape) != (masks[sizes[name]].shape[0],):
+            number = masks[sizes[name]].shape[0]
+            msg = f"`{name}` must have shape ({number},), one for each mask; got {tuple(array.shape)}."
+            raise ValueError(msg)
+    both, areas, counted_areas = _overlaps(backend, *masks)
+    detection_class = _listed(backend, labels, areas, 0)
+    target_class = _listed(backend, target_labels, counted_areas, 0)
+    crowded = [bool(flag) for flag in _listed(backend, crowd, counted_areas, False)]
+    sized = counted_areas if target_areas is None else _listed(backend, target_areas, counted_areas, 0)
+    aside = [flag or not area_range[0] <= area <= area_range[1] for flag, area in zip(crowded, sized, strict=True)]
+    confidence = _listed(backend, scores, areas, 0)
+
+    kept: list[int] = []
+    found: dict[int, list[tuple[bool, bool]]] = {}
+    for label in sorted(set(detection_class)):
+        ranked = sorted((p for p, own in enumerate(detection_class) if own == label), key=lambda p: -confidence[p])
+        # Targets that count come first, so that a detection takes one of the others only if it finds none of these.
+        targets = sorted((t for t, own in enumerate(target_class) if own == label), key=lambda t: aside[t])
+        ranked = ranked[:max_detections]
+        kept += ranked
+        overlap = {
+            (p, t): both[p][t] / (areas[p] if crowded[t] else areas[p] + counted_areas[t] - both[p][t] or 1)
+            for p in ranked
+            for t in targets
+            if both[p][t]
+        }
+        outside = [p for p in ranked if not area_range[0] <= areas[p] <= area_range[1]]
+        for p in ranked:
+            found[p] = []
+        for level in levels:
+            hits = _assign(ranked, targets, overlap, level, aside, crowded)
+            for p in ranked:
+                hit = hits.get(p)
+                found[p].append((hit is not None, aside[hit] if hit is not None else p in outside))
+    xp, shape = NUMPY.xp, (len(levels), len(kept))
+    matched, ignored = ([found[p][k][part] for k in range(shape[0]) for p in kept] for part in (0, 1))
+    counting = [label for label, out in zip(target_class, aside, strict=True) if not out]
+    return DetectionMatches(
+        put(backend, xp.asarray([confidence[p] for p in kept], dtype=xp.float64), scores),
+        put(backend, xp.asarray([detection_class[p] for p in kept], dtype=xp.int64), scores),
+        backend.asarray(xp.reshape(xp.asarray(matched, dtype=xp.bool), shape), dtype=backend.xp.bool, like=scores),
+        backend.asarray(xp.reshape(xp.asarray(ignored, dtype=xp.bool), shape), dtype=backend.xp.bool, like=scores),
+        put(backend, xp.asarray(counting, dtype=xp.int64), scores),
+    )
+
+
+def coco_average_precision(
+    matches: Sequence[DetectionMatches], *, num_classes: int = 1, reduction: Literal["mean", "none"] = "mean"
+) -> Array:
+    r"""COCO's average precision of masks: precision at 101 levels of recall, averaged.
+
+    .. math:: AP = \frac{1}{101} \sum_{r \in \{0, 0.01, \dots, 1\}} \max_{i : R_i \geq r} P_i
+
+    with the recall R and precision P of the i most confident detections of all images.
+
+    Parameters
+    ----------
+    matches
+        From `match_detections`, one for each image.
+    num_classes
+        C; classes are 0 to C - 1.
+    reduction
+        ``"mean"`` (default): over the thresholds and the classes that have targets; ``"none"``: each of them.
+
+    Returns
+    -------
+    Array
+        Floating array: `()`, or `(K, C)`, with nan for a class without targets.
+
+    Raises
+    ------
+    ValueError
+        If there are no matches.
+
+    Notes
+    -----
+    The values are those of pycocotools, where -1 stands for nan. AP50 is that of ``match_detections(...,
+    thresholds=[0.5])``; boundary AP has the masks' boundaries compared too, and is not here.
+
+    References
+    ----------
+    Lin and others, "Microsoft COCO: common objects in context", ECCV (2014).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> masks = np.asarray([[[1, 1, 0]], [[0, 0, 1]]], dtype=bool)
+    >>> image = metrics.match_detections(masks[:1, ...], np.asarray([0.9]), masks)
+    >>> round(float(metrics.coco_average_precision([image])), 6)
+    0.50495
+    """
+    num_classes = check_num_classes(num_classes)
+    if not matches or reduction not in {"mean", "none"}:
+        msg = (
+            f'`matches` must not be empty, and `reduction` must be "mean" or "none"; got {len(matches)}, {reduction!r}.'
+        )
+        raise ValueError(msg)
+    like = matches[0].scores
+    backend = backend_of(like, "matches")
+    scores, labels, matched, ignored, targets = (
+        NUMPY.xp.concat([backend.to_numpy(part) for part in parts], axis=-1) for parts in zip(*matches, strict=True)
+    )
+    xp = NUMPY.xp
+    order = xp.argsort(scores, descending=True, stable=True)
+    precisions = []
+    for label in range(num_classes):
+        chosen = order[labels[order] == label]
+        positives = int(xp.count_nonzero(targets == label))
+        precisions.append(
+            [_area_of_101(hit[chosen], out[chosen], positives) for hit, out in zip(matched, ignored, strict=True)]
+        )
+    table = xp.matrix_transpose(xp.asarray(precisions, dtype=xp.float64))
+    if reduction == "mean":
+        there = table[~xp.isnan(table)]
+        table = xp.mean(there) if there.shape[0] else xp.asarray(xp.nan)
+    return backend.xp.astype(put(backend, table, like), backend.sum_dtype(like), copy=False)
+
+
+def _area_of_101(matched: Array, ignored: Array, positives: int) -> float:
+    """The mean precision at 101 recalls of detections in descending order of confidence; nan without targets."""
+    xp = NUMPY.xp
+    if positives == 0:
+        return float("nan")
+    hits = xp.cumulative_sum(xp.astype(matched & ~ignored, xp.float64))
+    wrong = xp.cumulative_sum(xp.astype(~matched & ~ignored, xp.float64))
+    total = hits + wrong
+    precision = (hits / xp.where(total == 0, xp.ones_like(total), total)).tolist()
+    # The best precision at this recall or a higher one.
+    envelope = [*reversed(list(accumulate(reversed(precision), max))), 0.0]
+    levels = xp.linspace(0.0, 1.0, 101)
+    ranks: list[int] = xp.searchsorted(hits / positives, levels, side="left").tolist()
+    return sum(float(envelope[rank]) for rank in ranks) / 101
+
+
+def _assign(
+    ranked: Sequence[int],
+    targets: Sequence[int],
+    overlap: Mapping[tuple[int, int], float],
+    level: float,
+    aside: Sequence[bool],
+    crowded: Sequence[bool],
+) -> dict[int, int]:
+    """The target of each detection that has one; of equal overlaps the last."""
+    taken: set[int] = set()
+    hits: dict[int, int] = {}
+    for p in ranked:
+        best, chosen = min(level, 1 - 1e-10), None
+        for t in targets:
+            if t in taken and not crowded[t]:
+                continue
+            if chosen is not None and not aside[chosen] and aside[t]:
+                break
+            if overlap.get((p, t), 0.0) >= best:
+                best, chosen = overlap.get((p, t), 0.0), t
+        if chosen is not None:
+            hits[p] = chosen
+            taken.add(chosen)
+    return hits
+
+
+def _masks(masks: Array | Sequence[RunLengths], like: Array) -> Array:
+    """Masks `(n, H, W)` of the library of `like`."""
+    if not isinstance(masks, Sequence):
+        backend = backend_of(masks, "masks")
+        if masks.ndim != 3 or not backend.xp.isdtype(masks.dtype, "bool"):
+            msg = f"Masks must be boolean, of shape (n, H, W); got {masks.dtype} of shape {tuple(masks.shape)}."
+            raise ValueError(msg)
+        return masks
+    backend = backend_of(like, "scores")
+    if not masks:
+        return backend.asarray([], dtype=backend.xp.bool, like=like)[:, None, None]
+    return backend.xp.stack([rle_decode(rle, like=like) for rle in masks])
+
+
+def _overlaps(backend: Backend, prediction: Array, target: Array) -> tuple[Any, Any, Any]:
+    """Pixels in both, `[P][T]`, and in each mask, as Python numbers."""
+    if 0 in (prediction.shape[0], target.shape[0]):
+        pixels: list[list[float]] = [[] for _ in range(prediction.shape[0])]
+    elif tuple(prediction.shape[1:]) != tuple(target.shape[1:]):
+        msg = f"Masks must be of one image; got shapes {tuple(prediction.shape[1:])} and {tuple(target.shape[1:])}."
+        raise ValueError(msg)
+    xp = backend.xp
+    with backend.wide(prediction, target):
+        flat = [
+            xp.astype(xp.reshape(masks, (masks.shape[0], masks.shape[1] * masks.shape[2])), backend.sum_dtype(masks))
+            for masks in (prediction, target)
+        ]
+        areas = [backend.to_numpy(xp.sum(masks, axis=1)).tolist() for masks in flat]
+        if 0 not in (prediction.shape[0], target.shape[0]):
+            pixels = backend.to_numpy(xp.matmul(flat[0], xp.matrix_transpose(flat[1]))).tolist()
+    return pixels, *areas
+
+
+def _listed(backend: Backend, array: Array | None, like: Sequence[float], fill: Any) -> list[Any]:
+    """The elements as Python numbers; as many as `like` has, all the same, where there is no array."""
+    return [fill] * len(like) if array is None else list(backend.to_numpy(array).tolist())
+
+
+def _compress(lengths: Sequence[int]) -> str:
+    """COCO's text: from the third on, differences to the length before last, five bits a character, lowest first."""
+    text = []
+    for position, length in enumerate(lengths):
+        number = length - lengths[position - 2] if position > 2 else length
+        more = True
+        while more:
+            bits, number = number & 31, number >> 5
+            more = number != (-1 if bits & 16 else 0)
+            text.append(chr(48 + (bits | 32 if more else bits)))
+    return "".join(text)
+
+
+def _expand(text: str) -> list[int]:
+    """The lengths of COCO's text."""
+    lengths: list[int] = []
+    number = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        number |= (bits & 31) << shift
+        shift += 5
+        if not bits & 32:
+            number -= (1 << shift) if bits & 16 else 0
+            lengths.append(number + lengths[-2] if len(lengths) > 2 else number)
+            number = shift = 0
+    return lengths
