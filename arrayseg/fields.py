@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends import Backend, backend_of
-from arrayseg.kernels import fields
+from arrayseg.kernels import fields, skeleton
 from arrayseg.losses._field import spacings
 from arrayseg.losses._one_hot import one_hot
+from arrayseg.losses._prepare import check_number
 
-__all__ = ["boundary_weight_map", "distance_map", "signed_distance_map"]
+__all__ = ["boundary_weight_map", "distance_map", "signed_distance_map", "skeleton_map"]
 
 
 def signed_distance_map(
@@ -212,6 +213,75 @@ def boundary_weight_map(
     array([[1.  , 1.25, 1.5 , 1.75, 1.  ]], dtype=float32)
     """
     return _of_every_class(fields.boundary_weights, target, num_classes, spacing, class_axis, ignore_index, dtype)
+
+
+def skeleton_map(
+    target: Array,
+    num_classes: int | None = None,
+    /,
+    *,
+    iterations: int = 10,
+    tube: int = 2,
+    class_axis: int = 1,
+    ignore_index: int | None = None,
+    dtype: DType | None = None,
+) -> Array:
+    r"""The skeleton of every class, dilated within it, for `arrayseg.losses.skeleton_recall`.
+
+    .. math:: k = \text{class} \cap \mathrm{dilation}^\text{tube}\Big(\bigcup_i e_i \setminus \mathrm{opening}(e_i)\Big)
+
+    with e_i the class eroded i times by a cross.
+
+    Parameters
+    ----------
+    target : array
+        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
+    num_classes : int, optional
+        C, the number of classes of ids.
+    iterations : int, default 10
+        How often a class is eroded, at least 0: the largest radius in pixels of a structure.
+    tube : int, default 2
+        How often the skeleton is dilated by a cross.
+    class_axis : int, default 1
+        Where the class axis is put; -1 for channels-last.
+    ignore_index : int, optional
+        An id whose pixels are of no class.
+    dtype : dtype, optional
+        The dtype of the result, of the target's library; its float32 if not given.
+
+    Returns
+    -------
+    array
+        0 and 1, shape (N, C, \*spatial), on the target's device.
+
+    Raises
+    ------
+    TypeError
+        If the target is neither integer with `num_classes` nor boolean without.
+    ValueError
+        If an id is no class, or an option is negative.
+
+    References
+    ----------
+    Lantuejoul, "Skeletonization in quantitative metallography" (1980): the skeleton by openings.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import fields
+    >>> bar = np.zeros((1, 1, 5, 8), dtype=bool)
+    >>> bar[..., 1:4, 1:7] = True
+    >>> fields.skeleton_map(bar, tube=0)[0, 0, 2]
+    array([0., 0., 1., 1., 1., 1., 0., 0.], dtype=float32)
+    """
+    check_number("iterations", iterations, 0)
+    check_number("tube", tube, 0)
+
+    def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
+        axes = range(2, 2 + len(steps))
+        return skeleton.tubes(backend.xp.astype(masks, backend.xp.uint8), iterations, tube, axes, backend.xp)
+
+    return _of_every_class(field, target, num_classes, 1.0, class_axis, ignore_index, dtype)
 
 
 def _of_every_class(

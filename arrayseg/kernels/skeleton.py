@@ -1,4 +1,4 @@
-"""Soft skeletons and the centreline Dice made of them.
+"""Soft skeletons, and the losses of how much of each skeleton lies in the other map.
 
 The skeleton of a map e is what openings take away while it is eroded: with e_0 = e, e_{k+1} the erosion of e_k and
 d_k = max(e_k - dilation(e_{k+1}), 0), it is the soft union 1 - prod_k (1 - d_k).
@@ -6,6 +6,7 @@ d_k = max(e_k - dilation(e_{k+1}), 0), it is the soft union 1 - prod_k (1 - d_k)
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +14,19 @@ from typing import Any
 from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.pooling import dilate, erode
-from arrayseg.kernels.region import Overlap, RegionTerm
+from arrayseg.kernels.region import RegionTerm
+from arrayseg.kernels.scores import Overlap, Score
 from arrayseg.kernels.sweep import Sums
 
-__all__ = ["CenterlineTerm", "pull_soft_skeleton", "soft_skeleton"]
+__all__ = [
+    "BoundaryCenterlineTerm",
+    "CenterlineTerm",
+    "centerline_fields",
+    "pull_soft_skeleton",
+    "recall",
+    "soft_skeleton",
+    "tubes",
+]
 
 
 def soft_skeleton(array: Array, iterations: int, axes: Sequence[int], xp: Namespace) -> Array:
@@ -49,94 +59,186 @@ def pull_soft_skeleton(array: Array, cotangent: Array, iterations: int, axes: Se
     return of_eroded
 
 
+def tubes(masks: Array, iterations: int, width: int, axes: Sequence[int], xp: Namespace) -> Array:
+    """The skeletons of masks of 0 and 1, dilated by a cross `width` times within the masks; integers."""
+    skeleton = soft_skeleton(masks, iterations, axes, xp)
+    for _ in range(width):
+        outside, _ = erode(1 - skeleton, axes, xp)
+        skeleton = 1 - outside
+    return skeleton * masks
+
+
+def recall(smooth: tuple[float, float]) -> Score:
+    """1 - (I + s) / (T + s')."""
+    above, below = smooth
+
+    def score(overlap: Overlap, xp: Namespace) -> tuple[Array, Array, Array]:
+        found, by_hit, _ = _share(overlap.intersection + above, overlap.target + below, xp)
+        return 1 - found, -by_hit, xp.zeros_like(by_hit)
+
+    return score
+
+
+def centerline_fields(
+    masks: Array, skeletons: Array, inside: Array, axes: Sequence[int], xp: Namespace
+) -> tuple[Array, Array, Array]:
+    """Distances, radii on the skeleton, and weights of the skeleton, of boolean masks and skeletons.
+
+    Both are in units of the largest radius on the skeleton of a plane, at least 1; a thinner branch weighs more: with
+    the inverse of its cross-section, a length in the plane and an area in space. `inside` has the distances to the
+    boundary inside of the masks.
+    """
+    zero = xp.zeros_like(inside)
+    radii = xp.where(skeletons & masks, inside, zero)
+    largest = xp.max(radii, axis=tuple(axes), keepdims=True) if axes and 0 not in radii.shape else radii
+    largest = xp.where(largest > 1, largest, xp.ones_like(largest))
+    radii = radii / largest
+    depth = xp.where(inside < largest, inside / largest, xp.ones_like(inside))
+    narrow = 1e-7
+    in_space = sum(masks.shape[axis] > 1 for axis in axes) > 2
+    thickness = radii**2 if in_space else radii
+    return depth, radii, xp.where(radii > 0, (1 + narrow) / (thickness + narrow), zero)
+
+
 def _residue(array: Array, opened: Array, xp: Namespace) -> Array:
     """What an opening takes away. Not a maximum with 0, on whose derivative at 0 libraries disagree."""
     return xp.where(array > opened, array - opened, xp.zeros_like(array))
 
 
 @dataclass(frozen=True)
-class CenterlineTerm(RegionTerm):
-    """One minus the harmonic mean of how much of each skeleton lies in the other map; pooled as other region losses."""
+class HarmonicTerm(RegionTerm):
+    """One minus the harmonic mean of two shares of sums over pixels, pooled as other region losses."""
 
     spatial: tuple[int, ...] = ()
     iterations: int = 3
     smooth: tuple[float, float] = (1.0, 1.0)
-    epsilon: float = 1e-4
+    epsilon: float = 0.0
 
     whole_images = True
     sums = 6
 
+    @abstractmethod
+    def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
+        """What the sums of the first share and of the second run over, above and below, `(B, C, P)`."""
+
+    @abstractmethod
+    def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
+        """From the gradients in the parts, `(B, C, P)`, to one in the probabilities."""
+
     def count(self, block: Block) -> Sums:
-        xp = block.xp
-        probability, target = block.keep(block.probabilities), block.target
-        skeleton = self._flat(soft_skeleton(self._shaped(probability, xp), self.iterations, self._axes, xp), block)
-        wanted = self.target_skeleton(block)
-        ones = xp.ones((block.images, block.count), dtype=block.dtype, device=block.device)
-        amounts = (skeleton * target, skeleton, wanted * probability, wanted, target)
-        sums = [block.sum(block.weighted(amount), axis=2) for amount in amounts]
-        return *sums, block.sum(block.weighted(block.keep(ones)), axis=1)[:, None]
+        sums = [block.sum(block.weighted(amount), axis=2) for amount in (*self.parts(block), block.target)]
+        return *sums, block.amount[:, None]
 
-    def target_skeleton(self, block: Block) -> Array:
-        """The skeleton of the target, `(B, C, P)`; that of ids is found in bytes."""
-        xp = block.xp
-        target = xp.astype(block.hot, xp.uint8) if block.pixels.has_ids else block.target
-        skeleton = soft_skeleton(self._shaped(target, xp), self.iterations, self._axes, xp)
-        return xp.astype(self._flat(skeleton, block), block.dtype, copy=False)
-
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, ...]]:
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Any]:
         xp = pixels.xp
+        shape = sums[0].shape
         chosen = self._chosen(sums[0], pixels)
-        hit, predicted, found, wanted, target, count = (self._pool(amount, chosen, xp) for amount in sums)
+        pooled = [self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums]
+        hit, predicted, found, wanted, target, count = pooled
         above, below = self.smooth
         precision, by_hit, by_predicted = _share(hit + above, predicted + below, xp)
-        recall, by_found, _ = _share(found + above, wanted + below, xp)
-        total = precision + recall + self.epsilon
+        sensitivity, by_found, by_wanted = _share(found + above, wanted + below, xp)
+        total = precision + sensitivity + self.epsilon
         inverse = 1 / xp.where(total > 0, total, xp.ones_like(total))
-        losses = 1 - 2 * precision * recall * inverse
-        by_precision = -2 * recall * (recall + self.epsilon) * inverse**2
-        by_recall = -2 * precision * (precision + self.epsilon) * inverse**2
-        weight = self._counted(target, count, chosen, pixels) * factor
+        losses = 1 - 2 * precision * sensitivity * inverse
+        by_precision = -2 * sensitivity * (sensitivity + self.epsilon) * inverse**2
+        by_sensitivity = -2 * precision * (precision + self.epsilon) * inverse**2
+        weight = self._weight(Overlap(hit, predicted, target, count), chosen, pixels)
+        weight = xp.where(xp.any(count > 0), weight, xp.zeros_like(weight)) * factor
         value = self._unreduced(losses * weight, xp) if self.reduction == "none" else xp.sum(losses * weight)
-        derivatives = (by_precision * by_hit, by_precision * by_predicted, by_recall * by_found)
-        state = tuple(xp.broadcast_to(by * weight, sums[0].shape) * chosen for by in derivatives)
-        return value, tuple(by[:, :, None] for by in state)
+        derivatives = (
+            by_precision * by_hit,
+            by_precision * by_predicted,
+            by_sensitivity * by_found,
+            by_sensitivity * by_wanted,
+        )
+        return value, tuple((xp.broadcast_to(by * weight, shape) * chosen)[:, :, None] for by in derivatives)
 
-    def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
+    def pull(self, block: Block, state: Any, *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
             return None, None
         xp = block.xp
-        by_hit, by_predicted, by_found = (xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state)
-        in_skeleton = block.weighted(by_hit * block.target + by_predicted)
-        probability = block.keep(block.probabilities)
-        through = [
-            # One class at a time, so that what the pull-backs hold on to stays in cache.
-            pull_soft_skeleton(
-                self._shaped(probability[:, number : number + 1, :], xp),
-                self._shaped(in_skeleton[:, number : number + 1, :], xp),
-                self.iterations,
-                self._axes,
-                xp,
-            )
-            for number in range(block.classes)
-        ]
-        derivative = self._flat(xp.concat(through, axis=1), block)
-        derivative = derivative + block.weighted(by_found * self.target_skeleton(block))
-        return None, block.pull_back(block.keep(derivative))
+        ones = block.keep(block.weighted(xp.ones_like(block.probabilities)))
+        cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state]
+        return None, block.pull_back(block.keep(self.pull_parts(block, cotangents)))
 
-    def _counted(self, target: Array, count: Array, chosen: Array, pixels: Pixels) -> Array:
-        xp = pixels.xp
-        weight = self._weight(Overlap(target, target, target, count), chosen, pixels)
-        return xp.where(xp.any(count > 0), weight, xp.zeros_like(weight))
+    def skeleton(self, block: Block, maps: Array) -> Array:
+        """The skeletons of maps `(B, C, P)`."""
+        xp = block.xp
+        return self._flat(soft_skeleton(self._shaped(maps, xp), self.iterations, self._axes, xp), block)
+
+    def pull_skeleton(self, block: Block, cotangent: Array) -> Array:
+        """From a gradient in the skeleton of the probabilities to one in them.
+
+        One class at a time, so that what the pull-backs hold on to stays in cache.
+        """
+        xp = block.xp
+        maps, cotangent = (self._shaped(array, xp) for array in (block.keep(block.probabilities), cotangent))
+        pulled = [
+            pull_soft_skeleton(maps[:, one, ...], cotangent[:, one, ...], self.iterations, self._axes, xp)
+            for one in (slice(number, number + 1) for number in range(block.classes))
+        ]
+        return self._flat(xp.concat(pulled, axis=1), block)
 
     @property
     def _axes(self) -> tuple[int, ...]:
         return tuple(range(2, 2 + len(self.spatial)))
 
-    def _shaped(self, array: Array, xp: Any) -> Array:
+    def _shaped(self, array: Array, xp: Namespace) -> Array:
         return xp.reshape(array, (*array.shape[:2], *self.spatial))
 
     def _flat(self, array: Array, block: Block) -> Array:
         return block.xp.reshape(array, (block.images, block.classes, block.count))
+
+
+@dataclass(frozen=True)
+class CenterlineTerm(HarmonicTerm):
+    """How much of the prediction's skeleton lies in the target, and of the target's in the prediction."""
+
+    def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
+        probability = block.keep(block.probabilities)
+        skeleton, wanted = self.skeleton(block, probability), self._target_skeleton(block)
+        return skeleton * block.target, skeleton, wanted * probability, wanted
+
+    def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
+        by_hit, by_predicted, by_found, _ = cotangents
+        through = self.pull_skeleton(block, by_hit * block.target + by_predicted)
+        return through + by_found * self._target_skeleton(block)
+
+    def _target_skeleton(self, block: Block) -> Array:
+        """The skeleton of the target; that of ids is found in bytes."""
+        xp = block.xp
+        target = xp.astype(block.hot, xp.uint8) if block.pixels.has_ids else block.target
+        return xp.astype(self.skeleton(block, target), block.dtype, copy=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundaryCenterlineTerm(HarmonicTerm):
+    """The same with fields of radii, which weigh boundaries and thin branches, as constants of the derivative.
+
+    With S the skeleton of the probabilities p, the parts are a S, (u + v p) S, b p and c + e p.
+    """
+
+    fields: Array
+    """a, u, v, b, c and e, `(6, N, C, S)`, in the compute dtype."""
+
+    def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
+        probability = block.keep(block.probabilities)
+        skeleton = self.skeleton(block, probability)
+        a, u, v, b, c, e = self._at(block)
+        return a * skeleton, (u + v * probability) * skeleton, b * probability, block.keep(c + e * probability)
+
+    def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
+        by_hit, by_predicted, by_found, by_wanted = cotangents
+        probability = block.keep(block.probabilities)
+        a, u, v, b, _, e = self._at(block)
+        through = self.pull_skeleton(block, by_hit * a + by_predicted * (u + v * probability))
+        direct = by_predicted * v * self.skeleton(block, probability)
+        return through + direct + by_found * b + by_wanted * e
+
+    def _at(self, block: Block) -> list[Array]:
+        part = self.fields[:, block.rows, :, block.columns]
+        return [part[number, ...] for number in range(6)]
 
 
 def _share(part: Array, whole: Array, xp: Namespace) -> tuple[Array, Array, Array]:

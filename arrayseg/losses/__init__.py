@@ -16,12 +16,13 @@ from arrayseg.losses._region_forms import asymmetric_f_beta, focal_tversky, log_
 from arrayseg.losses._region_generalized import generalized_dice, generalized_wasserstein_dice, penalty_generalized_dice
 from arrayseg.losses._region_soft import dice_semimetric, fine_grained_jaccard, jaccard_metric
 from arrayseg.losses._selected import ohem_cross_entropy
-from arrayseg.losses._structure import cl_dice, dice_cl_dice
+from arrayseg.losses._structure import cb_dice, cl_dice, dice_cl_dice, skeleton_recall
 
 __all__ = [
     "asymmetric_f_beta",
     "binary_cross_entropy",
     "boundary",
+    "cb_dice",
     "cl_dice",
     "cross_entropy",
     "dice",
@@ -41,14 +42,15 @@ __all__ = [
     "log_dice",
     "log_hausdorff_distance_transform",
     "log_jaccard",
-    "matthews_corrcoef",
     "lovasz_hinge",
     "lovasz_softmax",
+    "matthews_corrcoef",
     "nll",
     "ohem_cross_entropy",
     "one_hot",
     "penalty_generalized_dice",
     "region_loss",
     "sensitivity_specificity",
+    "skeleton_recall",
     "tversky",
 ]

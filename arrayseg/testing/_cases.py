@@ -101,8 +101,13 @@ def loss_cases(*, seed: int = 0) -> list[Case]:
 
 #: What a loss needs to be a fair case on few pixels.
 _SETTINGS: dict[str, dict[str, Any]] = {
+    "cb_dice": {"iterations": 2},
+    "cl_dice": {"iterations": 2},
+    "dice_cl_dice": {"iterations": 1},
     "generalized_wasserstein_dice": {"distances": ((0, 1, 1, 1), (1, 0, 0.6, 0.5), (1, 0.6, 0, 0.7), (1, 0.5, 0.7, 0))},
+    "hausdorff_erosion": {"iterations": 3},
     "ohem_cross_entropy": {"threshold": 0.5, "min_kept": 20},
+    "skeleton_recall": {"iterations": 2},
 }
 
 

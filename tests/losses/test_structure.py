@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import arrayseg
-from arrayseg import losses
+from arrayseg import fields, losses
 from arrayseg.kernels.pooling import dilate, erode, max_pool, min_pool
 from arrayseg.kernels.skeleton import pull_soft_skeleton, soft_skeleton
 from arrayseg.testing import finite_differences
@@ -142,3 +142,86 @@ def test_wrong_options_are_named(options, words):
 def test_dice_cl_dice_has_no_unreduced_form():
     with pytest.raises(ValueError, match="different shapes"):
         losses.dice_cl_dice(LOGITS, IDS, reduction="none")
+
+
+def test_skeleton_recall_is_linear_in_the_probabilities():
+    target = LINES[:, :, :9]
+    probabilities = GENERATOR.random(target.shape)
+    skeleton = fields.skeleton_map((target == 1)[:, None], dtype=np.float64)[:, 0]
+    value, gradient = arrayseg.value_and_grad(losses.skeleton_recall)(
+        probabilities, target, class_axis=None, activation=None
+    )
+    assert_allclose(value, 1 - ((probabilities * skeleton).sum() + 1) / (skeleton.sum() + 1))
+    assert_allclose(gradient, -skeleton / (skeleton.sum() + 1))
+
+
+@pytest.mark.parametrize("class_axis", [1, -1])
+def test_a_precomputed_skeleton_gives_the_same(class_axis):
+    void = np.where(GENERATOR.random(IDS.shape) < 0.1, 255, IDS)
+    logits = np.moveaxis(LOGITS, 1, class_axis)
+    skeleton = fields.skeleton_map(void, 3, tube=1, class_axis=class_axis, ignore_index=255)
+    shared = {"class_axis": class_axis, "ignore_index": 255}
+    made = arrayseg.value_and_grad(losses.skeleton_recall)(logits, void, tube=1, **shared)
+    given = arrayseg.value_and_grad(losses.skeleton_recall)(logits, void, skeleton_map=skeleton, **shared)
+    assert_allclose(given[0], made[0], rtol=1e-14)
+    assert_allclose(given[1], made[1], atol=1e-16)
+
+
+def test_a_tube_stays_within_its_class():
+    mask = np.zeros((1, 1, 9, 12), dtype=bool)
+    mask[..., 2:7, 1:11] = True
+    thin, tube = (fields.skeleton_map(mask, tube=width) for width in (0, 1))
+    assert (thin <= tube).all()
+    assert (tube <= mask).all()
+    assert thin.sum() < tube.sum() < mask.sum()
+
+
+def published_cb_dice(probability, mask, iterations, smooth):
+    """One minus the score of the authors' formulas, for one foreground in the plane."""
+    ndimage = pytest.importorskip("scipy.ndimage")
+
+    def weights(maps, skeletons):
+        hard, hard_skeleton = maps > 0.5, skeletons > 0.5
+        distances = np.stack([ndimage.distance_transform_edt(image) for image in hard])
+        radii = np.where(hard_skeleton, distances, 0)
+        largest = np.maximum(radii.max(axis=(1, 2), keepdims=True), 1)
+        depth, radii = np.minimum(distances, largest) / largest, radii / largest
+        weight = np.where(hard_skeleton, (1 + 1e-7) / (radii + 1e-7), 0)
+        return depth * maps, radii * maps, weight * skeletons
+
+    def combined(first, second, weight):
+        return np.where((first != 0) & (second == 0), first * weight, second * weight).sum()
+
+    skeletons = [soft_skeleton(maps[:, None], iterations, (2, 3), np)[:, 0] for maps in (mask, probability)]
+    of_target, of_prediction = weights(mask, skeletons[0]), weights(probability, skeletons[1])
+    precision = ((of_prediction[2] * of_target[0]).sum() + smooth) / (
+        combined(of_prediction[1], of_target[1], of_prediction[2]) + smooth
+    )
+    recall = ((of_target[2] * of_prediction[0]).sum() + smooth) / (
+        combined(of_target[1], of_prediction[1], of_target[2]) + smooth
+    )
+    return 1 - 2 * precision * recall / (precision + recall)
+
+
+def test_cb_dice_is_the_published_one():
+    ids = np.zeros((2, 12, 15), dtype=np.int64)
+    ids[0, 4:9, 2:13] = ids[1, 2:10, 6:9] = 1
+    logits = 3 * GENERATOR.normal(size=(2, 2, 12, 15))
+    logits[:, 1] += np.where(ids == 1, 4, -4)
+    probability = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
+    expected = published_cb_dice(probability, ids.astype(float), 4, 1.0)
+    found = losses.cb_dice(logits, ids, iterations=4, pool="all", classes=(1,))
+    assert_allclose(found, expected, rtol=1e-12)
+    assert 0.01 < expected < 0.9
+
+
+def test_cb_dice_of_a_perfect_and_of_a_thinner_prediction():
+    bar = np.zeros((1, 9, 14), dtype=np.int64)
+    bar[0, 2:7, 1:13] = 1
+    thin, thinner = bar.copy(), bar.copy()
+    thin[0, [2, 6]] = 0
+    thinner[0, [2, 3, 5, 6]] = 0
+    options = {"class_axis": None, "activation": None}
+    values = [losses.cb_dice(mask.astype(float), bar, **options) for mask in (bar, thin, thinner)]
+    assert_allclose(values[0], 0, atol=1e-6)
+    assert values[0] < values[1] < values[2]

@@ -16,6 +16,10 @@ LOSSES = {
     "cl_dice": (losses.cl_dice, {"iterations": 1}),
     "cl_dice, micro": (losses.cl_dice, {"pool": "micro", "exclude_background": True, "iterations": 2}),
     "dice_cl_dice": (losses.dice_cl_dice, {"alpha": 0.3, "iterations": 1}),
+    "skeleton_recall": (losses.skeleton_recall, {}),
+    "skeleton_recall, thin": (losses.skeleton_recall, {"tube": 0, "iterations": 1, "smooth": 0.5}),
+    "cb_dice": (losses.cb_dice, {"iterations": 2}),
+    "cb_dice, all": (losses.cb_dice, {"iterations": 1, "pool": "all", "classes": (1, 2), "smooth": 0.1}),
     "boundary": (losses.boundary, {"spacing": 0.5}),
     "hausdorff_distance_transform": (losses.hausdorff_distance_transform, {}),
     "hausdorff_distance_transform, one_sided": (
@@ -136,6 +140,7 @@ def test_torch_func_gives_the_closed_form(case):
 def test_torch_compile(case):
     torch = pytest.importorskip("torch")
     function, options = case
+    torch.compiler.reset()
     compiled = torch.compile(lambda x, y: function(x, y, **options), fullgraph=True, backend="aot_eager")
     logits, ids = torch.tensor(LOGITS, requires_grad=True), torch.tensor(IDS)
     value = compiled(logits, ids)
