@@ -3,6 +3,16 @@
 from arrayseg.metrics.agreement import cohen_kappa, matthews_corrcoef
 from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
 from arrayseg.metrics.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
+from arrayseg.metrics.clustering import (
+    AdaptedRandError,
+    ContingencyTable,
+    VariationOfInformation,
+    adapted_rand_error,
+    adjusted_rand_index,
+    contingency_table,
+    normalized_mutual_information,
+    variation_of_information,
+)
 from arrayseg.metrics.coco import DetectionMatches, coco_average_precision, match_detections, rle_decode, rle_encode
 from arrayseg.metrics.confusion import confusion_matrix
 from arrayseg.metrics.costs import expected_cost, net_benefit
@@ -72,8 +82,10 @@ from arrayseg.metrics.surface import (
 from arrayseg.metrics.table import ClassScores, Report, report
 
 __all__ = [
+    "AdaptedRandError",
     "BoundaryConfusion",
     "ClassScores",
+    "ContingencyTable",
     "DetectionMatches",
     "InstanceOverlaps",
     "Interval",
@@ -81,7 +93,10 @@ __all__ = [
     "Report",
     "SegmentCounts",
     "SurfaceDistances",
+    "VariationOfInformation",
+    "adapted_rand_error",
     "add",
+    "adjusted_rand_index",
     "aggregated_jaccard_index",
     "average_hausdorff",
     "average_surface_distance",
@@ -99,6 +114,7 @@ __all__ = [
     "component_dice",
     "confusion_matrix",
     "connected_components",
+    "contingency_table",
     "dice",
     "expected_cost",
     "f_beta",
@@ -132,6 +148,7 @@ __all__ = [
     "negative_likelihood_ratio",
     "negative_predictive_value",
     "net_benefit",
+    "normalized_mutual_information",
     "overlap_matrix",
     "panoptic_counts",
     "panoptic_quality",
@@ -153,5 +170,6 @@ __all__ = [
     "surface_table",
     "trimap_iou",
     "tversky_index",
+    "variation_of_information",
     "volumetric_similarity",
 ]

@@ -51,13 +51,16 @@ def _add_two(a: Any, b: Any) -> Any:
     if type(a) is not type(b):
         msg = f"Statistics to add must have one structure; got {type(a).__name__} and {type(b).__name__}."
         raise TypeError(msg)
+    if hasattr(a, "merged"):
+        # A list of what occurs, which is of another length in each part.
+        return a.merged(b)
     if isinstance(a, tuple):
         return type(a)(*map(_add_two, a, b))
     return _add_arrays(a, b)
 
 
 def _add_arrays(a: Array, b: Array) -> Array:
-    backend = common_backend(first=a, other=b)
+    backend = common_backend(lazy=True, first=a, other=b)
     if tuple(a.shape) != tuple(b.shape):
         msg = f"Statistics to add must have one shape; got {tuple(a.shape)} and {tuple(b.shape)}."
         raise ValueError(msg)

@@ -1,0 +1,441 @@
+"""Label maps as clusterings of the pixels: how well two agree, whatever the labels are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import index
+from typing import Literal, NamedTuple, TypeAlias
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import backend_of, common_backend
+from arrayseg.kernels.overlaps import joint_counts, overlaps
+from arrayseg.metrics.confusion import confusion_matrix
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, square_root
+from arrayseg.metrics.segments import check_segment_maps, put
+
+__all__ = [
+    "AdaptedRandError",
+    "ContingencyTable",
+    "VariationOfInformation",
+    "adapted_rand_error",
+    "adjusted_rand_index",
+    "contingency_table",
+    "normalized_mutual_information",
+    "variation_of_information",
+]
+
+
+class ContingencyTable(NamedTuple):
+    """The pairs of labels that meet at a pixel; tables of parts of an image add with `arrayseg.metrics.add`.
+
+    Parameters
+    ----------
+    target_labels
+        Integers `(K,)`, the label in the target of each pair.
+    prediction_labels
+        Integers `(K,)`, the label in the prediction of each pair.
+    counts
+        Integers `(K,)`, the pixels of each pair. A pair may be listed more than once.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> part = metrics.contingency_table(np.asarray([[5, 5, 9]]), np.asarray([[1, 1, 1]]))
+    >>> metrics.add(part, part).counts
+    array([2, 1, 2, 1])
+    """
+
+    target_labels: Array
+    prediction_labels: Array
+    counts: Array
+
+    def merged(self, other: ContingencyTable) -> ContingencyTable:
+        """The pairs of both tables: what `arrayseg.metrics.add` makes of tables that differ in their labels."""
+        backend = common_backend(table=self.counts, other=other.counts)
+        with backend.wide(*self, *other):
+            return ContingencyTable(*(backend.xp.concat(pair) for pair in zip(self, other, strict=True)))
+
+
+class VariationOfInformation(NamedTuple):
+    """Variation of information and its two parts, in bits.
+
+    Parameters
+    ----------
+    split
+        The entropy of the prediction given the target: what false splits add.
+    merge
+        The entropy of the target given the prediction: what false merges add.
+    total
+        Their sum.
+
+    Examples
+    --------
+    >>> from arrayseg import metrics
+    >>> metrics.VariationOfInformation(split=0.5, merge=0.25, total=0.75).merge
+    0.25
+    """
+
+    split: Array
+    merge: Array
+    total: Array
+
+
+class AdaptedRandError(NamedTuple):
+    """Adapted Rand error with the precision and the recall of the pairs of pixels.
+
+    Parameters
+    ----------
+    error
+        One minus the weighted harmonic mean of the two.
+    precision
+        Of the pairs of pixels that are together in the prediction, the share that is so in the target.
+    recall
+        Of the pairs of pixels that are together in the target, the share that is so in the prediction.
+
+    Examples
+    --------
+    >>> from arrayseg import metrics
+    >>> metrics.AdaptedRandError(error=0.2, precision=0.8, recall=0.8).error
+    0.2
+    """
+
+    error: Array
+    precision: Array
+    recall: Array
+
+
+Table: TypeAlias = Array | ContingencyTable
+Formula: TypeAlias = Callable[[Namespace, Array, Array, Array, Array], Array]
+
+
+def contingency_table(
+    prediction: Array,
+    target: Array,
+    *,
+    num_labels: int | None = None,
+    ignore_index: int | None = None,
+    mask: Array | None = None,
+) -> Table:
+    r"""How many pixels each label of the target shares with each label of the prediction.
+
+    .. math:: n_{tp} = \#\{i : \text{target}_i = t,\ \text{prediction}_i = p\}
+
+    Parameters
+    ----------
+    prediction
+        Labels, of any shape and integer dtype.
+    target
+        Labels of the same shape.
+    num_labels
+        C, if labels are 0 to C - 1 and few: the table is then the confusion matrix. None, the default: any labels, and
+        the pairs that occur are listed.
+    ignore_index
+        The label of the target's void pixels, which count nowhere; None: every pixel counts.
+    mask
+        Boolean array of the same shape, True where a pixel counts.
+
+    Returns
+    -------
+    Array or ContingencyTable
+        Integers `(C, C)`, rows the target, with `num_labels`; else a list of the pairs that occur.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ, or a label is out of range.
+    TypeError
+        If libraries are mixed, labels are not integers, the mask is not boolean, or a compiler traces the call without
+        `num_labels`.
+
+    Notes
+    -----
+    With `num_labels` it may be traced by a compiler. Without, its shape depends on the labels: the pixels are counted
+    on the device and the pairs listed on the host. Memory grows with the pairs that occur, not with all possible ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([[7, 7, 7, 9]]), np.asarray([[1, 1, 2, 2]])
+    >>> metrics.contingency_table(prediction, target).counts
+    array([2, 1, 1])
+    """
+    if num_labels is not None:
+        return confusion_matrix(prediction, target, num_classes=num_labels, ignore_index=ignore_index, mask=mask)
+    backend = check_segment_maps(prediction=prediction, target=target, mask=mask)
+    if mask is not None and not backend.xp.isdtype(mask.dtype, "bool"):
+        msg = f"`mask` must be boolean, True where a pixel counts; got {mask.dtype}. Write for example `mask > 0`."
+        raise TypeError(msg)
+    maps = [target, prediction] if mask is None else [target, prediction, mask]
+    columns, counts = joint_counts(backend, *maps)
+    kept = counts > 0 if ignore_index is None else columns[0] != index(ignore_index)
+    if mask is not None:
+        kept = kept & (columns[2] != 0)
+    return ContingencyTable(*(put(backend, column[kept], target) for column in (*columns[:2], counts)))
+
+
+def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
+    r"""Adjusted Rand index: the agreement about pairs of pixels beyond what chance would give.
+
+    .. math:: \frac{\sum_{tp} \binom{n_{tp}}{2} - E}{\frac12 \left(\sum_t \binom{n_t}{2} + \sum_p \binom{n_p}{2}\right)
+        - E}, \quad E = \sum_t \binom{n_t}{2} \sum_p \binom{n_p}{2} \Big/ \binom{n}{2}
+
+    Parameters
+    ----------
+    table
+        From `contingency_table`, or a confusion matrix `(C, C)`.
+    absent
+        The score where both maps have one label, or no two pixels share one (0 / 0): nan for ``"skip"`` and ``"nan"``,
+        or a number (scikit-learn: 1).
+
+    Returns
+    -------
+    Array
+        Floating array `()`.
+
+    References
+    ----------
+    Hubert and Arabie, "Comparing partitions", Journal of Classification 2 (1985).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([0, 0, 1, 1]), np.asarray([0, 0, 1, 2])
+    >>> round(float(metrics.adjusted_rand_index(metrics.contingency_table(prediction, target))), 6)
+    0.571429
+    """
+
+    def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+        # As shares of all pairs: numbers of pairs would be beyond 2^63 from 3e9 pixels on.
+        together, in_target, in_prediction = _pairs(xp, joint, actual, predicted, total)
+        expected = in_target * in_prediction
+        return ratio(xp, together - expected, (in_target + in_prediction) / 2 - expected)
+
+    return _evaluate(table, [formula], absent)[0]
+
+
+def variation_of_information(table: Table, *, absent: Absent = "skip") -> VariationOfInformation:
+    r"""Variation of information in bits, with the parts of false splits and false merges.
+
+    .. math:: VI = \underbrace{H(P|T)}_{split} + \underbrace{H(T|P)}_{merge}, \quad
+        H(P|T) = \sum_{tp} \frac{n_{tp}}{n} \log_2 \frac{n_t}{n_{tp}}
+
+    Parameters
+    ----------
+    table
+        From `contingency_table`, or a confusion matrix `(C, C)`.
+    absent
+        What it is without a pixel: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    VariationOfInformation
+        Floating arrays `()`, 0 for maps that agree up to the labels' names.
+
+    Notes
+    -----
+    Scikit-image's ``variation_of_information(target, prediction)`` returns split and merge, in this order.
+
+    References
+    ----------
+    Meilă, "Comparing clusterings: an information based distance", Journal of Multivariate Analysis 98 (2007).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([0, 0, 1, 1]), np.asarray([0, 0, 1, 2])
+    >>> float(metrics.variation_of_information(metrics.contingency_table(prediction, target)).split)
+    0.5
+    """
+
+    def split(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+        return _bits(xp, joint, total, actual / _nonzero(xp, joint))
+
+    def merge(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+        return _bits(xp, joint, total, predicted / _nonzero(xp, joint))
+
+    def both(xp: Namespace, *parts: Array) -> Array:
+        return split(xp, *parts) + merge(xp, *parts)
+
+    return VariationOfInformation(*_evaluate(table, [split, merge, both], absent))
+
+
+def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "skip") -> AdaptedRandError:
+    r"""Adapted Rand error: one minus the F score of the pairs of pixels.
+
+    .. math:: 1 - \frac{\sum_{tp} \binom{n_{tp}}{2}}{\alpha \sum_p \binom{n_p}{2} + (1 - \alpha) \sum_t \binom{n_t}{2}}
+
+    Parameters
+    ----------
+    table
+        From `contingency_table`, or a confusion matrix `(C, C)`; with ``ignore_index=0`` for the challenges' rule that
+        the target's background counts nowhere.
+    alpha
+        The weight of precision against recall, in [0, 1].
+    absent
+        The three numbers where they are 0 / 0: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    AdaptedRandError
+        Floating arrays `()`.
+
+    Raises
+    ------
+    ValueError
+        If `alpha` is out of range.
+
+    Notes
+    -----
+    Scikit-image ignores the target's label 0 by default, and calls precision what is recall here, and the other way
+    round; the error is the same at ``alpha=0.5``.
+
+    References
+    ----------
+    Arganda-Carreras and others, "Crowdsourcing the creation of image segmentation algorithms for connectomics",
+    Frontiers in Neuroanatomy 9 (2015).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([0, 0, 1, 1]), np.asarray([0, 0, 1, 2])
+    >>> result = metrics.adapted_rand_error(metrics.contingency_table(prediction, target))
+    >>> round(float(result.error), 6), float(result.precision), float(result.recall)
+    (0.333333, 1.0, 0.5)
+    """
+    if not 0 <= alpha <= 1:
+        msg = f"`alpha` must be between 0 and 1, the weight of precision; got {alpha}."
+        raise ValueError(msg)
+
+    def error(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+        together, in_target, in_prediction = _pairs(xp, joint, actual, predicted, total)
+        return 1 - ratio(xp, together, alpha * in_prediction + (1 - alpha) * in_target)
+
+    def precision(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+        together, _, in_prediction = _pairs(xp, joint, actual, predicted, total)
+        return ratio(xp, together, in_prediction)
+
+    def recall(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+        together, in_target, _ = _pairs(xp, joint, actual, predicted, total)
+        return ratio(xp, together, in_target)
+
+    return AdaptedRandError(*_evaluate(table, [error, precision, recall], absent))
+
+
+def normalized_mutual_information(
+    table: Table,
+    *,
+    average: Literal["arithmetic", "geometric", "min", "max", "joint"] = "arithmetic",
+    absent: Absent = "skip",
+) -> Array:
+    r"""Mutual information of the two labellings, divided by an average of their entropies.
+
+    .. math:: \frac{I(T; P)}{\operatorname{average}(H(T), H(P))}, \quad
+        I(T; P) = \sum_{tp} \frac{n_{tp}}{n} \log \frac{n \, n_{tp}}{n_t \, n_p}
+
+    Parameters
+    ----------
+    table
+        From `contingency_table`, or a confusion matrix `(C, C)`.
+    average
+        Of the two entropies: ``"arithmetic"`` (default), ``"geometric"``, ``"min"``, ``"max"``, or their ``"joint"``
+        entropy.
+    absent
+        The score where the entropies are 0, each map having one label: nan for ``"skip"`` and ``"nan"``, or a number
+        (scikit-learn: 1).
+
+    Returns
+    -------
+    Array
+        Floating array `()`, 1 for maps that agree up to the labels' names.
+
+    Notes
+    -----
+    Scikit-learn and torchmetrics have the arithmetic mean by default. Scikit-image's function of this name is another
+    number, (H(T) + H(P)) / H(T, P), between 1 and 2: one plus ``average="joint"``.
+
+    References
+    ----------
+    Strehl and Ghosh, "Cluster ensembles", Journal of Machine Learning Research 3 (2002).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target, prediction = np.asarray([0, 0, 1, 1]), np.asarray([0, 0, 1, 2])
+    >>> float(metrics.normalized_mutual_information(metrics.contingency_table(prediction, target)))
+    0.8
+    """
+    if average not in _AVERAGES:
+        msg = f"`average` must be one of {', '.join(_AVERAGES)}; got {average!r}."
+        raise ValueError(msg)
+
+    def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+        of_target, of_prediction = (_bits(xp, joint, total, total / _nonzero(xp, part)) for part in (actual, predicted))
+        both = _bits(xp, joint, total, total / _nonzero(xp, joint))
+        shared = _bits(xp, joint, total, joint / _nonzero(xp, actual) * (total / _nonzero(xp, predicted)))
+        return ratio(xp, shared, _AVERAGES[average](xp, of_target, of_prediction, both))
+
+    return _evaluate(table, [formula], absent)[0]
+
+
+_AVERAGES: dict[str, Callable[[Namespace, Array, Array, Array], Array]] = {
+    "arithmetic": lambda xp, first, second, both: (first + second) / 2,
+    "geometric": lambda xp, first, second, both: square_root(xp, first * second),
+    "min": lambda xp, first, second, both: xp.minimum(first, second),
+    "max": lambda xp, first, second, both: xp.maximum(first, second),
+    "joint": lambda xp, first, second, both: both,
+}
+
+
+def _evaluate(table: Table, formulas: list[Formula], absent: Absent) -> list[Array]:
+    """Formulas of the pixels of each pair, of its label in the target and in the prediction, and of all."""
+    check_absent(absent)
+    if isinstance(table, ContingencyTable):
+        backend = common_backend(**table._asdict())
+        target, prediction, counts = (backend.to_numpy(part) for part in table)
+        pairs = overlaps([target], [prediction], counts)
+        shares = (pairs.counts, pairs.first_areas[pairs.rows], pairs.second_areas[pairs.columns])
+        values = _settled(pairs.xp, pairs.xp.float64, shares, formulas, absent)
+        dtype = backend.sum_dtype(table.counts)
+        return [backend.xp.astype(put(backend, value, table.counts), dtype, copy=False) for value in values]
+    backend = backend_of(table, "table")
+    xp = backend.xp
+    if table.ndim != 2 or not xp.isdtype(table.dtype, "integral"):
+        msg = f"`table` must be a ContingencyTable or integers (T, P); got {table.dtype} of shape {tuple(table.shape)}."
+        raise ValueError(msg)
+    dtype = backend.sum_dtype(table)
+    with backend.wide(table):
+        margins = (xp.broadcast_to(xp.sum(table, axis=axis, keepdims=True), table.shape) for axis in (1, 0))
+        values = _settled(xp, backend.sum_dtype(table), (table, *margins), formulas, absent)
+        return [xp.astype(value, dtype, copy=False) for value in values]
+
+
+def _settled(
+    xp: Namespace, dtype: object, shares: tuple[Array, Array, Array], formulas: list[Formula], absent: Absent
+) -> list[Array]:
+    joint, actual, predicted = (xp.astype(share, dtype) for share in shares)
+    total = xp.sum(joint)
+    return [settle(xp, formula(xp, joint, actual, predicted, total), absent, where=total == 0) for formula in formulas]
+
+
+def _pairs(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> tuple[Array, Array, Array]:
+    """The shares of all pairs of pixels that have one label in both maps, in the target, and in the prediction."""
+    together, in_target, in_prediction = (xp.sum(joint * (part - 1)) for part in (joint, actual, predicted))
+    everything = total * (total - 1)
+    return ratio(xp, together, everything), ratio(xp, in_target, everything), ratio(xp, in_prediction, everything)
+
+
+def _bits(xp: Namespace, joint: Array, total: Array, factor: Array) -> Array:
+    """The mean over the pixels of the binary logarithm of a number that each pair of labels has."""
+    there = joint > 0
+    logarithm = xp.log2(xp.where(there, factor, xp.ones_like(factor)))
+    return ratio(xp, xp.sum(xp.where(there, joint * logarithm, xp.zeros_like(joint))), total)
+
+
+def _nonzero(xp: Namespace, array: Array) -> Array:
+    return xp.where(array == 0, xp.ones_like(array), array)
