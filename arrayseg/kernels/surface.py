@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from itertools import product
 from math import hypot, prod, sqrt
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
+from arrayseg.backends.constant import constant
 from arrayseg.kernels.morphology import dilate_neighbours, padded
 
 __all__ = ["corner_sizes", "corner_surface", "surface_element_sizes", "voxel_surface"]
@@ -55,7 +55,7 @@ def _around(cells: Array) -> Iterator[Array]:
         yield cells[tuple(slice(i, length - 1 + i) for i, length in zip(start, cells.shape, strict=True))]
 
 
-@lru_cache(maxsize=64)
+@constant
 def corner_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
     """By neighbour code, the length or area of voxel faces that belongs to a corner: its share of each that it ends.
 
@@ -70,7 +70,7 @@ def corner_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
     return _by_code(size, len(spacing))
 
 
-@lru_cache(maxsize=64)
+@constant
 def surface_element_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
     """By neighbour code, the length or area of the surface through a cell whose corners are the centres of voxels.
 

@@ -13,8 +13,9 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.boundary import contour, inner_band, outer_band
 from arrayseg.kernels.morphology import dilate_ball
-from arrayseg.metrics.labels import LabelMaps, read_label_maps, refuse_out_of_range
+from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes
+from arrayseg.metrics.spatial import spatial_maps
 
 __all__ = ["BoundaryConfusion", "boundary_confusion", "boundary_f", "boundary_iou", "trimap_iou"]
 
@@ -146,14 +147,10 @@ def boundary_confusion(
         class_axis=class_axis,
     )
     shape = tuple(target.shape)
-    if not 2 <= len(shape) <= 4:
-        msg = f"`target` must have a batch axis and 1 to 3 spatial axes, (N, *spatial); got shape {shape}."
-        raise ValueError(msg)
     radius = _radius(definition, ratio, radius, shape[1:])
     backend = maps.backend
     with backend.wide(maps.prediction, maps.target, maps.mask):
-        counts, uncounted = _count(maps, shape, definition, radius)
-        refuse_out_of_range(maps, uncounted)
+        counts = _count(maps, shape, definition, radius)
         return BoundaryConfusion(*(count if per_image else backend.xp.sum(count, axis=0) for count in counts))
 
 
@@ -310,21 +307,13 @@ def _radius(definition: str, share: float | None, radius: int | None, shape: tup
 _SHARES = {"band": 0.02, "contour": 0.008, "trimap": None}
 
 
-def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int) -> tuple[tuple[Array, ...], Array]:
-    """Four counts `(N, C)`, and how many pixels that are to be counted have a label out of range."""
-    worker = maps.backend
-    arrays = (maps.prediction, maps.target) if maps.mask is None else (maps.prediction, maps.target, maps.mask)
-    if maps.is_concrete:
-        worker, arrays = worker.shared_view(*arrays)
+def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int) -> list[Array]:
+    """Four counts `(N, C)`."""
+    worker, prediction, target, valid = spatial_maps(maps, shape)
     xp = worker.xp
-    prediction, target, *masks = (xp.reshape(array, shape) for array in arrays)
-    prediction, target = worker.widen(prediction), worker.widen(target)
-    valid = masks[0] if masks else xp.ones_like(target, dtype=xp.bool)
-    if maps.ignore_index is not None:
-        valid = valid & (target != maps.ignore_index)
-    outside = (prediction < 0) | (prediction >= maps.num_classes) | (target < 0) | (target >= maps.num_classes)
     dtype, axes = worker.count_dtype(target), tuple(range(1, len(shape)))
-    uncounted = xp.sum(xp.astype(outside & valid, dtype))
+    if valid is None:
+        valid = xp.ones_like(target, dtype=xp.bool)
     match = _MATCH[definition]
     where = valid & _trimap(xp, target, maps.num_classes, radius) if definition == "trimap" else valid
 
@@ -338,11 +327,10 @@ def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int
 
     items = worker.map(count, list(product(range(maps.num_classes), blocks)))
     of_blocks = [xp.stack(items[block :: len(blocks)], axis=-1) for block in range(len(blocks))]
-    counts = tuple(xp.concat(of_blocks, axis=1)[kind, ...] for kind in range(4))
+    counts = xp.concat(of_blocks, axis=1)
     if worker is not maps.backend:
-        convert = partial(maps.backend.asarray, dtype=maps.backend.count_dtype(maps.target), like=maps.target)
-        return tuple(map(convert, counts)), convert(uncounted)
-    return counts, uncounted
+        counts = maps.backend.asarray(counts, dtype=maps.backend.count_dtype(maps.target), like=maps.target)
+    return [counts[kind, ...] for kind in range(4)]
 
 
 def _image_blocks(backend: Backend, mask: Array) -> list[slice]:

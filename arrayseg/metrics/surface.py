@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import inf, nan
+from operator import index
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.surface import corner_sizes, corner_surface, surface_element_sizes, voxel_surface
+from arrayseg.metrics.labels import LabelMaps, read_label_maps
+from arrayseg.metrics.spatial import spatial_maps
 
 __all__ = [
     "SurfaceDistances",
@@ -22,6 +26,7 @@ __all__ = [
     "surface_distance_deviation",
     "surface_distances",
     "surface_overlap",
+    "surface_table",
 ]
 
 Definition: TypeAlias = Literal["voxel", "surface_element", "corner", "points"]
@@ -628,6 +633,128 @@ def surface_overlap(
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
+def surface_table(
+    prediction: Array,
+    target: Array,
+    *,
+    num_classes: int,
+    metrics: Mapping[str, Callable[[SurfaceDistances], Array]] | None = None,
+    spacing: Sequence[float] | None = None,
+    definition: Definition = "voxel",
+    connectivity: int = 1,
+    edge_is_background: bool = True,
+    ignore_index: int | None = None,
+    mask: Array | None = None,
+    classes: Sequence[int] | None = None,
+    class_axis: int | None = None,
+) -> dict[str, Array]:
+    r"""Surface metrics of each class in each image of label maps.
+
+    .. math:: S_{nc} = s\big(\{i : \text{prediction}_{ni} = c\}, \{i : \text{target}_{ni} = c\}\big)
+
+    Parameters
+    ----------
+    prediction
+        Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
+    target
+        Class ids `(N, *spatial)`, of any integer dtype or boolean.
+    num_classes
+        C, the number of classes; labels are 0 to C - 1.
+    metrics
+        What to measure: names, and functions of `SurfaceDistances`, such as
+        ``{"nsd": functools.partial(surface_dice, tolerance=2.0)}``. None: ``"hausdorff"``, ``"hausdorff_95"`` and
+        ``"average_symmetric_surface_distance"``, with their defaults. The functions get NumPy arrays where the maps are
+        in its memory.
+    spacing, definition, connectivity, edge_is_background
+        As in `surface_distances`.
+    ignore_index
+        The id of void pixels: pixels whose target has it belong to no mask, and where they begin there is no surface.
+    mask
+        Boolean array of `target`'s shape, True where a pixel counts, with the same effect.
+    classes
+        The classes to measure, in this order, such as ``range(1, num_classes)`` without the background; None: all.
+    class_axis
+        The axis of the scores in `prediction`, 1 by default; only for scores.
+
+    Returns
+    -------
+    dict of str to Array
+        Of each metric an array `(N, K)` of N images and K classes; `(N, K, ...)` of a metric that returns several
+        numbers.
+
+    Raises
+    ------
+    ValueError
+        If shapes or options do not fit, or if a label that counts is out of range (under a compiler such pixels are of
+        no class).
+    TypeError
+        If libraries are mixed, ids are not integers, or the mask is not boolean.
+
+    Notes
+    -----
+    Each pair of masks is measured once, whatever the number of metrics. What empty masks give is up to the functions:
+    by default nan for a class that an image has in neither map, which ``numpy.nanmean`` leaves out, and inf for one
+    that is missed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.zeros((1, 6, 8), dtype=np.uint8)
+    >>> target[:, 1:4, 1:5] = 1
+    >>> prediction = np.roll(target, 1, axis=2)
+    >>> metrics.surface_table(prediction, target, num_classes=3, classes=[1, 2])["hausdorff"]
+    array([[ 1., nan]])
+    """
+    maps = read_label_maps(
+        prediction,
+        target,
+        num_classes=num_classes,
+        ignore_index=ignore_index,
+        mask=mask,
+        per_image=True,
+        class_axis=class_axis,
+    )
+    worker, prediction, target, valid = spatial_maps(maps, tuple(target.shape))
+    functions = _TABLE if metrics is None else metrics
+    labels = list(range(num_classes)) if classes is None else [index(label) for label in classes]
+    if not labels or not all(0 <= label < num_classes for label in labels) or not target.shape[0]:
+        msg = f"There must be images, and `classes` of 0 .. {num_classes - 1}; got {target.shape[0]} images, {labels}."
+        raise ValueError(msg)
+    rows: dict[str, list[Array]] = {name: [] for name in functions}
+    for image in range(target.shape[0]):
+        for label in labels:
+            distances = surface_distances(
+                prediction[image, ...] == label,
+                target[image, ...] == label,
+                spacing=spacing,
+                definition=definition,
+                connectivity=connectivity,
+                edge_is_background=edge_is_background,
+                mask=None if valid is None else valid[image, ...],
+            )
+            for name, function in functions.items():
+                rows[name].append(worker.xp.asarray(function(distances)))
+    return {name: _table(worker, maps, values, len(labels)) for name, values in rows.items()}
+
+
+def _table(worker: Backend, maps: LabelMaps, values: list[Array], classes: int) -> Array:
+    """`(N, K, ...)` of the values of all images and classes, of the caller's library."""
+    xp = worker.xp
+    stacked = xp.stack(values)
+    table = xp.reshape(stacked, (stacked.shape[0] // classes, classes, *stacked.shape[1:]))
+    if worker is maps.backend:
+        return table
+    return maps.backend.asarray(table, dtype=maps.backend.sum_dtype(maps.target), like=maps.target)
+
+
+_TABLE: Mapping[str, Callable[[SurfaceDistances], Array]] = {
+    "hausdorff": hausdorff,
+    "hausdorff_95": partial(hausdorff, percentile=95.0),
+    "average_symmetric_surface_distance": average_symmetric_surface_distance,
+}
+
+
 # Surfaces.
 
 Extracted: TypeAlias = tuple[Array, Array | None]
@@ -771,8 +898,9 @@ def _evaluate(
             msg = f"{masks.capitalize()} empty. Pass `empty={{'{case}': ...}}` with the number that it shall be."
             raise ValueError(msg)
         value = xp.where(there, xp.full_like(value, nan if substitute == "error" else substitute), value)
-    # A NumPy scalar rather than an array without axes, as NumPy's own functions return.
-    value = value[()]
+    if value.ndim == 0:
+        # A NumPy scalar rather than an array without axes, as NumPy's own functions return.
+        value = value[()]
     return value if worker is backend else backend.asarray(value, dtype=backend.sum_dtype(arrays[0]), like=arrays[0])
 
 

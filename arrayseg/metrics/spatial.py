@@ -1,0 +1,42 @@
+"""Label maps with their spatial axes, where they are worked fastest: for metrics of neighbourhoods and distances."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend
+from arrayseg.metrics.labels import LabelMaps, refuse_out_of_range
+
+__all__ = ["SpatialMaps", "spatial_maps"]
+
+
+class SpatialMaps(NamedTuple):
+    """Labels `(N, *spatial)` in a signed dtype, and where they are known; None: everywhere."""
+
+    worker: Backend
+    prediction: Array
+    target: Array
+    valid: Array | None
+
+
+def spatial_maps(maps: LabelMaps, shape: tuple[int, ...]) -> SpatialMaps:
+    """Checked label maps in the shape that they had; a label out of range, where it counts, raises."""
+    if not 2 <= len(shape) <= 4:
+        msg = f"`target` must have a batch axis and 1 to 3 spatial axes, (N, *spatial); got shape {shape}."
+        raise ValueError(msg)
+    worker = maps.backend
+    arrays = (maps.prediction, maps.target) if maps.mask is None else (maps.prediction, maps.target, maps.mask)
+    if maps.is_concrete:
+        worker, arrays = worker.shared_view(*arrays)
+    xp = worker.xp
+    prediction, target, *masks = (xp.reshape(array, shape) for array in arrays)
+    prediction, target = worker.widen(prediction), worker.widen(target)
+    valid = masks[0] if masks else None
+    if maps.ignore_index is not None:
+        known = target != maps.ignore_index
+        valid = known if valid is None else valid & known
+    outside = (prediction < 0) | (prediction >= maps.num_classes) | (target < 0) | (target >= maps.num_classes)
+    counted = outside if valid is None else outside & valid
+    refuse_out_of_range(maps, xp.sum(xp.astype(counted, worker.count_dtype(target))))
+    return SpatialMaps(worker, prediction, target, valid)
