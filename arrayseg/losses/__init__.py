@@ -1,5 +1,14 @@
 """Losses: pure functions `(input, target, *, options) -> array`, differentiable on every backend."""
 
+from arrayseg.losses._compound import compound, deep_supervision
+from arrayseg.losses._compound_named import (
+    combo,
+    dice_cross_entropy,
+    dice_focal,
+    exponential_logarithmic,
+    generalized_dice_focal,
+    unified_focal,
+)
 from arrayseg.losses._field import (
     boundary,
     distance_weighted_dice,
@@ -24,15 +33,22 @@ __all__ = [
     "boundary",
     "cb_dice",
     "cl_dice",
+    "combo",
+    "compound",
     "cross_entropy",
+    "deep_supervision",
     "dice",
     "dice_cl_dice",
+    "dice_cross_entropy",
+    "dice_focal",
     "dice_semimetric",
     "distance_weighted_dice",
+    "exponential_logarithmic",
     "fine_grained_jaccard",
     "focal",
     "focal_tversky",
     "generalized_dice",
+    "generalized_dice_focal",
     "generalized_wasserstein_dice",
     "hausdorff_distance_transform",
     "hausdorff_erosion",
@@ -53,4 +69,5 @@ __all__ = [
     "sensitivity_specificity",
     "skeleton_recall",
     "tversky",
+    "unified_focal",
 ]

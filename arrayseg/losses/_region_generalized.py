@@ -24,18 +24,23 @@ Weighting = Literal["square", "simple", "uniform"]
 TOGETHER = ("class_weights", "weight_norm")
 
 
-class TogetherOptions(TypedDict, total=False):
-    """The options of region losses that put the classes together."""
+class JointOptions(TypedDict, total=False):
+    """The options of region losses that put the classes together, but for the reduction."""
 
     activation: Activation
     class_axis: int | None
     ignore_index: int | None
     mask: Array | None
     pixel_weights: Array | None
-    reduction: Reduction
     soft_tp: Literal["product", "l1", "l2"]
     classes: Sequence[int] | None
     exclude_background: bool
+
+
+class TogetherOptions(JointOptions, total=False):
+    """The same with the reduction."""
+
+    reduction: Reduction
 
 
 @loss(region_evaluation, without=TOGETHER)

@@ -118,6 +118,7 @@ _MEANINGLESS: dict[str, tuple[str, ...]] = {
     "lovasz_hinge": ("pool=micro",),
     "lovasz_softmax": ("pool=micro",),
     "penalty_generalized_dice": ("pool=micro",),
+    "generalized_dice_focal": ("pool=micro",),
 }
 
 

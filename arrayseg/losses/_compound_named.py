@@ -1,0 +1,571 @@
+"""Compound losses with a name: a region loss and a pixel loss of one softmax and one sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, TypedDict, Unpack
+
+from arrayseg._typing import (
+    Absent,
+    Activation,
+    Array,
+    Pool,
+    Reduction,
+    SmoothForm,
+    SoftTruePositive,
+    WeightNorm,
+    Weights,
+)
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import pixel, scores
+from arrayseg.kernels.compound import outer_formula
+from arrayseg.kernels.pixel import Formula, PixelTerm
+from arrayseg.kernels.sweep import Sweep
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._prepare import check_choice, check_number, class_numbers
+from arrayseg.losses._region import Smooth, ratio, region_evaluation
+from arrayseg.losses._region_forms import negative_log
+from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized
+
+__all__ = [
+    "combo",
+    "dice_cross_entropy",
+    "dice_focal",
+    "exponential_logarithmic",
+    "generalized_dice_focal",
+    "unified_focal",
+]
+
+
+class CompoundOptions(TypedDict, total=False):
+    """The options that compounds share: those of their region loss, of which all take the pixels' too."""
+
+    activation: Activation
+    class_axis: int | None
+    ignore_index: int | None
+    mask: Array | None
+    pixel_weights: Array | None
+    class_weights: Weights | None
+    weight_norm: WeightNorm
+    pool: Pool
+    absent: Absent
+    soft_tp: SoftTruePositive
+    classes: Sequence[int] | None
+    exclude_background: bool
+
+
+@loss(region_evaluation, without=("reduction",))
+def dice_cross_entropy(
+    input: Array,
+    target: Array,
+    *,
+    dice_weight: float = 1.0,
+    cross_entropy_weight: float = 1.0,
+    label_smoothing: float = 0.0,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[CompoundOptions],
+) -> Evaluation:
+    r"""Dice and cross entropy, in one sweep.
+
+    .. math:: \ell = \lambda_D \left(1 - \frac{2 I + s}{P + T + s'}\right) + \lambda_C \, \text{CE}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    dice_weight : float, default 1
+        λ_D, at least 0.
+    cross_entropy_weight : float, default 1
+        λ_C, at least 0.
+    label_smoothing : float, default 0
+        In [0, 1): the share of the target that is spread evenly over the classes, in the cross entropy.
+    smooth : float or (float, float), default 1e-5
+        Added to the numerator and the denominator of the Dice part, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        As for `dice`.
+    reduction : {"mean", "sum"}, default "mean"
+        What becomes of the scores' losses and of the pixels'.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, a number of the input's dtype.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The defaults give the numbers of ``monai.losses.DiceCELoss(softmax=True, to_onehot_y=True)`` 1.6, nnU-Net's loss for
+    ``pool="batch"``, without background, up to a constant. Class weights multiply both parts, and their sum over the
+    pixels divides the cross entropy, as in torch. Which classes enter the Dice part (`classes`, `exclude_background`)
+    does not touch the cross entropy. With "sigmoid" it is the binary one, a mean over classes too.
+
+    References
+    ----------
+    Isensee et al., "nnU-Net" (2021), https://doi.org/10.1038/s41592-020-01008-z.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import dice_cross_entropy
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(dice_cross_entropy(probabilities, ids, activation=None)), 4)
+    0.5405
+    """
+    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
+    sweep = region_evaluation(
+        input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
+    )
+    term = PixelTerm(formula=pixel.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
+    return _with_terms(sweep, dice_weight, [(term, cross_entropy_weight)])
+
+
+@loss(region_evaluation, without=("reduction",))
+def dice_focal(
+    input: Array,
+    target: Array,
+    *,
+    dice_weight: float = 1.0,
+    focal_weight: float = 1.0,
+    gamma: float = 2.0,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[CompoundOptions],
+) -> Evaluation:
+    r"""Dice and focal loss, in one sweep.
+
+    .. math:: \ell = \lambda_D \left(1 - \frac{2 I + s}{P + T + s'}\right)
+       - \lambda_F \, \frac{1}{N} \sum_i (1 - p_{i, y_i})^\gamma \log p_{i, y_i}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    dice_weight : float, default 1
+        λ_D, at least 0.
+    focal_weight : float, default 1
+        λ_F, at least 0.
+    gamma : float, default 2
+        The focusing exponent, at least 0; 0 gives cross entropy.
+    smooth : float or (float, float), default 1e-5
+        Added to the numerator and the denominator of the Dice part, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        As for `dice`.
+    reduction : {"mean", "sum"}, default "mean"
+        What becomes of the scores' losses and of the pixels'.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, a number of the input's dtype.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The focal part has the activation of the Dice part. MONAI's DiceFocalLoss takes the focal loss of sigmoids even with
+    ``softmax=True``, and divides it by C too.
+
+    References
+    ----------
+    Zhu et al., "AnatomyNet" (2018), https://arxiv.org/abs/1808.05238; Lin et al., "Focal loss for dense object
+    detection" (2017), https://arxiv.org/abs/1708.02002.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import dice_focal
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(dice_focal(probabilities, ids, activation=None)), 4)
+    0.2711
+    """
+    check_number("gamma", gamma, 0)
+    sweep = region_evaluation(
+        input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
+    )
+    return _with_terms(sweep, dice_weight, [(PixelTerm(formula=pixel.focal(gamma), reduction=reduction), focal_weight)])
+
+
+@loss(region_evaluation, without=TOGETHER)
+def generalized_dice_focal(
+    input: Array,
+    target: Array,
+    *,
+    dice_weight: float = 1.0,
+    focal_weight: float = 1.0,
+    gamma: float = 2.0,
+    weighting: Weighting = "square",
+    absent: Absent = "keep",
+    pool: Pool = "image",
+    smooth: Smooth = 1e-5,
+    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[JointOptions],
+) -> Evaluation:
+    r"""Generalised Dice and focal loss, in one sweep.
+
+    .. math:: \ell = \lambda_D \left(1 - \frac{2 \sum_c w_c I_c + s}{\sum_c w_c (P_c + T_c) + s'}\right)
+       - \lambda_F \, \frac{1}{N} \sum_i (1 - p_{i, y_i})^\gamma \log p_{i, y_i}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    dice_weight : float, default 1
+        λ_D, at least 0.
+    focal_weight : float, default 1
+        λ_F, at least 0.
+    gamma : float, default 2
+        The focusing exponent, at least 0; 0 gives cross entropy.
+    weighting : {"square", "simple", "uniform"}, default "square"
+        The weight w of a class: 1 / T², 1 / T or 1.
+    absent : {"keep", "zero", "exclude"}, default "keep"
+        A class without a target pixel, as for `generalized_dice`.
+    pool : {"image", "batch"}, default "image"
+        Over what the sums of the Dice part run: each image, or the batch.
+    smooth : float or (float, float), default 1e-5
+        Added to the numerator and the denominator of the Dice part, at least 0.
+    reduction : {"mean", "sum"}, default "mean"
+        What becomes of the scores' losses and of the pixels'.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, a number of the input's dtype.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    MONAI's GeneralizedDiceFocalLoss takes the focal loss of sigmoids even with ``softmax=True``, and divides it by C
+    too.
+
+    References
+    ----------
+    Sudre et al., "Generalised Dice overlap as a deep learning loss function for highly unbalanced segmentations"
+    (2017), https://arxiv.org/abs/1707.03237.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import generalized_dice_focal
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(generalized_dice_focal(probabilities, ids, activation=None)), 4)
+    0.2705
+    """
+    check_number("gamma", gamma, 0)
+    score = generalized(weighting, absent, pool, smooth)
+    sweep = region_evaluation(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
+    return _with_terms(sweep, dice_weight, [(PixelTerm(formula=pixel.focal(gamma), reduction=reduction), focal_weight)])
+
+
+@loss(region_evaluation, without=("reduction",))
+def combo(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    smooth: Smooth = 1e-5,
+    smooth_form: SmoothForm = "double",
+    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[CompoundOptions],
+) -> Evaluation:
+    r"""Combo loss: weighted cross entropy and Dice, in one sweep.
+
+    .. math:: \ell = -\frac{\alpha}{N} \sum_i b_{y_i} \log p_{i, y_i}
+       + (1 - \alpha) \left(1 - \frac{2 I + s}{P + T + s'}\right)
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    alpha : float, default 0.5
+        In [0, 1]: the share of the cross entropy.
+    beta : float, default 0.5
+        In [0, 1]: b of classes from 1 on, and of positive targets with "sigmoid"; 1 - beta is that of class 0, and of
+        negative targets. Above 1/2, false negatives cost more.
+    smooth : float or (float, float), default 1e-5
+        Added to the numerator and the denominator of the Dice part, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        As for `dice`.
+    reduction : {"mean", "sum"}, default "mean"
+        What becomes of the scores' losses and of the pixels'.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, a number of the input's dtype.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    In the paper the score of Dice is subtracted, not one minus it added: less by ``1 - alpha``, with the same gradient.
+
+    References
+    ----------
+    Taghanaki et al., "Combo loss: handling input and output imbalance in multi-organ segmentation" (2019),
+    https://arxiv.org/abs/1805.02798.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import combo
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(combo(probabilities, ids, activation=None)), 4)
+    0.1978
+    """
+    check_number("alpha", alpha, 0, 1)
+    check_number("beta", beta, 0, 1)
+    sweep = region_evaluation(
+        input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
+    )
+    term = _balanced(sweep, pixel.cross_entropy, (1 - beta, beta), reduction)
+    return _with_terms(sweep, 1 - alpha, [(term, alpha)])
+
+
+@loss(region_evaluation, without=("reduction",))
+def exponential_logarithmic(
+    input: Array,
+    target: Array,
+    *,
+    dice_weight: float = 0.8,
+    cross_entropy_weight: float = 0.2,
+    dice_exponent: float = 0.3,
+    cross_entropy_exponent: float = 0.3,
+    floor: float = 1e-7,
+    smooth: Smooth = 1.0,
+    smooth_form: SmoothForm = "double",
+    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[CompoundOptions],
+) -> Evaluation:
+    r"""Exponential logarithmic loss: powers of log-Dice and of cross entropy, in one sweep.
+
+    .. math:: \ell = w_D \, \text{mean}_c (-\log D_c)^{\gamma_D}
+       + w_C \, \frac{\sum_i w_{y_i} (-\log p_{i, y_i})^{\gamma_C}}{\sum_i w_{y_i}}, \qquad
+       D = \frac{2 I + s}{P + T + s'}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    dice_weight : float, default 0.8
+        w_D, at least 0.
+    cross_entropy_weight : float, default 0.2
+        w_C, at least 0.
+    dice_exponent : float, default 0.3
+        γ_D, greater than 0.
+    cross_entropy_exponent : float, default 0.3
+        γ_C, greater than 0.
+    floor : float, default 1e-7
+        The least D, in (0, 1); of a lower one there is no gradient.
+    smooth : float or (float, float), default 1
+        s of the numerator and s' of the denominator of D, at least 0.
+    smooth_form : {"double", "tp"}, default "double"
+        As for `dice`.
+    reduction : {"mean", "sum"}, default "mean"
+        What becomes of the scores' losses and of the pixels'.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, a number of the input's dtype.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The paper weighs the classes of the cross entropy by the square root of their rarity; `class_weights` multiply both
+    parts. SegLossOdyssey leaves the cross entropy without the power.
+
+    References
+    ----------
+    Wong et al., "3D segmentation with exponential logarithmic loss for highly unbalanced object sizes" (2018),
+    https://arxiv.org/abs/1809.00076.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import exponential_logarithmic
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(exponential_logarithmic(probabilities, ids, activation=None)), 4)
+    0.6174
+    """
+    for name, exponent in (
+        ("dice_exponent", dice_exponent),
+        ("cross_entropy_exponent", cross_entropy_exponent),
+    ):
+        if exponent <= 0:
+            msg = f"`{name}` must be greater than 0; got {exponent!r}."
+            raise ValueError(msg)
+    score = scores.chain(ratio(0.5, 0.5, smooth, smooth_form), negative_log(floor))
+    score = scores.chain(score, scores.power(dice_exponent))
+    formula = outer_formula(pixel.cross_entropy, scores.power(cross_entropy_exponent))
+    sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
+    return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])
+
+
+@loss(region_evaluation, without=("reduction", "pool", "soft_tp"))
+def unified_focal(
+    input: Array,
+    target: Array,
+    *,
+    weight: float = 0.5,
+    delta: float = 0.6,
+    gamma: float = 0.5,
+    asymmetric: bool = False,
+    smooth: Smooth = 1e-5,
+    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[CompoundOptions],
+) -> Evaluation:
+    r"""Unified focal loss: focal Tversky and focal loss of one pair of parameters, in one sweep.
+
+    .. math:: \ell = \lambda \, \text{mean}_c (1 - TI_c)^{1 - \gamma}
+       - (1 - \lambda) \, \frac{1}{N} \sum_i d_{y_i} (1 - p_{i, y_i})^{\gamma} \log p_{i, y_i}, \qquad
+       TI = \frac{TP + s}{TP + \delta FN + (1 - \delta) FP + s'}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    weight : float, default 0.5
+        λ in [0, 1], the share of the Tversky part.
+    delta : float, default 0.6
+        In [0, 1]: the weight of false negatives, and d of classes from 1 on (of positive targets with "sigmoid"); d of
+        class 0 is 1 - delta.
+    gamma : float, default 0.5
+        In [0, 1): how much what is right already is held back.
+    asymmetric : bool, default False
+        Whether the background alone is held back in the focal part, and the foreground alone in the Tversky part; for
+        exclusive classes.
+    smooth : float or (float, float), default 1e-5
+        Added to the numerator and the denominator of the Tversky part, at least 0.
+    reduction : {"mean", "sum"}, default "mean"
+        What becomes of the scores' losses and of the pixels'.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, a number of the input's dtype.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The authors' code has these defaults for two classes; for more, all but class 0 are foreground here. MONAI's
+    AsymmetricUnifiedFocalLoss has delta = 0.7 and exchanges the two shares. Class weights multiply both parts.
+
+    References
+    ----------
+    Yeung et al., "Unified focal loss: generalising Dice and cross entropy-based losses to handle class imbalanced
+    medical image segmentation" (2022), https://arxiv.org/abs/2102.04525.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import unified_focal
+    >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
+    >>> round(float(unified_focal(probabilities, ids, activation=None)), 4)
+    0.2895
+    """
+    check_number("weight", weight, 0, 1)
+    check_number("delta", delta, 0, 1)
+    check_number("gamma", gamma, 0, 1, below=True)
+    score = scores.focused(ratio(1 - delta, delta, smooth, "tp"), scores.power(1 - gamma), background=not asymmetric)
+    sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
+    focal = pixel.focal(gamma)
+    if not asymmetric:
+        terms = [_balanced(sweep, focal, (1 - delta, delta), reduction)]
+    elif sweep.pixels.binary:
+        msg = "`asymmetric` tells class 0, the background, from others; independent classes have none. Use softmax."
+        raise ValueError(msg)
+    else:
+        terms = [
+            _balanced(sweep, focal, (1 - delta, 0.0), reduction),
+            _balanced(sweep, pixel.cross_entropy, (0.0, delta), reduction),
+        ]
+    return _with_terms(sweep, weight, [(term, 1 - weight) for term in terms])
+
+
+def _with_terms(sweep: Sweep, factor: float, terms: Sequence[tuple[PixelTerm, float]]) -> Sweep:
+    """A region loss times its factor, with pixel losses of the same pixels."""
+    factors = [factor, *(weight for _, weight in terms)]
+    for weight in factors:
+        check_number("weight", weight, 0)
+    return replace(sweep, terms=[*sweep.terms, *(term for term, _ in terms)], factors=factors)
+
+
+def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], reduction: Reduction) -> PixelTerm:
+    """A pixel loss with weights of background (class 0, or negative targets) and foreground that no mean divides by."""
+    classes, backend = sweep.layout.classes, sweep.pixels.backend
+    background, foreground = weights
+    if sweep.pixels.binary:
+        positive = class_numbers("weight", foreground, classes, sweep.input, backend)
+        negative = class_numbers("weight", background, classes, sweep.input, backend)
+        return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive, negative_weights=negative)
+    of_classes = (background, *[foreground] * (classes - 1))
+    positive = class_numbers("weight", of_classes, classes, sweep.input, backend)
+    return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive)
+
+
+def _scalar(reduction: Reduction) -> Reduction:
+    """The reduction, which must give a number."""
+    if reduction == "none":
+        msg = (
+            "A compound is one number, as the losses of its parts have different shapes; use reduction='mean' or 'sum'."
+        )
+        raise ValueError(msg)
+    check_choice("reduction", reduction, ("mean", "sum"))
+    return reduction
