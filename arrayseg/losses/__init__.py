@@ -1,5 +1,6 @@
 """Losses: pure functions `(input, target, *, options) -> array`, differentiable on every backend."""
 
+from arrayseg.losses._balanced import balanced_binary_cross_entropy, distance_weighted_cross_entropy
 from arrayseg.losses._compound import compound, deep_supervision
 from arrayseg.losses._compound_named import (
     combo,
@@ -9,6 +10,8 @@ from arrayseg.losses._compound_named import (
     generalized_dice_focal,
     unified_focal,
 )
+from arrayseg.losses._custom import pixel_loss
+from arrayseg.losses._divergence import jensen_shannon, kl_divergence
 from arrayseg.losses._field import (
     boundary,
     distance_weighted_dice,
@@ -16,20 +19,30 @@ from arrayseg.losses._field import (
     hausdorff_erosion,
     log_hausdorff_distance_transform,
 )
+from arrayseg.losses._focal import asymmetric, dual_focal, focal_cosine, normalized_focal, quality_focal, reduced_focal
+from arrayseg.losses._information import region_mutual_information
+from arrayseg.losses._neighbourhood import neighbor_aware_cross_entropy
+from arrayseg.losses._noise_robust import bi_tempered, generalized_cross_entropy, symmetric_cross_entropy
 from arrayseg.losses._one_hot import one_hot
 from arrayseg.losses._pixel import binary_cross_entropy, cross_entropy, focal, nll
+from arrayseg.losses._points import point_sampled_cross_entropy
+from arrayseg.losses._poly import poly
 from arrayseg.losses._ranking import lovasz_hinge, lovasz_softmax
 from arrayseg.losses._region import dice, jaccard, region_loss, tversky
 from arrayseg.losses._region_cells import matthews_corrcoef, sensitivity_specificity
 from arrayseg.losses._region_forms import asymmetric_f_beta, focal_tversky, log_cosh_dice, log_dice, log_jaccard
 from arrayseg.losses._region_generalized import generalized_dice, generalized_wasserstein_dice, penalty_generalized_dice
 from arrayseg.losses._region_soft import dice_semimetric, fine_grained_jaccard, jaccard_metric
-from arrayseg.losses._selected import ohem_cross_entropy
+from arrayseg.losses._selected import bootstrapped_cross_entropy, ohem_cross_entropy, top_k_cross_entropy
 from arrayseg.losses._structure import cb_dice, cl_dice, dice_cl_dice, skeleton_recall
 
 __all__ = [
+    "asymmetric",
     "asymmetric_f_beta",
+    "balanced_binary_cross_entropy",
+    "bi_tempered",
     "binary_cross_entropy",
+    "bootstrapped_cross_entropy",
     "boundary",
     "cb_dice",
     "cl_dice",
@@ -42,11 +55,15 @@ __all__ = [
     "dice_cross_entropy",
     "dice_focal",
     "dice_semimetric",
+    "distance_weighted_cross_entropy",
     "distance_weighted_dice",
+    "dual_focal",
     "exponential_logarithmic",
     "fine_grained_jaccard",
     "focal",
+    "focal_cosine",
     "focal_tversky",
+    "generalized_cross_entropy",
     "generalized_dice",
     "generalized_dice_focal",
     "generalized_wasserstein_dice",
@@ -54,6 +71,8 @@ __all__ = [
     "hausdorff_erosion",
     "jaccard",
     "jaccard_metric",
+    "jensen_shannon",
+    "kl_divergence",
     "log_cosh_dice",
     "log_dice",
     "log_hausdorff_distance_transform",
@@ -61,13 +80,23 @@ __all__ = [
     "lovasz_hinge",
     "lovasz_softmax",
     "matthews_corrcoef",
+    "neighbor_aware_cross_entropy",
     "nll",
+    "normalized_focal",
     "ohem_cross_entropy",
     "one_hot",
     "penalty_generalized_dice",
+    "pixel_loss",
+    "point_sampled_cross_entropy",
+    "poly",
+    "quality_focal",
+    "reduced_focal",
     "region_loss",
+    "region_mutual_information",
     "sensitivity_specificity",
     "skeleton_recall",
+    "symmetric_cross_entropy",
+    "top_k_cross_entropy",
     "tversky",
     "unified_focal",
 ]

@@ -14,7 +14,7 @@ from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._field import Prepared, Spacing, spacings
 from arrayseg.losses._prepare import check_number
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
+from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 
 __all__ = ["cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
 
@@ -31,11 +31,12 @@ def centerline_evaluation(
     """The sweep of a centreline Dice, with the options of a region loss."""
     check_number("iterations", iterations, 0)
     check_number("epsilon", epsilon, 0)
-    pair = smooth if isinstance(smooth, tuple) else (smooth, smooth)
     sweep = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
     (term,) = sweep.terms
     spatial = sweep.layout.rows_shape[1:]
-    centerline = CenterlineTerm(**vars(term), spatial=spatial, iterations=iterations, smooth=pair, epsilon=epsilon)
+    centerline = CenterlineTerm(
+        **vars(term), spatial=spatial, iterations=iterations, smooth=smoothing(smooth), epsilon=epsilon
+    )
     return replace(sweep, terms=[centerline])
 
 
@@ -136,7 +137,7 @@ def cb_dice(
         fields=xp.stack([prepared.rows(amount) for amount in amounts]),
         spatial=prepared.spatial,
         iterations=int(iterations),
-        smooth=smooth if isinstance(smooth, tuple) else (smooth, smooth),
+        smooth=smoothing(smooth),
     )
 
 
@@ -362,5 +363,4 @@ def skeleton_recall(
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeleton.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
     wanted = replace(pixels, target=prepared.rows(skeleton_map), ignore_index=None, mask=pixels.whole().valid)
-    pair = smooth if isinstance(smooth, tuple) else (smooth, smooth)
-    return replace(prepared.of(RegionTerm, score=skeleton.recall(pair)), pixels=wanted)
+    return replace(prepared.of(RegionTerm, score=skeleton.recall(smoothing(smooth))), pixels=wanted)

@@ -101,12 +101,16 @@ def loss_cases(*, seed: int = 0) -> list[Case]:
 
 #: What a loss needs to be a fair case on few pixels.
 _SETTINGS: dict[str, dict[str, Any]] = {
+    "bootstrapped_cross_entropy": {"loss_threshold": 1.0, "min_kept": 10},
     "cb_dice": {"iterations": 2},
     "cl_dice": {"iterations": 2},
     "dice_cl_dice": {"iterations": 1},
     "generalized_wasserstein_dice": {"distances": ((0, 1, 1, 1), (1, 0, 0.6, 0.5), (1, 0.6, 0, 0.7), (1, 0.5, 0.7, 0))},
+    "distance_weighted_cross_entropy": {"distance": np.random.default_rng(1).random((2, 5, 7))},
     "hausdorff_erosion": {"iterations": 3},
     "ohem_cross_entropy": {"threshold": 0.5, "min_kept": 20},
+    "region_mutual_information": {"radius": 2, "downsample": 2},
+    "point_sampled_cross_entropy": {"num_points": 30},
     "skeleton_recall": {"iterations": 2},
 }
 
@@ -114,11 +118,11 @@ _SETTINGS: dict[str, dict[str, Any]] = {
 #: Variants that a loss refuses.
 _MEANINGLESS: dict[str, tuple[str, ...]] = {
     "generalized_dice": ("pool=micro",),
+    "generalized_dice_focal": ("pool=micro",),
     "generalized_wasserstein_dice": ("pool=micro",),
     "lovasz_hinge": ("pool=micro",),
     "lovasz_softmax": ("pool=micro",),
     "penalty_generalized_dice": ("pool=micro",),
-    "generalized_dice_focal": ("pool=micro",),
 }
 
 

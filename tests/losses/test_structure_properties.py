@@ -20,6 +20,12 @@ LOSSES = {
     "skeleton_recall, thin": (losses.skeleton_recall, {"tube": 0, "iterations": 1, "smooth": 0.5}),
     "cb_dice": (losses.cb_dice, {"iterations": 2}),
     "cb_dice, all": (losses.cb_dice, {"iterations": 1, "pool": "all", "classes": (1, 2), "smooth": 0.1}),
+    "region_mutual_information": (losses.region_mutual_information, {"radius": 2, "downsample": 2}),
+    "region_mutual_information, average": (
+        losses.region_mutual_information,
+        {"radius": 2, "downsample": 2, "pooling": "average", "activation": "sigmoid"},
+    ),
+    "region_mutual_information, fine": (losses.region_mutual_information, {"radius": 3, "downsample": 1}),
     "boundary": (losses.boundary, {"spacing": 0.5}),
     "hausdorff_distance_transform": (losses.hausdorff_distance_transform, {}),
     "hausdorff_distance_transform, one_sided": (

@@ -1,0 +1,173 @@
+"""Region mutual information: how much of the target's neighbourhoods the prediction's do not explain.
+
+A neighbourhood is the vector of the d values in a small window. With Y and P the vectors of target and prediction about
+their means, one a column, what a linear estimate of Y from P leaves has the covariance
+
+    A = Y Y' - K P Y' + e I,   K = Y P' (P P' + e I)^-1,
+
+and log det A / 2 bounds their mutual information from below. Its derivative in P is -K' A^-1 (Y - K P).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Any, Literal
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.kernels.pixels import Block, Pixels
+from arrayseg.kernels.pooling import Primitive
+from arrayseg.kernels.region import RegionTerm
+from arrayseg.kernels.scores import Overlap
+from arrayseg.kernels.sweep import Sums
+
+__all__ = ["InformationTerm", "Pooling", "pooled_length"]
+
+Pooling = Literal["max", "average"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InformationTerm(RegionTerm):
+    """log det A / (2 d) of every image and class."""
+
+    spatial: tuple[int, ...]
+    radius: int
+    downsample: int
+    pooling: Pooling
+    epsilon: float
+
+    whole_images = True
+    sums = 5
+
+    def count(self, block: Block) -> Sums:
+        xp = block.xp
+        wanted, _ = self._vectors(block, block.target)
+        predicted, _ = self._vectors(block, block.keep(block.probabilities))
+        across = xp.matrix_transpose(predicted)
+        covariances = (
+            xp.matmul(wanted, xp.matrix_transpose(wanted)),
+            xp.matmul(wanted, across),
+            xp.matmul(predicted, across),
+        )
+        return *covariances, block.sum(block.target, axis=2), block.amount[:, None]
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
+        xp = pixels.xp
+        wanted, crossed, predicted, target, count = sums
+        size = wanted.shape[-1]
+        ridge = self.epsilon * xp.eye(size, dtype=wanted.dtype, device=pixels.backend.device(wanted))
+        estimate = xp.matrix_transpose(xp.linalg.solve(predicted + ridge, xp.matrix_transpose(crossed)))
+        left = wanted - xp.matmul(estimate, xp.matrix_transpose(crossed)) + ridge
+        root = xp.linalg.cholesky((left + xp.matrix_transpose(left)) / 2)
+        losses = xp.sum(xp.log(xp.linalg.diagonal(root)), axis=-1) / size
+        chosen = self._chosen(target, pixels)
+        count = xp.broadcast_to(count, target.shape)
+        weight = self._weight(Overlap(target, target, target, count), chosen, pixels)
+        weight = xp.where(xp.any(count > 0), weight, xp.zeros_like(weight)) * factor
+        value = self._unreduced(losses * weight, xp) if self.reduction == "none" else xp.sum(losses * weight)
+        if self.reduction == "none":
+            return value, (estimate, estimate)
+        by_residual = -xp.linalg.solve(left, estimate) * (weight * chosen / size)[:, :, None, None]
+        return value, (estimate, xp.matrix_transpose(by_residual))
+
+    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        xp = block.xp
+        estimate, by_residual = (array[block.rows, ...] for array in state)
+        wanted, _ = self._vectors(block, block.target)
+        predicted, pull_vectors = self._vectors(block, block.keep(block.probabilities))
+        cotangent = xp.matmul(by_residual, wanted - xp.matmul(estimate, predicted))
+        return None, block.pull_back(block.keep(pull_vectors(cotangent)))
+
+    def _vectors(self, block: Block, maps: Array) -> Primitive:
+        """The vectors of maps `(B, C, P)` about their means, `(B, C, d, vectors)`, in the dtype of sums."""
+        xp = block.xp
+        shaped = xp.reshape(maps, (block.images, block.classes, *self.spatial))
+        small, pull_pool = _pooled(shaped, self.downsample, self.pooling, xp)
+        vectors, pull_windows = _windows(small, self.radius, xp)
+        wide = xp.astype(vectors, block.pixels.sum_dtype, copy=False)
+
+        def pull(cotangent: Array) -> Array:
+            narrow = xp.astype(cotangent, maps.dtype, copy=False)
+            return xp.reshape(pull_pool(pull_windows(narrow)), maps.shape)
+
+        return wide - xp.mean(wide, axis=-1, keepdims=True), pull
+
+
+def pooled_length(length: int, downsample: int) -> int:
+    """How many windows of `downsample` elements there are, the edge padded by half of one."""
+    return (length + 2 * (downsample // 2) - downsample) // downsample + 1
+
+
+def _pooled(maps: Array, downsample: int, pooling: Pooling, xp: Namespace) -> Primitive:
+    """Maps `(B, C, *spatial)` by windows that do not overlap, padded with 0; an axis of one element stays as it is."""
+    batch, spatial = maps.shape[:2], maps.shape[2:]
+    steps = [downsample if length > 1 else 1 for length in spatial]
+    if all(step == 1 for step in steps):
+        return maps, lambda cotangent: cotangent
+    counts = [pooled_length(length, step) for length, step in zip(spatial, steps, strict=True)]
+    padded = maps
+    for axis, (count, step) in enumerate(zip(counts, steps, strict=True), start=2):
+        padded = _fitted(padded, axis, step // 2, count * step, xp)
+    pairs = [length for pair in zip(counts, steps, strict=True) for length in pair]
+    windows = xp.reshape(padded, (*batch, *pairs))
+    inner = tuple(range(3, 2 + len(pairs), 2))
+    value = (xp.max if pooling == "max" else xp.mean)(windows, axis=inner, keepdims=True)
+
+    def pull(cotangent: Array) -> Array:
+        cotangent = xp.reshape(cotangent, value.shape)
+        if pooling == "max":
+            # Those that tie share the gradient, as in the libraries' own `max`.
+            ties = xp.astype(windows == value, cotangent.dtype)
+            share = ties * (cotangent / xp.sum(ties, axis=inner, keepdims=True))
+        else:
+            share = xp.broadcast_to(cotangent / prod(steps), windows.shape)
+        result = xp.reshape(share, padded.shape)
+        for axis, (length, step) in enumerate(zip(spatial, steps, strict=True), start=2):
+            result = _fitted(result, axis, -(step // 2), length, xp)
+        return result
+
+    return xp.reshape(value, (*batch, *counts)), pull
+
+
+def _fitted(array: Array, axis: int, before: int, length: int, xp: Namespace) -> Array:
+    """The array with `before` zeros put ahead of an axis (or that many elements taken off), and then of a length."""
+
+    def zeros(count: int) -> Array:
+        shape = (*array.shape[:axis], count, *array.shape[axis + 1 :])
+        return xp.broadcast_to(xp.zeros_like(array[(slice(0, 1),) * array.ndim]), shape)
+
+    def part(start: int, stop: int) -> Array:
+        index: list[slice] = [slice(None)] * array.ndim
+        index[axis] = slice(start, stop)
+        return array[tuple(index)]
+
+    kept = part(max(-before, 0), min(array.shape[axis], length - before))
+    pieces = [zeros(max(before, 0)), kept, zeros(max(0, length - max(before, 0) - kept.shape[axis]))]
+    return xp.concat(pieces, axis=axis)
+
+
+def _windows(maps: Array, radius: int, xp: Namespace) -> Primitive:
+    """The windows of `radius` elements along every axis longer than one, as vectors `(B, C, d, windows)`."""
+    lengths = [length - radius + 1 if length > 1 else 1 for length in maps.shape[2:]]
+    starts = product(*(range(radius if length > 1 else 1) for length in maps.shape[2:]))
+    places: list[Any] = [
+        (
+            slice(None),
+            slice(None),
+            *(slice(start, start + length) for start, length in zip(corner, lengths, strict=True)),
+        )
+        for corner in starts
+    ]
+    batch = maps.shape[:2]
+    value = xp.stack([xp.reshape(maps[place], (*batch, prod(lengths))) for place in places], axis=2)
+
+    def pull(cotangent: Array) -> Array:
+        result = xp.zeros_like(maps)
+        for number, place in enumerate(places):
+            result[place] += xp.reshape(cotangent[:, :, number, :], (*batch, *lengths))
+        return result
+
+    return value, pull
