@@ -200,7 +200,7 @@ def hausdorff(
         ``"max"`` (default): the larger of the percentiles of the two directions. ``"pooled"``: the percentile of the
         distances of both directions together. ``"prediction"``, ``"target"``: one direction, from that surface.
     interpolation
-        ``"linear"``: between the two nearest ranks, as `numpy.percentile`; every element counts one. ``"weighted"``:
+        ``"linear"``: between the two nearest ranks, as ``numpy.percentile``; every element counts one. ``"weighted"``:
         the least distance up to which there is at least so much of the surface, by the sizes of the elements. None
         (default): ``"weighted"`` where the definition of the surface has sizes, else ``"linear"``.
     empty
