@@ -20,7 +20,9 @@ PROJECT = nox.project.load_toml("pyproject.toml")["project"]
 CONSTRAINTS = "tests/constraints.txt"
 PYTEST = ("pytest", "pytest-xdist", "hypothesis")
 # The array library that each backend needs beside NumPy. CuPy is installed only where there is a GPU (see `tests`).
-LIBRARIES = {"numpy": (), "strict": ("array-api-strict",), "torch": ("torch",), "jax": ("jax",)}
+# Dask's chunks are NumPy's; `bare` shows that nothing needs it.
+DASK = ("dask", "distributed")
+LIBRARIES = {"numpy": DASK, "strict": ("array-api-strict",), "torch": ("torch",), "jax": ("jax",)}
 PEERS = ("kornia", "monai", "optax", "scikit-image", "scikit-learn", "torchmetrics")
 # What a run with a single backend leaves to the sessions that have what it takes.
 ELSEWHERE = "not (parity or compile or compat or mutation or gpu)"
@@ -44,7 +46,7 @@ def frameworks(session: nox.Session, *requirements: str) -> str:
     python = str(folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     if not Path(python).exists():
         session.run(sys.executable, "-m", "virtualenv", "-q", str(folder), external=True)
-    wanted = (".[all]", "array-api-strict", "scikit-learn", *PYTEST, *requirements)
+    wanted = (".[all]", "array-api-strict", "scikit-learn", *DASK, *PYTEST, *requirements)
     session.run(python, "-m", "pip", "install", "-q", "-c", CONSTRAINTS, *wanted, external=True)
     return python
 

@@ -4,7 +4,7 @@ import importlib.util
 import subprocess
 import sys
 
-FRAMEWORKS = ("torch", "jax", "cupy", "scipy", "array_api_strict", "typer", "rich")
+FRAMEWORKS = ("torch", "jax", "cupy", "dask", "scipy", "array_api_strict", "typer", "rich")
 SECONDS_BEYOND_NUMPY = 0.150
 
 TIMED_IMPORT = """

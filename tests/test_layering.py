@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "arrayseg"
 # Each layer may import the ones after it. The rest of the package (arrayseg/*.py) is public names and their helpers.
 LAYERS = ("app", "compat", "testing", "metrics", "losses", "kernels", "backends")
-FRAMEWORKS = {"torch", "jax", "cupy", "cupyx", "scipy"}
+FRAMEWORKS = {"torch", "jax", "cupy", "cupyx", "dask", "scipy"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

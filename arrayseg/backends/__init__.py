@@ -17,8 +17,8 @@ def _owners(array: Array) -> set[str]:
 
 # Written so that torch.compile traces it without a graph break or a warning: names instead of isinstance with modules
 # that may not be there, imports spelled out inside the branches, no registry of strings and no lru_cache.
-def backend_of(array: Array, /, name: str = "input") -> Backend:
-    """The adapter of the library that owns an array."""
+def backend_of(array: Array, /, name: str = "input", *, lazy: bool = False) -> Backend:
+    """The adapter of the library that owns an array; Dask's is for callers that count chunk by chunk (`lazy`)."""
     owners = _owners(array)
     if "torch" in owners:
         from arrayseg.backends.torch import TORCH
@@ -37,7 +37,14 @@ def backend_of(array: Array, /, name: str = "input") -> Backend:
 
         return CUPY
     if is_dask_array(array):
-        msg = f"`{name}` is a Dask array, which this function does not take; call it on the chunks, or use map_blocks."
+        if lazy:
+            from arrayseg.backends.dask import DASK
+
+            return DASK
+        msg = (
+            f"`{name}` is a Dask array, which this function does not take; call it on `{name}.compute()` where that "
+            "fits in memory, or on the chunks, with map_blocks."
+        )
         raise TypeError(msg)
     if is_array_api_obj(array):
         return Backend(array_namespace(array))
@@ -48,13 +55,13 @@ def backend_of(array: Array, /, name: str = "input") -> Backend:
     raise TypeError(msg)
 
 
-def common_backend(**arrays: Array | None) -> Backend:
+def common_backend(*, lazy: bool = False, **arrays: Array | None) -> Backend:
     """The adapter that all the named arrays share; mixing libraries or devices raises."""
     given = [(name, array) for name, array in arrays.items() if array is not None]
     first_name, first = given[0]
-    backend = backend_of(first, first_name)
+    backend = backend_of(first, first_name, lazy=lazy)
     for name, array in given[1:]:
-        other = backend_of(array, name)
+        other = backend_of(array, name, lazy=lazy)
         if other.name != backend.name:
             msg = (
                 f"`{first_name}` is an array of {backend.name} and `{name}` of {other.name}. "

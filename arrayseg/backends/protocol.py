@@ -307,6 +307,19 @@ class Backend:
         """`function` of every item, in order; adapters may work several at a time."""
         return [function(item) for item in items]
 
+    # Arrays in chunks.
+
+    def sum_of_chunks(self, function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
+        """`function(backend, *arrays)` of arrays of one shape; of arrays in chunks, the sum of those of the chunks.
+
+        They are summed over all axes but the first `batch_axes`, which the function keeps.
+        """
+        return function(self, *arrays)
+
+    def map_matrices(self, function: Callable[[Backend, Array], Array], matrices: Array, /) -> Array:
+        """`function(backend, matrices)` of `(..., C, C)`, of shape `(...)` or `(..., K)`; a chunk holds whole ones."""
+        return function(self, matrices)
+
     # Measurement.
 
     def synchronize(self, *arrays: Array) -> None:

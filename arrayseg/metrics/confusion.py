@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from arrayseg._typing import Array
-from arrayseg.metrics.labels import read_label_maps, refuse_out_of_range
+from arrayseg.metrics.labels import LabelMaps, count_label_maps, refuse_out_of_range
 
 __all__ = ["confusion_matrix"]
 
@@ -69,6 +69,9 @@ def confusion_matrix(
     The rows are the target, as in scikit-learn and torchmetrics; MetricsReloaded and Detectron2 have the prediction
     there. Mmsegmentation and scikit-learn (with ``labels``) drop labels out of range silently.
 
+    The matrix of Dask arrays is a lazy Dask array, and so are the scores that the functions of the matrix give of it:
+    chunks are counted as they come and their counts added. What is wrong with labels is said when it is computed.
+
     Examples
     --------
     >>> import numpy as np
@@ -80,7 +83,8 @@ def confusion_matrix(
            [0, 2, 0],
            [0, 0, 1]])
     """
-    maps = read_label_maps(
+    return count_label_maps(
+        _joint_histogram,
         prediction,
         target,
         num_classes=num_classes,
@@ -89,6 +93,10 @@ def confusion_matrix(
         per_image=per_image,
         class_axis=class_axis,
     )
+
+
+def _joint_histogram(maps: LabelMaps) -> Array:
+    """`(N, C, C)`."""
     counts, uncounted = maps.joint_histogram()
     refuse_out_of_range(maps, uncounted)
-    return counts if per_image else counts[0, :, :]
+    return counts

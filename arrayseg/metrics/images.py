@@ -8,7 +8,7 @@ from typing import Literal
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
-from arrayseg.metrics.labels import read_label_maps, refuse_out_of_range
+from arrayseg.metrics.labels import LabelMaps, count_label_maps, refuse_out_of_range
 from arrayseg.metrics.outcomes import intersections, mean_of_scores, ratio, take_classes
 
 __all__ = ["class_counts", "fine_grained_mean"]
@@ -58,7 +58,7 @@ def class_counts(
     Notes
     -----
     The matrices of the images are made only where one is smaller than an image; with more classes than that the three
-    numbers are counted directly, and memory grows with N C.
+    numbers are counted directly, and memory grows with N C. The counts of Dask arrays are a lazy Dask array.
 
     Examples
     --------
@@ -73,7 +73,8 @@ def class_counts(
            [[3, 0, 1],
             [0, 1, 0]]])
     """
-    maps = read_label_maps(
+    return count_label_maps(
+        _outcomes,
         prediction,
         target,
         num_classes=num_classes,
@@ -82,6 +83,10 @@ def class_counts(
         per_image=True,
         class_axis=class_axis,
     )
+
+
+def _outcomes(maps: LabelMaps) -> Array:
+    """`(N, C, 3)`."""
     backend, xp = maps.backend, maps.backend.xp
     with backend.wide(maps.prediction, maps.target, maps.mask):
         if maps.num_classes**2 <= maps.target.shape[1]:

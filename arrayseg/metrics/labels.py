@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from operator import index
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 
-__all__ = ["LabelMaps", "check_num_classes", "read_label_maps", "refuse_out_of_range"]
+__all__ = ["LabelMaps", "check_num_classes", "count_label_maps", "read_label_maps", "refuse_out_of_range"]
 
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """A prediction, a target and a mask of one library, as N images of P pixels: `(N, P)`."""
+    """A prediction, a target and a mask of one library and shape; counted as N images of P pixels: `(N, P)`."""
 
     backend: Backend
     prediction: Array
@@ -23,6 +24,16 @@ class LabelMaps:
     mask: Array | None
     num_classes: int
     ignore_index: int | None
+
+    def as_images(self, per_image: bool) -> LabelMaps:
+        """The images of the batch apart, or one image of all the pixels: `(N, P)` or `(1, P)`."""
+        shape = self.target.shape
+        rows = (shape[0], prod(shape[1:])) if per_image else (1, prod(shape))
+        prediction, target, mask = (
+            None if array is None else self.backend.xp.reshape(array, rows)
+            for array in (self.prediction, self.target, self.mask)
+        )
+        return replace(self, prediction=prediction, target=target, mask=mask)
 
     def joint_histogram(self) -> tuple[Array, Array]:
         """`(N, C, C)` counts, and the number of pixels that a label out of range kept from being counted."""
@@ -62,6 +73,58 @@ def read_label_maps(
 ) -> LabelMaps:
     """Checked label maps: the images of the batch apart where `per_image`, else as one image of all the pixels."""
     backend = common_backend(prediction=prediction, target=target, mask=mask)
+    maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, per_image, class_axis)
+    return maps.as_images(per_image)
+
+
+def count_label_maps(
+    statistic: Callable[[LabelMaps], Array],
+    prediction: Array,
+    target: Array,
+    *,
+    num_classes: int,
+    ignore_index: int | None,
+    mask: Array | None,
+    per_image: bool,
+    class_axis: int | None,
+) -> Array:
+    """A statistic `(N, ...)` of label maps as `read_label_maps` gives them, or `(...)` of all images together.
+
+    Of Dask arrays it is lazy: the sum of those of the chunks, each of which is checked as it is counted.
+    """
+    backend = common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
+    maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, per_image, class_axis)
+    count = partial(_count, statistic, per_image, maps.num_classes, maps.ignore_index)
+    return backend.sum_of_chunks(count, maps.prediction, maps.target, maps.mask, batch_axes=int(per_image))
+
+
+def _count(
+    statistic: Callable[[LabelMaps], Array],
+    per_image: bool,
+    num_classes: int,
+    ignore_index: int | None,
+    backend: Backend,
+    prediction: Array,
+    target: Array,
+    mask: Array | None,
+) -> Array:
+    """The statistic of checked arrays."""
+    maps = LabelMaps(backend, prediction, target, mask, num_classes, ignore_index)
+    counts = statistic(maps.as_images(per_image))
+    return counts if per_image else counts[0, ...]
+
+
+def _check_maps(
+    backend: Backend,
+    prediction: Array,
+    target: Array,
+    mask: Array | None,
+    num_classes: int,
+    ignore_index: int | None,
+    per_image: bool,
+    class_axis: int | None,
+) -> LabelMaps:
+    """Label maps of the shape of `target`, or a sentence that says what is wrong with them."""
     num_classes = check_num_classes(num_classes)
     _check_labels(backend, target, "target")
     if prediction.ndim == target.ndim + 1:
@@ -82,16 +145,8 @@ def read_label_maps(
     if per_image and target.ndim == 0:
         msg = "`per_image` needs maps with a batch axis, (N, *spatial); got a single number."
         raise ValueError(msg)
-    images = target.shape[0] if per_image else 1
-    shape = (images, prod(target.shape[1:] if per_image else target.shape))
-    return LabelMaps(
-        backend,
-        backend.xp.reshape(prediction, shape),
-        backend.xp.reshape(target, shape),
-        None if mask is None else backend.xp.reshape(mask, shape),
-        num_classes,
-        None if ignore_index is None else _representable(backend, target, ignore_index),
-    )
+    ignore_index = None if ignore_index is None else _representable(backend, target, ignore_index)
+    return LabelMaps(backend, prediction, target, mask, num_classes, ignore_index)
 
 
 def check_num_classes(num_classes: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import nan
 from operator import index
 from typing import Literal, TypeAlias
@@ -97,15 +98,19 @@ def evaluate(matrix: Array, function: Callable[[Backend, Array], Array]) -> Arra
 
     The function gets integers of 64 bits, where those exist, and makes floating numbers of them as late as it can.
     """
-    backend = backend_of(matrix, "matrix")
-    xp = backend.xp
+    backend = backend_of(matrix, "matrix", lazy=True)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:
         msg = f"`matrix` must be a confusion matrix (C, C), or several (..., C, C); got shape {tuple(matrix.shape)}."
         raise ValueError(msg)
-    if not xp.isdtype(matrix.dtype, ("integral", "real floating")):
+    if not backend.xp.isdtype(matrix.dtype, ("integral", "real floating")):
         msg = f"`matrix` must hold pixel counts as integers or real numbers; got {matrix.dtype}."
         raise TypeError(msg)
-    dtype = backend.sum_dtype(matrix)
+    return backend.map_matrices(partial(_widest, function), matrix)
+
+
+def _widest(function: Callable[[Backend, Array], Array], backend: Backend, matrix: Array) -> Array:
+    """`function` of a matrix in the widest dtypes."""
+    xp, dtype = backend.xp, backend.sum_dtype(matrix)
     with backend.wide(matrix):
         integral = xp.isdtype(matrix.dtype, "integral")
         wide = backend.count_dtype(matrix) if integral else backend.sum_dtype(matrix)
