@@ -7,6 +7,7 @@ gradient in logit k is t_k phi'_k - p_k sum_c t_c phi'_c. For independent ones i
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp
@@ -16,7 +17,7 @@ from arrayseg._typing import Array, Denominator, Reduction
 from arrayseg.kernels.pixels import Block, Pixels, log_sigmoid
 from arrayseg.kernels.sweep import Sums, Term
 
-__all__ = ["Formula", "PixelTerm", "cross_entropy", "focal"]
+__all__ = ["Formula", "MeanTerm", "PixelTerm", "cross_entropy", "focal", "safe_log"]
 
 Formula = Callable[[Array, Any], tuple[Array, Array]]
 """From the log-probability and the namespace to the loss and its derivative in the log-probability."""
@@ -48,23 +49,22 @@ def focal(gamma: float) -> Formula:
     return formula
 
 
-@dataclass(frozen=True)
-class PixelTerm(Term):
-    """A pixel loss in the steps of the block driver: count the denominator, pull value and gradient."""
+@dataclass(frozen=True, kw_only=True)
+class MeanTerm(Term):
+    """A mean over pixels in the steps of the block driver: count the denominator, pull value and gradient."""
 
-    formula: Formula
     reduction: Reduction = "mean"
     denominator: Denominator = "weights"
-    label_smoothing: float = 0.0
-    positive_weights: Array | None = None
-    """`(C,)` or `(1,)`: multiplies the loss of a class where it is the target; no denominator counts it."""
-    negative_weights: Array | None = None
-    """Likewise where it is not; only independent classes have such a term."""
-    log_input: bool = False
-    """The scores are log-probabilities already."""
 
     sums = 1
     value_in_pull = True
+
+    @abstractmethod
+    def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        """The losses of a block, `(B, P)`, 0 where a pixel is not valid, and the gradient of `scale` times their sum.
+
+        The gradient is `(B, C, P)`, in the scores; None where there is no scale.
+        """
 
     def count(self, block: Block) -> Sums:
         xp = block.xp
@@ -95,14 +95,53 @@ class PixelTerm(Term):
         return xp.zeros_like(total), scale * factor
 
     def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array, Array | None]:
-        losses, pulled = self._losses(block, block.xp.astype(scale, block.dtype) if gradient else None)
+        losses, pulled = self.losses(block, block.xp.astype(scale, block.dtype) if gradient else None)
         return block.sum(losses, axis=1) * scale, pulled
 
     def map(self, block: Block) -> Array:
-        losses, _ = self._losses(block, None)
+        losses, _ = self.losses(block, None)
         return losses
 
-    def _losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+    def _weigh(self, block: Block, losses: Array) -> Array:
+        """Losses of pixels, `(B, P)`, or of independent classes, `(B, C, P)`, with their weights; 0 where not valid."""
+        if block.pixels.class_weights is None:
+            return block.weighted(block.keep(losses))
+        if losses.ndim == 3:
+            return block.weighted(block.keep(self._scale_classes(block, losses)))
+        if block.pixels.has_ids:
+            of_target = block.at_id(self._class_weights(block))
+        else:
+            of_target = block.xp.sum(self._scale_classes(block, block.target), axis=1)
+        return block.weighted(block.keep(losses * of_target))
+
+    def _class_weights(self, block: Block) -> Array:
+        return block.xp.astype(block.pixels.class_weights, block.dtype, copy=False)
+
+    def _scale_classes(self, block: Block, shares: Array, extra: Array | None = None) -> Array:
+        """What each class adds, `(B, C, P)`, times the weights of the classes, `(C,)` or one row an image, `(N, C)`."""
+        for weights in (block.pixels.class_weights, extra):
+            if weights is not None:
+                of_rows = weights if weights.ndim == 1 else weights[block.rows, :]
+                shares = shares * block.xp.astype(of_rows, block.dtype, copy=False)[..., :, None]
+        return shares
+
+
+@dataclass(frozen=True)
+class PixelTerm(MeanTerm):
+    """The mean of a formula of the log-probability of the target."""
+
+    formula: Formula
+    negative_formula: Formula | None = None
+    """Of what is not the target, where that differs; only independent classes have such a term."""
+    label_smoothing: float = 0.0
+    positive_weights: Array | None = None
+    """`(C,)`, or one row an image: multiplies the loss of a class where it is the target; no denominator counts it."""
+    negative_weights: Array | None = None
+    """Likewise where it is not; only independent classes have such a term."""
+    log_input: bool = False
+    """The scores are log-probabilities already."""
+
+    def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         is_hard = self.label_smoothing == 0 and block.xp.isdtype(block.pixels.target.dtype, ("bool", "integral"))
         if block.pixels.binary:
             return self._independent_hard(block, scale) if is_hard else self._independent(block, scale)
@@ -158,7 +197,7 @@ class PixelTerm(Term):
             log_q = log_p - block.scores
             inner, outer = xp.exp(log_q), xp.exp(log_p)
         on, on_slope = self.formula(log_p, xp)
-        off, off_slope = self.formula(log_q, xp)
+        off, off_slope = (self.negative_formula or self.formula)(log_q, xp)
         target = block.target * (1 - self.label_smoothing) + self.label_smoothing / 2
         positive = self._scale_classes(block, target, self.positive_weights)
         negative = self._scale_classes(block, 1 - target, self.negative_weights)
@@ -180,6 +219,9 @@ class PixelTerm(Term):
             log_p = log_sigmoid(scores, xp)
             inner = None if scale is None else xp.exp(log_p - scores)
         value, slope = self.formula(log_p, xp)
+        if self.negative_formula is not None:
+            off, off_slope = self.negative_formula(log_p, xp)
+            value, slope = (off + positive * (on - off) for on, off in ((value, off), (slope, off_slope)))
         shares = self._shares_of_sides(block, positive)
         losses = xp.sum(block.weighted(value if shares is None else value * shares), axis=1)
         if scale is None:
@@ -194,15 +236,6 @@ class PixelTerm(Term):
         if self.log_input:
             return probability, None
         return safe_log(probability, block.xp)
-
-    def _class_weights(self, block: Block) -> Array:
-        return block.xp.astype(block.pixels.class_weights, block.dtype, copy=False)
-
-    def _scale_classes(self, block: Block, shares: Array, extra: Array | None) -> Array:
-        for weights in (block.pixels.class_weights, extra):
-            if weights is not None:
-                shares = shares * block.xp.astype(weights, block.dtype, copy=False)[None, :, None]
-        return shares
 
     def _weights_of_ids(self, block: Block) -> Array | None:
         """The weight of each pixel, `(B, P)`; None for 1."""

@@ -10,7 +10,7 @@ from arrayseg.backends import Backend
 from arrayseg.kernels.pixels import Block
 from arrayseg.kernels.sweep import Sweep
 
-__all__ = ["Choose", "Hardest", "above_or_largest", "largest"]
+__all__ = ["Choose", "Hardest", "above_or_largest", "above_or_largest_of_image", "largest_share"]
 
 Choose = Callable[[Array, Array, Backend], Array]
 """From the losses `(N, S)`, the valid pixels `(N, S)` and the adapter to the weights `(N, S)` of what is kept."""
@@ -65,24 +65,61 @@ def above_or_largest(threshold: float, at_least: int) -> Choose:
 
     def choose(losses: Array, valid: Array, backend: Backend) -> Array:
         xp = backend.xp
-        hard = xp.astype(valid & (losses > threshold), losses.dtype)
-        return xp.where(xp.sum(hard) >= at_least, hard, largest(losses, valid, at_least, xp))
+        row, where = xp.reshape(losses, (1, -1)), xp.reshape(valid, (1, -1))
+        return xp.reshape(_above_or_largest(row, where, threshold, at_least, backend), losses.shape)
 
     return choose
 
 
-def largest(losses: Array, valid: Array, count: int, xp: Namespace) -> Array:
-    """1 for the `count` largest losses of the valid pixels, 0 for others; ties share the last places.
+def above_or_largest_of_image(threshold: float, at_least: int, *, mean_of_images: bool) -> Choose:
+    """The same image by image; the weights of an image together are 1 where the mean is to be one of images' means."""
 
-    So the mean over what is kept is that of the `count` largest, and no order of the pixels matters.
+    def choose(losses: Array, valid: Array, backend: Backend) -> Array:
+        xp = backend.xp
+        kept = _above_or_largest(losses, valid, threshold, at_least, backend)
+        if not mean_of_images:
+            return kept
+        total = xp.sum(kept, axis=1, keepdims=True)
+        return kept / xp.where(total > 0, total, xp.ones_like(total))
+
+    return choose
+
+
+def largest_share(share: float) -> Choose:
+    """Keep a share of the valid pixels, those with the largest losses, at least one."""
+
+    def choose(losses: Array, valid: Array, backend: Backend) -> Array:
+        xp = backend.xp
+        row, where = xp.reshape(losses, (1, -1)), xp.reshape(valid, (1, -1))
+        total = xp.sum(xp.astype(where, backend.sum_dtype(losses)), axis=1, keepdims=True)
+        count = xp.where(total > 0, xp.floor(xp.where(total * share < 1, xp.ones_like(total), total * share)), total)
+        return xp.reshape(largest(row, where, xp.astype(count, backend.count_dtype(losses)), xp), losses.shape)
+
+    return choose
+
+
+def _above_or_largest(losses: Array, valid: Array, threshold: float, at_least: int, backend: Backend) -> Array:
+    xp, (rows, length) = backend.xp, losses.shape
+    hard = valid & (losses > threshold)
+    dtype, device = backend.count_dtype(losses), backend.device(losses)
+    count = xp.full((rows, 1), min(at_least, length), dtype=dtype, device=device)
+    enough = xp.sum(xp.astype(hard, dtype), axis=1, keepdims=True) >= at_least
+    return xp.where(enough, xp.astype(hard, losses.dtype), largest(losses, valid, count, xp))
+
+
+def largest(losses: Array, valid: Array, count: Array, xp: Namespace) -> Array:
+    """1 for the `count` largest losses of each row's valid pixels, 0 for others; ties share the last places.
+
+    So the mean over what is kept is that of the `count` largest, and no order of the pixels matters. The count is
+    `(rows, 1)`, at most the length of a row.
     """
-    ordered = xp.sort(xp.reshape(xp.where(valid, losses, xp.full_like(losses, -1.0)), (-1,)), descending=True)
-    count = min(count, ordered.shape[0])
-    if count == 0:
+    if 0 in losses.shape:
         return xp.zeros_like(losses)
-    last = ordered[count - 1]
-    over = xp.astype(valid & (losses > last), losses.dtype)
-    level = xp.astype(valid & (losses == last), losses.dtype)
-    tied = xp.sum(level)
-    share = (count - xp.sum(over)) / xp.where(tied > 0, tied, xp.ones_like(tied))
-    return over + level * share
+    ordered = xp.sort(xp.where(valid, losses, xp.full_like(losses, -1.0)), axis=1, descending=True)
+    some = count > 0
+    last = xp.take_along_axis(ordered, xp.where(some, count - 1, count), axis=1)
+    over, level = (some & valid & chosen for chosen in (losses > last, losses == last))
+    missing, tied = (xp.sum(xp.astype(chosen, count.dtype), axis=1, keepdims=True) for chosen in (over, level))
+    missing = xp.astype(count - missing, losses.dtype)
+    tied = xp.astype(xp.where(tied > 0, tied, xp.ones_like(tied)), losses.dtype)
+    return xp.astype(over, losses.dtype) + xp.astype(level, losses.dtype) * (missing / tied)

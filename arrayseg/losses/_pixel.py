@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TypedDict, Unpack
 
 from arrayseg._typing import Activation, Array, Denominator, Reduction, Weights
+from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
-from arrayseg.kernels.pixel import Formula, PixelTerm
+from arrayseg.kernels.pixel import Formula, MeanTerm, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import check_choice, check_number, class_numbers, is_array, layout_of, prepare
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "focal", "nll", "pixel_evaluation"]
+__all__ = [
+    "binary_cross_entropy",
+    "cross_entropy",
+    "focal",
+    "focal_alphas",
+    "mean_evaluation",
+    "nll",
+    "pixel_evaluation",
+]
 
 
 #: Parameters of `pixel_evaluation` that each loss sets itself.
-PRIVATE = ("positive_weights", "negative_weights", "log_input", "binary")
+PRIVATE = ("negative_formula", "positive_weights", "negative_weights", "log_input", "binary")
 
 
-class PixelOptions(TypedDict, total=False):
-    """The options that pixel losses share, for type checkers; `pixel_evaluation` has the defaults and the meaning."""
+class MeanOptions(TypedDict, total=False):
+    """The options that means over pixels share, for type checkers; `pixel_evaluation` has the defaults and meanings."""
 
     class_axis: int | None
     ignore_index: int | None
     mask: Array | None
     pixel_weights: Array | None
     class_weights: Weights | None
-    label_smoothing: float
     reduction: Reduction
     denominator: Denominator
+
+
+class PixelOptions(MeanOptions, total=False):
+    """The same with label smoothing."""
+
+    label_smoothing: float
 
 
 class ActivatedPixelOptions(PixelOptions, total=False):
@@ -52,6 +67,7 @@ def pixel_evaluation(
     label_smoothing: float = 0.0,
     reduction: Reduction = "mean",
     denominator: Denominator = "weights",
+    negative_formula: Formula | None = None,
     positive_weights: float | Weights | None = None,
     negative_weights: float | Weights | None = None,
     log_input: bool = False,
@@ -85,9 +101,50 @@ def pixel_evaluation(
         weights; times C for independent classes, as each is a loss), the valid pixels, all pixels (ignored ones
         too), the valid pixels times C, or the positive targets (for exclusive classes: pixels that are not class 0).
     """
+    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
+    classes, backend = layout_of(input, class_axis).classes, backend_of(input)
+    term = PixelTerm(
+        formula,
+        negative_formula,
+        label_smoothing=label_smoothing,
+        positive_weights=class_numbers("pos_weight", positive_weights, classes, input, backend),
+        negative_weights=class_numbers("alpha", negative_weights, classes, input, backend),
+        log_input=log_input,
+    )
+    return mean_evaluation(
+        input,
+        target,
+        term,
+        activation=activation,
+        class_axis=class_axis,
+        ignore_index=ignore_index,
+        mask=mask,
+        pixel_weights=pixel_weights,
+        class_weights=class_weights,
+        reduction=reduction,
+        denominator=denominator,
+        binary=binary,
+    )
+
+
+def mean_evaluation(
+    input: Array,
+    target: Array,
+    term: MeanTerm,
+    *,
+    activation: Activation = "softmax",
+    class_axis: int | None = 1,
+    ignore_index: int | None = None,
+    mask: Array | None = None,
+    pixel_weights: Array | None = None,
+    class_weights: Weights | None = None,
+    reduction: Reduction = "mean",
+    denominator: Denominator = "weights",
+    binary: bool | None = None,
+) -> Sweep:
+    """The mean of any term over pixels; the options are those of `pixel_evaluation`."""
     check_choice("reduction", reduction, Reduction)
     check_choice("denominator", denominator, Denominator)
-    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     layout, pixels = prepare(
         input,
         target,
@@ -99,16 +156,7 @@ def pixel_evaluation(
         class_weights=class_weights,
         binary=binary,
     )
-    term = PixelTerm(
-        formula,
-        reduction=reduction,
-        denominator=denominator,
-        label_smoothing=label_smoothing,
-        positive_weights=class_numbers("pos_weight", positive_weights, layout.classes, input, pixels.backend),
-        negative_weights=class_numbers("alpha", negative_weights, layout.classes, input, pixels.backend),
-        log_input=log_input,
-    )
-    return Sweep(input, layout, pixels, [term], [1.0])
+    return Sweep(input, layout, pixels, [replace(term, reduction=reduction, denominator=denominator)], [1.0])
 
 
 @loss(pixel_evaluation, without=PRIVATE)
@@ -333,13 +381,13 @@ def focal(
     0.1733
     """
     check_number("gamma", gamma, 0)
-    positive, negative = _alphas(alpha, input, options)
+    positive, negative = focal_alphas(alpha, input, options)
     return pixel_evaluation(
         input, target, pixel.focal(gamma), positive_weights=positive, negative_weights=negative, **options
     )
 
 
-def _alphas(
+def focal_alphas(
     alpha: float | Weights | None, input: Array, options: ActivatedPixelOptions
 ) -> tuple[float | Weights | None, float | Weights | None]:
     """What multiplies positive and negative targets."""

@@ -8,12 +8,12 @@ from typing import Unpack
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
-from arrayseg.kernels.selection import Hardest, above_or_largest
+from arrayseg.kernels.selection import Hardest, above_or_largest, above_or_largest_of_image, largest_share
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 from arrayseg.losses._prepare import check_number
 
-__all__ = ["ohem_cross_entropy"]
+__all__ = ["bootstrapped_cross_entropy", "ohem_cross_entropy", "top_k_cross_entropy"]
 
 
 @loss(pixel_evaluation, without=PRIVATE)
@@ -84,4 +84,134 @@ def ohem_cross_entropy(
     hardness = -log(threshold) if threshold > 0 else float("inf")
     return Hardest(
         pixel_evaluation(input, target, pixel.cross_entropy, **options), above_or_largest(hardness, min_kept)
+    )
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def top_k_cross_entropy(
+    input: Array, target: Array, *, share: float = 0.1, **options: Unpack[ActivatedPixelOptions]
+) -> Evaluation:
+    r"""Cross entropy of a share of the pixels of a batch: those with the largest losses.
+
+    .. math:: \ell = \frac{\sum_i k_i \ell_i}{\sum_i k_i}, \qquad
+       k_i = [\ell_i \text{ is among the } \lfloor \kappa N \rfloor \text{ largest}]
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    share : float, default 0.1
+        In (0, 1]: how many of the valid pixels of the batch are kept, rounded down, but at least one; 1 gives cross
+        entropy.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``, 0 where not kept.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    nnU-Net and SegLossOdyssey name the share in percent (10) and take it of all pixels, ignored ones too; detectron2
+    and Paddle as a fraction. Hardness is the loss before class and pixel weights; pixels that tie for the last places
+    share them evenly.
+
+    References
+    ----------
+    Wu et al., "Bridging category-level and instance-level semantic image segmentation" (2016),
+    https://arxiv.org/abs/1605.06885.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import top_k_cross_entropy
+    >>> probabilities = np.array([[[0.9, 0.6, 0.2, 0.7], [0.1, 0.4, 0.8, 0.3]]])
+    >>> loss = top_k_cross_entropy(probabilities, np.array([[0, 0, 0, 0]]), share=0.5, activation=None)
+    >>> round(float(loss), 4), round(float(-np.log(0.6 * 0.2) / 2), 4)
+    (1.0601, 1.0601)
+    """
+    check_number("share", share, 0, 1)
+    if share == 0:
+        msg = "`share` must be above 0: with no pixel there is no loss."
+        raise ValueError(msg)
+    return Hardest(pixel_evaluation(input, target, pixel.cross_entropy, **options), largest_share(share))
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def bootstrapped_cross_entropy(
+    input: Array,
+    target: Array,
+    *,
+    loss_threshold: float = 0.3,
+    min_kept: int = 4096,
+    **options: Unpack[ActivatedPixelOptions],
+) -> Evaluation:
+    r"""Bootstrapped cross entropy: the mean over images of the mean over their hard pixels.
+
+    Pixels whose loss exceeds `loss_threshold` are kept; in an image where these are fewer than `min_kept`, the
+    `min_kept` largest are.
+
+    .. math:: \ell = \frac{1}{N} \sum_n \frac{\sum_i k_{ni} \ell_{ni}}{\sum_i k_{ni}}, \qquad
+       k_{ni} = [\ell_{ni} > \lambda] \text{ or } [\ell_{ni} \text{ is among the } K \text{ largest of its image}]
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    loss_threshold : float, default 0.3
+        At least 0: pixels with a greater loss are hard.
+    min_kept : int, default 4096
+        How many pixels of each image are kept at least; all valid ones where there are fewer.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``, 0 where not kept.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    As Paddle has it, without defaults. `ohem_cross_entropy` differs in that it keeps pixels of the batch, by a
+    probability. Images without a valid pixel do not count in the mean. With ``reduction="sum"`` or ``"none"`` the kept
+    losses are not divided by their number.
+
+    References
+    ----------
+    Wu et al., "Bridging category-level and instance-level semantic image segmentation" (2016),
+    https://arxiv.org/abs/1605.06885.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import bootstrapped_cross_entropy
+    >>> probabilities = np.array([[[0.9, 0.6, 0.2], [0.1, 0.4, 0.8]], [[0.9, 0.9, 0.8], [0.1, 0.1, 0.2]]])
+    >>> ids = np.zeros((2, 3), dtype=int)
+    >>> loss = bootstrapped_cross_entropy(probabilities, ids, loss_threshold=0.3, min_kept=1, activation=None)
+    >>> round(float(loss), 4), round(float(-(np.log(0.6 * 0.2) / 2 + np.log(0.8)) / 2), 4)
+    (0.6416, 0.6416)
+    """
+    check_number("loss_threshold", loss_threshold, 0)
+    check_number("min_kept", min_kept, 0)
+    mean_of_images = options.get("reduction", "mean") == "mean"
+    return Hardest(
+        pixel_evaluation(input, target, pixel.cross_entropy, **options),
+        above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=mean_of_images),
     )

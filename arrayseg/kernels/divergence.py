@@ -1,0 +1,125 @@
+"""Pixel losses of two distributions, the probabilities and a target that may be soft.
+
+The loss of a pixel is sum_c d(log p_c, t_c). With d' the derivative in log p, its gradient in logit k is, for
+exclusive classes, d'_k - p_k sum_c d'_c. Independent classes are distributions of two outcomes each: the loss is
+d(log s(z), t) + d(log s(-z), 1 - t).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.kernels.formulas import guarded_power
+from arrayseg.kernels.pixel import MeanTerm, safe_log
+from arrayseg.kernels.pixels import Block, log_sigmoid
+
+__all__ = ["Divergence", "DivergenceTerm", "dual_focal", "jensen_shannon", "kullback_leibler", "quality_focal"]
+
+Divergence = Callable[[Array, Array, Namespace], tuple[Array, Array]]
+"""From log p, the target t and the namespace to the loss and its derivative in log p."""
+
+
+def kullback_leibler(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
+    """t log(t / p)."""
+    log_target = xp.log(xp.where(target > 0, target, xp.ones_like(target)))
+    return target * (log_target - log_probability), -target
+
+
+def jensen_shannon(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
+    """(t log(t / m) + p log(p / m)) / 2 with m = (p + t) / 2, whose derivative in p is log(p / m) / 2."""
+    probability = xp.exp(log_probability)
+    middle = (probability + target) / 2
+    one = xp.ones_like(target)
+    log_middle = xp.log(xp.where(middle > 0, middle, one))
+    log_target = xp.log(xp.where(target > 0, target, one))
+    slope = probability * (log_probability - log_middle) / 2
+    return slope + target * (log_target - log_middle) / 2, slope
+
+
+def dual_focal(epsilon: float) -> Divergence:
+    """-log(epsilon + 1 - (p - t)^2)."""
+
+    def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
+        probability = xp.exp(log_probability)
+        # 1 - (p - t)^2 as a product: next to 1 the square would cancel
+        inside = epsilon + (target - xp.expm1(log_probability)) * (probability + (1 - target))
+        return -xp.log(inside), 2 * probability * (probability - target) / inside
+
+    return divergence
+
+
+def quality_focal(beta: float) -> Divergence:
+    """-|t - p|^beta t log p."""
+
+    def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
+        if beta == 0:
+            return -target * log_probability, -target
+        probability = xp.exp(log_probability)
+        difference = probability - target
+        sign = 2 * xp.astype(difference >= 0, difference.dtype) - 1
+        size = difference * sign
+        power, by_size = guarded_power(size, beta, size > 0, xp)
+        slope = power + by_size * sign * probability * log_probability
+        return -target * power * log_probability, -target * slope
+
+    return divergence
+
+
+@dataclass(frozen=True)
+class DivergenceTerm(MeanTerm):
+    """The mean of a divergence, of distributions that are softened by a temperature."""
+
+    divergence: Divergence
+    temperature: float = 1.0
+    """What logits are divided by; the result is multiplied by its square."""
+    target_logits: bool = False
+    """The target holds logits, which get the activation and the temperature of the input."""
+
+    def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        block = self._softened(block)
+        losses, gradient = (self._independent if block.pixels.binary else self._exclusive)(block, scale)
+        if self.temperature == 1:
+            return losses, gradient
+        return losses * self.temperature**2, None if gradient is None else gradient * self.temperature
+
+    def _softened(self, block: Block) -> Block:
+        """The block with logits divided by the temperature and, where they are logits too, targets made of them."""
+        pixels = block.pixels
+        if self.target_logits:
+            logits = Block(replace(pixels, scores=block.target / self.temperature), block.rows)
+            pixels = replace(pixels, target=logits.probabilities)
+        if self.temperature != 1:
+            pixels = replace(pixels, scores=pixels.scores / self.temperature)
+        return block if pixels is block.pixels else Block(pixels, block.rows)
+
+    def _exclusive(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        xp = block.xp
+        if block.pixels.activation is None:
+            log_p, inner = safe_log(block.scores, xp)
+        else:
+            log_p, inner = block.log_softmax, None
+        value, slope = self.divergence(log_p, block.target, xp)
+        losses = self._weigh(block, xp.sum(value, axis=1))
+        if scale is None:
+            return losses, None
+        steps = slope * (self._weigh(block, xp.ones_like(losses)) * scale)[:, None, :]
+        if inner is not None:
+            return losses, steps * inner
+        return losses, steps - xp.exp(log_p) * xp.sum(steps, axis=1, keepdims=True)
+
+    def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        xp = block.xp
+        if block.pixels.activation is None:
+            log_p, inner = safe_log(block.scores, xp)
+            log_q, outer = safe_log(1 - block.scores, xp)
+        else:
+            log_p, log_q = log_sigmoid(block.scores, xp), log_sigmoid(-block.scores, xp)
+            inner, outer = xp.exp(log_q), xp.exp(log_p)
+        on, on_slope = self.divergence(log_p, block.target, xp)
+        off, off_slope = self.divergence(log_q, 1 - block.target, xp)
+        losses = xp.sum(self._weigh(block, on + off), axis=1)
+        if scale is None:
+            return losses, None
+        return losses, self._weigh(block, on_slope * inner - off_slope * outer) * scale

@@ -1,0 +1,156 @@
+"""Losses that weigh pixels by what is counted or measured in the target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Unpack
+
+from arrayseg._typing import Activation, Array, Denominator, Pool
+from arrayseg.backends import common_backend
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import pixel
+from arrayseg.kernels.balance import positive_share
+from arrayseg.kernels.pixel import PixelTerm
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
+from arrayseg.losses._prepare import check_choice, layout_of
+
+__all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy"]
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def balanced_binary_cross_entropy(
+    input: Array,
+    target: Array,
+    *,
+    pool: Pool = "image",
+    activation: Activation = "sigmoid",
+    **options: Unpack[PixelOptions],
+) -> Evaluation:
+    r"""Class-balanced binary cross entropy (HED): positives and negatives weigh the same together.
+
+    .. math:: \ell = -\frac{1}{NC} \sum_{i,c} \beta\, t_{ic} \log p_{ic} + (1 - \beta) (1 - t_{ic}) \log(1 - p_{ic}),
+       \qquad \beta = \frac{\text{negatives}}{\text{all}}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        For each class 0 or 1, or a share between, of the input's shape; or class ids of shape (N, \*spatial), each
+        class against the rest. With one channel its axis may be absent.
+    pool : {"image", "batch", "micro", "all"}, default "image"
+        Where positives and negatives are counted: in each image and class, each class of the batch, each image with
+        its classes together, or all there is.
+    activation : {"sigmoid"} or None, default "sigmoid"
+        None if the input holds probabilities.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    HED counts in each image and sums (``reduction="sum"``); mmsegmentation's boundary loss and pytorch-toolbelt count
+    in the batch (``pool="all"``); Paddle's dynamic weights are twice these. Ignored pixels are not counted. A target
+    without positives, or without negatives, has a loss of 0.
+
+    References
+    ----------
+    Xie and Tu, "Holistically-nested edge detection" (2015), https://arxiv.org/abs/1504.06375.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import balanced_binary_cross_entropy
+    >>> round(float(balanced_binary_cross_entropy(np.zeros((1, 1, 4)), np.array([[[1, 0, 0, 0]]]))), 4)
+    0.2599
+    """
+    check_choice("activation", activation, ("sigmoid", None))
+    check_choice("pool", pool, Pool)
+    sweep = pixel_evaluation(input, target, pixel.cross_entropy, activation=activation, binary=True, **options)
+    share = positive_share(sweep.pixels, pool)
+    (term,) = sweep.terms
+    balanced = PixelTerm(**vars(term) | {"positive_weights": 1 - share, "negative_weights": share})
+    return replace(sweep, terms=[balanced])
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def distance_weighted_cross_entropy(
+    input: Array,
+    target: Array,
+    *,
+    distance: Array,
+    denominator: Denominator = "valid",
+    **options: Any,
+) -> Evaluation:
+    r"""Cross entropy whose pixels weigh by a map of distances.
+
+    .. math:: \ell = -\frac{1}{N} \sum_i (1 + d_i) \log p_{i, y_i}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    distance : array
+        Shape (N, \*spatial), non-negative: for example distances to the boundaries of the target, of
+        `arrayseg.fields.distance_map`, which a data loader can make.
+    denominator : {"valid", "weights", "all", "elements", "positives"}, default "valid"
+        What "mean" divides by, as for `cross_entropy`; "weights" are those of the distances too.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The paper multiplies the losses and takes their mean over pixels, hence the default of `denominator`. In
+    SegLossOdyssey the product is lost and the mean is that of the cross entropy. `pixel_weights` multiply as well.
+
+    References
+    ----------
+    Caliva et al., "Distance map loss penalty term for semantic segmentation" (2019), https://arxiv.org/abs/1908.03679.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import distance_weighted_cross_entropy
+    >>> loss = distance_weighted_cross_entropy(np.zeros((1, 2, 2)), np.array([[0, 1]]), distance=np.array([[0.0, 2.0]]))
+    >>> round(float(loss), 4)
+    1.3863
+    """
+    backend = common_backend(input=input, distance=distance, pixel_weights=options.get("pixel_weights"))
+    xp = backend.xp
+    rows = layout_of(input, options.get("class_axis", 1)).rows_shape
+    if tuple(distance.shape) != rows:
+        msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
+        raise ValueError(msg)
+    if 0 not in rows and backend.is_concrete(distance) and xp.min(distance) < 0:
+        msg = (
+            f"`distance` must not be negative; got {float(xp.min(distance))}. Of a signed map take the absolute value."
+        )
+        raise ValueError(msg)
+    weights = 1 + xp.astype(distance, backend.sum_dtype(input))
+    others = options.get("pixel_weights")
+    options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
+    return pixel_evaluation(input, target, pixel.cross_entropy, denominator=denominator, **options)

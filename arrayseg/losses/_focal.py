@@ -1,0 +1,435 @@
+"""Focal losses beside the focal loss itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Unpack
+
+from arrayseg._typing import Activation, Array, Weights
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import divergence, formulas, pixel
+from arrayseg.kernels.cosine import FocalCosineTerm
+from arrayseg.kernels.divergence import DivergenceTerm
+from arrayseg.kernels.normalized import NormalizedTerm
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._pixel import (
+    PRIVATE,
+    ActivatedPixelOptions,
+    MeanOptions,
+    PixelOptions,
+    focal_alphas,
+    mean_evaluation,
+    pixel_evaluation,
+)
+from arrayseg.losses._prepare import check_choice, check_number
+
+__all__ = ["asymmetric", "dual_focal", "focal_cosine", "normalized_focal", "quality_focal", "reduced_focal"]
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def asymmetric(
+    input: Array,
+    target: Array,
+    *,
+    gamma_positive: float = 1.0,
+    gamma_negative: float = 4.0,
+    margin: float = 0.05,
+    activation: Activation = "sigmoid",
+    **options: Unpack[PixelOptions],
+) -> Evaluation:
+    r"""Asymmetric loss (ASL): a focal loss whose easy negatives weigh less than its easy positives, or nothing.
+
+    .. math:: \ell = -\frac{1}{NC} \sum_{i,c} t_{ic} (1 - p_{ic})^{\gamma_+} \log p_{ic}
+       + (1 - t_{ic})\, q_{ic}^{\gamma_-} \log(1 - q_{ic}), \qquad q = \max(p - m, 0)
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        For each class 0 or 1, or a share between, of the input's shape; or class ids of shape (N, \*spatial), each
+        class against the rest. With one channel its axis may be absent.
+    gamma_positive : float, default 1
+        The focusing exponent of positive targets, at least 0.
+    gamma_negative : float, default 4
+        That of negative ones.
+    margin : float, default 0.05
+        In [0, 1): negatives with a probability below it add nothing.
+    activation : {"sigmoid"} or None, default "sigmoid"
+        None if the input holds probabilities.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The authors' code and timm sum instead (``reduction="sum"``), and let no gradient through the focusing weights where
+    asked to; here they are differentiated. Equal exponents and no margin give the focal loss.
+
+    References
+    ----------
+    Ridnik et al., "Asymmetric loss for multi-label classification" (2021), https://arxiv.org/abs/2009.14119.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import asymmetric
+    >>> round(float(asymmetric(np.array([[0.0, 0.0]]), np.array([1]))), 4)
+    0.1855
+    """
+    check_choice("activation", activation, ("sigmoid", None))
+    check_number("gamma_positive", gamma_positive, 0)
+    check_number("gamma_negative", gamma_negative, 0)
+    check_number("margin", margin, 0, 1, below=True)
+    return pixel_evaluation(
+        input,
+        target,
+        pixel.focal(gamma_positive),
+        negative_formula=formulas.asymmetric_negative(gamma_negative, margin),
+        activation=activation,
+        binary=True,
+        **options,
+    )
+
+
+@loss(pixel_evaluation, without=(*PRIVATE, "reduction", "denominator"))
+def normalized_focal(
+    input: Array,
+    target: Array,
+    *,
+    gamma: float = 2.0,
+    alpha: float | Weights | None = None,
+    constant_weight: bool = False,
+    **options: Unpack[ActivatedPixelOptions],
+) -> Evaluation:
+    r"""Normalised focal loss: the mean of the cross entropy with the focal weights.
+
+    .. math:: \ell = -\frac{\sum_i (1 - p_{i, y_i})^\gamma \log p_{i, y_i}}{\sum_i (1 - p_{i, y_i})^\gamma}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    gamma : float, default 2
+        The focusing exponent, at least 0; 0 gives cross entropy.
+    alpha : float, array or sequence of float, optional
+        As for `focal`; the sum of the weights does not count it, nor `class_weights`.
+    constant_weight : bool, default False
+        Take no derivative of the sum of the weights, so that the gradient only grows.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, a number of the input's dtype.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The sums are over the batch. The authors' code has ``constant_weight=True`` and sums over each image;
+    segmentation-models-pytorch and pytorch-toolbelt differentiate the weights, and divide by the number of pixels once
+    more where they reduce to the mean. Where every pixel is right beyond precision the loss is 0.
+
+    References
+    ----------
+    Sofiiuk et al., "AdaptIS: adaptive instance selection network" (2019), https://arxiv.org/abs/1909.07829.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import normalized_focal
+    >>> round(float(normalized_focal(np.array([[0.0, 0.0]]), np.array([1]))), 4)
+    0.6931
+    """
+    check_number("gamma", gamma, 0)
+    positive, negative = focal_alphas(alpha, input, options)
+    sweep = pixel_evaluation(
+        input, target, pixel.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+    )
+    (term,) = sweep.terms
+    normalized = NormalizedTerm(**vars(term), weight=formulas.focal_weight(gamma), constant_weight=constant_weight)
+    return replace(sweep, terms=[normalized])
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def reduced_focal(
+    input: Array,
+    target: Array,
+    *,
+    gamma: float = 2.0,
+    threshold: float = 0.5,
+    continuous: bool = True,
+    alpha: float | Weights | None = None,
+    **options: Unpack[ActivatedPixelOptions],
+) -> Evaluation:
+    r"""Reduced focal loss: cross entropy of hard pixels, focal loss of easy ones.
+
+    .. math:: \ell = -\frac{1}{N} \sum_i w_i \log p_{i, y_i}, \qquad
+       w_i = 1 \text{ if } p_{i, y_i} \le \theta \text{ else } \left(\frac{1 - p_{i, y_i}}{1 - \theta}\right)^\gamma
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    gamma : float, default 2
+        The focusing exponent, at least 0; 0 gives cross entropy.
+    threshold : float, default 0.5
+        In (0, 1): the probability up to which a pixel is hard.
+    continuous : bool, default True
+        Whether the weight is 1 at the threshold from both sides. Without, it is ((1 - p) / threshold)^gamma above the
+        threshold, as in the paper, which jumps unless the threshold is 0.5.
+    alpha : float, array or sequence of float, optional
+        As for `focal`.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    segmentation-models-pytorch has the paper's form, pytorch-toolbelt the continuous one. At the threshold the weight
+    counts as constant.
+
+    References
+    ----------
+    Sergievskiy and Ponamarev, "Reduced focal loss: 1st place solution to xView object detection in satellite imagery"
+    (2019), https://arxiv.org/abs/1903.01347.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import reduced_focal
+    >>> round(float(reduced_focal(np.array([[0.0, 1.0]]), np.array([1]))), 4)
+    0.0906
+    """
+    check_number("gamma", gamma, 0)
+    check_number("threshold", threshold, 0, 1)
+    if threshold in (0, 1):
+        msg = f"`threshold` must be between 0 and 1; got {threshold!r}. `focal` is the loss without one."
+        raise ValueError(msg)
+    positive, negative = focal_alphas(alpha, input, options)
+    return pixel_evaluation(
+        input,
+        target,
+        formulas.reduced_focal(gamma, threshold, 1 - threshold if continuous else threshold),
+        positive_weights=positive,
+        negative_weights=negative,
+        **options,
+    )
+
+
+@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+def quality_focal(
+    input: Array,
+    target: Array,
+    *,
+    beta: float = 2.0,
+    activation: Activation = "sigmoid",
+    **options: Unpack[MeanOptions],
+) -> Evaluation:
+    r"""Quality focal loss: binary cross entropy of soft targets, weighted by the distance from them.
+
+    .. math:: \ell = -\frac{1}{NC} \sum_{i,c} |t_{ic} - p_{ic}|^\beta
+       \left[ t_{ic} \log p_{ic} + (1 - t_{ic}) \log(1 - p_{ic}) \right]
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        For each class 0 or 1, or a share between, of the input's shape; or class ids of shape (N, \*spatial), each
+        class against the rest. With one channel its axis may be absent.
+    beta : float, default 2
+        The focusing exponent, at least 0; 0 gives binary cross entropy.
+    activation : {"sigmoid"} or None, default "sigmoid"
+        None if the input holds probabilities.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    With hard targets it is the sigmoid focal loss. Where p = t the derivative counts as 0 for any beta above 0.
+
+    References
+    ----------
+    Li et al., "Generalized focal loss: learning qualified and distributed bounding boxes for dense object detection"
+    (2020), https://arxiv.org/abs/2006.04388.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import quality_focal
+    >>> round(float(quality_focal(np.array([[0.0, 0.0]]), np.array([[0.9, 0.1]]))), 4)
+    0.1109
+    """
+    check_choice("activation", activation, ("sigmoid", None))
+    check_number("beta", beta, 0)
+    term = DivergenceTerm(divergence.quality_focal(beta))
+    return mean_evaluation(input, target, term, activation=activation, binary=True, **options)
+
+
+@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+def dual_focal(
+    input: Array,
+    target: Array,
+    *,
+    epsilon: float = 1e-5,
+    activation: Activation = "softmax",
+    **options: Unpack[MeanOptions],
+) -> Evaluation:
+    r"""Dual focal loss: every class, not only the target's, by the square of its error.
+
+    .. math:: \ell = -\frac{1}{N} \sum_{i,c} \log\left(1 + \epsilon - (p_{ic} - t_{ic})^2\right)
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    epsilon : float, default 1e-5
+        Bounds the loss of an error of 1; above 0.
+    activation : {"softmax", "sigmoid"} or None, default "softmax"
+        Which probabilities the logits make; independent classes are distributions of two outcomes, of which both
+        count. With None the input holds probabilities.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    With epsilon above 0 a perfect prediction has a loss just below 0, -log(1 + epsilon) for each class. Weights of
+    exclusive classes are those of a pixel's target, as for ids in cross entropy.
+
+    References
+    ----------
+    Hossain et al., "Dual focal loss to address class imbalance in semantic segmentation" (2021),
+    https://arxiv.org/abs/1909.11932.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import dual_focal
+    >>> round(float(dual_focal(np.array([[0.0, 0.0]]), np.array([1]))), 4)
+    0.5753
+    """
+    if not epsilon > 0:
+        msg = f"`epsilon` must be above 0, or an error of 1 is infinite; got {epsilon!r}."
+        raise ValueError(msg)
+    term = DivergenceTerm(divergence.dual_focal(epsilon))
+    return mean_evaluation(input, target, term, activation=activation, **options)
+
+
+@loss(pixel_evaluation, without=(*PRIVATE, "activation", "label_smoothing"))
+def focal_cosine(
+    input: Array,
+    target: Array,
+    *,
+    gamma: float = 2.0,
+    alpha: float = 1.0,
+    focal_weight: float = 0.1,
+    **options: Unpack[MeanOptions],
+) -> Evaluation:
+    r"""Focal cosine loss: the angle between logits and target, and a focal loss of the logits' direction.
+
+    .. math:: \ell = \frac{1}{N} \sum_i 1 - \frac{u_i \cdot t_i}{|t_i|}
+       - w \alpha (1 - p_{i, y_i})^\gamma \log p_{i, y_i}, \qquad u = \frac{z}{|z|}, \quad p = \mathrm{softmax}(u)
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    gamma : float, default 2
+        The focusing exponent, at least 0.
+    alpha : float, default 1
+        A factor of the focal loss, at least 0.
+    focal_weight : float, default 0.1
+        w, the weight of the focal loss, at least 0.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The loss does not depend on the length of the logits; where they are all 0 the cosine counts as 0 and has no
+    gradient. pytorch-toolbelt calls the weight ``xent_weight``. Weights of classes are those of a pixel's target.
+
+    References
+    ----------
+    Kim et al., "Data-efficient deep learning method for image classification using data augmentation, focal cosine
+    loss, and ensemble" (2020), https://arxiv.org/abs/2007.07805.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import focal_cosine
+    >>> round(float(focal_cosine(np.array([[0.0, 3.0]]), np.array([1]))), 4)
+    0.0023
+    """
+    check_number("gamma", gamma, 0)
+    check_number("alpha", alpha, 0)
+    check_number("focal_weight", focal_weight, 0)
+    term = FocalCosineTerm(pixel.focal(gamma), focal_weight * alpha)
+    return mean_evaluation(input, target, term, activation="softmax", **options)

@@ -1,0 +1,206 @@
+"""Pixel losses that wrong labels disturb less: bounded, or nearly so, where the prediction contradicts the label."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from arrayseg._typing import Activation, Array
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.kernels import formulas
+from arrayseg.kernels.tempered import BiTemperedTerm
+from arrayseg.losses._evaluate import loss
+from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, MeanOptions, mean_evaluation, pixel_evaluation
+from arrayseg.losses._prepare import check_choice, check_number
+
+__all__ = ["bi_tempered", "generalized_cross_entropy", "symmetric_cross_entropy"]
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def generalized_cross_entropy(
+    input: Array, target: Array, *, q: float = 0.7, **options: Unpack[ActivatedPixelOptions]
+) -> Evaluation:
+    r"""Generalised cross entropy: between cross entropy and the mean absolute error.
+
+    .. math:: \ell = \frac{1}{N} \sum_i \frac{1 - p_{i, y_i}^q}{q}
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    q : float, default 0.7
+        In [0, 1]: 0 gives cross entropy, 1 gives 1 - p, half the absolute error. The loss is at most 1 / q.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The default is the paper's; Keras has 0.5.
+
+    References
+    ----------
+    Zhang and Sabuncu, "Generalized cross entropy loss for training deep neural networks with noisy labels" (2018),
+    https://arxiv.org/abs/1805.07836.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import generalized_cross_entropy
+    >>> round(float(generalized_cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))), 4)
+    0.5492
+    """
+    check_number("q", q, 0, 1)
+    return pixel_evaluation(input, target, formulas.generalized_cross_entropy(q), **options)
+
+
+@loss(pixel_evaluation, without=PRIVATE)
+def symmetric_cross_entropy(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 0.1,
+    beta: float = 1.0,
+    log_zero: float = -4.0,
+    **options: Unpack[ActivatedPixelOptions],
+) -> Evaluation:
+    r"""Symmetric cross entropy: cross entropy, and that of the target under the prediction.
+
+    .. math:: \ell = \frac{1}{N} \sum_i -\alpha \log p_{i, y_i} - \beta A (1 - p_{i, y_i})
+
+    With A for the logarithm of 0, the second part is the cross entropy with its arguments swapped,
+    :math:`-\sum_c p_c \log t_c`.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    alpha : float, default 0.1
+        The weight of the cross entropy, at least 0.
+    beta : float, default 1
+        The weight of the reverse cross entropy, at least 0.
+    log_zero : float, default -4
+        A, what stands for the logarithm of 0, at most 0; -2 makes the reverse part the mean absolute error.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The defaults are the paper's for CIFAR-10. Implementations that clamp the target at 1e-4 have
+    ``log_zero=-9.2103``. A share t of a class in a soft target adds its part of the formula for an id, as in every
+    pixel loss here; log t itself is not taken.
+
+    References
+    ----------
+    Wang et al., "Symmetric cross entropy for robust learning with noisy labels" (2019),
+    https://arxiv.org/abs/1908.06112.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import symmetric_cross_entropy
+    >>> round(float(symmetric_cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))), 4)
+    2.0693
+    """
+    check_number("alpha", alpha, 0)
+    check_number("beta", beta, 0)
+    check_number("log_zero", log_zero, -float("inf"), 0)
+    return pixel_evaluation(input, target, formulas.symmetric_cross_entropy(alpha, beta, log_zero), **options)
+
+
+@loss(pixel_evaluation, without=(*PRIVATE, "activation"))
+def bi_tempered(
+    input: Array,
+    target: Array,
+    *,
+    t1: float = 0.8,
+    t2: float = 1.2,
+    activation: Activation = "softmax",
+    label_smoothing: float = 0.0,
+    **options: Unpack[MeanOptions],
+) -> Evaluation:
+    r"""Bi-tempered logistic loss: a bounded logarithm of a heavy-tailed softmax.
+
+    .. math:: \ell = \frac{1}{N} \sum_{i,c} t_{ic} (\log_{t_1} t_{ic} - \log_{t_1} p_{ic})
+       - \frac{t_{ic}^{2 - t_1} - p_{ic}^{2 - t_1}}{2 - t_1}, \quad
+       \log_t x = \frac{x^{1 - t} - 1}{1 - t}, \quad p = \exp_{t_2}(z - \lambda(z))
+
+    where :math:`\exp_t` is the inverse of :math:`\log_t` and :math:`\lambda` makes the probabilities sum to 1.
+
+    Parameters
+    ----------
+    input : array
+        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    target : array
+        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    t1 : float, default 0.8
+        The temperature of the logarithm, in [0, 1]: below 1 the loss is bounded.
+    t2 : float, default 1.2
+        The temperature of the exponential, at least 1: above 1 the tails are heavy. 1 and 1 give the Kullback-Leibler
+        divergence from the target, which for ids is cross entropy.
+    activation : {"softmax", "sigmoid"}, default "softmax"
+        Exclusive classes, or independent ones, each with the scores z and 0. The input always holds logits.
+    label_smoothing : float, default 0
+        In [0, 1): the share of the target that is spread evenly over the classes.
+    {options}
+
+    Returns
+    -------
+    array
+        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+
+    Raises
+    ------
+    TypeError
+        If an argument is of the wrong kind, or of another library than the input.
+    ValueError
+        If a shape, a device, an option or an id does not fit.
+
+    Notes
+    -----
+    The normaliser is found by Newton's method to machine precision, and its derivative is that of the solution; other
+    libraries stop after five fixed-point iterations and differentiate those. Weights of classes are those of a pixel's
+    target, as for ids in cross entropy.
+
+    References
+    ----------
+    Amid et al., "Robust bi-tempered logistic loss based on Bregman divergences" (2019),
+    https://arxiv.org/abs/1906.03361.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg.losses import bi_tempered
+    >>> round(float(bi_tempered(np.array([[0.0, 0.0]]), np.array([1]))), 4)
+    0.5394
+    """
+    check_choice("activation", activation, ("softmax", "sigmoid"))
+    check_number("t1", t1, 0, 1)
+    check_number("t2", t2, 1)
+    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
+    term = BiTemperedTerm(t1, t2, label_smoothing)
+    return mean_evaluation(input, target, term, activation=activation, **options)
