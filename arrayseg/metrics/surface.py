@@ -161,9 +161,9 @@ def surface_distances(
     if concrete:
         box = _joint_box(worker, first | second)
         first, second, valid = first[box], second[box], None if valid is None else valid[box]
-    extract = _EXTRACT[definition]
     surfaces = worker.map(
-        lambda region: extract(worker, region, valid, spacing, connectivity, edge_is_background), [first, second]
+        lambda region: _surface(worker, region, valid, spacing, definition, connectivity, edge_is_background),
+        [first, second],
     )
     (points_p, sizes_p), (points_t, sizes_t) = surfaces
     distances = worker.map(
@@ -757,39 +757,24 @@ _TABLE: Mapping[str, Callable[[SurfaceDistances], Array]] = {
 
 # Surfaces.
 
-Extracted: TypeAlias = tuple[Array, Array | None]
+_SIZES = {"surface_element": surface_element_sizes, "corner": corner_sizes}
 
 
-def _extract_voxels(
-    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
-) -> Extracted:
-    return voxel_surface(backend, mask, valid, connectivity, outside), None
-
-
-def _extract_points(
-    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
-) -> Extracted:
-    return mask, None
-
-
-def _extract_elements(
-    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
-) -> Extracted:
-    return corner_surface(backend, mask, valid, outside, surface_element_sizes(spacing))
-
-
-def _extract_corners(
-    backend: Backend, mask: Array, valid: Array | None, spacing: tuple[float, ...], connectivity: int, outside: bool
-) -> Extracted:
-    return corner_surface(backend, mask, valid, outside, corner_sizes(spacing))
-
-
-_EXTRACT = {
-    "voxel": _extract_voxels,
-    "surface_element": _extract_elements,
-    "corner": _extract_corners,
-    "points": _extract_points,
-}
+def _surface(
+    backend: Backend,
+    mask: Array,
+    valid: Array | None,
+    spacing: tuple[float, ...],
+    definition: Definition,
+    connectivity: int,
+    edge_is_background: bool,
+) -> tuple[Array, Array | None]:
+    """Where the surface elements are, and the size of each, where the definition has sizes."""
+    if definition == "points":
+        return mask, None
+    if definition == "voxel":
+        return voxel_surface(backend, mask, valid, connectivity, edge_is_background), None
+    return corner_surface(backend, mask, valid, edge_is_background, _SIZES[definition](spacing))
 
 
 def _check(
@@ -812,8 +797,8 @@ def _check(
         if tuple(array.shape) != shape:
             msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {shape}; they must be equal."
             raise ValueError(msg)
-    _check_choice("definition", definition, tuple(_EXTRACT))
-    least = 2 if definition in {"surface_element", "corner"} else 1
+    _check_choice("definition", definition, ("voxel", "points", *_SIZES))
+    least = 2 if definition in _SIZES else 1
     if not least <= len(shape) <= 3:
         msg = f"Masks must have {least} to 3 axes for {definition!r} surfaces; got {shape}. Pass one image at a time."
         raise ValueError(msg)

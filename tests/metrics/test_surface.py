@@ -404,3 +404,11 @@ def test_wrong_types_and_axes():
         metrics.surface_dice(d, -1.0)
     with pytest.raises(ValueError, match=r"`classes` of 0 \.\. 1"):
         metrics.surface_table(SQUARE[None], SQUARE[None], num_classes=2, classes=[2])
+
+
+def test_one_axis(library):
+    prediction, target = np.zeros((2, 12), dtype=bool)
+    prediction[2:6], target[3:9] = True, True
+    d = metrics.surface_distances(library.asarray(prediction), library.asarray(target), spacing=(0.5,))
+    np.testing.assert_array_equal(to_numpy(d.prediction_to_target), [0.5, 1.0])
+    np.testing.assert_array_equal(to_numpy(d.target_to_prediction), [0.5, 1.5])
