@@ -80,10 +80,20 @@ from arrayseg.metrics.surface import (
     surface_table,
 )
 from arrayseg.metrics.table import ClassScores, Report, report
+from arrayseg.metrics.topology import (
+    CenterlineCounts,
+    betti_error,
+    betti_numbers,
+    centerline_counts,
+    cl_dice,
+    euler_error,
+    euler_number,
+)
 
 __all__ = [
     "AdaptedRandError",
     "BoundaryConfusion",
+    "CenterlineCounts",
     "ClassScores",
     "ContingencyTable",
     "DetectionMatches",
@@ -102,11 +112,15 @@ __all__ = [
     "average_surface_distance",
     "average_symmetric_surface_distance",
     "balanced_accuracy",
+    "betti_error",
+    "betti_numbers",
     "bootstrap_interval",
     "boundary_confusion",
     "boundary_f",
     "boundary_iou",
     "category_iou",
+    "centerline_counts",
+    "cl_dice",
     "class_accuracy",
     "class_counts",
     "coco_average_precision",
@@ -116,6 +130,8 @@ __all__ = [
     "connected_components",
     "contingency_table",
     "dice",
+    "euler_error",
+    "euler_number",
     "expected_cost",
     "f_beta",
     "false_discovery_rate",

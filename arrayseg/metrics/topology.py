@@ -1,0 +1,414 @@
+"""The shape of masks beyond their pixels: centrelines, components, holes and cavities."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Literal, NamedTuple
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend, common_backend
+from arrayseg.kernels.morphology import padded
+from arrayseg.kernels.thinning import opening_skeleton, thinned
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.segments import check_segment_maps
+
+__all__ = [
+    "CenterlineCounts",
+    "betti_error",
+    "betti_numbers",
+    "centerline_counts",
+    "cl_dice",
+    "euler_error",
+    "euler_number",
+]
+
+
+class CenterlineCounts(NamedTuple):
+    """The pixels of two skeletons and those in the other mask; they add with `arrayseg.metrics.add`.
+
+    Parameters
+    ----------
+    prediction_hits
+        Integer `()`, pixels of the prediction's skeleton that lie in the target.
+    prediction_pixels
+        Pixels of the prediction's skeleton.
+    target_hits
+        Pixels of the target's skeleton that lie in the prediction.
+    target_pixels
+        Pixels of the target's skeleton.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> line = np.asarray([[0, 0, 0, 0], [1, 1, 1, 0], [0, 0, 0, 0]], dtype=bool)
+    >>> int(metrics.centerline_counts(line, line).target_pixels)
+    3
+    """
+
+    prediction_hits: Array
+    prediction_pixels: Array
+    target_hits: Array
+    target_pixels: Array
+
+
+def centerline_counts(
+    prediction: Array,
+    target: Array,
+    *,
+    skeleton: Literal["thinning", "soft"] | None = None,
+    skeletons: tuple[Array, Array] | None = None,
+) -> CenterlineCounts:
+    r"""How much of the skeleton of each of two masks lies in the other mask.
+
+    .. math:: |S_P \cap T|, \ |S_P|, \quad |S_T \cap P|, \ |S_T|
+
+    Parameters
+    ----------
+    prediction, target
+        Boolean masks `(*spatial)` of one shape, in the plane or in space.
+    skeleton
+        ``"thinning"``: Zhang and Suen's, one pixel wide, in the plane only. ``"soft"``: what openings by a cross and a
+        box take away while the mask is eroded, as in the clDice loss. None, the default: thinning in the plane, soft in
+        space.
+    skeletons
+        Boolean masks of the skeletons of prediction and target, made elsewhere; instead of `skeleton`.
+
+    Returns
+    -------
+    CenterlineCounts
+        Four integers `()`. Add images with `arrayseg.metrics.add`, and compute `cl_dice`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or options do not fit.
+    TypeError
+        If libraries are mixed, or masks are not boolean.
+
+    Notes
+    -----
+    MetricsReloaded, panoptica and the authors' own metric take scikit-image's ``skeletonize``: a variant of this thinning
+    in the plane, whose skeletons differ in some pixels, and Lee's sequential thinning in space. For their number, pass
+    its results as `skeletons`.
+
+    Runs on the device, under ``jax.jit`` too; the number of rounds is that of the width of the mask.
+
+    References
+    ----------
+    Shit and others, "clDice: a novel topology-preserving loss function for tubular structure segmentation", CVPR
+    (2021).
+    Zhang and Suen, "A fast parallel algorithm for thinning digital patterns", Communications of the ACM 27 (1984).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.zeros((5, 9), dtype=bool)
+    >>> target[1:4, 1:8] = True
+    >>> prediction = target & (np.arange(9) < 5)
+    >>> counts = metrics.centerline_counts(prediction, target)
+    >>> int(counts.target_hits), int(counts.target_pixels)
+    (3, 5)
+    """
+    backend = _check_masks(prediction=prediction, target=target)
+    if skeletons is not None:
+        if skeleton is not None:
+            msg = "`skeletons` are given, so `skeleton`, how to make them, must be left out."
+            raise ValueError(msg)
+        _check_masks(prediction=prediction, first_skeleton=skeletons[0], second_skeleton=skeletons[1])
+        thin, target_thin = skeletons
+    else:
+        kind = ("thinning" if target.ndim == 2 else "soft") if skeleton is None else skeleton
+        if kind not in _SKELETONS or (kind == "thinning" and target.ndim != 2):
+            msg = (
+                f'`skeleton` must be "thinning", in two dimensions, or "soft"; got {kind!r} in {target.ndim}. '
+                "Other skeletons can be passed as `skeletons`."
+            )
+            raise ValueError(msg)
+        thin, target_thin = (_SKELETONS[kind](backend, mask) for mask in (prediction, target))
+    with backend.wide(prediction, target):
+        parts = (thin & target, thin, target_thin & prediction, target_thin)
+        return CenterlineCounts(*(_count(backend, part) for part in parts))
+
+
+def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
+    r"""Centreline Dice: the harmonic mean of the shares of the skeletons that lie in the other mask.
+
+    .. math:: \frac{2 \, T_{prec} T_{sens}}{T_{prec} + T_{sens}}, \quad T_{prec} = \frac{|S_P \cap T|}{|S_P|}, \quad
+        T_{sens} = \frac{|S_T \cap P|}{|S_T|}
+
+    Parameters
+    ----------
+    counts
+        From `centerline_counts`.
+    absent
+        The score where both masks are empty: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array `()`; 0 where one mask alone is empty.
+
+    Notes
+    -----
+    MetricsReloaded gives nan where one mask is empty.
+
+    References
+    ----------
+    Shit and others, "clDice: a novel topology-preserving loss function for tubular structure segmentation", CVPR
+    (2021).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> target = np.zeros((5, 9), dtype=bool)
+    >>> target[1:4, 1:8] = True
+    >>> prediction = target & (np.arange(9) < 5)
+    >>> float(metrics.cl_dice(metrics.centerline_counts(prediction, target)))
+    0.75
+    """
+    check_absent(absent)
+    backend = common_backend(**counts._asdict())
+    xp, dtype = backend.xp, backend.sum_dtype(counts.target_pixels)
+    with backend.wide(*counts):
+        wide = backend.sum_dtype(counts.target_pixels)
+        hits, pixels, target_hits, target_pixels = (xp.astype(part, wide) for part in counts)
+        # 2 / (1 / precision + 1 / sensitivity), without its divisions by 0.
+        score = ratio(xp, 2 * hits * target_hits, hits * target_pixels + target_hits * pixels)
+        one_empty = (pixels == 0) != (target_pixels == 0)
+        missed = (hits == 0) & (target_hits == 0) & (pixels > 0)
+        score = xp.where(one_empty | missed, xp.zeros_like(score), score)
+        return xp.astype(settle(xp, score, absent), dtype, copy=False)
+
+
+def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
+    r"""Euler number of a mask: components, minus tunnels, plus cavities.
+
+    .. math:: \chi = V - E + F - C = \beta_0 - \beta_1 + \beta_2
+
+    with the vertices, edges, faces and cells of the complex that the pixels make.
+
+    Parameters
+    ----------
+    mask
+        Boolean mask `(*spatial)`, in the plane or in space.
+    connectivity
+        In how many coordinates neighbours may differ: 1 (4 in the plane, 6 in space) or the number of axes (8, 26;
+        None, the default). The background has the other one.
+
+    Returns
+    -------
+    Array
+        Integer `()`.
+
+    Raises
+    ------
+    ValueError
+        If the mask has neither two nor three axes, or the connectivity is another.
+    TypeError
+        If the mask is not boolean.
+
+    Notes
+    -----
+    Exact, by local counts; runs on the device and under every compiler. As scikit-image's ``euler_number``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> ring = np.asarray([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    >>> int(metrics.euler_number(ring))
+    0
+    """
+    backend = _check_masks(mask=mask)
+    connectivity = _connectivity(mask, connectivity)
+    with backend.wide(mask):
+        return _euler(backend, mask, connectivity)
+
+
+def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
+    r"""Betti numbers of a mask: components and holes in the plane; components, tunnels and cavities in space.
+
+    .. math:: \beta_0, \quad \beta_{d-1} = \beta_0(\text{background}) - 1, \quad \beta_1 = \beta_0 + \beta_2 - \chi
+        \text{ in space}
+
+    Parameters
+    ----------
+    mask
+        Boolean mask `(*spatial)`, in the plane or in space.
+    connectivity
+        In how many coordinates neighbours may differ: 1 (4 in the plane, 6 in space) or the number of axes (8, 26;
+        None, the default). The background, which goes on beyond the edge, has the other one.
+
+    Returns
+    -------
+    Array
+        Integers `(ndim,)`.
+
+    Raises
+    ------
+    ValueError
+        If the mask has neither two nor three axes, or the connectivity is another.
+    TypeError
+        If the mask is not boolean.
+
+    Notes
+    -----
+    Exact. Components are found by SciPy on the CPU and by cupyx; on the device by functions of the standard for PyTorch
+    and JAX, where ``jax.jit`` may trace it. The persistent homology of likelihoods (Betti matching) is not here.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> ring = np.asarray([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    >>> metrics.betti_numbers(ring)
+    array([1, 1])
+    """
+    backend = _check_masks(mask=mask)
+    connectivity = _connectivity(mask, connectivity)
+    xp, other = backend.xp, 1 if connectivity == mask.ndim else mask.ndim
+    around = padded(xp, mask, False, range(mask.ndim))
+    with backend.wide(mask):
+        dtype = backend.count_dtype(mask)
+        components, outer = (
+            xp.astype(xp.max(backend.connected_components(part, connectivity=number)), dtype)
+            for part, number in ((around, connectivity), (~around, other))
+        )
+        if mask.ndim == 2:
+            return xp.stack([components, outer - 1])
+        tunnels = components + outer - 1 - _euler(backend, mask, connectivity)
+        return xp.stack([components, tunnels, outer - 1])
+
+
+def betti_error(prediction: Array, target: Array, *, connectivity: int | None = None) -> Array:
+    r"""How far the Betti numbers of the prediction are from those of the target.
+
+    .. math:: |\beta_k(P) - \beta_k(T)|, \quad k = 0, \dots, d - 1
+
+    Parameters
+    ----------
+    prediction, target
+        Boolean masks `(*spatial)` of one shape, in the plane or in space.
+    connectivity
+        As in `betti_numbers`.
+
+    Returns
+    -------
+    Array
+        Integers `(ndim,)`; papers give their sum, or the first and second of them, as mean over images or over patches.
+
+    Raises
+    ------
+    ValueError
+        If shapes or the connectivity do not fit.
+    TypeError
+        If libraries are mixed, or masks are not boolean.
+
+    References
+    ----------
+    Hu, Li, Samaras and Chen, "Topology-preserving deep image segmentation", NeurIPS (2019).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> ring = np.asarray([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    >>> metrics.betti_error(np.ones_like(ring), ring)
+    array([0, 1])
+    """
+    backend = _check_masks(prediction=prediction, target=target)
+    numbers = [betti_numbers(mask, connectivity=connectivity) for mask in (prediction, target)]
+    with backend.wide(*numbers):
+        return backend.xp.abs(numbers[0] - numbers[1])
+
+
+def euler_error(prediction: Array, target: Array, *, connectivity: int | None = None) -> Array:
+    r"""How far the Euler number of the prediction is from that of the target.
+
+    .. math:: |\chi(P) - \chi(T)|
+
+    Parameters
+    ----------
+    prediction, target
+        Boolean masks `(*spatial)` of one shape, in the plane or in space.
+    connectivity
+        As in `euler_number`.
+
+    Returns
+    -------
+    Array
+        Integer `()`.
+
+    Raises
+    ------
+    ValueError
+        If shapes or the connectivity do not fit.
+    TypeError
+        If libraries are mixed, or masks are not boolean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> ring = np.asarray([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
+    >>> int(metrics.euler_error(np.ones_like(ring), ring))
+    1
+    """
+    backend = _check_masks(prediction=prediction, target=target)
+    numbers = [euler_number(mask, connectivity=connectivity) for mask in (prediction, target)]
+    with backend.wide(*numbers):
+        return backend.xp.abs(numbers[0] - numbers[1])
+
+
+_SKELETONS = {"thinning": thinned, "soft": opening_skeleton}
+
+
+def _euler(backend: Backend, mask: Array, connectivity: int) -> Array:
+    """Blocks of 2 along some axes and 1 along the others, with alternating signs.
+
+    With neighbours by faces alone, a block is a cell of the complex whose vertices are the pixels: all of it must be
+    True. With all neighbours, it is where a vertex, an edge or a face of closed pixels lies: any of it must be.
+    """
+    xp = backend.xp
+    total = None
+    for number in range(mask.ndim + 1):
+        for axes in combinations(range(mask.ndim), number):
+            blocks = mask
+            for axis in axes:
+                if connectivity > 1:
+                    blocks = padded(xp, blocks, False, [axis])
+                before, after = (
+                    blocks[(slice(None),) * axis + (part, ...)]
+                    for part in (slice(0, blocks.shape[axis] - 1), slice(1, blocks.shape[axis]))
+                )
+                blocks = before | after if connectivity > 1 else before & after
+            count = _count(backend, blocks)
+            sign = (-1) ** (mask.ndim - number if connectivity > 1 else number)
+            total = sign * count if total is None else total + sign * count
+    return total
+
+
+def _count(backend: Backend, mask: Array) -> Array:
+    return backend.xp.sum(backend.xp.astype(mask, backend.count_dtype(mask)))
+
+
+def _check_masks(**masks: Array) -> Backend:
+    backend = check_segment_maps(**masks)
+    for name, mask in masks.items():
+        if not backend.xp.isdtype(mask.dtype, "bool"):
+            msg = f"`{name}` must be a boolean mask; got {mask.dtype}. Write for example `{name} == 1`."
+            raise TypeError(msg)
+        if mask.ndim not in {2, 3} or 0 in mask.shape:
+            msg = f"`{name}` must have two or three axes, none of them empty; got shape {tuple(mask.shape)}."
+            raise ValueError(msg)
+    return backend
+
+
+def _connectivity(mask: Array, connectivity: int | None) -> int:
+    if connectivity not in {None, 1, mask.ndim}:
+        msg = f"`connectivity` must be 1 or {mask.ndim}, that of the background being the other; got {connectivity}."
+        raise ValueError(msg)
+    return mask.ndim if connectivity is None else connectivity
