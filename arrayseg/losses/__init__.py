@@ -1,5 +1,6 @@
 """Losses: pure functions `(input, target, *, options) -> array`, differentiable on every backend."""
 
+from arrayseg.losses._affinity import affinity_field, context_prior_affinity
 from arrayseg.losses._balanced import balanced_binary_cross_entropy, distance_weighted_cross_entropy
 from arrayseg.losses._compound import compound, deep_supervision
 from arrayseg.losses._compound_named import (
@@ -37,6 +38,7 @@ from arrayseg.losses._selected import bootstrapped_cross_entropy, ohem_cross_ent
 from arrayseg.losses._structure import cb_dice, cl_dice, dice_cl_dice, skeleton_recall
 
 __all__ = [
+    "affinity_field",
     "asymmetric",
     "asymmetric_f_beta",
     "balanced_binary_cross_entropy",
@@ -48,6 +50,7 @@ __all__ = [
     "cl_dice",
     "combo",
     "compound",
+    "context_prior_affinity",
     "cross_entropy",
     "deep_supervision",
     "dice",

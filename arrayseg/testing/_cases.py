@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from arrayseg import losses, metrics
+from arrayseg import losses
 from arrayseg._typing import Array
 
-__all__ = ["Case", "loss_cases", "metric_cases"]
+__all__ = ["Case", "loss_cases"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Case:
     name : str
         The function, and what is particular about the call.
     function : callable
-        ``(input, target, **options)``.
+        ``(input, target, **options)``; a metric may return several arrays, in tuples, lists or dictionaries.
     input, target : numpy.ndarray
         Its arrays.
     options : dict
@@ -104,6 +104,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "bootstrapped_cross_entropy": {"loss_threshold": 1.0, "min_kept": 10},
     "cb_dice": {"iterations": 2},
     "cl_dice": {"iterations": 2},
+    "context_prior_affinity": {"window": 2},
     "dice_cl_dice": {"iterations": 1},
     "generalized_wasserstein_dice": {"distances": ((0, 1, 1, 1), (1, 0, 0.6, 0.5), (1, 0.6, 0, 0.7), (1, 0.5, 0.7, 0))},
     "distance_weighted_cross_entropy": {"distance": np.random.default_rng(1).random((2, 5, 7))},
@@ -124,55 +125,3 @@ _MEANINGLESS: dict[str, tuple[str, ...]] = {
     "lovasz_softmax": ("pool=micro",),
     "penalty_generalized_dice": ("pool=micro",),
 }
-
-
-def metric_cases(*, seed: int = 0) -> list[Case]:
-    """Every metric of a confusion matrix, of counts with an absent class.
-
-    Parameters
-    ----------
-    seed : int, default 0
-        Of the random counts.
-
-    Returns
-    -------
-    list of Case
-        Functions of a prediction and a target of label maps.
-
-    Examples
-    --------
-    >>> from arrayseg.testing import metric_cases
-    >>> "mean_iou" in [case.name for case in metric_cases()]
-    True
-    """
-    generator = np.random.default_rng(seed)
-    prediction = generator.integers(0, 4, size=(2, 5, 7))
-    target = generator.integers(0, 4, size=(2, 5, 7))
-    target[0, :2] = 255
-
-    def of_labels(metric: Callable[..., Array]) -> Callable[..., Array]:
-        def function(input: Array, target: Array) -> Array:
-            return metric(metrics.confusion_matrix(input, target, num_classes=5, ignore_index=255))
-
-        return function
-
-    names = [name for name in metrics.__all__ if name in _MATRIX_METRICS]
-    return [Case(name, of_labels(getattr(metrics, name)), prediction, target, is_loss=False) for name in names]
-
-
-_MATRIX_METRICS = (
-    "class_accuracy",
-    "cohen_kappa",
-    "dice",
-    "f_beta",
-    "frequency_weighted_iou",
-    "iou",
-    "matthews_corrcoef",
-    "mean_iou",
-    "mean_pixel_accuracy",
-    "pixel_accuracy",
-    "precision",
-    "recall",
-    "specificity",
-    "tversky_index",
-)

@@ -26,6 +26,13 @@ LOSSES = {
         {"radius": 2, "downsample": 2, "pooling": "average", "activation": "sigmoid"},
     ),
     "region_mutual_information, fine": (losses.region_mutual_information, {"radius": 3, "downsample": 1}),
+    "affinity_field": (losses.affinity_field, {}),
+    "affinity_field, far": (
+        losses.affinity_field,
+        {"distance": 2, "margin": 1.0, "activation": "sigmoid", "different_weight": 0.5, "denominator": "pixels"},
+    ),
+    "context_prior_affinity": (losses.context_prior_affinity, {}),
+    "context_prior_affinity, sigmoid": (losses.context_prior_affinity, {"window": 2, "activation": "sigmoid"}),
     "boundary": (losses.boundary, {"spacing": 0.5}),
     "hausdorff_distance_transform": (losses.hausdorff_distance_transform, {}),
     "hausdorff_distance_transform, one_sided": (
