@@ -258,7 +258,7 @@ class Backend:
             value = following
 
     def assign(self, scores: Array, /) -> tuple[Array, Array]:
-        """The pairs (row, column) of a matrix, none in two, whose scores have the largest sum; on the host, by SciPy."""
+        """The pairs (row, column) of a matrix, none in two, of the largest sum of scores; on the host, by SciPy."""
         try:
             from scipy.optimize import linear_sum_assignment
         except ImportError as error:
@@ -288,8 +288,8 @@ class Backend:
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
         """The value and gradient of any scalar function by the library's own autodiff."""
         msg = (
-            f"{self.name} has no automatic differentiation, so only arrayseg's own losses, functools.partial of them and "
-            f"arrayseg.losses.compound have gradients there; got {function!r}."
+            f"{self.name} has no automatic differentiation, so only arrayseg's own losses, functools.partial of them "
+            f"and arrayseg.losses.compound have gradients there; got {function!r}."
         )
         raise TypeError(msg)
 

@@ -177,7 +177,7 @@ def _forward_ad_active() -> bool:
 
 
 def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
-    """The peak of the CPU allocators: torch's, replayed from what its profiler records, and that of shared NumPy memory.
+    """The peak of the CPU allocators: torch's, replayed from what its profiler records, and shared NumPy memory's.
 
     The two peaks need not fall together, so their sum may be more than was ever held, never less.
     """

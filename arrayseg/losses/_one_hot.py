@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends import backend_of
+from arrayseg.losses._prepare import check_ids
 
 __all__ = ["one_hot"]
 
@@ -73,17 +74,10 @@ def one_hot(
         msg = f"`num_classes` must be at least 1; got {num_classes}."
         raise ValueError(msg)
     ids = xp.astype(target, backend.count_dtype(target))
-    known = (ids >= 0) & (ids < num_classes)
-    if backend.is_concrete(target) and 0 not in target.shape:
-        allowed = known if ignore_index is None else known | (ids == ignore_index)
-        if not xp.all(allowed):
-            wrong = int(xp.max(xp.where(allowed, xp.zeros_like(ids), ids))) or int(
-                xp.min(xp.where(allowed, 0 * ids, ids))
-            )
-            msg = f"`target` must hold class ids from 0 to {num_classes - 1}; got {wrong}. Pass a void label as ignore_index."
-            raise ValueError(msg)
-    if ignore_index is not None:
-        ids = xp.where(ids == ignore_index, xp.full_like(ids, -1), ids)
+    ignored = None if ignore_index is None else ids == ignore_index
+    check_ids(ids, num_classes - 1, f"class ids from 0 to {num_classes - 1}", backend, ignored, ignore_index)
+    if ignored is not None:
+        ids = xp.where(ignored, xp.full_like(ids, -1), ids)
     classes = xp.arange(num_classes, dtype=ids.dtype, device=backend.device(target))
     axis = class_axis + target.ndim + 1 if class_axis < 0 else class_axis
     shape = [1] * (target.ndim + 1)

@@ -10,7 +10,16 @@ from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.kernels.layout import Layout
 from arrayseg.kernels.pixels import Pixels
 
-__all__ = ["check_choice", "check_number", "class_numbers", "entering_classes", "is_array", "layout_of", "prepare"]
+__all__ = [
+    "check_choice",
+    "check_ids",
+    "check_number",
+    "class_numbers",
+    "entering_classes",
+    "is_array",
+    "layout_of",
+    "prepare",
+]
 
 
 def prepare(
@@ -49,8 +58,11 @@ def prepare(
         _check_ignore_index(ignore_index, target, layout, backend, is_ids=rows.ndim == 2)
     for name, array in (("mask", mask), ("pixel_weights", pixel_weights)):
         _check_rows(name, array, layout, backend)
-    _check_ids(rows, layout, ignore_index, backend)
     xp = backend.xp
+    mask_rows = None if mask is None else layout.rows(mask, xp)
+    high = layout.classes - 1 if rows.ndim == 2 else 1
+    what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
+    check_ids(rows, high, what, backend, _ignored(rows, mask_rows, ignore_index, backend), ignore_index)
     pixels = Pixels(
         backend=backend,
         scores=layout.scores(input, xp),
@@ -58,7 +70,7 @@ def prepare(
         activation=activation,
         binary=binary,
         ignore_index=ignore_index,
-        mask=None if mask is None else layout.rows(mask, xp),
+        mask=mask_rows,
         pixel_weights=None if pixel_weights is None else layout.rows(pixel_weights, xp),
         class_weights=class_numbers("class_weights", class_weights, layout.classes, input, backend),
     )
@@ -218,23 +230,33 @@ def _check_rows(name: str, array: Array | None, layout: Layout, backend: Backend
             raise ValueError(msg)
 
 
-def _check_ids(rows: Array, layout: Layout, ignore_index: int | None, backend: Backend) -> None:
-    """Raise on an id that is no class, wherever the values can be read."""
+def check_ids(
+    ids: Array, high: int, what: str, backend: Backend, ignored: Array | None, ignore_index: int | None
+) -> None:
+    """Raise on an id that is not in 0 to `high`, wherever values can be read and a pixel is not `ignored`."""
     xp = backend.xp
-    if 0 in rows.shape or not xp.isdtype(rows.dtype, "integral") or not backend.is_concrete(rows):
+    if 0 in ids.shape or not xp.isdtype(ids.dtype, "integral") or not backend.is_concrete(ids, ignored):
         return
-    high = layout.classes - 1 if rows.ndim == 2 else 1
-    least, greatest = xp.min(rows), xp.max(rows)
+    least, greatest = xp.min(ids), xp.max(ids)
     if least >= 0 and greatest <= high:
         return
-    if ignore_index is not None:
-        ids = xp.astype(rows, backend.count_dtype(rows))
-        ids = xp.where(ids == ignore_index, xp.zeros_like(ids), ids)
+    if ignored is not None:
+        ids = xp.where(ignored, xp.zeros_like(ids), ids)
         least, greatest = xp.min(ids), xp.max(ids)
         if least >= 0 and greatest <= high:
             return
     wrong = int(least) if least < 0 else int(greatest)
-    what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
     besides = "" if ignore_index is None else f" (besides ignore_index={ignore_index})"
     msg = f"`target` must hold {what}{besides}; got {wrong}. Is it a void label? Then pass ignore_index={wrong}."
     raise ValueError(msg)
+
+
+def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend: Backend) -> Array | None:
+    """Where ids are not looked at, of the shape of `rows`; None for nowhere."""
+    ignored = None
+    if ignore_index is not None:
+        ignored = backend.xp.astype(rows, backend.count_dtype(rows)) == ignore_index
+    if mask is not None:
+        masked = ~mask if rows.ndim == 2 else ~mask[:, None, :]
+        ignored = masked if ignored is None else ignored | masked
+    return ignored

@@ -1,4 +1,6 @@
-"""Gradient descent on a small real scene, with each loss alone: `python tests/benchmarks/convergence.py DATA` prints a table.
+"""Gradient descent on a small real scene, with each loss alone.
+
+`python tests/benchmarks/convergence.py DATA` prints the table of docs/convergence.md.
 
 The unknowns are the logits of one CamVid image (11 classes and void, 45 x 60 pixels), from those that a small network
 gave. Each step goes against the gradient, scaled to a root mean square of 0.1 over the logits that take part.
@@ -50,8 +52,10 @@ def descend(loss, logits, labels) -> float:
 
 def candidates():
     """Every loss that trains with class ids, by name."""
-    classes = VOID
-    special = {"generalized_wasserstein_dice": {"distances": 1.0 - np.eye(classes)}, "ohem_cross_entropy": {"min_kept": 500}}
+    special = {
+        "generalized_wasserstein_dice": {"distances": 1.0 - np.eye(VOID)},
+        "ohem_cross_entropy": {"min_kept": 500},
+    }
     names = dict.fromkeys(case.name for case in loss_cases() if "," not in case.name)
     return {name: partial(getattr(losses, name), **special.get(name, {})) for name in names if name != "nll"}
 

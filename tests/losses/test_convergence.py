@@ -12,7 +12,8 @@ pytest.importorskip("PIL")
 from benchmarks.convergence import candidates, descend, scene, score
 
 PAGE = Path(__file__).parents[2] / "docs" / "convergence.md"
-STATED = {name: float(value) for name, value in re.findall(r"^\| `?([\w() ]+?)`? \| ([\d.]+) \|$", PAGE.read_text(), re.M)}
+ROW = re.compile(r"^\| `?([\w() ]+?)`? \| ([\d.]+) \|$", re.MULTILINE)
+STATED = {name: float(value) for name, value in ROW.findall(PAGE.read_text(encoding="utf-8"))}
 CANDIDATES = candidates()
 
 

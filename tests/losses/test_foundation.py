@@ -589,3 +589,12 @@ def test_result_is_of_the_input(library):
         value, gradient = value_and_grad(cross_entropy)(library.asarray(GOOD_LOGITS, dtype), library.asarray(GOOD_IDS))
         assert value.dtype == gradient.dtype == getattr(library.xp, dtype)
         assert array_api_compat.device(value) == array_api_compat.device(library.asarray(GOOD_LOGITS))
+
+
+def test_a_masked_pixel_may_hold_any_id(library):
+    logits = library.asarray([[[0.3, -0.2, 0.9], [0.1, 0.4, -0.7]]], "float64")
+    masked, void = library.asarray([[0, 1, 255]]), library.asarray([[True, True, False]])
+    value, gradient = value_and_grad(cross_entropy)(logits, masked, mask=void)
+    wanted, slope = value_and_grad(cross_entropy)(logits, masked, ignore_index=255)
+    assert float(value) == float(wanted)
+    assert np.array_equal(to_numpy(gradient), to_numpy(slope))
