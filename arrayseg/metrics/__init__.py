@@ -3,6 +3,14 @@
 from arrayseg.metrics.agreement import cohen_kappa, matthews_corrcoef
 from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
 from arrayseg.metrics.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
+from arrayseg.metrics.calibration import (
+    CalibrationBins,
+    brier_score,
+    calibration_bins,
+    expected_calibration_error,
+    maximum_calibration_error,
+    negative_log_likelihood,
+)
 from arrayseg.metrics.clustering import (
     AdaptedRandError,
     ContingencyTable,
@@ -93,6 +101,7 @@ from arrayseg.metrics.topology import (
 __all__ = [
     "AdaptedRandError",
     "BoundaryConfusion",
+    "CalibrationBins",
     "CenterlineCounts",
     "ClassScores",
     "ContingencyTable",
@@ -118,6 +127,8 @@ __all__ = [
     "boundary_confusion",
     "boundary_f",
     "boundary_iou",
+    "brier_score",
+    "calibration_bins",
     "category_iou",
     "centerline_counts",
     "cl_dice",
@@ -132,6 +143,7 @@ __all__ = [
     "dice",
     "euler_error",
     "euler_number",
+    "expected_calibration_error",
     "expected_cost",
     "f_beta",
     "false_discovery_rate",
@@ -155,6 +167,7 @@ __all__ = [
     "match_instances",
     "match_lesions",
     "matthews_corrcoef",
+    "maximum_calibration_error",
     "mean_average_surface_distance",
     "mean_dice",
     "mean_iou",
@@ -162,6 +175,7 @@ __all__ = [
     "mean_pixel_accuracy",
     "modified_hausdorff",
     "negative_likelihood_ratio",
+    "negative_log_likelihood",
     "negative_predictive_value",
     "net_benefit",
     "normalized_mutual_information",
