@@ -42,6 +42,7 @@ class RegionTerm(Term):
     """What becomes of the reduced loss."""
 
     sums = 4
+    pulls_probabilities = True
 
     def count(self, block: Block) -> Sums:
         overlap = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
@@ -182,6 +183,7 @@ class RegionBlend(Term):
     reduction: Reduction = "mean"
 
     sums = 4
+    pulls_probabilities = True
 
     def count(self, block: Block) -> Sums:
         return self.terms[0].count(block)

@@ -37,6 +37,8 @@ class Term(ABC):
     sums: int
     #: Whether part of the value is found by `pull`, not by `solve`.
     value_in_pull: bool = False
+    #: Whether `pull` reads nothing of the scores but the probabilities.
+    pulls_probabilities: bool = False
     #: Whether neighbours matter, so that a block must hold whole images.
     whole_images: bool = False
     reduction: Reduction
@@ -151,17 +153,22 @@ class Sweep:
         return self._cast(value)
 
     def value_and_gradient(self) -> tuple[Array, Array]:
-        value, states = self._solve()
         gradient, scores = self.layout.empty_like(self.input, self.pixels.xp, self.pixels.backend.device(self.input))
-        return self._cast(value + self._sweep(states, scores)), gradient
+        # The probabilities of the first sweep wait in the gradient for the second, if it needs nothing else: 116
+        # against 125 ms of processor time for Dice of 20 million logits.
+        kept = all(term.pulls_probabilities for term in self.terms) and scores.dtype == self.pixels.compute_dtype
+        value, states = self._solve(scores if kept else None)
+        return self._cast(value + self._sweep(states, scores, kept=kept)), gradient
 
-    def _solve(self) -> tuple[Array, list[Any]]:
-        """First sweep: the sums of all terms, and what follows from them."""
-        sums = sum_over_blocks(
-            self.pixels,
-            lambda block: tuple(s for term in self.terms for s in term.count(block)),
-            whole_images=self._whole_images,
-        )
+    def _solve(self, kept: Array | None = None) -> tuple[Array, list[Any]]:
+        """First sweep: the sums of all terms, and what follows from them; the probabilities may be kept."""
+
+        def count(block: Block) -> Sums:
+            if kept is not None:
+                kept[block.rows, :, block.columns] = block.probabilities
+            return tuple(amount for term in self.terms for amount in term.count(block))
+
+        sums = sum_over_blocks(self.pixels, count, whole_images=self._whole_images)
         values, states, start = [], [], 0
         for term, factor in zip(self.terms, self.factors, strict=True):
             value, state = term.solve(sums[start : start + term.sums], self.pixels, factor)
@@ -170,11 +177,17 @@ class Sweep:
             states.append(state)
         return _add(values), states
 
-    def _sweep(self, states: list[Any], gradient: Array | None) -> Array:
-        """Second sweep: the rest of the value, and the gradient written through a view `(N, C, S)`."""
+    def _sweep(self, states: list[Any], gradient: Array | None, *, kept: bool = False) -> Array:
+        """Second sweep: the rest of the value, and the gradient written through a view `(N, C, S)`.
+
+        Until then the view may hold the probabilities.
+        """
 
         def pull(part: tuple[slice, slice]) -> Array | None:
             block = self.pixels.block(*part)
+            if gradient is not None and kept:
+                probabilities = gradient[part[0], :, part[1]]
+                block.probabilities = self.pixels.backend.block_array(probabilities, gradient.dtype)
             pairs = zip(self.terms, states, strict=True)
             rests, gradients = zip(
                 *(term.pull(block, state, gradient=gradient is not None) for term, state in pairs), strict=True
