@@ -1,8 +1,9 @@
 """Tools that compare backends: which are installed, the same case on each, parity and gradient checks."""
 
 from arrayseg.testing._backends import Library, asarray, installed, to_numpy
-from arrayseg.testing._cases import Case, loss_cases, metric_cases
+from arrayseg.testing._cases import Case, loss_cases
 from arrayseg.testing._gradients import assert_gradient, finite_differences
+from arrayseg.testing._metric_cases import metric_cases
 from arrayseg.testing._parity import TOLERANCES, Record, assert_parity, relative_difference, validate
 
 __all__ = [

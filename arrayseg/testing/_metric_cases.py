@@ -1,0 +1,225 @@
+"""Cases of the metrics: one table of what is counted, and of what is computed from the counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.testing._cases import Case
+
+__all__ = ["metric_cases"]
+
+
+def metric_cases(*, seed: int = 0) -> list[Case]:
+    """Every metric of `arrayseg.metrics`, and every statistic that metrics are computed from.
+
+    Parameters
+    ----------
+    seed : int, default 0
+        Of the random maps.
+
+    Returns
+    -------
+    list of Case
+        Functions of a prediction and a target: of label maps of 11 x 13 pixels with a void label and an absent class,
+        of probabilities and a label map, or of masks of detections.
+
+    Examples
+    --------
+    >>> from arrayseg.testing import metric_cases
+    >>> {"confusion_matrix", "mean_iou", "hausdorff"} <= {case.name for case in metric_cases()}
+    True
+    """
+    labels = _label_maps(seed)
+    inputs = {"labels": labels, "probabilities": (_probabilities(seed), labels[1]), "detections": _detections(seed)}
+    cases = []
+    for name, statistic in _STATISTICS.items():
+        arrays = inputs[statistic.inputs]
+        cases.append(Case(name, statistic.of_maps, *arrays, is_loss=False))
+        for metric, options in statistic.metrics.items():
+            compute = partial(getattr(metrics, metric), **options)
+            cases.append(Case(metric, partial(_computed, compute, statistic.of_maps), *arrays, is_loss=False))
+    return cases
+
+
+class _Statistic(NamedTuple):
+    """What is counted of a prediction and a target, and the metrics of it with the options they need."""
+
+    of_maps: Callable[[Array, Array], Any]
+    metrics: Mapping[str, Mapping[str, Any]] = {}
+    inputs: str = "labels"
+
+
+def _computed(compute: Callable[[Any], Any], count: Callable[[Array, Array], Any], input: Array, target: Array) -> Any:
+    return compute(count(input, target))
+
+
+def _label_maps(seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Two images of regions nearest to random points, which the prediction has a little off; a corner is void."""
+    generator = np.random.default_rng(seed)
+    pixels = np.stack(np.meshgrid(np.arange(11), np.arange(13), indexing="ij"), axis=-1)[:, :, None, :]
+    points = generator.uniform((0, 0), (11, 13), size=(2, 8, 2))
+    prediction, target = (
+        np.stack([np.argmin(((pixels - image) ** 2).sum(axis=-1), axis=-1) % 4 for image in moved])
+        for moved in (points + generator.normal(size=points.shape), points)
+    )
+    target[0, :3, :2] = 255
+    return prediction.astype(np.int32), target.astype(np.int32)
+
+
+def _probabilities(seed: int) -> np.ndarray[Any, Any]:
+    """Probabilities of four classes at the pixels of the label maps."""
+    odds: np.ndarray[Any, Any] = np.exp(np.random.default_rng(seed).normal(size=(2, 4, 11, 13)))
+    shares: np.ndarray[Any, Any] = odds / odds.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _detections(seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Confidences of four detections at each pixel, and the masks of three objects."""
+    generator = np.random.default_rng(seed)
+    target = np.zeros((3, 11, 13), dtype=bool)
+    for index, (top, left) in enumerate([(0, 0), (2, 6), (6, 3)]):
+        target[index, top : top + 4, left : left + 5] = True
+    shifted = np.roll(target, 1, axis=2)[[0, 1, 2, 2]]
+    return shifted * generator.uniform(0.6, 0.9, size=(4, 1, 1)), target
+
+
+def _match_detections(confidence: Array, target: Array) -> Any:
+    scores = array_namespace(confidence).max(confidence, axis=(1, 2))
+    return [metrics.match_detections(confidence > 0.5, scores, target)]
+
+
+def _masks(function: Callable[..., Any], **options: Any) -> Callable[[Array, Array], Any]:
+    """A function of two masks, of the last class in the first of the label maps."""
+    return lambda input, target: function(input[0, ...] == 3, target[0, ...] == 3, **options)
+
+
+def _image(function: Callable[..., Any], **options: Any) -> Callable[[Array, Array], Any]:
+    """A function of two maps of an image, of the second of the label maps."""
+    return lambda input, target: function(input[1, ...], target[1, ...], **options)
+
+
+_LABELS: dict[str, Any] = {"num_classes": 5, "ignore_index": 255}
+_matrices: Callable[..., Array] = partial(metrics.confusion_matrix, **_LABELS, per_image=True)
+_boundaries: Callable[..., metrics.BoundaryConfusion] = partial(metrics.boundary_confusion, **_LABELS, radius=1)
+
+#: Every function of `arrayseg.metrics` whose result is made of arrays.
+_STATISTICS: dict[str, _Statistic] = {
+    "confusion_matrix": _Statistic(
+        partial(metrics.confusion_matrix, **_LABELS),
+        {
+            "balanced_accuracy": {},
+            "category_iou": {"categories": [[0, 1], [2, 3], [4]]},
+            "class_accuracy": {},
+            "cohen_kappa": {"weights": "quadratic"},
+            "dice": {},
+            "expected_cost": {},
+            "f_beta": {"beta": 2.0},
+            "false_discovery_rate": {},
+            "false_negative_rate": {},
+            "false_omission_rate": {},
+            "false_positive_rate": {},
+            "fowlkes_mallows": {},
+            "frequency_weighted_iou": {},
+            "generalized_dice": {},
+            "informedness": {},
+            "iou": {},
+            "markedness": {},
+            "matthews_corrcoef": {},
+            "mean_dice": {},
+            "mean_iou": {},
+            "mean_pixel_accuracy": {},
+            "negative_likelihood_ratio": {},
+            "negative_predictive_value": {},
+            "net_benefit": {"threshold": 0.3},
+            "pixel_accuracy": {},
+            "positive_likelihood_ratio": {},
+            "precision": {},
+            "prevalence_threshold": {},
+            "recall": {},
+            "relative_volume_difference": {},
+            "specificity": {},
+            "tversky_index": {"alpha": 0.3, "beta": 0.7},
+            "volumetric_similarity": {},
+        },
+    ),
+    "confusion_matrix, per_image": _Statistic(_matrices),
+    "bootstrap_interval": _Statistic(
+        lambda input, target: metrics.bootstrap_interval(metrics.mean_iou, _matrices(input, target), resamples=20)
+    ),
+    "class_counts": _Statistic(partial(metrics.class_counts, **_LABELS), {"fine_grained_mean": {"lowest": [50, 100]}}),
+    "boundary_confusion": _Statistic(_boundaries, {"boundary_iou": {}}),
+    "boundary_confusion, contour": _Statistic(partial(_boundaries, definition="contour"), {"boundary_f": {}}),
+    "boundary_confusion, trimap": _Statistic(partial(_boundaries, definition="trimap"), {"trimap_iou": {}}),
+    "surface_distances": _Statistic(
+        _masks(metrics.surface_distances, spacing=(1.5, 1.0)),
+        {
+            "average_hausdorff": {},
+            "average_surface_distance": {},
+            "average_symmetric_surface_distance": {},
+            "hausdorff": {"percentile": 95},
+            "mean_average_surface_distance": {},
+            "modified_hausdorff": {},
+            "surface_dice": {"tolerance": 1.2},
+            "surface_distance_deviation": {},
+            "surface_overlap": {"tolerance": 1.2},
+        },
+    ),
+    "surface_table": _Statistic(partial(metrics.surface_table, **_LABELS)),
+    "panoptic_counts": _Statistic(
+        lambda input, target: metrics.panoptic_counts(
+            *((maps[1, ...] // 2, maps[1, ...]) for maps in (input, target)), num_classes=2
+        ),
+        {"mean_panoptic_quality": {}, "panoptic_quality": {}},
+    ),
+    "overlap_matrix": _Statistic(_image(metrics.overlap_matrix)),
+    "match_instances": _Statistic(
+        _image(metrics.match_instances, thresholds=[0.3, 0.5]),
+        {
+            "instance_average_precision": {},
+            "instance_f1": {},
+            "instance_precision": {},
+            "instance_recall": {},
+            "seg_score": {},
+        },
+    ),
+    "aggregated_jaccard_index": _Statistic(_image(metrics.aggregated_jaccard_index)),
+    "match_lesions": _Statistic(_masks(metrics.match_lesions), {"lesion_score": {}}),
+    "component_dice": _Statistic(_masks(metrics.component_dice)),
+    "match_detections": _Statistic(_match_detections, {"coco_average_precision": {}}, inputs="detections"),
+    "contingency_table": _Statistic(
+        partial(metrics.contingency_table, ignore_index=255),
+        {
+            "adapted_rand_error": {},
+            "adjusted_rand_index": {},
+            "normalized_mutual_information": {},
+            "variation_of_information": {},
+        },
+    ),
+    "calibration_bins": _Statistic(
+        partial(metrics.calibration_bins, ignore_index=255),
+        {
+            "brier_score": {},
+            "expected_calibration_error": {},
+            "maximum_calibration_error": {},
+            "negative_log_likelihood": {},
+        },
+        inputs="probabilities",
+    ),
+    "centerline_counts": _Statistic(_masks(metrics.centerline_counts), {"cl_dice": {}}),
+    "betti_error": _Statistic(_masks(metrics.betti_error)),
+    "euler_error": _Statistic(_masks(metrics.euler_error)),
+    "betti_numbers": _Statistic(lambda input, target: metrics.betti_numbers(target[0, ...] == 3)),
+    "euler_number": _Statistic(lambda input, target: metrics.euler_number(target[0, ...] == 3)),
+    "connected_components": _Statistic(lambda input, target: metrics.connected_components(target[1, ...])),
+    "rle_decode": _Statistic(
+        lambda input, target: metrics.rle_decode(metrics.rle_encode(input[1, ...] == 1), like=input)
+    ),
+    "add": _Statistic(lambda input, target: metrics.add(*[_boundaries(input, target)] * 2)),
+}
