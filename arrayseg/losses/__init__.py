@@ -11,6 +11,7 @@ from arrayseg.losses._compound_named import (
     generalized_dice_focal,
     unified_focal,
 )
+from arrayseg.losses._connectivity import semantic_connectivity
 from arrayseg.losses._custom import pixel_loss
 from arrayseg.losses._divergence import jensen_shannon, kl_divergence
 from arrayseg.losses._field import (
@@ -96,6 +97,7 @@ __all__ = [
     "reduced_focal",
     "region_loss",
     "region_mutual_information",
+    "semantic_connectivity",
     "sensitivity_specificity",
     "skeleton_recall",
     "symmetric_cross_entropy",
