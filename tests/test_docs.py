@@ -24,7 +24,7 @@ def blocks():
 
 def missing_library(source: str) -> str | None:
     """The array library that an example imports and this environment lacks."""
-    for name in re.findall(r"^>>> import (torch|jax|cupy)\b", source, re.MULTILINE):
+    for name in re.findall(r"^>>> import (torch|jax|cupy|dask)\b", source, re.MULTILINE):
         if importlib.util.find_spec(name) is None:
             return f"{name} is not installed"
         if name == "cupy" and not importlib.import_module("cupy").cuda.is_available():

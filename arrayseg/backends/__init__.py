@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isnan
+
 from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
 
 from arrayseg._typing import Array
@@ -37,10 +39,16 @@ def backend_of(array: Array, /, name: str = "input", *, lazy: bool = False) -> B
 
         return CUPY
     if is_dask_array(array):
-        if lazy:
+        if lazy and not any(isnan(length) for length in array.shape):
             from arrayseg.backends.dask import DASK
 
             return DASK
+        if lazy:
+            msg = (
+                f"`{name}` is a Dask array of unknown shape {array.shape}, as a selection by a mask leaves it. Pass "
+                f"the whole array and the mask, or call `{name}.compute_chunk_sizes()`, which computes it."
+            )
+            raise ValueError(msg)
         msg = (
             f"`{name}` is a Dask array, which this function does not take; call it on `{name}.compute()` where that "
             "fits in memory, or on the chunks, with map_blocks."

@@ -136,6 +136,12 @@ def test_what_does_not_fit_raises_at_the_call(maps):
         metrics.confusion_matrix(prediction, maps[1], **OPTIONS)
 
 
+def test_unknown_shapes_raise(maps):
+    prediction, target, mask = chunked(maps)
+    with pytest.raises(ValueError, match=r"`prediction` is a Dask array of unknown shape \(nan,\).* the mask"):
+        metrics.confusion_matrix(prediction[mask], target[mask], **OPTIONS)
+
+
 @pytest.mark.parametrize(
     "call",
     [
