@@ -43,6 +43,9 @@ class CupyBackend(Backend):
     def sum_dtype(self, array: Array, /) -> DType:
         return cupy.float64
 
+    def count_dtype(self, array: Array, /) -> DType:
+        return cupy.int64
+
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         counts = cupy.bincount(
             cupy.reshape(index, (-1,)),

@@ -67,6 +67,9 @@ class NumpyBackend(Backend):
     def sum_dtype(self, array: Array, /) -> DType:
         return np.float64
 
+    def count_dtype(self, array: Array, /) -> DType:
+        return np.int64
+
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         counts = np.bincount(
             np.reshape(index, (-1,)),

@@ -121,8 +121,10 @@ class Backend:
         return dtypes.get("float64", self.xp.float32)
 
     def count_dtype(self, array: Array, /) -> DType:
-        """The widest integer dtype, in which pixels are counted."""
-        return self.xp.int64
+        """The widest integer dtype that the device has, in which pixels are counted."""
+        info = self.xp.__array_namespace_info__()
+        dtypes = info.dtypes(device=self.device(array), kind="signed integer")
+        return dtypes.get("int64", self.xp.int32)
 
     # Functions that the standard lacks.
 

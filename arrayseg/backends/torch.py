@@ -52,6 +52,9 @@ class TorchBackend(Backend):
     def sum_dtype(self, array: Array, /) -> DType:
         return torch.float32 if array.device.type == "mps" else torch.float64
 
+    def count_dtype(self, array: Array, /) -> DType:
+        return torch.int64
+
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         # scatter_add instead of torch.bincount under transforms: its output shape depends on the data.
         flat = torch.reshape(index, (-1,))
