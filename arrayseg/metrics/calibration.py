@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import index
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import Backend, common_backend
-from arrayseg.kernels.layout import Layout
-from arrayseg.metrics.labels import read_label_maps, refuse_out_of_range
+from arrayseg.backends import common_backend
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, square_root
+from arrayseg.metrics.scores import ScoreMaps, read_scores
 
 __all__ = [
     "CalibrationBins",
@@ -109,8 +108,8 @@ def calibration_bins(
     Raises
     ------
     ValueError
-        If shapes or options do not fit, or if a label that counts is out of range (under a compiler such pixels count
-        nowhere).
+        If shapes or options do not fit, or if a probability or label that counts is out of range (not noticed under a
+        compiler, where pixels with such labels count nowhere).
     TypeError
         If libraries are mixed, probabilities are not floating, ids are not integers, or the mask is not boolean.
 
@@ -142,45 +141,19 @@ def calibration_bins(
         msg += f"got {bins}, {mode!r}, {closed!r}."
         raise ValueError(msg)
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
-    xp = backend.xp
-    layout = _layout(backend, probabilities, target, class_axis)
-    maps = read_label_maps(
-        target,
-        target,
-        num_classes=max(2, layout.classes),
-        ignore_index=ignore_index,
-        mask=mask,
-        per_image=True,
-        class_axis=None,
-    )
     with backend.wide(probabilities, target, mask):
-        shares = layout.scores(probabilities, xp)
-        shares = xp.astype(shares, _wider(xp, shares), copy=False)
-        labels = backend.widen(maps.target)
-        wanted = xp.ones_like(labels, dtype=xp.bool) if maps.mask is None else maps.mask
-        if maps.ignore_index is not None:
-            wanted = wanted & (labels != maps.ignore_index)
-        counted = wanted & (labels >= 0) & (labels < maps.num_classes)
-        refuse_out_of_range(maps, xp.sum(xp.astype(wanted & ~counted, backend.count_dtype(labels))))
-        first = 1 if class_axis is None else 0
-        classes = xp.arange(first, first + layout.classes, dtype=labels.dtype, device=backend.device(labels))
-        truth = labels[:, None, :] == classes[None, :, None]
+        options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask, "limits": (0, 1)}
+        maps = read_scores("probabilities", probabilities, target, **options)
+        confidence, right, valid = maps.scores, maps.truth, maps.valid
         if mode == "top_label" and class_axis is not None:
-            confidence, right = xp.max(shares, axis=1, keepdims=True), (labels == _top(xp, shares, labels))[:, None, :]
-        else:
-            confidence, right = shares, truth
-        interior = xp.arange(1, bins, dtype=confidence.dtype, device=backend.device(confidence)) / bins
-        position = xp.reshape(
-            xp.searchsorted(interior, xp.reshape(confidence, (-1,)), side=_SIDES[closed]), right.shape
-        )
-        valid = xp.broadcast_to(counted[:, None, :], right.shape)
-        histogram = _Histogram(backend, position, valid, bins)
-        table = [histogram.of(None), histogram.of(right), histogram.of(confidence)]
+            confidence, right = _top_label(backend.xp, maps)
+            valid = maps.counted[:, None, :]
+        position = maps.bins(confidence, bins, side=_SIDES[closed])
+        table = [maps.histogram(position, valid, bins, values) for values in (None, right, confidence)]
         if mode == "top_label" or class_axis is None:
             table = [part[:, 0, :] for part in table]
-        sums = _sums(backend, shares, truth, counted, class_axis is None, clip)
-        parts = (*table, *sums)
-        return CalibrationBins(*(parts if per_image else (xp.sum(part, axis=0) for part in parts)))
+        parts = (*table, *_sums(maps, class_axis is None, clip))
+        return CalibrationBins(*(parts if per_image else (backend.xp.sum(part, axis=0) for part in parts)))
 
 
 def expected_calibration_error(
@@ -347,63 +320,16 @@ _SIDES = {"left": "right", "right": "left"}
 _NORMS = ("l1", "l2", "max")
 
 
-class _Histogram:
-    """Sums over the pixels that count, in bins of each image and class: `(N, C, B)` of arrays `(N, C, S)`."""
-
-    def __init__(self, backend: Backend, position: Array, valid: Array, bins: int) -> None:
-        xp = backend.xp
-        images, classes, _ = position.shape
-        dtype = backend.count_dtype(position)
-        row = xp.arange(images * classes, dtype=dtype, device=backend.device(position))
-        slot = xp.reshape(row, (images, classes, 1)) * bins + xp.astype(position, dtype)
-        self.shape, self.backend = (images, classes, bins), backend
-        # The last slot takes the pixels that do not count.
-        self.slot = xp.reshape(xp.where(valid, slot, xp.full_like(slot, images * classes * bins)), (-1,))
-
-    def of(self, values: Array | None) -> Array:
-        """The sums of the values, or of True ones, or the pixels."""
-        xp, images, classes, bins = self.backend.xp, *self.shape
-        length = images * classes * bins + 1
-        if values is not None:
-            boolean = xp.isdtype(values.dtype, "bool")
-            dtype = self.backend.count_dtype(values) if boolean else self.backend.sum_dtype(values)
-            values = xp.reshape(xp.astype(values, dtype, copy=False), (-1,))
-        return xp.reshape(self.backend.bincount(self.slot, length=length, weights=values)[:-1], self.shape)
+def _top_label(xp: Namespace, maps: ScoreMaps) -> tuple[Array, Array]:
+    """`(N, 1, S)` probabilities of the most probable classes, and whether they are the target's."""
+    top = xp.astype(xp.argmax(maps.scores, axis=1), maps.labels.dtype, copy=False)
+    return xp.max(maps.scores, axis=1, keepdims=True), (top == maps.labels)[:, None, :]
 
 
-def _layout(backend: Backend, probabilities: Array, target: Array, class_axis: int | None) -> Layout:
-    """The checked layout of the probabilities."""
-    if not backend.xp.isdtype(probabilities.dtype, "real floating"):
-        msg = f"`probabilities` must be floating, from 0 to 1; got {probabilities.dtype}."
-        raise TypeError(msg)
-    if target.ndim == 0 or (class_axis is not None and not -probabilities.ndim <= class_axis < probabilities.ndim):
-        msg = f"`class_axis` is {class_axis}, but `probabilities` has shape {tuple(probabilities.shape)}."
-        raise ValueError(msg)
-    axis = None if class_axis is None else class_axis % probabilities.ndim
-    layout = Layout(tuple(probabilities.shape), axis)
-    if layout.rows_shape != tuple(target.shape) or axis == 0:
-        msg = (
-            f"`probabilities` of shape {layout.shape}, without its class axis {class_axis}, must have the shape "
-            f"(N, *spatial) of `target`, {tuple(target.shape)}. Pass the `class_axis`, or None where there is none."
-        )
-        raise ValueError(msg)
-    return layout
-
-
-def _top(xp: Namespace, shares: Array, labels: Array) -> Array:
-    return xp.astype(xp.argmax(shares, axis=1), labels.dtype, copy=False)
-
-
-def _wider(xp: Namespace, array: Array) -> object:
-    """The dtype itself, but float32 for half precision."""
-    return xp.float32 if xp.finfo(array.dtype).bits < 32 else array.dtype
-
-
-def _sums(
-    backend: Backend, shares: Array, truth: Array, counted: Array, binary: bool, clip: float | None
-) -> tuple[Array, Array, Array]:
+def _sums(maps: ScoreMaps, binary: bool, clip: float | None) -> tuple[Array, Array, Array]:
     """Of each image `(N,)`: the pixels, their squared errors, and their negative log probabilities of the target."""
-    xp, wide = backend.xp, backend.sum_dtype(shares)
+    backend, xp, shares, truth, counted = maps.backend, maps.backend.xp, maps.scores, maps.truth, maps.counted
+    wide = backend.sum_dtype(shares)
     least = xp.finfo(shares.dtype).eps if clip is None else clip
     ones, zeros = xp.ones_like(shares), xp.zeros_like(shares)
     squares = xp.sum((shares - xp.where(truth, ones, zeros)) ** 2, axis=1)
