@@ -1,5 +1,6 @@
 """Losses: pure functions `(input, target, *, options) -> array`, differentiable on every backend."""
 
+from arrayseg.losses._active_boundary import active_boundary
 from arrayseg.losses._affinity import affinity_field, context_prior_affinity
 from arrayseg.losses._balanced import balanced_binary_cross_entropy, distance_weighted_cross_entropy
 from arrayseg.losses._compound import compound, deep_supervision
@@ -39,6 +40,7 @@ from arrayseg.losses._selected import bootstrapped_cross_entropy, ohem_cross_ent
 from arrayseg.losses._structure import cb_dice, cl_dice, dice_cl_dice, skeleton_recall
 
 __all__ = [
+    "active_boundary",
     "affinity_field",
     "asymmetric",
     "asymmetric_f_beta",

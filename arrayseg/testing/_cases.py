@@ -102,6 +102,7 @@ def loss_cases(*, seed: int = 0) -> list[Case]:
 #: What a loss needs to be a fair case on few pixels.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "bootstrapped_cross_entropy": {"loss_threshold": 1.0, "min_kept": 10},
+    "active_boundary": {"share": 0.5, "field": np.abs(np.arange(70.0).reshape(2, 5, 7) % 11 - 4)},
     "cb_dice": {"iterations": 2},
     "cl_dice": {"iterations": 2},
     "context_prior_affinity": {"window": 2},
@@ -111,7 +112,7 @@ _SETTINGS: dict[str, dict[str, Any]] = {
     "hausdorff_erosion": {"iterations": 3},
     "ohem_cross_entropy": {"threshold": 0.5, "min_kept": 20},
     "region_mutual_information": {"radius": 2, "downsample": 2},
-    "point_sampled_cross_entropy": {"num_points": 30},
+    "point_sampled_cross_entropy": {"points": np.random.default_rng(2).random((2, 30, 2))},
     "skeleton_recall": {"iterations": 2},
 }
 
