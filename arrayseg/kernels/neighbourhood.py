@@ -54,6 +54,8 @@ class NeighborTerm(MeanTerm):
     def _box_sum(self, array: Array, xp: Namespace) -> Array:
         """The sum over the neighbourhood of every pixel, an axis at a time; nothing lies outside."""
         shape = array.shape
+        if 0 in shape:
+            return array
         array = xp.reshape(array, (*shape[:2], *self.spatial))
         for axis, length in enumerate(self.spatial, start=2):
 

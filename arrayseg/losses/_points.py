@@ -49,7 +49,8 @@ def point_sampled_cross_entropy(
     importance : float, default 0.75
         In [0, 1]: the share of the points that are the least certain candidates; the others are drawn evenly.
     seed : int, default 0
-        Of the drawn points, which are the same on every backend; give another in every step of a training.
+        Of the drawn points, which are the same on every backend; give another in every step of a training. Under
+        ``torch.compile``, which cannot draw them, give `points`.
     {options}
 
     Returns
