@@ -55,6 +55,8 @@ class MeanTerm(Term):
 
     reduction: Reduction = "mean"
     denominator: Denominator = "weights"
+    of_nothing: float = 0.0
+    """The mean where nothing took part."""
 
     sums = 1
     value_in_pull = True
@@ -88,11 +90,13 @@ class MeanTerm(Term):
     def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
         xp = pixels.xp
         total = xp.sum(sums[0])
+        value = xp.zeros_like(total)
         if self.reduction == "sum":
-            scale = xp.ones_like(total)
-        else:  # nothing took part: the mean is 0, and so is its gradient
-            scale = xp.where(total > 0, 1 / xp.where(total > 0, total, xp.ones_like(total)), xp.zeros_like(total))
-        return xp.zeros_like(total), scale * factor
+            return value, xp.ones_like(total) * factor
+        some = total > 0
+        value = xp.where(some, value, xp.full_like(total, self.of_nothing))
+        scale = xp.where(some, 1 / xp.where(some, total, xp.ones_like(total)), xp.zeros_like(total))
+        return value, scale * factor
 
     def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array, Array | None]:
         losses, pulled = self.losses(block, block.xp.astype(scale, block.dtype) if gradient else None)

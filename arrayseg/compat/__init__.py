@@ -1,0 +1,52 @@
+"""Presets that reproduce the number that a release of another library prints, each a setting of our options.
+
+A module is a peer and its release, a function has the peer's own name in snake case and the peer's own options, and
+takes `(input, target, *, options)` whatever the order of the peer. `arrayseg.value_and_grad` takes it as any loss.
+
+Examples
+--------
+>>> import numpy as np
+>>> from arrayseg import compat, losses
+>>> logits, ids = np.array([[[0.2, 1.5, -0.3], [0.1, 0.4, 0.9]]]), np.array([[0, 1, 1]])
+>>> monai = compat.monai_1_6.dice_loss(logits, ids, softmax=True, to_onehot_y=True, batch=True)
+>>> bool(monai == losses.dice(logits, ids, pool="batch"))
+True
+"""
+
+from arrayseg.compat import (
+    berman,
+    jdt,
+    keras_3_15,
+    keras_3_16,
+    kornia_0_9,
+    mmseg_1_2,
+    monai_1_5,
+    monai_1_6,
+    nnunet_2,
+    optax_0_2,
+    paddleseg,
+    seglossodyssey,
+    smp_0_3,
+    smp_0_6,
+    torch,
+    torchvision,
+)
+
+__all__ = [
+    "berman",
+    "jdt",
+    "keras_3_15",
+    "keras_3_16",
+    "kornia_0_9",
+    "mmseg_1_2",
+    "monai_1_5",
+    "monai_1_6",
+    "nnunet_2",
+    "optax_0_2",
+    "paddleseg",
+    "seglossodyssey",
+    "smp_0_3",
+    "smp_0_6",
+    "torch",
+    "torchvision",
+]

@@ -1,0 +1,258 @@
+"""What makes a peer's call a setting of this library's options, and the registry of such settings.
+
+A loss preset takes the peer's options and returns a `functools.partial`: one of our losses with the arrays and our
+options. Nothing is computed twice, and the table of the docs reads the options off the partial. A metric preset is a
+function of metrics, and is registered as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial, wraps
+from inspect import signature
+from math import nan
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend, backend_of
+from arrayseg.backends.protocol import Evaluation
+from arrayseg.losses import compound
+from arrayseg.losses._evaluate import evaluation_of
+
+__all__ = [
+    "PRESETS",
+    "Adjusted",
+    "Call",
+    "Preset",
+    "Record",
+    "loss_preset",
+    "metric_preset",
+    "nan_of_nothing",
+    "shifted",
+    "snake_case",
+    "weighted_sum",
+    "without_channel",
+]
+
+Parameters = ParamSpec("Parameters")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+Call = Callable[[], Array]
+"""A loss with everything it takes, a `functools.partial` or an `Adjusted` one: called, it is the value."""
+
+
+class Record(NamedTuple):
+    """A call of the peer, and what it returned for the reference batch."""
+
+    number: float
+    options: Mapping[str, Any] = {}
+    """The peer's."""
+    batch: str = "ids"
+    """In which form the peer takes the reference batch; tests/compat/reference.py has them."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """An entry of the registry."""
+
+    function: Callable[..., Any]
+    setting: Callable[..., Call] | None
+    """What the function calls; None for a metric, which calls many."""
+    peer: str
+    """The peer's own name, with its package."""
+    records: Sequence[Record]
+    note: str
+    """In what its numbers are known to differ from the peer's, or from those of the peer's other releases."""
+
+    @property
+    def module(self) -> str:
+        """The last name of the module of the preset: peer and release."""
+        return self.function.__module__.rpartition(".")[2]
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+
+PRESETS: list[Preset] = []
+"""Every preset, in the order of the modules and of the functions in them."""
+
+
+def snake_case(name: str) -> str:
+    """The peer's name as a preset has it: DiceCELoss becomes dice_ce_loss."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub("_+", "_", words).lower()
+
+
+def loss_preset(
+    peer: str, *records: Record, note: str = ""
+) -> Callable[[Callable[Parameters, Call]], Callable[Parameters, Array]]:
+    """Make a loss of a function that says which of our losses, with which options, the peer's call is."""
+
+    def decorate(setting: Callable[Parameters, Call]) -> Callable[Parameters, Array]:
+        @wraps(setting)
+        def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
+            return setting(*args, **kwargs)()
+
+        @wraps(setting)
+        def evaluation(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
+            return call_evaluation(setting(*args, **kwargs))
+
+        function.evaluation = evaluation  # type: ignore[attr-defined]
+        function.__doc__ = _docstring(setting.__doc__, peer, note)
+        PRESETS.append(Preset(function, setting, peer, records, note))
+        return function
+
+    return decorate
+
+
+def call_evaluation(call: Call) -> Evaluation:
+    """What a call evaluates."""
+    build = evaluation_of(call)
+    assert build is not None, call
+    return build()
+
+
+def metric_preset(peer: str, *records: Record, note: str = "") -> Callable[[Function], Function]:
+    """Register a function of a statistic, whose kind its first parameter names, under the peer's name for it."""
+
+    def decorate(function: Function) -> Function:
+        function.__doc__ = _metric_docstring(function, peer, note)
+        PRESETS.append(Preset(function, None, peer, records, note))
+        return function
+
+    return decorate
+
+
+STATISTICS = {
+    "matrix": "Confusion matrix `(C, C)` of a data set, of an image or of two masks.",
+    "matrices": "Confusion matrices `(N, C, C)` of N images: `metrics.confusion_matrix(..., per_image=True)`.",
+    "counts": "Integers `(N, C, 3)` of N images, from `metrics.class_counts`.",
+    "distances": "Of the two surfaces, from the `surface_distances` of this module.",
+    "segments": "Matched and unmatched segments, from `metrics.panoptic_counts` or `metrics.match_instances`.",
+    "table": "From `metrics.contingency_table`.",
+    "boundaries": "From the `boundary_confusion` of this module.",
+    "prediction": "As `metrics` takes it.",
+}
+"""What the first parameter of a metric preset is, by its name."""
+
+
+def _metric_docstring(function: Callable[..., Any], peer: str, note: str) -> str | None:
+    if function.__doc__ is None:  # python -OO
+        return None
+    statistic = next(iter(signature(function).parameters))
+    notes = f"\n\nNotes\n-----\n{note}" if note else ""
+    return f"""{function.__doc__.strip()}
+
+Parameters
+----------
+{statistic}
+    {STATISTICS[statistic]}
+**options
+    Those of ``{peer}``, with its defaults.
+
+Returns
+-------
+array
+    As the metric that it sets, under arrayseg.metrics.{notes}"""
+
+
+def _docstring(summary: str | None, peer: str, note: str) -> str | None:
+    if summary is None:  # python -OO
+        return None
+    notes = f"\n\nNotes\n-----\n{note}" if note else ""
+    return f"""{summary.strip()}
+
+Parameters
+----------
+input : array
+    As of the loss that it sets, under arrayseg.losses.
+target : array
+    Likewise.
+**options
+    Those of ``{peer}``, with its defaults; beside them those of the loss that it sets which the peer lacks.
+
+Returns
+-------
+array
+    The loss, of the input's dtype.{notes}"""
+
+
+@dataclass(frozen=True)
+class Adjusted:
+    """A call whose evaluation is changed in a way that no option has."""
+
+    call: Call
+    adjust: Callable[[Evaluation], Evaluation]
+    text: str
+    """How the table says it, after the call."""
+
+    def __call__(self) -> Array:
+        evaluation = self.evaluation()
+        return backend_of(evaluation.input).attach(evaluation)
+
+    def evaluation(self) -> Evaluation:
+        return self.adjust(call_evaluation(self.call))
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """An evaluation plus a constant."""
+
+    of: Evaluation
+    by: float
+
+    @property
+    def input(self) -> Array:
+        return self.of.input
+
+    @property
+    def constants(self) -> Sequence[Array]:
+        return self.of.constants
+
+    @property
+    def has_closed_form(self) -> bool:
+        return self.of.has_closed_form
+
+    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Shifted:
+        return replace(self, of=self.of.moved(backend, convert))
+
+    def plain(self) -> Array:
+        return self.of.plain() + self.by
+
+    def value(self) -> Array:
+        return self.of.value() + self.by
+
+    def value_and_gradient(self) -> tuple[Array, Array]:
+        value, gradient = self.of.value_and_gradient()
+        return value + self.by, gradient
+
+
+def shifted(call: Call, by: float) -> Adjusted:
+    """A call plus a constant: peers that minimise the negative score are one less."""
+    return Adjusted(call, partial(Shifted, by=by), f"{by:+g}".replace("-", "− ").replace("+", "+ "))
+
+
+def nan_of_nothing(call: Call) -> Adjusted:
+    """A mean of pixels that is NaN, not 0, where nothing takes part."""
+
+    def adjust(evaluation: Any) -> Evaluation:
+        terms = [replace(term, of_nothing=nan) for term in evaluation.terms]
+        changed: Evaluation = replace(evaluation, terms=terms)
+        return changed
+
+    return Adjusted(call, adjust, "(NaN of no pixel)")
+
+
+def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[..., Array], float]]) -> Call:
+    """The call of a compound, its parts kept for the table."""
+    loss = compound(parts)
+    loss.parts = parts  # type: ignore[attr-defined]
+    return partial(loss, input, target)
+
+
+def without_channel(input: Array, target: Array) -> Array:
+    """Class ids without the channel of length one that some peers want; others as they are."""
+    return target[:, 0, ...] if target.ndim == input.ndim and target.shape[1] == 1 else target

@@ -1,0 +1,60 @@
+"""The Lovasz losses of Berman et al., github.com/bermanmaxim/LovaszSoftmax, file `pytorch/lovasz_losses.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+from arrayseg import losses
+from arrayseg._typing import Array
+from arrayseg.compat._preset import Call, Record, loss_preset
+
+__all__ = ["lovasz_hinge", "lovasz_softmax"]
+
+
+@loss_preset(
+    "lovasz_losses.lovasz_softmax",
+    Record(0.768673, {}, "probabilities"),
+    note="Takes probabilities. Where every pixel is ignored the authors' is empty, here it is 0.",
+)
+def lovasz_softmax(
+    input: Array,
+    target: Array,
+    *,
+    classes: Literal["present", "all"] | Sequence[int] = "present",
+    per_image: bool = False,
+    ignore: int | None = None,
+    **options: Any,
+) -> Call:
+    """Lovasz-softmax loss of probabilities."""
+    return partial(
+        losses.lovasz_softmax,
+        input,
+        target,
+        classes=classes,
+        pool="image" if per_image else "batch",
+        ignore_index=ignore,
+        activation=None,
+        **options,
+    )
+
+
+@loss_preset(
+    "lovasz_losses.lovasz_hinge",
+    Record(1.834638, {}, "binary without axis"),
+    Record(1.841929, {"per_image": False}, "binary without axis"),
+)
+def lovasz_hinge(
+    input: Array, target: Array, *, per_image: bool = True, ignore: int | None = None, **options: Any
+) -> Call:
+    """Lovasz hinge loss of logits `(N, *spatial)` without a class axis."""
+    return partial(
+        losses.lovasz_hinge,
+        input,
+        target,
+        pool="image" if per_image else "batch",
+        ignore_index=ignore,
+        class_axis=None,
+        **options,
+    )

@@ -1,0 +1,240 @@
+"""mmsegmentation 1.2: the numbers of `mmseg.models.losses`.
+
+`loss_weight` is a factor like any other, and has no option; the target comes with the void label 255.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any, Literal
+
+from arrayseg import losses
+from arrayseg._typing import Array, Reduction, Weights
+from arrayseg.compat._preset import Call, Record, loss_preset
+
+__all__ = [
+    "boundary_loss",
+    "cross_entropy_loss",
+    "dice_loss",
+    "focal_loss",
+    "lovasz_loss",
+    "ohem_cross_entropy",
+    "tversky_loss",
+]
+
+WEIGHTS = (1.0, 2.0, 3.0, 4.0)
+
+
+def over_elements(classes: int, weights: Weights | None, reduction: Reduction) -> list[float]:
+    """Class weights with which a mean over all pixels is one over all elements."""
+    share = 1 / classes if reduction == "mean" else 1.0
+    return [share * float(weight) for weight in ([1.0] * classes if weights is None else weights)]
+
+
+@loss_preset(
+    "mmseg.models.losses.CrossEntropyLoss",
+    Record(1.733316),
+    Record(1.271490, {"ignore_index": 255}, "void ids"),
+    Record(1.695320, {"ignore_index": 255, "avg_non_ignore": True}, "void ids"),
+    Record(1.733275, {"class_weight": WEIGHTS}),
+    note=(
+        "The mean counts ignored pixels unless `avg_non_ignore`. Class weights divide it (in 0.x they did not); with "
+        "ignored pixels they raise in mmsegmentation, and are not had with `use_sigmoid`."
+    ),
+)
+def cross_entropy_loss(
+    input: Array,
+    target: Array,
+    *,
+    use_sigmoid: bool = False,
+    reduction: Reduction = "mean",
+    class_weight: Weights | None = None,
+    avg_non_ignore: bool = False,
+    ignore_index: int = -100,
+    **options: Any,
+) -> Call:
+    """Cross entropy, or binary cross entropy of each class."""
+    if not use_sigmoid:
+        return partial(
+            losses.cross_entropy,
+            input,
+            target,
+            class_weights=class_weight,
+            ignore_index=ignore_index,
+            reduction=reduction,
+            denominator="weights" if avg_non_ignore or class_weight is not None else "all",
+            **options,
+        )
+    return partial(
+        losses.binary_cross_entropy,
+        input,
+        target,
+        class_weights=None if avg_non_ignore else over_elements(input.shape[1], None, reduction),
+        ignore_index=ignore_index,
+        reduction=reduction,
+        denominator="elements" if avg_non_ignore else "all",
+        **options,
+    )
+
+
+@loss_preset(
+    "mmseg.models.losses.DiceLoss",
+    Record(0.540392),
+    Record(0.646886, {"use_sigmoid": False}),
+    Record(0.755038, {"use_sigmoid": False, "naive_dice": True}),
+    note=(
+        "Sigmoids of exclusive classes by default, squares in the denominator. The void label has no target, but its "
+        "predictions count. Another formula than in 0.x."
+    ),
+)
+def dice_loss(
+    input: Array,
+    target: Array,
+    *,
+    use_sigmoid: bool = True,
+    activate: bool = True,
+    reduction: Reduction = "mean",
+    naive_dice: bool = False,
+    eps: float = 1e-3,
+    **options: Any,
+) -> Call:
+    """Dice loss of all classes of an image together."""
+    if target.ndim < input.ndim:
+        target = losses.one_hot(target, input.shape[1], ignore_index=255, dtype=input.dtype)
+    return partial(
+        losses.dice,
+        input,
+        target,
+        activation=("sigmoid" if use_sigmoid else "softmax") if activate else None,
+        smooth=eps if naive_dice else (0.0, 2 * eps),
+        soft_tp="product" if naive_dice else "l2",
+        pool="micro",
+        reduction=reduction,
+        **options,
+    )
+
+
+@loss_preset(
+    "mmseg.models.losses.TverskyLoss",
+    Record(0.710578),
+    note="alpha weighs false positives; mmsegmentation insists on beta = 1 - alpha.",
+)
+def tversky_loss(
+    input: Array,
+    target: Array,
+    *,
+    smooth: float = 1.0,
+    class_weight: Weights | None = None,
+    ignore_index: int = 255,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    **options: Any,
+) -> Call:
+    """Tversky loss."""
+    return partial(
+        losses.tversky,
+        input,
+        target,
+        alpha=alpha,
+        beta=beta,
+        smooth=smooth,
+        class_weights=class_weight,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "mmseg.models.losses.FocalLoss",
+    Record(0.181789),
+    note="That of its CUDA kernel: on CPU it fails for ids. The mean counts ignored pixels.",
+)
+def focal_loss(
+    input: Array,
+    target: Array,
+    *,
+    gamma: float = 2.0,
+    alpha: float = 0.5,
+    reduction: Reduction = "mean",
+    class_weight: Weights | None = None,
+    ignore_index: int = 255,
+    **options: Any,
+) -> Call:
+    """Focal loss of each class against the rest."""
+    return partial(
+        losses.focal,
+        input,
+        target,
+        alpha=alpha,
+        gamma=gamma,
+        activation="sigmoid",
+        class_weights=over_elements(input.shape[1], class_weight, reduction),
+        ignore_index=ignore_index,
+        reduction=reduction,
+        denominator="all",
+        **options,
+    )
+
+
+@loss_preset(
+    "mmseg.models.losses.LovaszLoss",
+    Record(0.768673, {"reduction": "none"}),
+    Record(0.769023, {"per_image": True}),
+    note="`reduction` matters with `per_image` alone; without, it must be 'none' in mmsegmentation.",
+)
+def lovasz_loss(
+    input: Array,
+    target: Array,
+    *,
+    loss_type: Literal["multi_class", "binary"] = "multi_class",
+    classes: Literal["present", "all"] | Sequence[int] = "present",
+    per_image: bool = False,
+    reduction: Reduction = "mean",
+    class_weight: Weights | None = None,
+    ignore_index: int = 255,
+    **options: Any,
+) -> Call:
+    """Lovasz-softmax loss, or Lovasz hinge loss of input and target `(N, *spatial)`."""
+    del reduction  # the mean over images, whatever it is without them
+    settings: dict[str, Any] = {"pool": "image" if per_image else "batch", "ignore_index": ignore_index, **options}
+    if loss_type == "binary":
+        return partial(losses.lovasz_hinge, input, target, class_axis=None, **settings)
+    return partial(losses.lovasz_softmax, input, target, classes=classes, class_weights=class_weight, **settings)
+
+
+@loss_preset(
+    "mmseg.models.losses.OhemCrossEntropy",
+    Record(2.131753, {"min_kept": 20, "thres": 0.3}),
+    note="`min_kept` is of the batch; all pixels but the easiest are kept where there are not so many.",
+)
+def ohem_cross_entropy(
+    input: Array,
+    target: Array,
+    *,
+    ignore_label: int = 255,
+    thres: float = 0.7,
+    min_kept: int = 100_000,
+    **options: Any,
+) -> Call:
+    """Cross entropy of the hard pixels of a batch."""
+    return partial(
+        losses.ohem_cross_entropy,
+        input,
+        target,
+        threshold=thres,
+        min_kept=min(max(1, min_kept), prod(target.shape) - 1),
+        ignore_index=ignore_label,
+        **options,
+    )
+
+
+@loss_preset(
+    "mmseg.models.losses.BoundaryLoss",
+    Record(0.291757, {}, "binary"),
+    note="Of one channel; that of PIDNet, after HED.",
+)
+def boundary_loss(input: Array, target: Array, **options: Any) -> Call:
+    """Binary cross entropy with positives and negatives of equal weight."""
+    return partial(losses.balanced_binary_cross_entropy, input, target, pool="all", **options)

@@ -1,0 +1,197 @@
+"""nnU-Net 2: the numbers of `nnunetv2.training.loss`.
+
+Dice losses are the negative score, from 0 to -1, so that compounds are one less than elsewhere. Targets have nnU-Net's
+channel of length one or not. With several processes, `batch_dice` adds the sums of all of them in nnU-Net.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from arrayseg import losses
+from arrayseg._typing import Activation, Array, Weights
+from arrayseg.compat._preset import (
+    Call,
+    Record,
+    loss_preset,
+    nan_of_nothing,
+    shifted,
+    weighted_sum,
+    without_channel,
+)
+
+__all__ = [
+    "dc_and_bce_loss",
+    "dc_and_ce_loss",
+    "dc_and_topk_loss",
+    "memory_efficient_soft_dice_loss",
+    "robust_cross_entropy_loss",
+    "soft_dice_loss",
+    "top_k_loss",
+]
+
+#: What the trainer gives to the Dice part.
+TRAINER = {"batch_dice": True, "do_bg": False, "smooth": 1e-5}
+SOFTMAX: dict[str, Any] = {"apply_nonlin": "softmax"}
+
+
+def dice(
+    *,
+    apply_nonlin: Activation = None,
+    batch_dice: bool = False,
+    do_bg: bool = True,
+    smooth: float = 1.0,
+    **options: Any,
+) -> partial[Array]:
+    """One minus nnU-Net's score."""
+    return partial(
+        losses.dice,
+        activation=apply_nonlin,
+        pool="batch" if batch_dice else "image",
+        exclude_background=not do_bg,
+        smooth=smooth,
+        **options,
+    )
+
+
+@loss_preset(
+    "nnunetv2.training.loss.dice.SoftDiceLoss",
+    Record(-0.266027, SOFTMAX),
+    note="`apply_nonlin` is the name of an activation. `clip_tp` is not had.",
+)
+def soft_dice_loss(
+    input: Array,
+    target: Array,
+    *,
+    apply_nonlin: Activation = None,
+    batch_dice: bool = False,
+    do_bg: bool = True,
+    smooth: float = 1.0,
+    **options: Any,
+) -> Call:
+    """The negative Dice score."""
+    call = dice(apply_nonlin=apply_nonlin, batch_dice=batch_dice, do_bg=do_bg, smooth=smooth, **options)
+    return shifted(partial(call, input, without_channel(input, target)), -1)
+
+
+@loss_preset("nnunetv2.training.loss.dice.MemoryEfficientSoftDiceLoss", Record(-0.243178, {**SOFTMAX, **TRAINER}))
+def memory_efficient_soft_dice_loss(input: Array, target: Array, **options: Any) -> Call:
+    """The negative Dice score; the options are those of `soft_dice_loss`."""
+    return partial(soft_dice_loss, input, target, **options)
+
+
+@loss_preset("nnunetv2.training.loss.robust_ce_loss.RobustCrossEntropyLoss", Record(1.733316))
+def robust_cross_entropy_loss(
+    input: Array,
+    target: Array,
+    *,
+    weight: Weights | None = None,
+    ignore_index: int = -100,
+    label_smoothing: float = 0.0,
+    **options: Any,
+) -> Call:
+    """Cross entropy."""
+    call = partial(
+        losses.cross_entropy,
+        input,
+        without_channel(input, target),
+        class_weights=weight,
+        ignore_index=ignore_index,
+        label_smoothing=label_smoothing,
+        **options,
+    )
+    return nan_of_nothing(call)
+
+
+@loss_preset(
+    "nnunetv2.training.loss.robust_ce_loss.TopKLoss",
+    Record(3.482392),
+    note="k is in percent; of all pixels in nnU-Net, of those that are not ignored here.",
+)
+def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: int = -100, **options: Any) -> Call:
+    """Cross entropy of the k percent of the pixels that are hardest."""
+    return partial(
+        losses.top_k_cross_entropy,
+        input,
+        without_channel(input, target),
+        share=k / 100,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "nnunetv2.training.loss.compound_losses.DC_and_CE_loss",
+    Record(1.490139, {"soft_dice_kwargs": TRAINER}),
+    note="The default of the trainer has `soft_dice_kwargs` of batch_dice=True, do_bg=False, smooth=1e-5.",
+)
+def dc_and_ce_loss(
+    input: Array,
+    target: Array,
+    *,
+    soft_dice_kwargs: Mapping[str, Any] = {},
+    ce_kwargs: Mapping[str, Any] = {},
+    weight_ce: float = 1.0,
+    weight_dice: float = 1.0,
+    ignore_label: int | None = None,
+) -> Call:
+    """The negative Dice score and cross entropy."""
+    entropy = partial(
+        losses.cross_entropy,
+        class_weights=ce_kwargs.get("weight"),
+        label_smoothing=ce_kwargs.get("label_smoothing", 0.0),
+        ignore_index=ignore_label,
+    )
+    parts = (
+        (dice(apply_nonlin="softmax", ignore_index=ignore_label, **soft_dice_kwargs), weight_dice),
+        (entropy, weight_ce),
+    )
+    return shifted(weighted_sum(input, without_channel(input, target), parts), -weight_dice)
+
+
+@loss_preset(
+    "nnunetv2.training.loss.compound_losses.DC_and_topk_loss",
+    Record(3.239214, {"soft_dice_kwargs": TRAINER}),
+    note="As TopKLoss.",
+)
+def dc_and_topk_loss(
+    input: Array,
+    target: Array,
+    *,
+    soft_dice_kwargs: Mapping[str, Any] = {},
+    ce_kwargs: Mapping[str, Any] = {},
+    weight_ce: float = 1.0,
+    weight_dice: float = 1.0,
+    ignore_label: int | None = None,
+) -> Call:
+    """The negative Dice score and cross entropy of the hardest pixels."""
+    entropy = partial(losses.top_k_cross_entropy, share=ce_kwargs.get("k", 10.0) / 100, ignore_index=ignore_label)
+    parts = (
+        (dice(apply_nonlin="softmax", ignore_index=ignore_label, **soft_dice_kwargs), weight_dice),
+        (entropy, weight_ce),
+    )
+    return shifted(weighted_sum(input, without_channel(input, target), parts), -weight_dice)
+
+
+@loss_preset(
+    "nnunetv2.training.loss.compound_losses.DC_and_BCE_loss",
+    Record(0.512341, {"soft_dice_kwargs": TRAINER}, "one-hot"),
+    note="With `use_ignore_label` the last channel of the target is what is ignored, and the mean is C times as large.",
+)
+def dc_and_bce_loss(
+    input: Array,
+    target: Array,
+    *,
+    soft_dice_kwargs: Mapping[str, Any] = {},
+    weight_ce: float = 1.0,
+    weight_dice: float = 1.0,
+    use_ignore_label: bool = False,
+) -> Call:
+    """The negative Dice score and binary cross entropy of independent classes."""
+    mask = target[:, -1, ...] == 0 if use_ignore_label else None
+    entropy = partial(losses.binary_cross_entropy, mask=mask, denominator="valid" if use_ignore_label else "elements")
+    parts = ((dice(apply_nonlin="sigmoid", mask=mask, **soft_dice_kwargs), weight_dice), (entropy, weight_ce))
+    regions = target[:, :-1, ...] if use_ignore_label else target
+    return shifted(weighted_sum(input, regions, parts), -weight_dice)

@@ -1,0 +1,157 @@
+"""optax 0.2: the numbers of `optax.losses`, the class axis last.
+
+optax gives a loss for every image; here the mean over images is taken too, as gradients are of one number.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from arrayseg import losses
+from arrayseg._typing import Array, Weights
+from arrayseg.backends import backend_of
+from arrayseg.compat._preset import Call, Record, loss_preset
+
+__all__ = [
+    "binary_dice_loss",
+    "dice_loss",
+    "multiclass_generalized_dice_loss",
+    "poly_loss_cross_entropy",
+    "sigmoid_binary_cross_entropy",
+    "sigmoid_focal_loss",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_with_integer_labels",
+]
+
+LAST = "channels-last"
+
+
+@loss_preset(
+    "optax.losses.dice_loss",
+    Record(0.712242, {}, LAST),
+    Record(0.711659, {"alpha": 0.9, "beta": 0.1}, LAST),
+    note="alpha weighs false positives; alpha and beta are new in 0.2.7. Weights are not normalised.",
+)
+def dice_loss(
+    input: Array,
+    target: Array,
+    *,
+    class_weights: Weights | None = None,
+    smooth: float = 1.0,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    apply_softmax: bool = True,
+    ignore_background: bool = False,
+    **options: Any,
+) -> Call:
+    """Dice loss, or Tversky loss; of one class by the sigmoid."""
+    several = input.shape[-1] > 1
+    return partial(
+        losses.tversky,
+        input,
+        target,
+        alpha=alpha,
+        beta=beta,
+        smooth=smooth,
+        activation=("softmax" if several else "sigmoid") if apply_softmax else None,
+        class_weights=class_weights,
+        exclude_background=ignore_background and several,
+        class_axis=-1,
+        **options,
+    )
+
+
+@loss_preset(
+    "optax.losses.multiclass_generalized_dice_loss",
+    Record(0.712122, {}, LAST),
+    note="Not the loss of Sudre et al.: each class's Dice loss is multiplied by its weight.",
+)
+def multiclass_generalized_dice_loss(
+    input: Array,
+    target: Array,
+    *,
+    smooth: float = 1.0,
+    apply_softmax: bool = True,
+    ignore_background: bool = False,
+    **options: Any,
+) -> Call:
+    """Dice losses, weighted by the inverse square of the sizes of the classes in the batch; of one-hot targets."""
+    xp = backend_of(input).xp
+    sizes = xp.sum(xp.astype(target, input.dtype), axis=tuple(range(target.ndim - 1)))
+    weights = 1 / (sizes**2 + 1e-7)
+    return partial(
+        losses.dice,
+        input,
+        target,
+        smooth=smooth,
+        smooth_form="tp",
+        activation="softmax" if apply_softmax else None,
+        class_weights=weights / xp.sum(weights) * weights.shape[0],
+        exclude_background=ignore_background,
+        class_axis=-1,
+        **options,
+    )
+
+
+@loss_preset("optax.losses.binary_dice_loss", Record(0.638994, {}, "binary channels-last"))
+def binary_dice_loss(
+    input: Array, target: Array, *, smooth: float = 1.0, apply_sigmoid: bool = True, **options: Any
+) -> Call:
+    """Dice loss of one class, whose axis may be absent."""
+    return partial(
+        losses.dice,
+        input,
+        target,
+        smooth=smooth,
+        smooth_form="tp",
+        activation="sigmoid" if apply_sigmoid else None,
+        class_axis=-1 if input.shape[-1] == 1 else None,
+        **options,
+    )
+
+
+@loss_preset(
+    "optax.losses.sigmoid_focal_loss",
+    Record(0.363578, {}, LAST),
+    note="The mean over all elements; targets between 0 and 1 make another loss in optax.",
+)
+def sigmoid_focal_loss(
+    input: Array, target: Array, *, alpha: float | None = None, gamma: float = 2.0, **options: Any
+) -> Call:
+    """Focal loss of independent classes."""
+    return partial(
+        losses.focal,
+        input,
+        target,
+        alpha=alpha,
+        gamma=gamma,
+        activation="sigmoid",
+        denominator="elements",
+        class_axis=-1,
+        **options,
+    )
+
+
+@loss_preset("optax.losses.softmax_cross_entropy", Record(1.733316, {}, LAST))
+def softmax_cross_entropy(input: Array, target: Array, **options: Any) -> Call:
+    """Cross entropy with distributions."""
+    return partial(losses.cross_entropy, input, target, class_axis=-1, **options)
+
+
+@loss_preset("optax.losses.softmax_cross_entropy_with_integer_labels", Record(1.733316, {}, "channels-last ids"))
+def softmax_cross_entropy_with_integer_labels(input: Array, target: Array, **options: Any) -> Call:
+    """Cross entropy with class ids."""
+    return partial(losses.cross_entropy, input, target, class_axis=-1, **options)
+
+
+@loss_preset("optax.losses.sigmoid_binary_cross_entropy", Record(0.826494, {}, LAST))
+def sigmoid_binary_cross_entropy(input: Array, target: Array, **options: Any) -> Call:
+    """Binary cross entropy of each class."""
+    return partial(losses.binary_cross_entropy, input, target, class_axis=-1, denominator="elements", **options)
+
+
+@loss_preset("optax.losses.poly_loss_cross_entropy", Record(3.243404, {}, LAST))
+def poly_loss_cross_entropy(input: Array, target: Array, *, epsilon: float = 2.0, **options: Any) -> Call:
+    """Poly-1 loss."""
+    return partial(losses.poly, input, target, epsilon=epsilon, class_axis=-1, **options)

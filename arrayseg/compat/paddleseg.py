@@ -1,0 +1,192 @@
+"""PaddleSeg: the numbers of `paddleseg.models.losses`.
+
+What Paddle adds to denominators (1e-8 and 1e-10) is left out where it is no smoothing; so is the 1e-5 of its OHEM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+from typing import Any, Literal
+
+from arrayseg import losses
+from arrayseg._typing import Array, Weights
+from arrayseg.compat._preset import Call, Record, loss_preset, without_channel
+
+__all__ = [
+    "bootstrapped_cross_entropy_loss",
+    "cross_entropy_loss",
+    "dice_loss",
+    "focal_loss",
+    "lovasz_hinge_loss",
+    "lovasz_softmax_loss",
+    "multi_class_focal_loss",
+    "ohem_cross_entropy_loss",
+]
+
+
+@loss_preset(
+    "paddleseg.models.losses.DiceLoss", Record(0.733973), note="Paddle writes 0 over the ignored ids of its target."
+)
+def dice_loss(
+    input: Array,
+    target: Array,
+    *,
+    weight: Weights | None = None,
+    ignore_index: int = 255,
+    smooth: float = 1.0,
+    **options: Any,
+) -> Call:
+    """Dice loss."""
+    return partial(
+        losses.dice,
+        input,
+        target,
+        smooth=(smooth, smooth + 1e-8),
+        class_weights=weight,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "paddleseg.models.losses.CrossEntropyLoss",
+    Record(1.733316),
+    Record(1.733275, {"weight": (1.0, 2.0, 3.0, 4.0)}),
+    Record(3.482392, {"top_k_percent_pixels": 0.1}),
+    note="`top_k_percent_pixels` is a share, of all pixels in Paddle, of those that are not ignored here.",
+)
+def cross_entropy_loss(
+    input: Array,
+    target: Array,
+    *,
+    weight: Weights | None = None,
+    ignore_index: int = 255,
+    top_k_percent_pixels: float = 1.0,
+    **options: Any,
+) -> Call:
+    """Cross entropy, of the hardest pixels where asked to."""
+    settings: dict[str, Any] = {"class_weights": weight, "ignore_index": ignore_index, **options}
+    if top_k_percent_pixels == 1:
+        return partial(losses.cross_entropy, input, target, **settings)
+    return partial(losses.top_k_cross_entropy, input, target, share=top_k_percent_pixels, **settings)
+
+
+@loss_preset("paddleseg.models.losses.BootstrappedCrossEntropyLoss", Record(1.841936, {"min_K": 5, "loss_th": 0.5}))
+def bootstrapped_cross_entropy_loss(
+    input: Array, target: Array, *, min_K: int, loss_th: float, ignore_index: int = 255, **options: Any
+) -> Call:
+    """Cross entropy of the hard pixels of every image."""
+    return partial(
+        losses.bootstrapped_cross_entropy,
+        input,
+        target,
+        loss_threshold=loss_th,
+        min_kept=min_K,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "paddleseg.models.losses.OhemCrossEntropyLoss",
+    Record(2.131753, {"min_kept": 20, "thresh": 0.3}),
+    note="Keeps one pixel less than `min_kept`, or all where there are no more.",
+)
+def ohem_cross_entropy_loss(
+    input: Array,
+    target: Array,
+    *,
+    thresh: float = 0.7,
+    min_kept: int = 10_000,
+    ignore_index: int = 255,
+    **options: Any,
+) -> Call:
+    """Cross entropy of the hard pixels of a batch."""
+    fewer = min_kept < prod(target.shape)
+    return partial(
+        losses.ohem_cross_entropy,
+        input,
+        target,
+        threshold=thresh,
+        min_kept=max(min_kept - 1, 0) if fewer else min_kept,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset("paddleseg.models.losses.FocalLoss", Record(0.188006, {}, "two classes"), note="Of two channels.")
+def focal_loss(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    ignore_index: int = 255,
+    **options: Any,
+) -> Call:
+    """Focal loss of each of two classes against the other."""
+    return partial(
+        losses.focal,
+        input,
+        target,
+        alpha=alpha,
+        gamma=gamma,
+        activation="sigmoid",
+        ignore_index=ignore_index,
+        denominator="elements",
+        **options,
+    )
+
+
+@loss_preset("paddleseg.models.losses.MultiClassFocalLoss", Record(1.252430), note="alpha multiplies every class.")
+def multi_class_focal_loss(
+    input: Array,
+    target: Array,
+    *,
+    alpha: float = 1.0,
+    gamma: float = 2.0,
+    ignore_index: int = 255,
+    **options: Any,
+) -> Call:
+    """Focal loss of exclusive classes."""
+    return partial(
+        losses.focal,
+        input,
+        target,
+        alpha=[alpha] * input.shape[1],
+        gamma=gamma,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset("paddleseg.models.losses.LovaszSoftmaxLoss", Record(0.768673))
+def lovasz_softmax_loss(
+    input: Array,
+    target: Array,
+    *,
+    ignore_index: int = 255,
+    classes: Literal["present", "all"] | Sequence[int] = "present",
+    **options: Any,
+) -> Call:
+    """Lovasz-softmax loss."""
+    return partial(
+        losses.lovasz_softmax,
+        input,
+        without_channel(input, target),
+        classes=classes,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "paddleseg.models.losses.LovaszHingeLoss",
+    Record(1.841929, {}, "binary"),
+    note="Of one channel; of two Paddle errs.",
+)
+def lovasz_hinge_loss(input: Array, target: Array, *, ignore_index: int = 255, **options: Any) -> Call:
+    """Lovasz hinge loss of one channel, of the batch."""
+    return partial(losses.lovasz_hinge, input, target, pool="batch", ignore_index=ignore_index, **options)

@@ -1,0 +1,180 @@
+"""SegLossOdyssey: the numbers of github.com/JunMa11/SegLossOdyssey, folder `losses_pytorch`.
+
+Region losses are the negative score. `apply_nonlin` is the name of an activation; targets have a channel of length one
+or not; `square`, which squares each pixel's share of the sums, is not had. Its penalised generalised Dice and its
+exponential logarithmic loss are not those of their papers and have no preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal
+
+from arrayseg import losses
+from arrayseg._typing import Activation, Array
+from arrayseg.compat._preset import Call, Record, loss_preset, shifted, weighted_sum, without_channel
+
+__all__ = [
+    "asym_loss",
+    "bd_loss",
+    "dc_and_ce_loss",
+    "dc_and_topk_loss",
+    "focal_tversky_loss",
+    "g_dice_loss",
+    "io_u_loss",
+    "lovasz_softmax",
+    "soft_dice_loss",
+    "ss_loss",
+    "top_k_loss",
+    "tversky_loss",
+]
+
+SOFTMAX: dict[str, Any] = {"apply_nonlin": "softmax"}
+
+
+def region(
+    loss: Any,
+    *,
+    apply_nonlin: Activation = None,
+    batch_dice: bool = False,
+    do_bg: bool = True,
+    smooth: float = 1.0,
+    **options: Any,
+) -> partial[Array]:
+    """One minus a score, by what all of them have in common."""
+    return partial(
+        loss,
+        activation=apply_nonlin,
+        pool="batch" if batch_dice else "image",
+        exclude_background=not do_bg,
+        smooth=smooth,
+        **options,
+    )
+
+
+@loss_preset("dice_loss.SoftDiceLoss", Record(-0.266027, SOFTMAX))
+def soft_dice_loss(input: Array, target: Array, **options: Any) -> Call:
+    """The negative Dice score, smoothed by 1."""
+    return shifted(partial(region(losses.dice, **options), input, without_channel(input, target)), -1)
+
+
+@loss_preset("dice_loss.IoULoss", Record(-0.168678, SOFTMAX))
+def io_u_loss(input: Array, target: Array, **options: Any) -> Call:
+    """The negative Jaccard score, smoothed by 1."""
+    loss = region(losses.jaccard, smooth_form="tp", **options)
+    return shifted(partial(loss, input, without_channel(input, target)), -1)
+
+
+@loss_preset(
+    "dice_loss.TverskyLoss", Record(-0.289422, SOFTMAX), note="False positives weigh 0.3, false negatives 0.7."
+)
+def tversky_loss(input: Array, target: Array, **options: Any) -> Call:
+    """The negative Tversky score, smoothed by 1."""
+    loss = region(losses.tversky, alpha=0.3, beta=0.7, **options)
+    return shifted(partial(loss, input, without_channel(input, target)), -1)
+
+
+@loss_preset(
+    "dice_loss.FocalTversky_loss",
+    Record(0.773943, {"tversky_kwargs": SOFTMAX}),
+    note="The power gamma of the mean of the Tversky loss, not of each.",
+)
+def focal_tversky_loss(
+    input: Array, target: Array, *, tversky_kwargs: Mapping[str, Any] = {}, gamma: float = 0.75
+) -> Call:
+    """Focal Tversky loss."""
+    loss = region(losses.focal_tversky, alpha=0.3, beta=0.7, exponent=gamma, power_of="mean", **tversky_kwargs)
+    return partial(loss, input, without_channel(input, target))
+
+
+@loss_preset("dice_loss.AsymLoss", Record(-0.289334, SOFTMAX))
+def asym_loss(input: Array, target: Array, **options: Any) -> Call:
+    """The negative F-beta score of beta 1.5, smoothed by 1."""
+    loss = region(losses.asymmetric_f_beta, beta=1.5, **options)
+    return shifted(partial(loss, input, without_channel(input, target)), -1)
+
+
+@loss_preset("dice_loss.SSLoss", Record(0.141923, SOFTMAX))
+def ss_loss(input: Array, target: Array, **options: Any) -> Call:
+    """Sensitivity-specificity loss, a tenth of it sensitivity, smoothed by 1."""
+    loss = region(losses.sensitivity_specificity, sensitivity_weight=0.1, **options)
+    return partial(loss, input, without_channel(input, target))
+
+
+@loss_preset(
+    "dice_loss.GDiceLoss",
+    Record(-0.245744, SOFTMAX),
+    note="For images that have every class: an absent one weighs 1e20 in SegLossOdyssey.",
+)
+def g_dice_loss(
+    input: Array, target: Array, *, apply_nonlin: Activation = None, smooth: float = 1e-5, **options: Any
+) -> Call:
+    """The negative generalised Dice score; twice the smoothing is added above."""
+    call = partial(
+        losses.generalized_dice,
+        input,
+        without_channel(input, target),
+        activation=apply_nonlin,
+        smooth=(2 * smooth, smooth),
+        **options,
+    )
+    return shifted(call, -1)
+
+
+@loss_preset("ND_Crossentropy.TopKLoss", Record(3.482392), note="k is in percent, ignored pixels counted.")
+def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: int = -100, **options: Any) -> Call:
+    """Cross entropy of the k percent of the pixels that are hardest."""
+    return partial(
+        losses.top_k_cross_entropy,
+        input,
+        without_channel(input, target),
+        share=k / 100,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset("dice_loss.DC_and_CE_loss", Record(1.467289))
+def dc_and_ce_loss(input: Array, target: Array, *, soft_dice_kwargs: Mapping[str, Any] = {}) -> Call:
+    """The negative Dice score and cross entropy."""
+    parts = ((region(losses.dice, apply_nonlin="softmax", **soft_dice_kwargs), 1.0), (losses.cross_entropy, 1.0))
+    return shifted(weighted_sum(input, without_channel(input, target), parts), -1)
+
+
+@loss_preset("dice_loss.DC_and_topk_loss", Record(3.216365))
+def dc_and_topk_loss(
+    input: Array,
+    target: Array,
+    *,
+    soft_dice_kwargs: Mapping[str, Any] = {},
+    ce_kwargs: Mapping[str, Any] = {},
+) -> Call:
+    """The negative Dice score and cross entropy of the hardest pixels."""
+    hardest = partial(losses.top_k_cross_entropy, share=ce_kwargs.get("k", 10.0) / 100)
+    parts = ((region(losses.dice, apply_nonlin="softmax", **soft_dice_kwargs), 1.0), (hardest, 1.0))
+    return shifted(weighted_sum(input, without_channel(input, target), parts), -1)
+
+
+@loss_preset(
+    "lovasz_loss.LovaszSoftmax", Record(0.768673, {}, "probabilities"), note="Takes probabilities; all classes count."
+)
+def lovasz_softmax(input: Array, target: Array, *, reduction: Literal["mean"] = "mean", **options: Any) -> Call:
+    """Lovasz-softmax loss of probabilities, of the batch."""
+    return partial(
+        losses.lovasz_softmax,
+        input,
+        without_channel(input, target),
+        classes="all",
+        activation=None,
+        reduction=reduction,
+        **options,
+    )
+
+
+@loss_preset("boundary_loss.BDLoss", note="`bound` is the map that its loader makes, of the input's shape.")
+def bd_loss(input: Array, target: Array, *, bound: Array, **options: Any) -> Call:
+    """Boundary loss of the classes from 1 on, given the signed distances."""
+    return partial(
+        losses.boundary, input, without_channel(input, target), field=bound, exclude_background=True, **options
+    )

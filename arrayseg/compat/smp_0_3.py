@@ -1,0 +1,162 @@
+"""segmentation_models_pytorch 0.3: where the numbers of its losses are not those of 0.6.
+
+The Dice loss smooths 2 I and P + T, true positives are products whatever the target, focal losses of several
+classes are added, and there are no class weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from arrayseg import losses
+from arrayseg._typing import Array, Reduction
+from arrayseg.compat._preset import Call, Record, loss_preset
+from arrayseg.compat.smp_0_6 import (
+    MULTICLASS,
+    Mode,
+    lovasz_loss,
+    mcc_loss,
+    region,
+    soft_bce_with_logits_loss,
+    soft_cross_entropy_loss,
+)
+
+__all__ = [
+    "dice_loss",
+    "focal_loss",
+    "jaccard_loss",
+    "lovasz_loss",
+    "mcc_loss",
+    "soft_bce_with_logits_loss",
+    "soft_cross_entropy_loss",
+    "tversky_loss",
+]
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.DiceLoss",
+    Record(0.755556, MULTICLASS),
+    Record(0.743892, {**MULTICLASS, "smooth": 1.0}),
+)
+def dice_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    classes: Sequence[int] | None = None,
+    log_loss: bool = False,
+    from_logits: bool = True,
+    smooth: float = 0.0,
+    ignore_index: int | None = None,
+    eps: float = 1e-7,
+    **options: Any,
+) -> Call:
+    """Dice loss, or its logarithm."""
+    return region(
+        partial(losses.log_dice, floor=eps) if log_loss else losses.dice,
+        input,
+        target,
+        mode=mode,
+        classes=classes,
+        from_logits=from_logits,
+        class_weights=None,
+        smooth=smooth,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset("segmentation_models_pytorch.losses.JaccardLoss", Record(0.845549, {**MULTICLASS, "smooth": 1.0}))
+def jaccard_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    classes: Sequence[int] | None = None,
+    log_loss: bool = False,
+    from_logits: bool = True,
+    smooth: float = 0.0,
+    eps: float = 1e-7,
+    **options: Any,
+) -> Call:
+    """Jaccard loss, or its logarithm; nothing is ignored."""
+    return region(
+        partial(losses.log_jaccard, floor=eps) if log_loss else losses.jaccard,
+        input,
+        target,
+        mode=mode,
+        classes=classes,
+        from_logits=from_logits,
+        class_weights=None,
+        smooth=smooth,
+        smooth_form="tp",
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.TverskyLoss",
+    Record(0.732227, {**MULTICLASS, "alpha": 0.9, "beta": 0.1, "smooth": 1.0}),
+    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not had.",
+)
+def tversky_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    classes: Sequence[int] | None = None,
+    from_logits: bool = True,
+    smooth: float = 0.0,
+    ignore_index: int | None = None,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    gamma: float = 1.0,
+    **options: Any,
+) -> Call:
+    """Tversky loss, to the power gamma."""
+    return region(
+        partial(losses.focal_tversky, alpha=alpha, beta=beta, exponent=gamma, power_of="mean"),
+        input,
+        target,
+        mode=mode,
+        classes=classes,
+        from_logits=from_logits,
+        class_weights=None,
+        smooth=smooth,
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.FocalLoss",
+    Record(1.454313, MULTICLASS),
+    note="C times as large as in 0.6 for exclusive classes, whose losses are added.",
+)
+def focal_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    alpha: float | None = None,
+    gamma: float = 2.0,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+    **options: Any,
+) -> Call:
+    """Focal loss of each class against the rest."""
+    added = mode == "multiclass" and reduction == "mean"
+    return partial(
+        losses.focal,
+        input,
+        target,
+        alpha=alpha,
+        gamma=gamma,
+        activation="sigmoid",
+        ignore_index=ignore_index,
+        reduction=reduction,
+        denominator="valid" if added else "elements",
+        **options,
+    )

@@ -1,0 +1,311 @@
+"""segmentation_models_pytorch 0.6: the numbers of `segmentation_models_pytorch.losses`.
+
+The mode comes as an option. The sums of Dice, Jaccard and Tversky losses run over the batch, and a class without target
+pixels counts as 0. `eps`, which bounds denominators from below, matters for empty sets alone, whose loss is 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+from arrayseg import losses
+from arrayseg._typing import Activation, Array, Reduction, Weights
+from arrayseg.compat._preset import Call, Record, loss_preset
+
+__all__ = [
+    "Mode",
+    "dice_loss",
+    "focal_loss",
+    "jaccard_loss",
+    "lovasz_loss",
+    "mcc_loss",
+    "soft_bce_with_logits_loss",
+    "soft_cross_entropy_loss",
+    "tversky_loss",
+]
+
+Mode = Literal["binary", "multiclass", "multilabel"]
+
+MULTICLASS: dict[str, Any] = {"mode": "multiclass"}
+WEIGHTS = (1.0, 2.0, 3.0, 4.0)
+
+
+def region(
+    loss: Any,
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    classes: Sequence[int] | None,
+    from_logits: bool,
+    class_weights: Weights | None,
+    **options: Any,
+) -> Call:
+    """A region loss by what its four have in common."""
+    activation: Activation = ("softmax" if mode == "multiclass" else "sigmoid") if from_logits else None
+    return partial(
+        loss,
+        input,
+        target,
+        activation=activation,
+        pool="batch",
+        absent="zero",
+        classes=classes,
+        class_weights=class_weights,
+        weight_norm=None if class_weights is None else "sum",
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.DiceLoss",
+    Record(0.755556, MULTICLASS),
+    Record(0.732584, {**MULTICLASS, "smooth": 1.0}),
+    Record(0.761273, {**MULTICLASS, "class_weights": WEIGHTS}),
+    note="Smoothing was of 2 I and of P + T up to 0.3; class weights, divided by their sum, are new in 0.6.",
+)
+def dice_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    classes: Sequence[int] | None = None,
+    log_loss: bool = False,
+    from_logits: bool = True,
+    smooth: float = 0.0,
+    ignore_index: int | None = None,
+    eps: float = 1e-7,
+    class_weights: Weights | None = None,
+    **options: Any,
+) -> Call:
+    """Dice loss, or its logarithm."""
+    return region(
+        partial(losses.log_dice, floor=eps) if log_loss else losses.dice,
+        input,
+        target,
+        mode=mode,
+        classes=classes,
+        from_logits=from_logits,
+        class_weights=class_weights,
+        smooth=smooth,
+        smooth_form="tp",
+        soft_tp="l1",
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.JaccardLoss",
+    Record(0.860644, MULTICLASS),
+    Record(0.845549, {**MULTICLASS, "smooth": 1.0}),
+    note="Class weights, divided by their sum, are new in 0.6.",
+)
+def jaccard_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    classes: Sequence[int] | None = None,
+    log_loss: bool = False,
+    from_logits: bool = True,
+    smooth: float = 0.0,
+    ignore_index: int | None = None,
+    eps: float = 1e-7,
+    class_weights: Weights | None = None,
+    **options: Any,
+) -> Call:
+    """Jaccard loss, or its logarithm."""
+    return region(
+        partial(losses.log_jaccard, floor=eps) if log_loss else losses.jaccard,
+        input,
+        target,
+        mode=mode,
+        classes=classes,
+        from_logits=from_logits,
+        class_weights=class_weights,
+        smooth=smooth,
+        smooth_form="tp",
+        soft_tp="l1",
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.TverskyLoss",
+    Record(0.755172, {**MULTICLASS, "alpha": 0.9, "beta": 0.1}),
+    Record(0.809761, {**MULTICLASS, "alpha": 0.3, "beta": 0.7, "gamma": 0.75}),
+    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not had.",
+)
+def tversky_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    classes: Sequence[int] | None = None,
+    from_logits: bool = True,
+    smooth: float = 0.0,
+    ignore_index: int | None = None,
+    alpha: float = 0.5,
+    beta: float = 0.5,
+    gamma: float = 1.0,
+    class_weights: Weights | None = None,
+    **options: Any,
+) -> Call:
+    """Tversky loss, to the power gamma."""
+    return region(
+        partial(losses.focal_tversky, alpha=alpha, beta=beta, exponent=gamma, power_of="mean"),
+        input,
+        target,
+        mode=mode,
+        classes=classes,
+        from_logits=from_logits,
+        class_weights=class_weights,
+        smooth=smooth,
+        soft_tp="l1",
+        ignore_index=ignore_index,
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.FocalLoss",
+    Record(0.363578, MULTICLASS),
+    Record(0.235336, {**MULTICLASS, "alpha": 0.25}),
+    note=(
+        "The sigmoid form in every mode; of several classes the mean since 0.6, up to 0.5 their sum. "
+        "`from_logits=False` is not had."
+    ),
+)
+def focal_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    alpha: float | None = None,
+    gamma: float = 2.0,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+    class_weights: Weights | None = None,
+    **options: Any,
+) -> Call:
+    """Focal loss of each class against the rest."""
+    weights = None if class_weights is None else [float(weight) for weight in class_weights]
+    if weights is not None:
+        weights = [weight * len(weights) / sum(weights) for weight in weights]
+    return partial(
+        losses.focal,
+        input,
+        target,
+        alpha=alpha,
+        gamma=gamma,
+        activation="sigmoid",
+        class_weights=weights,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        denominator="elements",
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.LovaszLoss",
+    Record(0.768673, MULTICLASS),
+    Record(0.769023, {**MULTICLASS, "per_image": True}),
+    Record(1.818054, {"mode": "multilabel"}, "one-hot"),
+    note="Several labels are ranked as one set.",
+)
+def lovasz_loss(
+    input: Array,
+    target: Array,
+    *,
+    mode: Mode,
+    per_image: bool = False,
+    ignore_index: int | None = None,
+    **options: Any,
+) -> Call:
+    """Lovasz-softmax loss of exclusive classes, Lovasz hinge loss of all other channels together."""
+    settings: dict[str, Any] = {"pool": "image" if per_image else "batch", "ignore_index": ignore_index, **options}
+    if mode == "multiclass":
+        return partial(losses.lovasz_softmax, input, target, classes="present", **settings)
+    one_set = target.ndim == input.ndim  # the channels are one more spatial axis
+    return partial(losses.lovasz_hinge, input, target, class_axis=None if one_set else 1, **settings)
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.SoftCrossEntropyLoss",
+    Record(1.733316),
+    Record(1.732208, {"smooth_factor": 0.1}),
+    Record(0.840824, {"ignore_index": 255}, "half void ids"),
+    note="The mean counts ignored pixels. The peer's default of `smooth_factor` raises.",
+)
+def soft_cross_entropy_loss(
+    input: Array,
+    target: Array,
+    *,
+    reduction: Reduction = "mean",
+    smooth_factor: float = 0.0,
+    ignore_index: int | None = -100,
+    **options: Any,
+) -> Call:
+    """Cross entropy with label smoothing."""
+    return partial(
+        losses.cross_entropy,
+        input,
+        target,
+        label_smoothing=smooth_factor,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        denominator="all",
+        **options,
+    )
+
+
+@loss_preset(
+    "segmentation_models_pytorch.losses.SoftBCEWithLogitsLoss",
+    Record(0.826494, {}, "one-hot"),
+    Record(0.822817, {"smooth_factor": 0.1}, "one-hot"),
+    note="Targets become s and 1 - s, which is twice our smoothing. Of one channel an id may be ignored, and counts.",
+)
+def soft_bce_with_logits_loss(
+    input: Array,
+    target: Array,
+    *,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+    smooth_factor: float | None = None,
+    pos_weight: float | Weights | None = None,
+    **options: Any,
+) -> Call:
+    """Binary cross entropy with label smoothing."""
+    channels = input.shape[1]
+    return partial(
+        losses.binary_cross_entropy,
+        input,
+        target,
+        pos_weight=pos_weight,
+        label_smoothing=2 * (smooth_factor or 0.0),
+        class_weights=[1 / channels] * channels if reduction == "mean" else None,
+        ignore_index=ignore_index,
+        reduction=reduction,
+        denominator="all",
+        **options,
+    )
+
+
+@loss_preset("segmentation_models_pytorch.losses.MCCLoss", Record(0.993502, {}, "binary probabilities"))
+def mcc_loss(input: Array, target: Array, *, eps: float = 1e-5, **options: Any) -> Call:
+    """Loss of the Matthews correlation coefficient of one channel of probabilities."""
+    return partial(
+        losses.matthews_corrcoef,
+        input,
+        target,
+        activation=None,
+        smooth=0.0,
+        cell_smooth=eps,
+        pool="all",
+        **options,
+    )
