@@ -82,6 +82,7 @@ from arrayseg.metrics.rates import (
     recall,
     specificity,
 )
+from arrayseg.metrics.saliency import SaliencySums, saliency_f_measure, saliency_mae, saliency_sums
 from arrayseg.metrics.segments import SegmentCounts
 from arrayseg.metrics.statistics import add
 from arrayseg.metrics.surface import (
@@ -124,6 +125,7 @@ __all__ = [
     "RankedScores",
     "Report",
     "RocCurve",
+    "SaliencySums",
     "ScoreHistogram",
     "SegmentCounts",
     "SurfaceDistances",
@@ -210,6 +212,9 @@ __all__ = [
     "rle_decode",
     "rle_encode",
     "roc_curve",
+    "saliency_f_measure",
+    "saliency_mae",
+    "saliency_sums",
     "score_histogram",
     "seg_score",
     "specificity",

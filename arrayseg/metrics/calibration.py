@@ -142,8 +142,8 @@ def calibration_bins(
         raise ValueError(msg)
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
     with backend.wide(probabilities, target, mask):
-        options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask, "limits": (0, 1)}
-        maps = read_scores("probabilities", probabilities, target, **options)
+        options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
+        maps = read_scores("probabilities", probabilities, target, limits=(0, 1), **options)
         confidence, right, valid = maps.scores, maps.truth, maps.valid
         if mode == "top_label" and class_axis is not None:
             confidence, right = _top_label(backend.xp, maps)

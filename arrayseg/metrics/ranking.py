@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
@@ -9,6 +10,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.scores import ScoreMaps, read_scores
+from arrayseg.metrics.segments import put
 
 __all__ = [
     "PrecisionRecallCurve",
@@ -243,12 +245,11 @@ def roc_curve(statistic: Statistic) -> RocCurve:
     >>> metrics.roc_curve(metrics.score_histogram(scores, target, bins=None)).true_positive_rate
     array([0. , 0.5, 0.5, 1. , 1. ])
     """
-    backend, dtype, thresholds, hits, false = _cumulative(statistic)
-    xp = backend.xp
-    with backend.wide(*statistic):
-        rates = (ratio(xp, part, xp.broadcast_to(part[..., -1:], part.shape)) for part in (false, hits))
-        parts = [_led(xp, rate, 0.0) for rate in rates] + [_led(xp, thresholds, xp.inf)]
-        return RocCurve(*(xp.astype(part, dtype, copy=False) for part in parts))
+
+    def curve(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
+        return [_led(xp, _share(xp, false), 0.0), _led(xp, _share(xp, hits), 0.0), _led(xp, thresholds, xp.inf)]
+
+    return RocCurve(*_evaluate(statistic, curve))
 
 
 def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
@@ -280,13 +281,12 @@ def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
     >>> metrics.precision_recall_curve(metrics.score_histogram(scores, target, bins=None)).recall
     array([0. , 0.5, 0.5, 1. , 1. ])
     """
-    backend, dtype, thresholds, hits, false = _cumulative(statistic)
-    xp = backend.xp
-    with backend.wide(*statistic):
+
+    def curve(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
         precision = settle(xp, ratio(xp, hits, hits + false), 1.0)
-        recall = ratio(xp, hits, xp.broadcast_to(hits[..., -1:], hits.shape))
-        parts = (_led(xp, precision, 1.0), _led(xp, recall, 0.0), _led(xp, thresholds, xp.inf))
-        return PrecisionRecallCurve(*(xp.astype(part, dtype, copy=False) for part in parts))
+        return [_led(xp, precision, 1.0), _led(xp, _share(xp, hits), 0.0), _led(xp, thresholds, xp.inf)]
+
+    return PrecisionRecallCurve(*_evaluate(statistic, curve))
 
 
 def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
@@ -320,13 +320,13 @@ def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
     0.75
     """
     check_absent(absent)
-    backend, dtype, _, hits, false = _cumulative(statistic)
-    xp = backend.xp
-    with backend.wide(*statistic):
-        rate, false_rate = (ratio(xp, part, xp.broadcast_to(part[..., -1:], part.shape)) for part in (hits, false))
-        rate, false_rate = _led(xp, rate, 0.0), _led(xp, false_rate, 0.0)
-        area = xp.sum((false_rate[..., 1:] - false_rate[..., :-1]) * (rate[..., 1:] + rate[..., :-1]), axis=-1) / 2
-        return xp.astype(settle(xp, area, absent), dtype, copy=False)
+
+    def area(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
+        rate, false_rate = (_led(xp, _share(xp, part), 0.0) for part in (hits, false))
+        steps, heights = false_rate[..., 1:] - false_rate[..., :-1], rate[..., 1:] + rate[..., :-1]
+        return [settle(xp, xp.sum(steps * heights, axis=-1) / 2, absent)]
+
+    return _evaluate(statistic, area)[0]
 
 
 def average_precision(statistic: Statistic, *, absent: Absent = "skip") -> Array:
@@ -359,47 +359,74 @@ def average_precision(statistic: Statistic, *, absent: Absent = "skip") -> Array
     0.833333
     """
     check_absent(absent)
-    backend, dtype, _, hits, false = _cumulative(statistic)
-    xp = backend.xp
-    with backend.wide(*statistic):
+
+    def area(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
         precision = settle(xp, ratio(xp, hits, hits + false), 1.0)
-        recall = _led(xp, ratio(xp, hits, xp.broadcast_to(hits[..., -1:], hits.shape)), 0.0)
-        area = xp.sum((recall[..., 1:] - recall[..., :-1]) * precision, axis=-1)
-        return xp.astype(settle(xp, area, absent), dtype, copy=False)
+        recall = _led(xp, _share(xp, hits), 0.0)
+        return [settle(xp, xp.sum((recall[..., 1:] - recall[..., :-1]) * precision, axis=-1), absent)]
+
+    return _evaluate(statistic, area)[0]
 
 
 def _ranked(maps: ScoreMaps) -> RankedScores:
     """The distinct scores of the pixels that count."""
-    backend, xp = maps.backend, maps.backend.xp
-    (chosen,) = xp.nonzero(xp.reshape(maps.counted, (-1,)))
-    scores, positive = (xp.take(xp.reshape(part, (-1,)), chosen) for part in (maps.scores, maps.truth))
+    backend, parts = maps.backend.shared_view(maps.counted, maps.scores, maps.truth)
+    xp = backend.xp
+    counted, scores, positive = (xp.reshape(part, (-1,)) for part in parts)
+    (chosen,) = xp.nonzero(counted)
+    scores, positive = xp.take(scores, chosen), xp.take(positive, chosen)
     distinct, rank = xp.unique_inverse(scores)
     slot = 2 * xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(scores))
     counts = backend.bincount(slot + xp.astype(positive, slot.dtype), length=2 * distinct.shape[0])
     counts = xp.reshape(counts, (-1, 2))
-    return RankedScores(distinct, counts[:, 1], counts[:, 0])
+    columns = (distinct, counts[:, 1], counts[:, 0])
+    if backend is maps.backend:
+        return RankedScores(*columns)
+    return RankedScores(*(put(maps.backend, column, maps.scores) for column in columns))
 
 
-def _cumulative(statistic: Statistic) -> tuple[Backend, object, Array, Array, Array]:
-    """The adapter, the dtype of results, and from the highest threshold down: it, true and false positives so far."""
-    backend = common_backend(**statistic._asdict())
-    xp, dtype = backend.xp, backend.sum_dtype(statistic.positives)
-    with backend.wide(*statistic):
-        wide, count = backend.sum_dtype(statistic.positives), backend.count_dtype(statistic.positives)
+def _evaluate(statistic: Statistic, formula: Callable[[Namespace, Array, Array, Array], list[Array]]) -> list[Array]:
+    """A formula of the thresholds, from the highest down, and the true and false positives at each."""
+    own = common_backend(**statistic._asdict())
+    like, dtype = statistic.positives, own.sum_dtype(statistic.positives)
+    with own.wide(*statistic):
         if isinstance(statistic, ScoreHistogram):
-            parts = [xp.flip(part, axis=-1) for part in statistic]
-            bins = statistic.positives.shape[-1]
-            thresholds = xp.arange(bins - 1, -1, -1, dtype=wide, device=backend.device(statistic.positives)) / bins
+            backend, values = own, formula(own.xp, *_binned_counts(own, statistic))
         else:
-            # A score may be there from several parts.
-            distinct, rank = xp.unique_inverse(statistic.scores)
-            rank, length = xp.astype(xp.reshape(rank, (-1,)), count), distinct.shape[0]
-            sums = (backend.bincount(rank, length=length, weights=xp.astype(part, count)) for part in statistic[1:])
-            parts, thresholds = [xp.flip(part) for part in sums], xp.flip(xp.astype(distinct, wide))
-        hits, false = (
-            xp.astype(xp.cumulative_sum(xp.astype(part, count, copy=False), axis=-1), wide) for part in parts
-        )
-        return backend, dtype, thresholds, hits, false
+            backend, parts = own.shared_view(*statistic)
+            values = formula(backend.xp, *_ranked_counts(backend, *parts))
+        if backend is not own:
+            values = [put(own, value, like) for value in values]
+        return [own.xp.astype(value, dtype, copy=False) for value in values]
+
+
+def _binned_counts(backend: Backend, statistic: ScoreHistogram) -> tuple[Array, Array, Array]:
+    xp, wide = backend.xp, backend.sum_dtype(statistic.positives)
+    bins = statistic.positives.shape[-1]
+    thresholds = xp.arange(bins - 1, -1, -1, dtype=wide, device=backend.device(statistic.positives)) / bins
+    hits, false = (_summed_from_the_top(backend, part) for part in statistic)
+    return thresholds, hits, false
+
+
+def _ranked_counts(backend: Backend, scores: Array, *counts: Array) -> tuple[Array, Array, Array]:
+    """A score may be listed several times, having come from several parts."""
+    xp = backend.xp
+    distinct, rank = xp.unique_inverse(scores)
+    rank = xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(scores))
+    sums = (backend.bincount(rank, length=distinct.shape[0], weights=xp.astype(part, rank.dtype)) for part in counts)
+    hits, false = (_summed_from_the_top(backend, part) for part in sums)
+    return xp.flip(xp.astype(distinct, backend.sum_dtype(scores))), hits, false
+
+
+def _summed_from_the_top(backend: Backend, counts: Array) -> Array:
+    xp = backend.xp
+    counts = xp.flip(xp.astype(counts, backend.count_dtype(counts), copy=False), axis=-1)
+    return xp.astype(xp.cumulative_sum(counts, axis=-1), backend.sum_dtype(counts))
+
+
+def _share(xp: Namespace, sums: Array) -> Array:
+    """Cumulative sums along the last axis, as shares of the last one."""
+    return ratio(xp, sums, xp.broadcast_to(sums[..., -1:], sums.shape))
 
 
 def _led(xp: Namespace, values: Array, first: float) -> Array:

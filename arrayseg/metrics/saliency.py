@@ -1,0 +1,245 @@
+"""Saliency maps: one soft mask for each image, judged at every threshold."""
+
+from __future__ import annotations
+
+from operator import index
+from typing import Any, Literal, NamedTuple
+
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import common_backend
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.scores import ScoreMaps, read_scores
+
+__all__ = ["SaliencySums", "saliency_f_measure", "saliency_mae", "saliency_sums"]
+
+
+class SaliencySums(NamedTuple):
+    """Sums over images of what is scored image by image; they add with `arrayseg.metrics.add`.
+
+    Parameters
+    ----------
+    images
+        Integer `()`, the images.
+    absolute_error
+        Floating `()`, the sum of their mean absolute errors.
+    adaptive_f
+        Floating `()`, the sum of their F measures at twice the mean of the map.
+    f_curve
+        Floating `(K,)`, the sums of their F measures at K thresholds.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> prediction, target = np.asarray([[[0.0, 0.25, 1.0]]]), np.asarray([[[0, 0, 1]]])
+    >>> float(metrics.saliency_sums(prediction, target).adaptive_f)
+    1.0
+    """
+
+    images: Array
+    absolute_error: Array
+    adaptive_f: Array
+    f_curve: Array
+
+
+def saliency_sums(
+    prediction: Array,
+    target: Array,
+    *,
+    beta_squared: float = 0.3,
+    thresholds: int = 256,
+    normalize: bool = True,
+    mask: Array | None = None,
+) -> SaliencySums:
+    r"""Absolute errors and F measures of the saliency maps of a batch.
+
+    .. math:: MAE = \frac{1}{S} \sum_i |p_i - t_i|, \quad
+        F_\tau = \frac{(1 + \beta^2) P_\tau R_\tau}{\beta^2 P_\tau + R_\tau}
+
+    with precision and recall of the pixels where :math:`p_i \geq \tau`.
+
+    Parameters
+    ----------
+    prediction
+        Floating array `(N, *spatial)`, in [0, 1].
+    target
+        Boolean array of its shape, or integers 0 and 1.
+    beta_squared
+        The weight of recall, 0.3 by default.
+    thresholds
+        K: the curve is taken at 0, 1 / (K - 1), ..., 1; 256 by default.
+    normalize
+        Whether each map is stretched to have a least value of 0 and a largest one of 1 (unless it is constant).
+    mask
+        Boolean array of the same shape, True where a pixel counts.
+
+    Returns
+    -------
+    SaliencySums
+        Sums over the images; add batches with `arrayseg.metrics.add`.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, or a value is out of range.
+    TypeError
+        If libraries are mixed, or dtypes do not fit.
+
+    Notes
+    -----
+    As PySODMetrics, whose maps are first rounded to bytes, and taken at K = 256: round yours for its numbers. An F
+    measure without a right pixel is 0. It may be traced by any compiler.
+
+    References
+    ----------
+    Achanta, Hemami, Estrada and Süsstrunk, "Frequency-tuned salient region detection", CVPR (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> prediction, target = np.asarray([[[0.0, 0.25, 1.0]]]), np.asarray([[[0, 0, 1]]])
+    >>> round(float(metrics.saliency_mae(metrics.saliency_sums(prediction, target))), 6)
+    0.083333
+    """
+    if index(thresholds) < 2 or beta_squared < 0:
+        msg = f"`thresholds` must be at least 2 and `beta_squared` not negative; got {thresholds} and {beta_squared}."
+        raise ValueError(msg)
+    backend = common_backend(prediction=prediction, target=target, mask=mask)
+    xp = backend.xp
+    with backend.wide(prediction, target, mask):
+        options: dict[str, Any] = {"class_axis": None, "ignore_index": None, "mask": mask}
+        maps = read_scores("prediction", prediction, target, limits=(0, 1), **options)
+        scores, counted = maps.scores, maps.valid
+        if normalize:
+            scores = _stretched(maps)
+        wide = backend.sum_dtype(scores)
+        exact = xp.astype(scores, wide, copy=False)
+        weight = xp.astype(counted, wide)
+        pixels = xp.sum(weight, axis=-1)
+        truth = xp.astype(maps.truth, wide)
+        errors = ratio(xp, xp.sum(xp.abs(exact - truth) * weight, axis=-1), pixels)
+        positives = xp.sum(truth * weight, axis=-1)
+
+        # Twice the mean, but no more than a pixel can reach.
+        adaptive = 2 * ratio(xp, xp.sum(exact * weight, axis=-1), pixels)
+        adaptive = xp.where(adaptive > 1, xp.ones_like(adaptive), adaptive)[..., None]
+        chosen = xp.astype(exact >= adaptive, wide) * weight
+        adaptive_f = _f(xp, xp.sum(chosen * truth, axis=-1), xp.sum(chosen, axis=-1), positives, beta_squared)
+
+        # Thresholds reached by each pixel: from the histogram, summed from the top.
+        levels = xp.arange(thresholds, dtype=scores.dtype, device=backend.device(scores)) / (thresholds - 1)
+        reached = xp.reshape(xp.searchsorted(levels, xp.reshape(scores, (-1,)), side="right"), scores.shape)
+        curves = []
+        for chosen in (counted & maps.truth, counted):
+            histogram = xp.flip(maps.histogram(reached, chosen, thresholds + 1), axis=-1)
+            curves.append(xp.flip(xp.cumulative_sum(histogram, axis=-1)[..., :-1], axis=-1))
+        hits, found = (xp.astype(curve, wide) for curve in curves)
+        curve = _f(xp, hits, found, positives[..., None], beta_squared)
+
+        there = pixels > 0
+        parts = (errors, adaptive_f, xp.moveaxis(curve, -1, 0))
+        sums = (xp.sum(xp.where(there, part, xp.zeros_like(part)), axis=(-2, -1)) for part in parts)
+        return SaliencySums(xp.sum(xp.astype(there, backend.count_dtype(scores))), *sums)
+
+
+def saliency_mae(sums: SaliencySums, *, absent: Absent = "skip") -> Array:
+    r"""Mean absolute error of saliency maps, averaged over images.
+
+    .. math:: \frac{1}{N} \sum_n \frac{1}{S_n} \sum_i |p_{ni} - t_{ni}|
+
+    Parameters
+    ----------
+    sums
+        From `saliency_sums`.
+    absent
+        The error without an image: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array `()`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> prediction, target = np.asarray([[[0.0, 0.5, 1.0]]]), np.asarray([[[0, 1, 1]]])
+    >>> round(float(metrics.saliency_mae(metrics.saliency_sums(prediction, target))), 6)
+    0.166667
+    """
+    return _mean(sums, sums.absolute_error, "curve", absent)
+
+
+def saliency_f_measure(
+    sums: SaliencySums, *, threshold: Literal["adaptive", "max", "mean", "curve"] = "max", absent: Absent = "skip"
+) -> Array:
+    r"""F measure of saliency maps, averaged over images.
+
+    .. math:: \max_\tau \frac{1}{N} \sum_n F_{n\tau}, \quad \frac{1}{K} \sum_\tau \frac{1}{N} \sum_n F_{n\tau}, \quad
+        \frac{1}{N} \sum_n F_{n, 2 \bar p_n}
+
+    Parameters
+    ----------
+    sums
+        From `saliency_sums`.
+    threshold
+        ``"max"`` (default): the threshold that is best for all images together; ``"mean"``: the mean over the
+        thresholds; ``"adaptive"``: of each image, twice the mean of its map; ``"curve"``: every threshold.
+    absent
+        The score without an image: nan for ``"skip"`` and ``"nan"``, or a number.
+
+    Returns
+    -------
+    Array
+        Floating array `()`, or `(K,)` for ``"curve"``.
+
+    References
+    ----------
+    Achanta, Hemami, Estrada and Süsstrunk, "Frequency-tuned salient region detection", CVPR (2009).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from arrayseg import metrics
+    >>> prediction, target = np.asarray([[[0.0, 0.5, 1.0]]]), np.asarray([[[0, 1, 1]]])
+    >>> float(metrics.saliency_f_measure(metrics.saliency_sums(prediction, target)))
+    1.0
+    """
+    if threshold not in _THRESHOLDS:
+        msg = f"`threshold` must be one of {', '.join(_THRESHOLDS)}; got {threshold!r}."
+        raise ValueError(msg)
+    return _mean(sums, sums.adaptive_f if threshold == "adaptive" else sums.f_curve, threshold, absent)
+
+
+_THRESHOLDS = ("adaptive", "max", "mean", "curve")
+
+
+def _stretched(maps: ScoreMaps) -> Array:
+    """The scores, those of each image from 0 to 1 where its pixels count, unless they are equal."""
+    xp, scores = maps.backend.xp, maps.scores
+    least, most = (
+        reduce(xp.where(maps.valid, scores, xp.full_like(scores, neutral)), axis=-1, keepdims=True)
+        for reduce, neutral in ((xp.min, 1.0), (xp.max, 0.0))
+    )
+    span = most - least
+    flat = span <= 0
+    return xp.where(flat, scores, (scores - least) / xp.where(flat, xp.ones_like(span), span))
+
+
+def _f(xp: Namespace, hits: Array, found: Array, positives: Array, beta_squared: float) -> Array:
+    """(1 + b) P R / (b P + R) = (1 + b) TP / (b T + F), 0 where nothing is found or there."""
+    denominator = beta_squared * positives + found
+    return settle(xp, ratio(xp, (1 + beta_squared) * hits, denominator), 0.0)
+
+
+def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> Array:
+    check_absent(absent)
+    backend = common_backend(**sums._asdict())
+    xp, dtype = backend.xp, backend.sum_dtype(values)
+    with backend.wide(*sums):
+        wide = backend.sum_dtype(values)
+        images = xp.broadcast_to(xp.astype(sums.images, wide), values.shape)
+        mean = ratio(xp, xp.astype(values, wide, copy=False), images)
+        mean = xp.max(mean) if threshold == "max" else xp.mean(mean) if threshold == "mean" else mean
+        return xp.astype(settle(xp, mean, absent), dtype, copy=False)
