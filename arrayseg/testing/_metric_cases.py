@@ -212,6 +212,14 @@ _STATISTICS: dict[str, _Statistic] = {
         },
         inputs="probabilities",
     ),
+    "score_histogram": _Statistic(
+        partial(metrics.score_histogram, bins=20, class_axis=1, ignore_index=255),
+        {"auroc": {}, "average_precision": {}, "precision_recall_curve": {}, "roc_curve": {}},
+        inputs="probabilities",
+    ),
+    "score_histogram, exact": _Statistic(
+        lambda input, target: metrics.score_histogram(input[:, 3, ...], target == 3, bins=None), inputs="probabilities"
+    ),
     "centerline_counts": _Statistic(_masks(metrics.centerline_counts), {"cl_dice": {}}),
     "betti_error": _Statistic(_masks(metrics.betti_error)),
     "euler_error": _Statistic(_masks(metrics.euler_error)),
