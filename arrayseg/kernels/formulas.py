@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import mul
+
 from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.pixel import Formula, cross_entropy, focal
 
@@ -97,5 +100,6 @@ def guarded_power(base: Array, exponent: float, inside: Array, xp: Namespace) ->
     """The power and its derivative where `inside`, 0 elsewhere: a derivative at 0 may be infinite."""
     one, zero = xp.ones_like(base), xp.zeros_like(base)
     safe = xp.where(inside, base, one)
-    lower = one if exponent == 1 else safe if exponent == 2 else safe ** (exponent - 1)
+    is_small_whole = exponent in (1, 2, 3, 4, 5)  # products, which take a tenth of the time of a power
+    lower = reduce(mul, [safe] * (int(exponent) - 1), one) if is_small_whole else safe ** (exponent - 1)
     return xp.where(inside, lower * safe, zero), xp.where(inside, exponent * lower, zero)
