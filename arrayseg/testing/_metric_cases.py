@@ -220,6 +220,11 @@ _STATISTICS: dict[str, _Statistic] = {
     "score_histogram, exact": _Statistic(
         lambda input, target: metrics.score_histogram(input[:, 3, ...], target == 3, bins=None), inputs="probabilities"
     ),
+    "saliency_sums": _Statistic(
+        lambda input, target: metrics.saliency_sums(input[:, 3, ...], target == 3),
+        {"saliency_f_measure": {}, "saliency_mae": {}},
+        inputs="probabilities",
+    ),
     "centerline_counts": _Statistic(_masks(metrics.centerline_counts), {"cl_dice": {}}),
     "betti_error": _Statistic(_masks(metrics.betti_error)),
     "euler_error": _Statistic(_masks(metrics.euler_error)),
