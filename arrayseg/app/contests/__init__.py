@@ -1,0 +1,26 @@
+"""What `arrayseg bench` compares: each function beside the form that its users would otherwise call.
+
+A contest names a function, a backend and its rivals. Every entry takes a `Scene`, makes its arrays, and returns the
+call to be timed, so that making the arrays costs nobody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from arrayseg.app.contests import frameworks, metrics, peers
+from arrayseg.app.contests.scene import SIZES, Call, Contest, Scene
+
+__all__ = ["SIZES", "Call", "Contest", "Scene", "contests"]
+
+
+def contests(scene: Scene, *, with_peers: bool) -> Iterator[Contest]:
+    """The contests on a scene that the installed libraries allow."""
+    yield from frameworks.contests()
+    if with_peers:
+        yield from peers.contests(scene)
+
+
+def metric_contests(*, with_peers: bool) -> Iterator[Contest]:
+    """Those on inputs of their own."""
+    yield from metrics.contests(with_peers=with_peers)
