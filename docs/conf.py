@@ -1,5 +1,7 @@
 """Sphinx configuration; `nox -s docs` builds the pages with every warning an error."""
 
+import sys
+import json
 import zlib
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -90,3 +92,61 @@ def inventory(name: str, objects: dict[str, str]) -> str:
 
 
 intersphinx_mapping = {name: (site, inventory(name, objects)) for name, (site, objects) in OUTSIDE.items()}
+
+# The tables of the presets are part of docs/compat.md.
+sys.path.insert(0, str(Path(__file__).parent))
+from compat_tables import loss_tables  # noqa: E402
+
+(Path(__file__).parent / "_build" / "compat_losses.md").write_text(loss_tables(), encoding="utf-8")
+
+
+def benchmark_tables(record: dict) -> str:
+    """Write a run of `arrayseg bench` as tables, one for every size."""
+    contests: dict[str, dict[tuple[str, str], list[dict]]] = {}
+    for result in record["results"]:
+        rows = contests.setdefault(result["size"], {}).setdefault((result["function"], result["backend"]), [])
+        if result["entry"] == "arrayseg":
+            rows.clear()  # of a function with several rivals in turn, the last
+        rows.append(result)
+    packages = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+    lines = [
+        f"## {record['dtype']}, {record['labels']} labels",
+        "",
+        f"{record['date']}, commit {record['commit']}, {record['threads']} threads, Python {record['python']}, {packages}:",
+        "",
+        f"```console\n$ {record['command']}\n```",
+    ]
+    for size, functions in contests.items():
+        head = "| function | on | arrayseg, ms | × limit | peak / input | rival | its ms | ratio | its peak / input |"
+        lines += ["", f"### {record['dtype']}, {size}", "", head, "|---|---|" + "--:|" * 3 + "---|" + "--:|" * 3]
+        for (function, backend), (ours, *rivals) in functions.items():
+            for rival in rivals:
+                limit, ratio = ours["seconds"] / ours["limit_seconds"], rival["seconds"] / ours["seconds"]
+                own = f"`{function}` | {backend} | {milliseconds(ours)} | {limit:.1f} | {peak(ours)}"
+                verdict = f"{ratio:.2f}" if rival["agrees"] else "another result"
+                lines.append(f"| {own} | {rival['entry']} | {milliseconds(rival)} | {verdict} | {peak(rival)} |")
+    return "\n".join(lines)
+
+
+def milliseconds(result: dict) -> str:
+    """Write the median, and the fastest and slowest."""
+    median, fastest, slowest = (f"{1e3 * result[key]:.3g}" for key in ("seconds", "fastest", "slowest"))
+    return f"{median} ({fastest}–{slowest})"
+
+
+def peak(result: dict) -> str:
+    """Write the peak of the extra memory over the bytes of the input."""
+    return "–" if result["peak_bytes"] is None else f"{result['peak_bytes'] / result['input_bytes']:.2f}"
+
+
+def fill_benchmarks(app, docname: str, source: list[str]) -> None:
+    """Put the recorded runs in the page that tells of them."""
+    if docname == "benchmarks":
+        records = sorted((Path(__file__).parent / "benchmarks").glob("*.json"))
+        tables = [benchmark_tables(json.loads(path.read_text(encoding="utf-8"))) for path in records]
+        source[0] = source[0].replace("% RUNS", "\n\n".join(tables) or "No run is recorded yet.")
+
+
+def setup(app) -> None:
+    """Let the page of the benchmarks be filled when it is read."""
+    app.connect("source-read", fill_benchmarks)
