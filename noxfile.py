@@ -180,6 +180,13 @@ def full(session: nox.Session) -> None:
 
 @nox.session(default=False, venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Time and memory beside the frameworks' own."""
+    """Time and memory beside the frameworks' own, the peers' and the limit."""
+    python = frameworks(session, *PEERS)
+    session.run(python, "-P", "-m", "arrayseg", "bench", "--peers", *session.posargs, external=True)
+
+
+@nox.session(name="bench-compare", default=False, venv_backend="none")
+def bench_compare(session: nox.Session) -> None:
+    """The times of the checkout over those of a commit: `nox -s bench-compare -- REVISION [options of bench]`."""
     python = frameworks(session)
-    session.run(python, "-P", "-m", "arrayseg", "bench", *session.posargs, external=True)
+    session.run(python, "-P", "tests/benchmarks/compare.py", *session.posargs, external=True)

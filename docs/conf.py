@@ -1,7 +1,7 @@
 """Sphinx configuration; `nox -s docs` builds the pages with every warning an error."""
 
-import sys
 import json
+import sys
 import zlib
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -112,7 +112,8 @@ def benchmark_tables(record: dict) -> str:
     lines = [
         f"## {record['dtype']}, {record['labels']} labels",
         "",
-        f"{record['date']}, commit {record['commit']}, {record['threads']} threads, Python {record['python']}, {packages}:",
+        f"{record['date']}, commit {record['commit']}, {record['threads']} threads, Python {record['python']},",
+        f"{packages}:",
         "",
         f"```console\n$ {record['command']}\n```",
     ]

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from rich.table import Table
 from arrayseg._typing import Array
 from arrayseg.app._console import console, fail
 from arrayseg.app.contests import SIZES, Call, Contest, Scene, contests, metric_contests
-from arrayseg.backends import backend_of
+from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.numpy import NUMPY, thread_count
 
 __all__ = ["bench"]
@@ -100,12 +101,8 @@ def bench(
                 results.append(measure(contest, scene, size, repeat))
     console().print(table_of(results, f"Value and gradient, {dtype}, {labels} labels"))
     if output is not None:
-        record = {
-            **environment(),
-            "dtype": dtype,
-            "labels": labels,
-            "results": [asdict(r) for row in results for r in row],
-        }
+        figures = [asdict(result) for row in results for result in row]
+        record = {**environment(), "dtype": dtype, "labels": labels, "results": figures}
         output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if any(result.agrees is False for row in results for result in row):
         fail("Some results differ from those of the rival, so that their times say nothing; they are marked.")
@@ -136,7 +133,7 @@ def measure(contest: Contest, scene: Scene | None, size: str, repeat: int) -> li
     tolerance = max(contest.tolerance or 0.0, TOLERANCES[scene.dtype] if scene else 0.0)
     calls = {OURS: contest.ours(scene)}
     expected = calls[OURS]()  # also the warm-up
-    agrees, peaks = {}, {OURS: peak_of(calls[OURS], expected)}
+    agrees, backends = {}, {OURS: backend_in(expected)}
     for name, rival in contest.rivals.items():
         try:
             call = rival(scene)
@@ -145,9 +142,11 @@ def measure(contest: Contest, scene: Scene | None, size: str, repeat: int) -> li
             message = f"{name} is left out of {contest.name}: {type(error).__name__}: {error}"
             console(stderr=True).print(message, markup=False, soft_wrap=True)
             continue
-        calls[name], peaks[name] = call, peak_of(call, result)
-        agrees[name] = agree(expected, result, tolerance)
-        del result
+        calls[name], agrees[name] = call, agree(expected, result, tolerance)
+        backends[name] = backend_in(result)
+    peaks = {
+        name: backend.measure_peak(calls[name])[1] if contest.has_peak else None for name, backend in backends.items()
+    }
     limit_bytes = contest.limit_bytes if scene is None else scene.limit_bytes
     calls[COPY] = copy_of(limit_bytes or 0)
     calls[COPY]()
@@ -221,11 +220,10 @@ def arrays_of(result: Any) -> Iterator[Array]:
         yield result
 
 
-def peak_of(call: Call, result: Any) -> int | None:
-    """The peak of the bytes that a call allocates, by the backend of what it returns."""
+def backend_in(result: Any) -> Backend:
+    """The backend of what a call returns."""
     array = next(arrays_of(result), None)
-    _, peak = (NUMPY if array is None else backend_of(array)).measure_peak(call)
-    return peak
+    return NUMPY if array is None else backend_of(array)
 
 
 def copy_of(size: int) -> Callable[[], None]:
@@ -276,6 +274,7 @@ def environment() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
+        "command": " ".join(["arrayseg", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit(),
         "python": platform.python_version(),

@@ -80,6 +80,8 @@ class Contest:
     """Of its own inputs and results; None for those of the scene."""
     in_corner: bool = False
     """Whether the rival takes minutes on the whole batch."""
+    has_peak: bool = True
+    """Whether memory is measured; torch's record of a rival's million small operations takes gigabytes itself."""
     tolerance: float | None = None
     """How far the results may be apart, relatively; None for what the dtype allows."""
 
