@@ -32,6 +32,8 @@ def of_form(form, logits, ids):
         "void ids": (logits, void),
         "half void ids": (logits, np.where(rows < height // 2, 255, ids)),
         "void ids with a channel": (logits, void[:, None]),
+        "ids without class 3": (logits, ids % 3),
+        "ids without class 3 with a channel": (logits, (ids % 3)[:, None]),
         "one-hot": (logits, one_hot),
         "probabilities": (softmax(logits), ids),
         "probabilities with a channel": (softmax(logits), ids[:, None]),

@@ -21,7 +21,7 @@ CASES = {
         ("channels-last probabilities", {"axis": (1, 2, 3)}),
         ("channels-last probabilities", {"axis": (0, 1, 2)}),
     ],
-    "Tversky": [("channels-last probabilities", {"alpha": 0.9, "beta": 0.1})],
+    "Tversky": [("channels-last probabilities", {"alpha": 0.9, "beta": 0.1, "axis": (1, 2)})],
     "CategoricalFocalCrossentropy": [
         (LAST, LOGITS),
         (LAST, {**LOGITS, "alpha": 0.5, "gamma": 1.5, "label_smoothing": 0.1, "reduction": "sum"}),
@@ -29,6 +29,10 @@ CASES = {
     "BinaryFocalCrossentropy": [
         (LAST, LOGITS),
         (LAST, {**LOGITS, "apply_class_balancing": True, "alpha": 0.2, "gamma": 1.5}),
+    ],
+    "CategoricalGeneralizedCrossEntropy": [
+        ("channels-last probabilities ids", {}),
+        ("channels-last probabilities ids", {"q": 0.3, "reduction": "sum"}),
     ],
     "CategoricalCrossentropy": [(LAST, LOGITS), (LAST, {**LOGITS, "label_smoothing": 0.1})],
     "SparseCategoricalCrossentropy": [

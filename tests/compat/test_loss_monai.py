@@ -1,9 +1,11 @@
 """The presets of MONAI against MONAI."""
 
+import numpy as np
 import pytest
 from compat.reference import assert_same, drawn_batch, of_form, presets_of, torch_value_and_gradient
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
+torch = pytest.importorskip("torch")
 monai_losses = pytest.importorskip("monai.losses")
 
 pytestmark = pytest.mark.compat
@@ -38,7 +40,24 @@ CASES = {
     "FocalLoss": [
         (IDS, {"to_onehot_y": True, "alpha": 0.2}),
         (IDS, {"to_onehot_y": True, "alpha": 0.2, "gamma": 1.5, "use_softmax": True}),
-        ("one-hot", {"gamma": 0.5}),
+        ("one-hot", {"gamma": 0.5, "include_background": False}),
+        ("void ids with a channel", {"to_onehot_y": True, "ignore_index": 255}),
+        ("void ids with a channel", {"to_onehot_y": True, "use_softmax": True, "ignore_index": 255}),
+    ],
+    "DiceCELoss": [
+        (IDS, {**SOFTMAX, "label_smoothing": 0.1, "lambda_dice": 0.3}),
+        (IDS, {**SOFTMAX, "include_background": False, "reduction": "sum", "batch": True}),
+        ("one-hot", {"sigmoid": True, "lambda_ce": 2.0}),
+        ("binary", {"sigmoid": True}),
+    ],
+    "DiceFocalLoss": [
+        (IDS, {**SOFTMAX, "lambda_focal": 0.5, "gamma": 1.5, "alpha": 0.3}),
+        (IDS, {**SOFTMAX, "include_background": False}),
+    ],
+    "GeneralizedDiceFocalLoss": [(IDS, SOFTMAX), (IDS, {**SOFTMAX, "include_background": False, "w_type": "simple"})],
+    "AsymmetricUnifiedFocalLoss": [
+        ("two probabilities with a channel", {"to_onehot_y": True}),
+        ("two probabilities with a channel", {"to_onehot_y": True, "weight": 0.2, "gamma": 0.3, "delta": 0.6}),
     ],
     "MCCLoss": POOLED,
     "BoundaryLoss": [(IDS, SOFTMAX), ("one-hot", {"sigmoid": True, "reduction": "sum"})],
@@ -48,7 +67,15 @@ CASES = {
     "SoftDiceclDiceLoss": [*REGION, (IDS, {**SOFTMAX, "iter_": 1, "alpha": 0.2})],
 }
 #: MONAI computes these in float32 whatever it is given.
-SINGLE = {"FocalLoss", "GeneralizedDiceLoss", "BoundaryLoss", "HausdorffDTLoss", "LogHausdorffDTLoss"}
+SINGLE = {
+    "BoundaryLoss",
+    "DiceFocalLoss",
+    "FocalLoss",
+    "GeneralizedDiceFocalLoss",
+    "GeneralizedDiceLoss",
+    "HausdorffDTLoss",
+    "LogHausdorffDTLoss",
+}
 PRESETS = presets_of("monai_1_6")
 
 
@@ -61,13 +88,27 @@ def test_value_and_gradient(name, form, options, data):
     assert_same(PRESETS[name].function, options, input, target, expected, rtol=2e-6 if single else 1e-9)
 
 
+@pytest.mark.parametrize("name", ["DiceLoss", "DiceCELoss", "DiceFocalLoss", "FocalLoss"])
+@pytest.mark.parametrize("include_background", [True, False])
+@given(data=st.data())
+def test_class_weights(name, include_background, data):
+    input, target = of_form(IDS, *drawn_batch(data))
+    assume(include_background or input.shape[1] > 2)  # MONAI has no weight for a single class
+    shorter = not include_background and name != "DiceCELoss"
+    weight = np.linspace(0.5, 2, input.shape[1] - shorter).tolist()
+    options = {"to_onehot_y": True, "include_background": include_background, "weight": weight}
+    if name != "FocalLoss":
+        options["softmax"] = True
+    peer_options = {**options, "weight": torch.tensor(weight, dtype=torch.float64)}
+    expected = torch_value_and_gradient(getattr(monai_losses, name)(**peer_options), input, target)
+    assert_same(PRESETS[name].function, options, input, target, expected, rtol=2e-6)
+
+
 @given(data=st.data())
 def test_masked_dice(data):
     logits, ids = drawn_batch(data)
     input, target = of_form("one-hot", logits, ids)
     mask = ids[:, None] > 0
-    import torch
-
     peer = monai_losses.MaskedDiceLoss(softmax=True)
     expected = torch_value_and_gradient(lambda x, t: peer(x, t, torch.tensor(mask)), input, target)
     options = {"softmax": True, "mask": mask}
@@ -77,8 +118,6 @@ def test_masked_dice(data):
 @pytest.mark.parametrize("weighting", ["default", "GDL"])
 @given(data=st.data())
 def test_generalized_wasserstein(weighting, data):
-    import numpy as np
-
     logits, ids = drawn_batch(data)
     classes = logits.shape[1]
     costs = np.abs(np.subtract.outer(np.arange(classes), np.arange(classes))).astype(np.float64)

@@ -22,6 +22,7 @@ CASES = {
     "sigmoid_focal_loss": [(LAST, {}), (LAST, {"alpha": 0.25, "gamma": 1.5})],
     "softmax_cross_entropy": [(LAST, {})],
     "softmax_cross_entropy_with_integer_labels": [("channels-last ids", {})],
+    "poly_loss_cross_entropy": [(LAST, {}), (LAST, {"epsilon": -0.5})],
     "sigmoid_binary_cross_entropy": [(LAST, {})],
 }
 PRESETS = presets_of("optax_0_2")
