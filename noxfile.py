@@ -23,7 +23,9 @@ PYTEST = ("pytest", "pytest-xdist", "hypothesis")
 # Dask's chunks are NumPy's; `bare` shows that nothing needs it.
 DASK = ("dask", "distributed")
 LIBRARIES = {"numpy": DASK, "strict": ("array-api-strict",), "torch": ("torch",), "jax": ("jax",)}
-PEERS = ("kornia", "monai", "optax", "scikit-image", "scikit-learn", "torchmetrics")
+PEERS = ("keras", "kornia", "monai", "optax", "scikit-image", "scikit-learn", "torchmetrics")
+# Peers of which a part is compared that needs none of their dependencies, among which are models and torchvision.
+BARE_PEERS = ("segmentation-models-pytorch",)
 # What a run with a single backend leaves to the sessions that have what it takes.
 ELSEWHERE = "not (parity or compile or compat or mutation or gpu)"
 
@@ -48,6 +50,13 @@ def frameworks(session: nox.Session, *requirements: str) -> str:
         session.run(sys.executable, "-m", "virtualenv", "-q", str(folder), external=True)
     wanted = (".[all]", "array-api-strict", "scikit-learn", *DASK, *PYTEST, *requirements)
     session.run(python, "-m", "pip", "install", "-q", "-c", CONSTRAINTS, *wanted, external=True)
+    return python
+
+
+def peers(session: nox.Session) -> str:
+    """Interpreter of the same environment with the peers in it."""
+    python = frameworks(session, *PEERS)
+    session.run(python, "-m", "pip", "install", "-q", "--no-deps", "-c", CONSTRAINTS, *BARE_PEERS, external=True)
     return python
 
 
@@ -122,7 +131,7 @@ def compile(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def compat(session: nox.Session) -> None:
     """The installed peers' numbers."""
-    python = frameworks(session, *PEERS)
+    python = peers(session)
     run_tests(session, "-m", "compat and not gpu", python=python)
 
 
@@ -173,7 +182,7 @@ def gpu(session: nox.Session) -> None:
 @nox.session(default=False, venv_backend="none")
 def full(session: nox.Session) -> None:
     """Every CPU test in one environment, with many more hypothesis examples."""
-    python = frameworks(session, *PEERS)
+    python = peers(session)
     session.env["HYPOTHESIS_PROFILE"] = "full"
     run_tests(session, "-m", "not gpu", python=python)
 
