@@ -1,4 +1,4 @@
-"""MONAI 1.6: the numbers of `monai.losses`.
+"""MONAI 1.6: the numbers of `monai.losses` and `monai.metrics`.
 
 Targets are MONAI's: with ``to_onehot_y`` class ids, with MONAI's channel of length one or without it; else a value for
 every class. Without a reduction the result has no axes of length one in the place of the spatial ones.
@@ -6,20 +6,31 @@ every class. Without a reduction the result has no axes of length one in the pla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from math import nan
 from typing import Any, Literal
 
-from arrayseg import losses
+from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Pool, Reduction, SoftTruePositive, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset, weighted_sum, without_channel
+from arrayseg.backends import backend_of
+from arrayseg.compat._counts import foreground, mean_of_defined, of_counts, of_matrix, replace_undefined, target_pixels
+from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset, weighted_sum, without_channel
+from arrayseg.metrics import SegmentCounts, SurfaceDistances
 
 __all__ = [
     "asymmetric_unified_focal_loss",
     "boundary_loss",
+    "compute_average_surface_distance",
+    "compute_confusion_matrix_metric",
+    "compute_generalized_dice",
+    "compute_hausdorff_distance",
+    "compute_panoptic_quality",
+    "compute_surface_dice",
     "dice_ce_loss",
     "dice_focal_loss",
     "dice_loss",
+    "dice_metric",
     "focal_loss",
     "generalized_dice_focal_loss",
     "generalized_dice_loss",
@@ -28,10 +39,16 @@ __all__ = [
     "log_hausdorff_dt_loss",
     "masked_dice_loss",
     "mcc_loss",
+    "mean_iou",
     "soft_dicecl_dice_loss",
     "softcl_dice_loss",
+    "surface_distances",
     "tversky_loss",
 ]
+
+NOTHING = "Where no image has a class that counts it is nan; MONAI has 0."
+
+MetricReduction = Literal["mean", "mean_batch", "none"]
 
 WEIGHTS = (1.0, 2.0, 3.0, 4.0)
 IDS: dict[str, Any] = {"softmax": True, "to_onehot_y": True}
@@ -633,3 +650,138 @@ def asymmetric_unified_focal_loss(
     )
     parts = ((partial(unified, weight=0.0), weight / 2), (partial(unified, weight=1.0), 1 - weight))
     return weighted_sum(input, labels(input, target, to_onehot_y), parts)
+
+
+@metric_preset("monai.metrics.utils.get_edge_surface_distance")
+def surface_distances(
+    prediction: Array, target: Array, *, spacing: Sequence[float] | None = None, use_subvoxels: bool = False
+) -> SurfaceDistances:
+    """Distances between the voxels that an erosion removes, or between elements of surface."""
+    definition: Literal["voxel", "surface_element"] = "surface_element" if use_subvoxels else "voxel"
+    return metrics.surface_distances(prediction, target, spacing=spacing, definition=definition)
+
+
+@metric_preset(
+    "monai.metrics.compute_hausdorff_distance",
+    note="A percentile of one empty mask is infinite, as the distance is; in MONAI it is nan, which its means drop.",
+)
+def compute_hausdorff_distance(
+    distances: SurfaceDistances, *, percentile: float | None = None, directed: bool = False
+) -> Array:
+    """Hausdorff distance, or the larger of the percentiles of the two directions."""
+    combine: Literal["prediction", "max"] = "prediction" if directed else "max"
+    return metrics.hausdorff(distances, percentile=percentile or 100.0, combine=combine, interpolation="linear")
+
+
+@metric_preset("monai.metrics.compute_average_surface_distance")
+def compute_average_surface_distance(distances: SurfaceDistances, *, symmetric: bool = False) -> Array:
+    """Average surface distance from the prediction to the target, or that of both directions together."""
+    if symmetric:
+        return metrics.average_symmetric_surface_distance(distances)
+    return metrics.average_surface_distance(distances)[0]
+
+
+@metric_preset("monai.metrics.compute_surface_dice")
+def compute_surface_dice(distances: SurfaceDistances, *, class_threshold: float) -> Array:
+    """Share of both surfaces, by elements or by area."""
+    return metrics.surface_dice(distances, class_threshold)
+
+
+def image_table(
+    score: Callable[..., Array],
+    counts: Array,
+    include_background: bool,
+    ignore_empty: bool,
+    reduction: MetricReduction,
+) -> Array:
+    """A score of each class in each image, and its mean: over classes first, then over images."""
+    binary = of_counts(counts, classes=range(0 if include_background else 1, counts.shape[-2]))
+    xp, scores = backend_of(counts).xp, replace_undefined(foreground(score(binary)), 1.0)
+    if ignore_empty:
+        scores = xp.where(target_pixels(binary) == 0, xp.full_like(scores, nan), scores)
+    if reduction == "mean":
+        return mean_of_defined(mean_of_defined(scores))
+    return mean_of_defined(xp.matrix_transpose(scores)) if reduction == "mean_batch" else scores
+
+
+@metric_preset("monai.metrics.DiceMetric", note=NOTHING)
+def dice_metric(
+    counts: Array,
+    *,
+    include_background: bool = True,
+    reduction: MetricReduction = "mean",
+    ignore_empty: bool = True,
+) -> Array:
+    """Dice coefficient of each image; nan where the target lacks the class, or 1 if the prediction does, too."""
+    return image_table(metrics.dice, counts, include_background, ignore_empty, reduction)
+
+
+@metric_preset("monai.metrics.MeanIoU", note=NOTHING)
+def mean_iou(
+    counts: Array,
+    *,
+    include_background: bool = True,
+    reduction: MetricReduction = "mean",
+    ignore_empty: bool = True,
+) -> Array:
+    """Intersection over union of each image; nan where the target lacks the class, or 1 if the prediction does, too."""
+    return image_table(metrics.iou, counts, include_background, ignore_empty, reduction)
+
+
+@metric_preset("monai.metrics.compute_generalized_dice")
+def compute_generalized_dice(
+    matrices: Array,
+    *,
+    include_background: bool = True,
+    weight_type: Literal["square", "simple", "uniform"] = "square",
+    sum_over_classes: bool = False,
+) -> Array:
+    """Generalised Dice coefficient of each image `(N, 1)`; or, where its weights cancel, of each class `(N, C)`."""
+    classes = range(0 if include_background else 1, matrices.shape[-1])
+    if not sum_over_classes:
+        return metrics.dice(matrices, absent=1.0, classes=classes)
+    return metrics.generalized_dice(matrices, weight=weight_type, absent=1.0, classes=classes)[..., None]
+
+
+RATES: dict[str, tuple[Callable[..., Array], int]] = {
+    "tpr": (metrics.recall, 1),
+    "tnr": (metrics.recall, 0),
+    "ppv": (metrics.precision, 1),
+    "npv": (metrics.precision, 0),
+    "fnr": (metrics.false_negative_rate, 1),
+    "fpr": (metrics.false_negative_rate, 0),
+    "fdr": (metrics.false_discovery_rate, 1),
+    "for": (metrics.false_discovery_rate, 0),
+    "pt": (metrics.prevalence_threshold, 1),
+    "ts": (metrics.iou, 1),
+    "f1": (metrics.dice, 1),
+    "ba": (metrics.balanced_accuracy, 1),
+    "fm": (metrics.fowlkes_mallows, 1),
+    "bm": (metrics.informedness, 1),
+    "mk": (metrics.markedness, 1),
+}
+"""By MONAI's short names a metric, and of which class: 1 is the class, 0 the rest, which an absent class has, too."""
+
+
+@metric_preset("monai.metrics.compute_confusion_matrix_metric", note="By MONAI's short names.")
+def compute_confusion_matrix_metric(
+    matrices: Array, *, metric_name: str = "tpr", include_background: bool = True
+) -> Array:
+    """A rate of each class in each image `(N, C)`; nan where it is 0 / 0."""
+    if metric_name not in RATES:
+        msg = f"`metric_name` must be one of {', '.join(RATES)}; got {metric_name!r}."
+        raise ValueError(msg)
+    classes = range(0 if include_background else 1, matrices.shape[-1])
+    rate, side = RATES[metric_name]
+    return rate(of_matrix(matrices, classes=classes))[..., side]
+
+
+@metric_preset("monai.metrics.compute_panoptic_quality")
+def compute_panoptic_quality(
+    segments: SegmentCounts, *, metric_name: Literal["pq", "sq", "rq"] = "pq", smooth_numerator: float = 1e-6
+) -> Array:
+    """Panoptic quality or a factor of it, with ``smooth_numerator`` in the denominators."""
+    hits, extra, missed = segments.true_positives, segments.false_positives, segments.false_negatives
+    matched = hits if metric_name == "rq" else segments.score_sum
+    total = hits if metric_name == "sq" else hits + (extra + missed) / 2
+    return matched / (total + smooth_numerator)

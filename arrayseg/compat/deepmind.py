@@ -1,0 +1,61 @@
+"""DeepMind's surface-distance 0.1: elements of surface with their areas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import inf, nan
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.compat._counts import foreground
+from arrayseg.compat._preset import metric_preset
+from arrayseg.metrics import SurfaceDistances
+
+__all__ = [
+    "compute_average_surface_distance",
+    "compute_dice_coefficient",
+    "compute_robust_hausdorff",
+    "compute_surface_dice_at_tolerance",
+    "compute_surface_overlap_at_tolerance",
+    "surface_distances",
+]
+
+
+@metric_preset("surface_distance.compute_surface_distances")
+def surface_distances(prediction: Array, target: Array, *, spacing_mm: Sequence[float]) -> SurfaceDistances:
+    """Distances of the elements of surface between the voxels."""
+    return metrics.surface_distances(prediction, target, spacing=spacing_mm, definition="surface_element")
+
+
+@metric_preset("surface_distance.compute_average_surface_distance")
+def compute_average_surface_distance(distances: SurfaceDistances) -> tuple[Array, Array]:
+    """Average distance from the target to the prediction, and back; nan from an empty mask."""
+    prediction_to_target = metrics.average_surface_distance(distances, empty={"prediction": nan})[0]
+    target_to_prediction = metrics.average_surface_distance(distances, empty={"target": nan})[1]
+    return target_to_prediction, prediction_to_target
+
+
+@metric_preset("surface_distance.compute_robust_hausdorff")
+def compute_robust_hausdorff(distances: SurfaceDistances, *, percent: float) -> Array:
+    """Larger of the two percentiles, by area; inf of two empty masks."""
+    return metrics.hausdorff(distances, percentile=percent, empty={"both": inf})
+
+
+@metric_preset("surface_distance.compute_surface_overlap_at_tolerance")
+def compute_surface_overlap_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> tuple[Array, Array]:
+    """Share of the target's surface near the prediction's, and back; nan of an empty mask."""
+    of_prediction = metrics.surface_overlap(distances, tolerance_mm, empty={"prediction": nan})[0]
+    of_target = metrics.surface_overlap(distances, tolerance_mm, empty={"target": nan})[1]
+    return of_target, of_prediction
+
+
+@metric_preset("surface_distance.compute_surface_dice_at_tolerance")
+def compute_surface_dice_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> Array:
+    """Share of both surfaces, by area."""
+    return metrics.surface_dice(distances, tolerance_mm)
+
+
+@metric_preset("surface_distance.compute_dice_coefficient")
+def compute_dice_coefficient(matrix: Array) -> Array:
+    """Dice coefficient of class 1; nan of two empty masks."""
+    return foreground(metrics.dice(matrix, classes=[1]))

@@ -1,0 +1,103 @@
+"""medpy 0.5: `medpy.metric.binary`, of masks as classes 0 and 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.compat._counts import foreground
+from arrayseg.compat._preset import metric_preset
+from arrayseg.metrics import SurfaceDistances
+from arrayseg.metrics.surface import Empty
+
+__all__ = [
+    "asd",
+    "assd",
+    "dc",
+    "hd",
+    "hd95",
+    "jc",
+    "precision",
+    "ravd",
+    "recall",
+    "sensitivity",
+    "specificity",
+    "surface_distances",
+]
+
+ERROR: Empty = {"both": "error", "prediction": "error", "target": "error"}
+
+
+@metric_preset("medpy.metric.binary.__surface_distances")
+def surface_distances(
+    prediction: Array, target: Array, *, voxelspacing: Sequence[float] | None = None, connectivity: int = 1
+) -> SurfaceDistances:
+    """Distances between the voxels that an erosion removes."""
+    return metrics.surface_distances(prediction, target, spacing=voxelspacing, connectivity=connectivity)
+
+
+@metric_preset("medpy.metric.binary.hd")
+def hd(distances: SurfaceDistances) -> Array:
+    """Hausdorff distance."""
+    return metrics.hausdorff(distances, empty=ERROR)
+
+
+@metric_preset("medpy.metric.binary.hd95")
+def hd95(distances: SurfaceDistances) -> Array:
+    """95th percentile of the distances of both directions together."""
+    return metrics.hausdorff(distances, percentile=95.0, combine="pooled", empty=ERROR)
+
+
+@metric_preset("medpy.metric.binary.asd")
+def asd(distances: SurfaceDistances) -> Array:
+    """Average surface distance from the prediction to the target."""
+    return metrics.average_surface_distance(distances, empty=ERROR)[0]
+
+
+@metric_preset("medpy.metric.binary.assd")
+def assd(distances: SurfaceDistances) -> Array:
+    """Average symmetric surface distance, of both directions together."""
+    return metrics.average_symmetric_surface_distance(distances, empty=ERROR)
+
+
+@metric_preset("medpy.metric.binary.dc")
+def dc(matrix: Array) -> Array:
+    """Dice coefficient; 1 of two empty masks."""
+    return foreground(metrics.dice(matrix, absent=1.0, classes=[1]))
+
+
+@metric_preset("medpy.metric.binary.jc")
+def jc(matrix: Array) -> Array:
+    """Jaccard coefficient; 1 of two empty masks."""
+    return foreground(metrics.iou(matrix, absent=1.0, classes=[1]))
+
+
+@metric_preset("medpy.metric.binary.precision")
+def precision(matrix: Array) -> Array:
+    """Precision; 0 of an empty prediction."""
+    return foreground(metrics.precision(matrix, absent=0.0, classes=[1]))
+
+
+@metric_preset("medpy.metric.binary.recall")
+def recall(matrix: Array) -> Array:
+    """Recall; 0 of an empty target."""
+    return foreground(metrics.recall(matrix, absent=0.0, classes=[1]))
+
+
+@metric_preset("medpy.metric.binary.sensitivity")
+def sensitivity(matrix: Array) -> Array:
+    """Recall by its other name."""
+    return recall(matrix)
+
+
+@metric_preset("medpy.metric.binary.specificity")
+def specificity(matrix: Array) -> Array:
+    """Recall of the background; 0 of a full target."""
+    return foreground(metrics.recall(matrix, absent=0.0, classes=[0]))
+
+
+@metric_preset("medpy.metric.binary.ravd", note="Of an empty target medpy raises; this is nan or infinite.")
+def ravd(matrix: Array) -> Array:
+    """Relative volume difference."""
+    return foreground(metrics.relative_volume_difference(matrix, classes=[1]))

@@ -1,0 +1,113 @@
+"""seg-metrics 1.2: `write_metrics`, of masks as classes 0 and 1.
+
+Its distances of an empty mask are 0, which these are not: a missed structure is not a perfect one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.compat._counts import foreground, zero_of_a_miss
+from arrayseg.compat._preset import metric_preset
+from arrayseg.metrics import SurfaceDistances
+
+__all__ = [
+    "dice",
+    "fnr",
+    "fpr",
+    "hd",
+    "hd95",
+    "jaccard",
+    "mdsd",
+    "msd",
+    "precision",
+    "recall",
+    "stdsd",
+    "surface_distances",
+    "vs",
+]
+
+
+@metric_preset("seg_metrics.write_metrics", note="It computes them in float32. The edge of the image is no surface.")
+def surface_distances(
+    prediction: Array, target: Array, *, spacing: Sequence[float] | None = None, fully_connected: bool = True
+) -> SurfaceDistances:
+    """Distances between the voxels with a neighbour outside, by a corner too."""
+    connectivity = target.ndim if fully_connected else 1
+    return metrics.surface_distances(
+        prediction, target, spacing=spacing, connectivity=connectivity, edge_is_background=False
+    )
+
+
+@metric_preset("seg_metrics.write_metrics hd")
+def hd(distances: SurfaceDistances) -> Array:
+    """Hausdorff distance."""
+    return metrics.hausdorff(distances)
+
+
+@metric_preset("seg_metrics.write_metrics hd95")
+def hd95(distances: SurfaceDistances) -> Array:
+    """95th percentile of the distances of both directions together."""
+    return metrics.hausdorff(distances, percentile=95.0, combine="pooled")
+
+
+@metric_preset("seg_metrics.write_metrics msd")
+def msd(distances: SurfaceDistances) -> Array:
+    """Mean of the distances of both directions together."""
+    return metrics.average_symmetric_surface_distance(distances)
+
+
+@metric_preset("seg_metrics.write_metrics mdsd")
+def mdsd(distances: SurfaceDistances) -> Array:
+    """Median of the distances of both directions together."""
+    return metrics.hausdorff(distances, percentile=50.0, combine="pooled")
+
+
+@metric_preset("seg_metrics.write_metrics stdsd")
+def stdsd(distances: SurfaceDistances) -> Array:
+    """Standard deviation of the distances of both directions together."""
+    return metrics.surface_distance_deviation(distances)
+
+
+@metric_preset("seg_metrics.write_metrics dice")
+def dice(matrix: Array) -> Array:
+    """Dice coefficient; 1 of two empty masks."""
+    return foreground(metrics.dice(matrix, absent=1.0, classes=[1]))
+
+
+@metric_preset("seg_metrics.write_metrics jaccard")
+def jaccard(matrix: Array) -> Array:
+    """Intersection over union; 1 of two empty masks."""
+    return foreground(metrics.iou(matrix, absent=1.0, classes=[1]))
+
+
+@metric_preset("seg_metrics.write_metrics precision")
+def precision(matrix: Array) -> Array:
+    """Precision; 1 of two empty masks, 0 of one."""
+    return zero_of_a_miss(foreground(metrics.precision(matrix, absent=1.0, classes=[1])), matrix)
+
+
+@metric_preset("seg_metrics.write_metrics recall")
+def recall(matrix: Array) -> Array:
+    """Recall; 1 of two empty masks, 0 of one."""
+    return zero_of_a_miss(foreground(metrics.recall(matrix, absent=1.0, classes=[1])), matrix)
+
+
+@metric_preset("seg_metrics.write_metrics fpr")
+def fpr(matrix: Array) -> Array:
+    """False positive rate; 0 of a full target."""
+    return foreground(metrics.false_positive_rate(matrix, absent=0.0, classes=[1]))
+
+
+@metric_preset("seg_metrics.write_metrics fnr")
+def fnr(matrix: Array) -> Array:
+    """False negative rate; 0 of an empty target."""
+    return foreground(metrics.false_negative_rate(matrix, absent=0.0, classes=[1]))
+
+
+@metric_preset("seg_metrics.write_metrics vs", note="Not the volumetric similarity of others.")
+def vs(matrix: Array) -> Array:
+    """Signed difference of the volumes relative to their mean; 0 of two empty masks."""
+    return foreground(metrics.relative_volume_difference(matrix, relative_to="mean", absent=0.0, classes=[1]))

@@ -1,0 +1,43 @@
+"""scikit-image 0.26: `skimage.metrics`."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Literal
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.compat._preset import metric_preset
+from arrayseg.metrics import AdaptedRandError, ContingencyTable, SurfaceDistances, VariationOfInformation
+
+__all__ = ["adapted_rand_error", "hausdorff_distance", "surface_distances", "variation_of_information"]
+
+
+@metric_preset("skimage.metrics.hausdorff_distance", note="In voxels: it has no spacing.")
+def surface_distances(prediction: Array, target: Array) -> SurfaceDistances:
+    """Distances between all points of the masks."""
+    return metrics.surface_distances(prediction, target, definition="points")
+
+
+@metric_preset("skimage.metrics.hausdorff_distance")
+def hausdorff_distance(distances: SurfaceDistances, *, method: Literal["standard", "modified"] = "standard") -> Array:
+    """Hausdorff distance of point sets, or the modified one; 0 of two empty masks, inf of one."""
+    function = metrics.modified_hausdorff if method == "modified" else metrics.hausdorff
+    return function(distances, empty={"both": 0.0, "prediction": inf, "target": inf})
+
+
+@metric_preset(
+    "skimage.metrics.adapted_rand_error",
+    note="What it calls precision is the share of the target's pairs, elsewhere recall, and ``alpha`` weighs it. By"
+    " default it leaves out label 0 of the target: a table made with ``ignore_index=0``.",
+)
+def adapted_rand_error(table: Array | ContingencyTable, *, alpha: float = 0.5) -> AdaptedRandError:
+    """Adapted Rand error, precision and recall, the latter two by its names."""
+    error, precision, recall = metrics.adapted_rand_error(table, alpha=1 - alpha)
+    return AdaptedRandError(error, precision=recall, recall=precision)
+
+
+@metric_preset("skimage.metrics.variation_of_information")
+def variation_of_information(table: Array | ContingencyTable) -> VariationOfInformation:
+    """Conditional entropies, in bits."""
+    return metrics.variation_of_information(table)
