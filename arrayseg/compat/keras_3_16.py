@@ -1,4 +1,4 @@
-"""Keras 3.16: the numbers of the classes of `keras.losses`, the class axis last, the target second.
+"""Keras 3.16: the numbers of the classes of `keras.losses`, the class axis last, the target second, and of IoU metrics.
 
 Keras bounds probabilities from below by 1e-7 and, where it is given probabilities, divides them by their sum, so that
 its gradient differs there; of logits the focal losses stop at a loss of 16, where the truth may be 100. None of this is
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
-from arrayseg import losses
+from arrayseg import losses, metrics
 from arrayseg._typing import Array, Pool, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset
+from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
 
 __all__ = [
     "binary_crossentropy",
@@ -22,6 +22,8 @@ __all__ = [
     "categorical_focal_crossentropy",
     "categorical_generalized_cross_entropy",
     "dice",
+    "iou",
+    "mean_iou",
     "sparse_categorical_crossentropy",
     "tversky",
 ]
@@ -275,3 +277,15 @@ def categorical_generalized_cross_entropy(
         class_axis=-1,
         **options,
     )
+
+
+@metric_preset("keras.metrics.MeanIoU")
+def mean_iou(matrix: Array) -> Array:
+    """Mean intersection over union of the classes that occur."""
+    return metrics.mean_iou(matrix)
+
+
+@metric_preset("keras.metrics.IoU")
+def iou(matrix: Array, *, target_class_ids: Sequence[int]) -> Array:
+    """Mean intersection over union of those of the given classes that occur."""
+    return metrics.mean_iou(matrix, classes=target_class_ids)

@@ -1,4 +1,4 @@
-"""mmsegmentation 1.2: the numbers of `mmseg.models.losses`.
+"""mmsegmentation 1.2: the numbers of `mmseg.models.losses` and of `IoUMetric`.
 
 `loss_weight` is a factor like any other, and has no option; the target comes with the void label 255.
 """
@@ -7,22 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from math import prod
+from math import nan, prod
 from typing import Any, Literal
 
-from arrayseg import losses
+from arrayseg import losses, metrics
 from arrayseg._typing import Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset
+from arrayseg.backends import backend_of
+from arrayseg.compat._counts import mean_of_defined, replace_undefined
+from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
 
 __all__ = [
+    "aacc",
     "boundary_loss",
     "cross_entropy_loss",
     "dice_loss",
     "focal_loss",
     "lovasz_loss",
+    "macc",
+    "mdice",
+    "mfscore",
+    "miou",
+    "mprecision",
+    "mrecall",
     "ohem_cross_entropy",
     "tversky_loss",
 ]
+
+PERCENT = "It prints percentages with two digits; this is from 0 to 1. Its void label is 255."
 
 WEIGHTS = (1.0, 2.0, 3.0, 4.0)
 
@@ -238,3 +249,47 @@ def ohem_cross_entropy(
 def boundary_loss(input: Array, target: Array, **options: Any) -> Call:
     """Binary cross entropy with positives and negatives of equal weight."""
     return partial(losses.balanced_binary_cross_entropy, input, target, pool="all", **options)
+
+
+@metric_preset("mmseg.evaluation.IoUMetric aAcc", note=PERCENT)
+def aacc(matrix: Array) -> Array:
+    """Share of the pixels that are right."""
+    return metrics.pixel_accuracy(matrix)
+
+
+@metric_preset("mmseg.evaluation.IoUMetric mIoU", note=PERCENT)
+def miou(matrix: Array, *, nan_to_num: float | None = None) -> Array:
+    """Mean intersection over union; an absent class counts ``nan_to_num``, or is left out."""
+    return metrics.mean_iou(matrix, absent="skip" if nan_to_num is None else nan_to_num)
+
+
+@metric_preset("mmseg.evaluation.IoUMetric mAcc", note=PERCENT)
+def macc(matrix: Array, *, nan_to_num: float | None = None) -> Array:
+    """Mean accuracy of the classes of the target; others count ``nan_to_num``, or are left out."""
+    return metrics.mean_pixel_accuracy(matrix, absent="skip" if nan_to_num is None else nan_to_num)
+
+
+@metric_preset("mmseg.evaluation.IoUMetric mDice", note=PERCENT)
+def mdice(matrix: Array, *, nan_to_num: float | None = None) -> Array:
+    """Mean Dice coefficient; an absent class counts ``nan_to_num``, or is left out."""
+    return metrics.mean_dice(matrix, absent="skip" if nan_to_num is None else nan_to_num)
+
+
+@metric_preset("mmseg.evaluation.IoUMetric mFscore", note=PERCENT)
+def mfscore(matrix: Array, *, nan_to_num: float | None = None, beta: float = 1.0) -> Array:
+    """Mean F-beta score of the classes with a right pixel; without one it is 0 / 0, and leaves the mean."""
+    xp, scores = backend_of(matrix).xp, metrics.f_beta(matrix, beta=beta)
+    scores = xp.where(scores == 0, xp.full_like(scores, nan), scores)
+    return mean_of_defined(replace_undefined(scores, nan_to_num))
+
+
+@metric_preset("mmseg.evaluation.IoUMetric mPrecision", note=PERCENT)
+def mprecision(matrix: Array, *, nan_to_num: float | None = None) -> Array:
+    """Mean precision of the classes of the prediction; others count ``nan_to_num``, or are left out."""
+    return mean_of_defined(replace_undefined(metrics.precision(matrix), nan_to_num))
+
+
+@metric_preset("mmseg.evaluation.IoUMetric mRecall", note=PERCENT)
+def mrecall(matrix: Array, *, nan_to_num: float | None = None) -> Array:
+    """Mean accuracy by its other name."""
+    return macc(matrix, nan_to_num=nan_to_num)

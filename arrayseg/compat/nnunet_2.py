@@ -1,4 +1,4 @@
-"""nnU-Net 2: the numbers of `nnunetv2.training.loss`.
+"""nnU-Net 2: the numbers of `nnunetv2.training.loss` and `nnunetv2.evaluation`.
 
 Dice losses are the negative score, from 0 to -1, so that compounds are one less than elsewhere. Targets have nnU-Net's
 channel of length one or not. With several processes, `batch_dice` adds the sums of all of them in nnU-Net.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-from arrayseg import losses
+from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Weights
+from arrayseg.backends import backend_of
 from arrayseg.compat._preset import (
     Call,
     Record,
     loss_preset,
+    metric_preset,
     nan_of_nothing,
     shifted,
     weighted_sum,
@@ -26,6 +28,7 @@ __all__ = [
     "dc_and_bce_loss",
     "dc_and_ce_loss",
     "dc_and_topk_loss",
+    "foreground_mean",
     "memory_efficient_soft_dice_loss",
     "robust_cross_entropy_loss",
     "soft_dice_loss",
@@ -195,3 +198,15 @@ def dc_and_bce_loss(
     parts = ((dice(apply_nonlin="sigmoid", mask=mask, **soft_dice_kwargs), weight_dice), (entropy, weight_ce))
     regions = target[:, :-1, ...] if use_ignore_label else target
     return shifted(weighted_sum(input, regions, parts), -weight_dice)
+
+
+@metric_preset("nnunetv2.evaluation.evaluate_predictions foreground_mean", note="nan if a class occurs in no case.")
+def foreground_mean(counts: Array, *, score: Literal["dice", "iou"] = "dice") -> Array:
+    """Mean over classes, without the background, of the mean over the cases that have the class in either map."""
+    labels = range(1, counts.shape[-2])
+    means = [
+        metrics.fine_grained_mean(counts, average="class", score=score, present="union", classes=[label])
+        for label in labels
+    ]
+    xp = backend_of(counts).xp
+    return xp.mean(xp.stack(means))

@@ -1,4 +1,4 @@
-"""PaddleSeg: the numbers of `paddleseg.models.losses`.
+"""PaddleSeg: the numbers of `paddleseg.models.losses` and `paddleseg.utils.metrics`.
 
 What Paddle adds to denominators (1e-8 and 1e-10) is left out where it is no smoothing; so is the 1e-5 of its OHEM.
 """
@@ -10,17 +10,21 @@ from functools import partial
 from math import prod
 from typing import Any, Literal
 
-from arrayseg import losses
+from arrayseg import losses, metrics
 from arrayseg._typing import Array, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset, without_channel
+from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset, without_channel
 
 __all__ = [
+    "accuracy",
     "bootstrapped_cross_entropy_loss",
     "cross_entropy_loss",
+    "dice",
     "dice_loss",
     "focal_loss",
+    "kappa",
     "lovasz_hinge_loss",
     "lovasz_softmax_loss",
+    "mean_iou",
     "multi_class_focal_loss",
     "ohem_cross_entropy_loss",
 ]
@@ -190,3 +194,27 @@ def lovasz_softmax_loss(
 def lovasz_hinge_loss(input: Array, target: Array, *, ignore_index: int = 255, **options: Any) -> Call:
     """Lovasz hinge loss of one channel, of the batch."""
     return partial(losses.lovasz_hinge, input, target, pool="batch", ignore_index=ignore_index, **options)
+
+
+@metric_preset("paddleseg.utils.metrics.mean_iou", note="Earlier releases count 0 for an absent class: ``absent=0``.")
+def mean_iou(matrix: Array, *, absent: float = 1.0) -> Array:
+    """Mean intersection over union; an absent class counts 1."""
+    return metrics.mean_iou(matrix, absent=absent)
+
+
+@metric_preset("paddleseg.utils.metrics.dice")
+def dice(matrix: Array) -> Array:
+    """Mean Dice coefficient; an absent class counts 0."""
+    return metrics.mean_dice(matrix, absent=0.0)
+
+
+@metric_preset("paddleseg.utils.metrics.accuracy")
+def accuracy(matrix: Array) -> Array:
+    """Share of the pixels that are right."""
+    return metrics.pixel_accuracy(matrix)
+
+
+@metric_preset("paddleseg.utils.metrics.kappa")
+def kappa(matrix: Array) -> Array:
+    """Cohen's kappa."""
+    return metrics.cohen_kappa(matrix)

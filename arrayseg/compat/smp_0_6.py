@@ -1,4 +1,4 @@
-"""segmentation_models_pytorch 0.6: the numbers of `segmentation_models_pytorch.losses`.
+"""segmentation_models_pytorch 0.6: the numbers of `segmentation_models_pytorch`, its losses and metrics.
 
 The mode comes as an option. The sums of Dice, Jaccard and Tversky losses run over the batch, and a class without target
 pixels counts as 0. `eps`, which bounds denominators from below, matters for empty sets alone, whose loss is 0.
@@ -6,21 +6,28 @@ pixels counts as 0. `eps`, which bounds denominators from below, matters for emp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from arrayseg import losses
+from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset
+from arrayseg.backends import backend_of
+from arrayseg.compat._counts import foreground, of_matrix, replace_undefined
+from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
 
 __all__ = [
     "Mode",
+    "accuracy",
     "dice_loss",
+    "f1_score",
     "focal_loss",
+    "iou_score",
     "jaccard_loss",
     "lovasz_loss",
     "mcc_loss",
+    "precision",
+    "recall",
     "soft_bce_with_logits_loss",
     "soft_cross_entropy_loss",
     "tversky_loss",
@@ -309,3 +316,98 @@ def mcc_loss(input: Array, target: Array, *, eps: float = 1e-5, **options: Any) 
         pool="all",
         **options,
     )
+
+
+MetricReduction = Literal["micro", "macro", "weighted", "micro-imagewise", "macro-imagewise"] | None
+
+
+def reduced_metric(
+    score: Callable[..., Array],
+    matrices: Array,
+    reduction: MetricReduction,
+    class_weights: Sequence[float] | None,
+    zero_division: float,
+) -> Array:
+    """A score of each class against the rest: of the sum over images, over classes, or of both, then its mean."""
+    backend = backend_of(matrices)
+    xp, binary = backend.xp, of_matrix(matrices)
+    if reduction == "weighted" and class_weights is None:
+        msg = "The reduction 'weighted' needs `class_weights`, a number for each class; got None."
+        raise ValueError(msg)
+    axes: dict[MetricReduction, tuple[int, ...]] = {
+        "micro": (0, 1),
+        "macro": (0,),
+        "weighted": (0,),
+        "micro-imagewise": (1,),
+    }
+    pooled = xp.sum(binary, axis=axes[reduction]) if reduction in axes else binary
+    scores = replace_undefined(foreground(score(pooled)), zero_division)
+    if reduction == "weighted":
+        weights = backend.asarray(class_weights, dtype=scores.dtype, like=matrices)
+        return xp.sum(scores * weights) / xp.sum(weights)
+    return scores if reduction is None else xp.mean(scores)
+
+
+@metric_preset("segmentation_models_pytorch.metrics.iou_score")
+def iou_score(
+    matrices: Array,
+    *,
+    reduction: MetricReduction = None,
+    class_weights: Sequence[float] | None = None,
+    zero_division: float = 1.0,
+) -> Array:
+    """Intersection over union; ``zero_division`` of an absent class."""
+    return reduced_metric(metrics.iou, matrices, reduction, class_weights, zero_division)
+
+
+@metric_preset("segmentation_models_pytorch.metrics.f1_score")
+def f1_score(
+    matrices: Array,
+    *,
+    reduction: MetricReduction = None,
+    class_weights: Sequence[float] | None = None,
+    zero_division: float = 1.0,
+) -> Array:
+    """Dice coefficient; ``zero_division`` of an absent class."""
+    return reduced_metric(metrics.dice, matrices, reduction, class_weights, zero_division)
+
+
+@metric_preset("segmentation_models_pytorch.metrics.accuracy")
+def accuracy(
+    matrices: Array,
+    *,
+    reduction: MetricReduction = None,
+    class_weights: Sequence[float] | None = None,
+    zero_division: float = 1.0,
+) -> Array:
+    """Share of the pixels that are right about the class: true negatives count, too."""
+    return reduced_metric(both_classes, matrices, reduction, class_weights, zero_division)
+
+
+def both_classes(binary: Array) -> Array:
+    """The accuracy of a class against the rest, with an axis for `foreground` to take away."""
+    return metrics.pixel_accuracy(binary)[..., None]
+
+
+@metric_preset("segmentation_models_pytorch.metrics.recall")
+def recall(
+    matrices: Array,
+    *,
+    reduction: MetricReduction = None,
+    class_weights: Sequence[float] | None = None,
+    zero_division: float = 1.0,
+) -> Array:
+    """Recall; ``zero_division`` of a class that the target lacks."""
+    return reduced_metric(metrics.recall, matrices, reduction, class_weights, zero_division)
+
+
+@metric_preset("segmentation_models_pytorch.metrics.precision")
+def precision(
+    matrices: Array,
+    *,
+    reduction: MetricReduction = None,
+    class_weights: Sequence[float] | None = None,
+    zero_division: float = 1.0,
+) -> Array:
+    """Precision; ``zero_division`` of a class that the prediction lacks."""
+    return reduced_metric(metrics.precision, matrices, reduction, class_weights, zero_division)

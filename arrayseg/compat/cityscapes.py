@@ -1,0 +1,52 @@
+"""cityscapesScripts 2.2: the pixel-level evaluation, of the confusion matrix of a data set with all labels.
+
+Pixels of an ignored label in the target count nowhere; pixels that are predicted as one are false negatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.backends import backend_of
+from arrayseg.compat._counts import mean_of_defined
+from arrayseg.compat._preset import metric_preset
+
+__all__ = ["average_score_categories", "average_score_classes", "category_scores", "class_scores"]
+
+
+def without_rows(matrix: Array, ignored: Sequence[int]) -> Array:
+    """The matrix without pixels of the ignored labels in the target."""
+    backend = backend_of(matrix, "matrix")
+    xp = backend.xp
+    kept = [float(label not in ignored) for label in range(matrix.shape[-1])]
+    rows = backend.asarray(kept, dtype=backend.sum_dtype(matrix), like=matrix) > 0
+    return xp.where(rows[:, None], matrix, xp.zeros_like(matrix))
+
+
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling classScores")
+def class_scores(matrix: Array, *, ignored: Sequence[int] = ()) -> Array:
+    """Intersection over union of each label that is not ignored."""
+    classes = [label for label in range(matrix.shape[-1]) if label not in ignored]
+    return metrics.iou(without_rows(matrix, ignored), classes=classes)
+
+
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreClasses")
+def average_score_classes(matrix: Array, *, ignored: Sequence[int] = ()) -> Array:
+    """Mean over the labels that occur."""
+    return mean_of_defined(class_scores(matrix, ignored=ignored))
+
+
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling categoryScores")
+def category_scores(matrix: Array, *, categories: Sequence[Sequence[int]], ignored: Sequence[int] = ()) -> Array:
+    """Intersection over union of each category."""
+    return metrics.category_iou(without_rows(matrix, ignored), categories)
+
+
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreCategories")
+def average_score_categories(
+    matrix: Array, *, categories: Sequence[Sequence[int]], ignored: Sequence[int] = ()
+) -> Array:
+    """Mean over the categories that occur."""
+    return mean_of_defined(category_scores(matrix, categories=categories, ignored=ignored))

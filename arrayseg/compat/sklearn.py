@@ -1,0 +1,144 @@
+"""scikit-learn 1.9: `sklearn.metrics`, of a confusion matrix.
+
+Where its ``labels`` are None, labels that occur in neither map do not enter a mean; where they are given, an absent one
+counts ``zero_division``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, TypeAlias
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.backends import backend_of
+from arrayseg.compat._counts import foreground, mean_of_defined, of_matrix, replace_undefined, target_pixels
+from arrayseg.compat._preset import metric_preset
+from arrayseg.metrics import ContingencyTable
+
+__all__ = [
+    "adjusted_rand_score",
+    "balanced_accuracy_score",
+    "cohen_kappa_score",
+    "f1_score",
+    "jaccard_score",
+    "matthews_corrcoef",
+    "normalized_mutual_info_score",
+    "precision_score",
+    "recall_score",
+]
+
+Average: TypeAlias = Literal["binary", "micro", "macro", "weighted"] | None
+
+
+def averaged(
+    score: Callable[..., Array],
+    matrix: Array,
+    labels: Sequence[int] | None,
+    pos_label: int,
+    average: Average,
+    zero_division: float,
+) -> Array:
+    """A score by sklearn's five averages."""
+    classes = [pos_label] if average == "binary" else labels
+    binary = of_matrix(matrix, classes=classes)
+    xp = backend_of(matrix).xp
+    if average == "micro":
+        return replace_undefined(foreground(score(xp.sum(binary, axis=-3))), zero_division)
+    scores = replace_undefined(foreground(score(binary)), zero_division)
+    if average == "binary":
+        return scores[..., 0]
+    if labels is None:
+        scores = xp.where(xp.isnan(foreground(metrics.iou(binary))), xp.full_like(scores, float("nan")), scores)
+    if average is None:
+        return scores
+    if average == "macro":
+        return mean_of_defined(scores)
+    defined = xp.astype(~xp.isnan(scores), scores.dtype)
+    weights = xp.astype(target_pixels(binary), scores.dtype)
+    weights = xp.where(xp.sum(weights, axis=-1, keepdims=True) == 0, defined, weights)
+    return xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1) / xp.sum(weights, axis=-1)
+
+
+@metric_preset("sklearn.metrics.jaccard_score")
+def jaccard_score(
+    matrix: Array,
+    *,
+    labels: Sequence[int] | None = None,
+    pos_label: int = 1,
+    average: Average = "binary",
+    zero_division: float = 0.0,
+) -> Array:
+    """Intersection over union."""
+    return averaged(metrics.iou, matrix, labels, pos_label, average, zero_division)
+
+
+@metric_preset("sklearn.metrics.f1_score")
+def f1_score(
+    matrix: Array,
+    *,
+    labels: Sequence[int] | None = None,
+    pos_label: int = 1,
+    average: Average = "binary",
+    zero_division: float = 0.0,
+) -> Array:
+    """Dice coefficient."""
+    return averaged(metrics.dice, matrix, labels, pos_label, average, zero_division)
+
+
+@metric_preset("sklearn.metrics.precision_score")
+def precision_score(
+    matrix: Array,
+    *,
+    labels: Sequence[int] | None = None,
+    pos_label: int = 1,
+    average: Average = "binary",
+    zero_division: float = 0.0,
+) -> Array:
+    """Precision."""
+    return averaged(metrics.precision, matrix, labels, pos_label, average, zero_division)
+
+
+@metric_preset("sklearn.metrics.recall_score")
+def recall_score(
+    matrix: Array,
+    *,
+    labels: Sequence[int] | None = None,
+    pos_label: int = 1,
+    average: Average = "binary",
+    zero_division: float = 0.0,
+) -> Array:
+    """Recall."""
+    return averaged(metrics.recall, matrix, labels, pos_label, average, zero_division)
+
+
+@metric_preset("sklearn.metrics.balanced_accuracy_score")
+def balanced_accuracy_score(matrix: Array) -> Array:
+    """Mean recall of the classes of the target."""
+    return metrics.mean_pixel_accuracy(matrix)
+
+
+@metric_preset("sklearn.metrics.cohen_kappa_score")
+def cohen_kappa_score(matrix: Array, *, weights: Literal["linear", "quadratic"] | None = None) -> Array:
+    """Cohen's kappa."""
+    return metrics.cohen_kappa(matrix, weights=weights)
+
+
+@metric_preset("sklearn.metrics.matthews_corrcoef")
+def matthews_corrcoef(matrix: Array) -> Array:
+    """Matthews correlation; 0 where a map has one class alone."""
+    return metrics.matthews_corrcoef(matrix, absent=0.0)
+
+
+@metric_preset("sklearn.metrics.adjusted_rand_score")
+def adjusted_rand_score(table: Array | ContingencyTable) -> Array:
+    """Adjusted Rand index; 1 of two maps of one label."""
+    return metrics.adjusted_rand_index(table, absent=1.0)
+
+
+@metric_preset("sklearn.metrics.normalized_mutual_info_score")
+def normalized_mutual_info_score(
+    table: Array | ContingencyTable, *, average_method: Literal["arithmetic", "geometric", "min", "max"] = "arithmetic"
+) -> Array:
+    """Normalised mutual information; 1 of two maps of one label."""
+    return metrics.normalized_mutual_information(table, average=average_method, absent=1.0)

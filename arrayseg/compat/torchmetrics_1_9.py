@@ -1,0 +1,130 @@
+"""torchmetrics 1.9: `torchmetrics.segmentation` and the multi-class `torchmetrics.classification`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from arrayseg import metrics
+from arrayseg._typing import Array
+from arrayseg.backends import backend_of
+from arrayseg.compat._counts import (
+    foreground,
+    mean_of_defined,
+    of_counts,
+    of_matrix,
+    replace_undefined,
+    target_pixels,
+)
+from arrayseg.compat._preset import metric_preset
+from arrayseg.metrics import SegmentCounts, SurfaceDistances
+
+__all__ = [
+    "cohen_kappa",
+    "dice_score",
+    "generalized_dice_score",
+    "hausdorff_distance",
+    "jaccard_index",
+    "mean_iou",
+    "panoptic_quality",
+    "surface_distances",
+]
+
+
+@metric_preset("torchmetrics.classification.MulticlassJaccardIndex")
+def jaccard_index(
+    matrix: Array,
+    *,
+    average: Literal["macro", "micro", "weighted", "none"] | None = "macro",
+    ignore_index: int | None = None,
+    zero_division: float = 0.0,
+) -> Array:
+    """Intersection over union; an ``ignore_index`` among the classes leaves its class out, too."""
+    classes = [label for label in range(matrix.shape[-1]) if label != ignore_index]
+    if average == "micro":
+        binary = of_matrix(matrix, classes=classes)
+        return replace_undefined(foreground(metrics.iou(backend_of(matrix).xp.sum(binary, axis=-3))), zero_division)
+    if average == "macro":
+        return metrics.mean_iou(matrix, classes=classes)
+    if average == "weighted":
+        return metrics.frequency_weighted_iou(matrix)
+    return metrics.iou(matrix, absent=zero_division)
+
+
+@metric_preset("torchmetrics.classification.MulticlassCohenKappa")
+def cohen_kappa(matrix: Array, *, weights: Literal["linear", "quadratic"] | None = None) -> Array:
+    """Cohen's kappa."""
+    return metrics.cohen_kappa(matrix, weights=weights)
+
+
+@metric_preset("torchmetrics.segmentation.MeanIoU", note="It has no void label; here counts may leave one out.")
+def mean_iou(counts: Array, *, include_background: bool = True, per_class: bool = False) -> Array:
+    """Mean over the pairs of an image and a class in it; with ``per_class`` over the images of each, -1 without one."""
+    classes = range(0 if include_background else 1, counts.shape[-2])
+    if not per_class:
+        return metrics.fine_grained_mean(counts, average="pair", present="union", classes=classes)
+    scores = foreground(metrics.iou(of_counts(counts, classes=classes)))
+    return replace_undefined(mean_of_defined(backend_of(counts).xp.matrix_transpose(scores)), -1.0)
+
+
+@metric_preset("torchmetrics.segmentation.DiceScore", note="Before 1.9 the default average was micro.")
+def dice_score(
+    counts: Array,
+    *,
+    include_background: bool = True,
+    average: Literal["macro", "micro", "weighted"] = "macro",
+    aggregation_level: Literal["samplewise", "global"] = "samplewise",
+) -> Array:
+    """Mean of the Dice coefficients of the images, or that of their pooled counts."""
+    xp = backend_of(counts).xp
+    binary = of_counts(counts, classes=range(0 if include_background else 1, counts.shape[-2]))
+    if aggregation_level == "global":
+        binary = xp.sum(binary, axis=0, keepdims=True)
+    if average == "micro":
+        return mean_of_defined(foreground(metrics.dice(xp.sum(binary, axis=1))))
+    scores = foreground(metrics.dice(binary))
+    if average == "macro":
+        return mean_of_defined(mean_of_defined(scores))
+    weights = xp.astype(target_pixels(binary), scores.dtype)
+    weighted = xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1) / xp.sum(weights, axis=-1)
+    return mean_of_defined(weighted)
+
+
+@metric_preset(
+    "torchmetrics.segmentation.GeneralizedDiceScore",
+    note="A class that an image lacks has the largest weight of its other classes here, and of its batch there, so that"
+    " the score of an image depends on its batch there.",
+)
+def generalized_dice_score(
+    matrices: Array, *, include_background: bool = True, weight_type: Literal["square", "simple", "linear"] = "square"
+) -> Array:
+    """Mean over images of the Dice coefficient of all classes together, 0 of empty ones."""
+    classes = range(0 if include_background else 1, matrices.shape[-1])
+    weight: Literal["square", "simple", "uniform"] = "uniform" if weight_type == "linear" else weight_type
+    return mean_of_defined(metrics.generalized_dice(matrices, weight=weight, absent=0.0, classes=classes))
+
+
+@metric_preset("torchmetrics.segmentation.HausdorffDistance")
+def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[float] | None = None) -> SurfaceDistances:
+    """Distances between the voxels that an erosion removes."""
+    return metrics.surface_distances(prediction, target, spacing=spacing)
+
+
+@metric_preset(
+    "torchmetrics.segmentation.HausdorffDistance",
+    note="Right for any shape, in the plane and in space: 1.9 errs, or raises, where height and width differ, and lacks"
+    " the third axis.",
+)
+def hausdorff_distance(distances: SurfaceDistances, *, directed: bool = False) -> Array:
+    """Hausdorff distance, or that from the prediction to the target."""
+    return metrics.hausdorff(distances, combine="prediction" if directed else "max")
+
+
+@metric_preset(
+    "torchmetrics.detection.PanopticQuality",
+    note="Without void pixels the same. With them, its predicted void is no part of the target's area, and target"
+    " segments that are mostly predicted void are forgiven.",
+)
+def panoptic_quality(segments: SegmentCounts) -> Array:
+    """Mean panoptic quality of the classes that occur."""
+    return metrics.mean_panoptic_quality(segments).pq
