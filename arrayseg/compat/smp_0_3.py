@@ -144,12 +144,16 @@ def focal_loss(
     gamma: float = 2.0,
     ignore_index: int | None = None,
     reduction: Reduction = "mean",
+    reduced_threshold: float | None = None,
     **options: Any,
 ) -> Call:
-    """Focal loss of each class against the rest."""
+    """Focal loss of each class against the rest, or reduced focal loss."""
     added = mode == "multiclass" and reduction == "mean"
+    loss: Any = losses.focal
+    if reduced_threshold is not None:
+        loss = partial(losses.reduced_focal, threshold=reduced_threshold, continuous=False)
     return partial(
-        losses.focal,
+        loss,
         input,
         target,
         alpha=alpha,

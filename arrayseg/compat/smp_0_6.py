@@ -184,7 +184,7 @@ def tversky_loss(
     Record(0.235336, {**MULTICLASS, "alpha": 0.25}),
     note=(
         "The sigmoid form in every mode; of several classes the mean since 0.6, up to 0.5 their sum. "
-        "`from_logits=False` is not had."
+        "`from_logits=False` and `normalized` are not had."
     ),
 )
 def focal_loss(
@@ -196,15 +196,19 @@ def focal_loss(
     gamma: float = 2.0,
     ignore_index: int | None = None,
     reduction: Reduction = "mean",
+    reduced_threshold: float | None = None,
     class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Focal loss of each class against the rest."""
+    """Focal loss of each class against the rest, or reduced focal loss."""
     weights = None if class_weights is None else [float(weight) for weight in class_weights]
     if weights is not None:
         weights = [weight * len(weights) / sum(weights) for weight in weights]
+    loss: Any = losses.focal
+    if reduced_threshold is not None:
+        loss = partial(losses.reduced_focal, threshold=reduced_threshold, continuous=False)
     return partial(
-        losses.focal,
+        loss,
         input,
         target,
         alpha=alpha,

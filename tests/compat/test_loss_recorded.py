@@ -74,6 +74,11 @@ MEASURED = [
 ]
 
 
+def small_batch():
+    generator = np.random.default_rng(0)
+    return generator.normal(size=(2, 3, 4, 5)), generator.integers(0, 3, (2, 4, 5))
+
+
 @pytest.fixture(scope="module")
 def batch():
     pytest.importorskip("torch")
@@ -166,8 +171,7 @@ def test_partial_and_options_of_our_own():
 
 def test_preset_on_other_libraries(library):
     """A sum with a constant, value and gradient, as on NumPy."""
-    generator = np.random.default_rng(0)
-    logits, ids = generator.normal(size=(2, 3, 4, 5)), generator.integers(0, 3, (2, 4, 5))
+    logits, ids = small_batch()
     preset = compat.nnunet_2.dc_and_ce_loss
     options = {"soft_dice_kwargs": {"batch_dice": True, "do_bg": False}}
     expected, expected_gradient = arrayseg.value_and_grad(preset)(logits, ids, **options)
@@ -175,3 +179,33 @@ def test_preset_on_other_libraries(library):
     assert float(value) == pytest.approx(float(expected), rel=1e-12)
     assert float(preset(library.asarray(logits), library.asarray(ids), **options)) == pytest.approx(float(expected))
     np.testing.assert_allclose(to_numpy(gradient), expected_gradient, rtol=1e-11, atol=1e-14)
+
+
+COMPILED = [
+    (compat.nnunet_2.dc_and_ce_loss, {}),
+    (compat.torch.cross_entropy, {"label_smoothing": 0.1}),
+    (compat.kornia_0_9.focal_loss, {"alpha": 0.25, "reduction": "mean"}),
+]
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize(("preset", "options"), COMPILED)
+def test_compiled_by_torch(preset, options):
+    torch = pytest.importorskip("torch")
+    logits, ids = small_batch()
+    compiled = torch.compile(lambda x, t: preset(x, t, **options), fullgraph=True, backend="aot_eager")
+    input = torch.tensor(logits, requires_grad=True)
+    value = compiled(input, torch.tensor(ids))
+    (gradient,) = torch.autograd.grad(value, input)
+    expected, expected_gradient = arrayseg.value_and_grad(preset)(logits, ids, **options)
+    assert value.item() == pytest.approx(float(expected), rel=1e-12)
+    np.testing.assert_allclose(gradient.numpy(), expected_gradient, rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.compile
+@pytest.mark.parametrize(("preset", "options"), COMPILED)
+def test_compiled_by_jax(preset, options):
+    jax = pytest.importorskip("jax")
+    logits, ids = small_batch()
+    value = jax.jit(lambda x, t: preset(x, t, **options))(jax.numpy.asarray(logits), jax.numpy.asarray(ids))
+    assert float(value) == pytest.approx(float(preset(logits, ids, **options)), rel=1e-12)
