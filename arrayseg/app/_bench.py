@@ -241,7 +241,9 @@ def copy_of(size: int) -> Callable[[], None]:
 
 def table_of(results: list[list[Result]], title: str) -> Table:
     """One row per entry; ratios are of the same run."""
-    table = Table("size", "function", "backend", "entry", title=title)
+    table = Table(title=title)
+    for heading in ("size", "function", "backend", "entry"):
+        table.add_column(heading, overflow="fold")
     for heading in ("median ms", "min-max", "ratio", "× limit", "peak / input"):
         table.add_column(heading, justify="right")
     for contest in results:

@@ -101,9 +101,10 @@ def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums], *, whole_
 
 
 def with_arrays(record: Record, convert: Callable[[Array], Array]) -> Record:
-    """A copy of a dataclass with every array in it converted."""
+    """A copy of a dataclass with every array in it converted; the dataclass itself if there is none."""
     found = {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]
-    return replace(record, **{name: convert(value) for name, value in found.items() if hasattr(value, "ndim")})  # type: ignore[type-var]
+    converted = {name: convert(value) for name, value in found.items() if hasattr(value, "ndim")}
+    return replace(record, **converted) if converted else record  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
