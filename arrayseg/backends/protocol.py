@@ -217,6 +217,11 @@ class Backend:
         """The stable descending order along the last axis: ties keep their positions."""
         return self.xp.argsort(array, axis=-1, descending=True, stable=True)
 
+    def cumulative_count(self, mask: Array, /) -> Array:
+        """How many elements of a boolean array are true up to each place of the last axis, int32."""
+        xp = self.xp
+        return xp.cumulative_sum(xp.astype(mask, xp.int32), axis=-1, dtype=xp.int32)
+
     def place(self, values: Array, order: Array, /) -> Array:
         """Values that stand in an order of the last axis, back in their places: element k at position order[k]."""
         return self.xp.take_along_axis(values, self.xp.argsort(order, axis=-1), axis=-1)

@@ -87,6 +87,9 @@ class TorchBackend(Backend):
         )
         return torch.from_numpy(counts), torch.from_numpy(uncounted)
 
+    def cumulative_count(self, mask: Array, /) -> Array:
+        return torch.cumsum(mask, -1, dtype=torch.int32)
+
     def place(self, values: Array, order: Array, /) -> Array:
         return torch.empty_like(values).scatter_(-1, order, values)
 

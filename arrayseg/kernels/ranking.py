@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-from arrayseg._typing import Array, DType, Namespace, Reduction
+from arrayseg._typing import Array, DType, Reduction
 from arrayseg.backends import Backend
 from arrayseg.kernels.layout import Layout
 from arrayseg.kernels.pixels import Block, Pixels
@@ -65,7 +65,7 @@ class Lovasz:
         errors = self._rows(self._errors(block))
         hot, valid = self._marks(block, *everything)
         order = backend.argsort_descending(backend.stop_gradient(errors))
-        steps = jaccard_steps(hot, valid, order, errors.dtype, xp)
+        steps = jaccard_steps(hot, valid, order, errors.dtype, backend)
         losses = block.sum(xp.take_along_axis(errors, order, axis=1) * steps, axis=1)
         return self._reduced(self._groups([self._found(losses, hot, valid)]))
 
@@ -116,15 +116,14 @@ class Lovasz:
             errors = self._rows(buffer[images, classes, :])
             hot, valid = self._marks(bare, images, classes)
             order = backend.argsort_descending(errors)
-            steps = backend.place(jaccard_steps(hot, valid, order, errors.dtype, xp), order)
+            steps = backend.place(jaccard_steps(hot, valid, order, errors.dtype, backend), order)
             losses = bare.sum(steps * errors, axis=1)
             if gradient:
                 steps *= 1 - 2 * xp.astype(hot, errors.dtype)  # an error falls where the score of its class rises
                 if self.hinge:
                     steps *= xp.astype(errors > 0, errors.dtype)
-                count = classes.stop - classes.start
-                cube = xp.reshape(steps, (count, images.stop - images.start, -1 if steps.size else 0))
-                buffer[images, classes, :] = xp.permute_dims(cube, (1, 0, 2))
+                shape = (classes.stop - classes.start, images.stop - images.start, self.pixels.shape[2])
+                buffer[images, classes, :] = xp.permute_dims(xp.reshape(steps, shape), (1, 0, 2))
             return self._found(losses, hot, valid)
 
         return backend.map(rank, self._sets())
@@ -133,7 +132,8 @@ class Lovasz:
         """The (images, classes) that are ranked at a time: several small ones, or one that fills a block."""
         images, classes, count = self.pixels.shape
         block_bytes = self.pixels.backend.block_bytes(self.pixels.scores)
-        rows = [slice(0, images)] if self.pool == "batch" else [slice(row, row + 1) for row in range(images)]
+        together = self.pool == "batch" or images == 0
+        rows = [slice(0, images)] if together else [slice(row, row + 1) for row in range(images)]
         size = 16 * count * (images if self.pool == "batch" else 1)  # an order has 8 bytes, and so on
         at_once = classes if block_bytes is None or size == 0 else max(1, block_bytes // size)
         return [
@@ -219,22 +219,23 @@ def _hot(block: Block) -> Array:
     return block.hot if block.pixels.has_ids else block.target > 0.5
 
 
-def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, xp: Namespace) -> Array:
+def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, backend: Backend) -> Array:
     """The steps of the Jaccard loss as pixels are counted wrong in an order, `(sets, pixels)`; 0 where not valid.
 
     After some of them, what is left of the T target pixels is the intersection, and T with the others the union. One of
     the target then takes a step of 1 / union, any other one of intersection / (union (union - 1)): no difference of
     two nearly equal losses.
     """
+    xp = backend.xp
     ranked = xp.take_along_axis(hot, order, axis=1)
     total = xp.sum(xp.astype(hot, xp.int32), axis=1, keepdims=True, dtype=xp.int32)
-    left = total - xp.cumulative_sum(xp.astype(ranked, xp.int32), axis=1, dtype=xp.int32)
+    left = total - backend.cumulative_count(ranked)
     if valid is None:
         counted = None
-        seen = xp.cumulative_sum(xp.ones_like(left[:1, :]), axis=1, dtype=xp.int32)
+        seen = backend.cumulative_count(xp.ones_like(ranked[:1, :]))
     else:
         counted = xp.take_along_axis(valid, order, axis=1)
-        seen = xp.cumulative_sum(xp.astype(counted, xp.int32), axis=1, dtype=xp.int32)
+        seen = backend.cumulative_count(counted)
     union = xp.astype(left + seen, dtype)
     before = union - 1
     first = xp.astype(before <= 0, dtype)  # the first pixel, of a set without a target: from 0 to all wrong

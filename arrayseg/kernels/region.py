@@ -54,11 +54,12 @@ class RegionTerm(Term):
         chosen = self._chosen(sums[0], pixels)
         overlap = Overlap(*(self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums))
         losses, by_hit, by_predicted = self.score(overlap, xp)
-        weight = self._weight(overlap, chosen, pixels, together=losses.shape != overlap.target.shape)
+        together = losses.shape != overlap.target.shape
+        weight = self._weight(overlap, chosen, pixels, together=together)
         # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
         weight = xp.where(xp.any(overlap.pixels > 0), weight, xp.zeros_like(weight))
         losses = losses * weight
-        value = self._unreduced(losses, xp) if self.reduction == "none" else xp.sum(losses)
+        value = self._unreduced(losses, xp, together=together) if self.reduction == "none" else xp.sum(losses)
         scale = weight * factor
         if self.outer is not None:
             value, slope = self.outer(value, xp)
@@ -133,12 +134,13 @@ class RegionTerm(Term):
         groups = xp.sum(xp.astype(counts, total.dtype))
         return xp.where(counts, weight / xp.where(counts, total * groups, xp.ones_like(total)), xp.zeros_like(weight))
 
-    def _unreduced(self, losses: Array, xp: Any) -> Array:
-        """`(N, C)`, `(C,)`, `(N,)` or `()`, as `pool` says; of the classes that enter."""
-        if self.pool in ("image", "batch") and self.classes is not None:
-            losses = xp.stack([losses[:, index] for index in self.classes], axis=1)
-        if self.pool in ("micro", "all"):
+    def _unreduced(self, losses: Array, xp: Any, *, together: bool = False) -> Array:
+        """`(N, C)`, `(C,)`, `(N,)` or `()`, as `pool` says; of the classes that enter, if they are not `together`."""
+        together = together or self.pool in ("micro", "all")
+        if together:
             losses = losses[:, 0]
+        elif self.classes is not None:
+            losses = xp.stack([losses[:, index] for index in self.classes], axis=1)
         return losses[0, ...] if self.pool in ("batch", "all") else losses
 
 

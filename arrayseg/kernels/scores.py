@@ -22,8 +22,8 @@ __all__ = [
     "generalized_dice",
     "generalized_wasserstein",
     "log_cosh",
+    "log_tversky",
     "matthews",
-    "negative_log",
     "penalized",
     "power",
     "sensitivity_specificity",
@@ -69,6 +69,28 @@ def tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int)
     return score
 
 
+def log_tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int, floor: float) -> Score:
+    """-log(max(score, floor)) of the same score; not of one minus its loss, which loses the digits of a small score."""
+    above, below = smooth
+
+    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
+        hit, predicted, wanted, _ = overlap
+        numerator = factor * hit + above
+        mistakes = factor * (alpha * (predicted - hit) + beta * (wanted - hit)) + (below - above)
+        denominator = numerator + mistakes
+        inside = numerator > floor * denominator
+        one, zero = xp.ones_like(numerator), xp.zeros_like(numerator)
+        safe = xp.where(inside, numerator, one)
+        low = xp.where(denominator > 0, xp.full_like(numerator, -log(floor)), zero)
+        loss = xp.where(inside, xp.log1p(xp.where(inside, mistakes, zero) / safe), low)
+        by_numerator = xp.where(inside, -1 / safe, zero)
+        by_denominator = xp.where(inside, _inverse(denominator, xp), zero)
+        by_hit = factor * (by_numerator + by_denominator * (1 - alpha - beta))
+        return loss, by_hit, factor * alpha * by_denominator
+
+    return score
+
+
 def generalized_dice(power: int, smooth: tuple[float, float], *, keep_absent: bool) -> Score:
     """Dice of sums over classes, weighted by T ** -power; one loss for all classes.
 
@@ -104,9 +126,8 @@ def generalized_wasserstein(smooth: tuple[float, float], *, by_volume: bool) -> 
             share = 1 / (wanted + 1)
             error_share = share
         else:
-            first = xp.cumulative_sum(xp.ones_like(wanted), axis=1) == 1
             error_share = xp.ones_like(wanted)
-            share = xp.where(first, xp.zeros_like(wanted), error_share)
+            share = _foreground(wanted, xp)
         right = xp.sum(share * (wanted - distance), axis=1, keepdims=True)
         error = xp.sum(error_share * distance, axis=1, keepdims=True)
         loss, by_numerator, by_denominator = _one_less(2 * right + above, 2 * right + error + below, xp)
@@ -164,9 +185,9 @@ def focused(score: Score, outer: Outer, *, background: bool) -> Score:
         return outer_score
 
     def of_foreground(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        first = xp.cumulative_sum(xp.ones_like(overlap.target), axis=1) == 1
+        foreground = _foreground(overlap.target, xp) > 0
         pairs = zip(score(overlap, xp), outer_score(overlap, xp), strict=True)
-        loss, by_hit, by_predicted = (xp.where(first, plain, other) for plain, other in pairs)
+        loss, by_hit, by_predicted = (xp.where(foreground, other, plain) for plain, other in pairs)
         return loss, by_hit, by_predicted
 
     return of_foreground
@@ -197,18 +218,6 @@ def power(exponent: float) -> Outer:
     return outer
 
 
-def negative_log(floor: float) -> Outer:
-    """-log(max(1 - x, floor)): of the score that a loss x is one minus of."""
-
-    def outer(loss: Array, xp: Any) -> tuple[Array, Array]:
-        inside = 1 - loss > floor
-        safe, zero = xp.where(inside, loss, xp.zeros_like(loss)), xp.zeros_like(loss)
-        low = xp.full_like(loss, -log(floor))
-        return xp.where(inside, -xp.log1p(-safe), low), xp.where(inside, 1 / (1 - safe), zero)
-
-    return outer
-
-
 def log_cosh(loss: Array, xp: Any) -> tuple[Array, Array]:
     """log(cosh(x)), of losses that are small enough for the exponential."""
     return xp.log(xp.cosh(loss)), xp.tanh(loss)
@@ -229,6 +238,11 @@ def _one_less(numerator: Array, denominator: Array, xp: Any) -> tuple[Array, Arr
     inverse = _inverse(denominator, xp)
     ratio = numerator * inverse
     return xp.where(denominator > 0, 1 - ratio, xp.zeros_like(ratio)), -inverse, ratio * inverse
+
+
+def _foreground(like: Array, xp: Any) -> Array:
+    """1 for every class but the first, 0 for that."""
+    return xp.concat([xp.zeros_like(like[:, :1]), xp.ones_like(like[:, 1:])], axis=1)
 
 
 def _inverse(array: Array, xp: Any) -> Array:

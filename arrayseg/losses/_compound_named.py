@@ -25,7 +25,7 @@ from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import check_choice, check_number, class_numbers
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
-from arrayseg.losses._region_forms import negative_log
+from arrayseg.losses._region_forms import log_ratio
 from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized
 
 __all__ = [
@@ -109,7 +109,8 @@ def dice_cross_entropy(
     The defaults give the numbers of ``monai.losses.DiceCELoss(softmax=True, to_onehot_y=True)`` 1.6, nnU-Net's loss for
     ``pool="batch"``, without background, up to a constant. Class weights multiply both parts, and their sum over the
     pixels divides the cross entropy, as in torch. Which classes enter the Dice part (`classes`, `exclude_background`)
-    does not touch the cross entropy. With "sigmoid" it is the binary one, a mean over classes too.
+    does not touch the cross entropy. With "sigmoid" it is the binary one, a mean over classes too, where MONAI has
+    that of softmax for more channels than one.
 
     References
     ----------
@@ -442,8 +443,7 @@ def exponential_logarithmic(
         if exponent <= 0:
             msg = f"`{name}` must be greater than 0; got {exponent!r}."
             raise ValueError(msg)
-    score = scores.chain(ratio(0.5, 0.5, smooth, smooth_form), negative_log(floor))
-    score = scores.chain(score, scores.power(dice_exponent))
+    score = scores.chain(log_ratio(0.5, smooth, smooth_form, floor), scores.power(dice_exponent))
     formula = outer_formula(pixel.cross_entropy, scores.power(cross_entropy_exponent))
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
     return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])

@@ -9,11 +9,12 @@ from arrayseg._typing import Array, SmoothForm
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
+from arrayseg.kernels.scores import Score
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import check_choice, check_number
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
+from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 
-__all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard"]
+__all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]
 
 
 @loss(region_evaluation)
@@ -214,8 +215,7 @@ def log_dice(
     >>> round(float(log_dice(probabilities, ids, activation=None)), 4)
     0.2887
     """
-    score = scores.chain(ratio(0.5, 0.5, smooth, smooth_form), negative_log(floor))
-    return region_evaluation(input, target, score, **options)
+    return region_evaluation(input, target, log_ratio(0.5, smooth, smooth_form, floor), **options)
 
 
 @loss(region_evaluation)
@@ -275,8 +275,7 @@ def log_jaccard(
     >>> round(float(log_jaccard(probabilities, ids, activation=None)), 4)
     0.5122
     """
-    score = scores.chain(ratio(1.0, 1.0, smooth, smooth_form), negative_log(floor))
-    return region_evaluation(input, target, score, **options)
+    return region_evaluation(input, target, log_ratio(1.0, smooth, smooth_form, floor), **options)
 
 
 @loss(region_evaluation)
@@ -337,9 +336,10 @@ def log_cosh_dice(
     )
 
 
-def negative_log(floor: float) -> scores.Outer:
-    """The logarithm of a score, the floor checked."""
+def log_ratio(weight: float, smooth: Smooth, smooth_form: SmoothForm, floor: float) -> Score:
+    """The score of the logarithms of Dice and Jaccard, where mistakes of both kinds have a weight of 1/2 or 1."""
+    check_choice("smooth_form", smooth_form, SmoothForm)
     if not 0 < floor < 1:
         msg = f"`floor` must be between 0 and 1; got {floor!r}."
         raise ValueError(msg)
-    return scores.negative_log(floor)
+    return scores.log_tversky(weight, weight, smoothing(smooth), 2 if smooth_form == "double" else 1, floor)

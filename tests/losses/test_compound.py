@@ -1,0 +1,247 @@
+"""Compounds: sums of their parts, in one sweep where the parts allow; the named ones; several resolutions."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+import arrayseg
+from arrayseg.kernels.compound import Summed
+from arrayseg.kernels.sweep import Sweep
+from arrayseg.losses import (
+    combo,
+    compound,
+    cross_entropy,
+    deep_supervision,
+    dice,
+    dice_cross_entropy,
+    dice_focal,
+    exponential_logarithmic,
+    focal,
+    focal_tversky,
+    generalized_dice,
+    generalized_dice_focal,
+    lovasz_softmax,
+    tversky,
+    unified_focal,
+)
+from arrayseg.testing import assert_gradient, installed, relative_difference
+
+GENERATOR = np.random.default_rng(3)
+LOGITS = 2 * GENERATOR.normal(size=(2, 4, 5, 7))
+IDS = GENERATOR.integers(0, 4, size=(2, 5, 7))
+VOID = np.where(GENERATOR.random(IDS.shape) < 0.2, 255, IDS)
+WEIGHTS = GENERATOR.random(IDS.shape)
+
+PARTS = [
+    ({dice: 1.0, cross_entropy: 0.5}, 1),
+    ({dice: 1.0, partial(tversky, alpha=0.3): 2.0, partial(focal, gamma=3.0): 0.25}, 1),
+    ({dice: 1.0, lovasz_softmax: 0.5}, 2),
+    ({dice: 1.0, partial(dice, activation="sigmoid"): 0.5, partial(cross_entropy, activation="sigmoid"): 0.5}, 2),
+    ({dice: 1.0, partial(cross_entropy, class_weights=(1, 2, 3, 4)): 0.5}, 2),
+    ([(dice, 0.5), (compound({cross_entropy: 1.0, lovasz_softmax: 2.0}), 0.5)], 2),
+]
+
+
+def assert_sum_of_parts(library, dtype, parts, target, tolerance, **options):
+    logits, ids = library.asarray(LOGITS, dtype), library.asarray(target)
+    loss, pairs = compound(parts), list(parts.items() if isinstance(parts, dict) else parts)
+    found = [arrayseg.value_and_grad(part)(logits, ids, **options) for part, _ in pairs]
+    value, gradient = arrayseg.value_and_grad(loss)(logits, ids, **options)
+    expected = sum(float(part[0]) * weight for part, (_, weight) in zip(found, pairs, strict=True))
+    assert float(value) == pytest.approx(expected, rel=tolerance)
+    assert float(loss(logits, ids, **options)) == pytest.approx(expected, rel=tolerance)
+    slope = sum(part[1] * weight for part, (_, weight) in zip(found, pairs, strict=True))
+    assert relative_difference(gradient, slope) < 10 * tolerance
+
+
+@pytest.mark.parametrize(("parts", "evaluations"), PARTS)
+def test_a_compound_is_the_sum_of_its_parts(parts, evaluations):
+    numpy = installed(["numpy"])["numpy"]
+    assert_sum_of_parts(numpy, "float64", parts, IDS, 1e-12)
+    assert_sum_of_parts(numpy, "float64", parts, VOID, 1e-12, ignore_index=255)
+    assert_sum_of_parts(numpy, "float64", parts, IDS, 1e-12, mask=VOID != 255)
+
+
+@pytest.mark.parametrize(
+    "parts", [{dice: 1.0, cross_entropy: 0.5}, {dice: 1.0, lovasz_softmax: 0.5}], ids=["one", "two"]
+)
+def test_compounds_on_every_library(library, parts):
+    assert_sum_of_parts(library, "float32", parts, VOID, 2e-6, ignore_index=255)
+
+
+@pytest.mark.parametrize(("parts", "evaluations"), PARTS)
+def test_parts_of_the_same_pixels_share_a_sweep(parts, evaluations):
+    evaluation = compound(parts).evaluation(LOGITS, VOID, ignore_index=255)
+    assert isinstance(evaluation, Sweep if evaluations == 1 else Summed)
+    assert evaluations == 1 or len(evaluation.parts) == evaluations
+    assert_gradient(compound(parts), LOGITS, IDS)
+
+
+def test_pixel_weights_and_soft_targets_are_shared():
+    soft = np.exp(LOGITS[::-1]) / np.exp(LOGITS[::-1]).sum(axis=1, keepdims=True)
+    evaluation = compound({dice: 1.0, cross_entropy: 1.0}).evaluation(LOGITS, soft, pixel_weights=WEIGHTS)
+    assert isinstance(evaluation, Sweep)
+
+
+def test_options_go_to_the_parts_that_have_them():
+    loss = compound({dice: 1.0, partial(cross_entropy, label_smoothing=0.1): 1.0})
+    expected = dice(LOGITS, IDS, pool="batch") + cross_entropy(LOGITS, IDS, label_smoothing=0.1)
+    assert float(loss(LOGITS, IDS, pool="batch")) == pytest.approx(float(expected), rel=1e-14)
+    nested = compound({loss: 1.0})
+    assert float(nested(LOGITS, IDS, pool="batch")) == pytest.approx(float(expected), rel=1e-14)
+
+
+def test_torch_and_jax_differentiate_compounds():
+    torch = pytest.importorskip("torch")
+    loss = compound({dice: 1.0, cross_entropy: 0.5, lovasz_softmax: 0.25})
+    logits = torch.asarray(LOGITS, requires_grad=True)
+    loss(logits, torch.asarray(IDS)).backward()
+    _, expected = arrayseg.value_and_grad(loss)(LOGITS, IDS)
+    assert relative_difference(logits.grad, expected) < 1e-12
+    merged = compound({dice: 1.0, focal: 0.5})
+    small = torch.asarray(LOGITS[:1, :3, :2, :2], requires_grad=True)
+    ids = torch.asarray(IDS[:1, :2, :2] % 3)
+    assert torch.autograd.gradcheck(lambda x: merged(x, ids), small)
+    assert torch.autograd.gradgradcheck(lambda x: merged(x, ids), small)
+
+
+@pytest.mark.parametrize(
+    ("named", "parts", "options"),
+    [
+        (dice_cross_entropy, {dice: 1.0, cross_entropy: 1.0}, {}),
+        (dice_cross_entropy, {dice: 0.7, cross_entropy: 2.0}, {"dice_weight": 0.7, "cross_entropy_weight": 2.0}),
+        (dice_focal, {dice: 1.0, focal: 1.0}, {}),
+        (generalized_dice_focal, {generalized_dice: 1.0, partial(focal, gamma=1.0): 1.0}, {"gamma": 1.0}),
+        (combo, {dice: 0.7, partial(cross_entropy): 0.15}, {"alpha": 0.3}),
+    ],
+)
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("ignore_index", [None, 255])
+def test_named_compounds_are_sums(named, parts, options, activation, ignore_index):
+    target = IDS if ignore_index is None else VOID
+    shared = {"activation": activation, "ignore_index": ignore_index}
+    expected = sum(weight * part(LOGITS, target, **shared) for part, weight in parts.items())
+    assert float(named(LOGITS, target, **options, **shared)) == pytest.approx(float(expected), rel=1e-13)
+    assert_gradient(named, LOGITS, target, **options, **shared)
+
+
+def test_recorded_numbers():
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    logits, ids = torch.randn(2, 4, 8, 8), torch.randint(0, 4, (2, 8, 8))
+    weights = (1.0, 2.0, 3.0, 4.0)
+    assert float(dice_cross_entropy(logits, ids)) == pytest.approx(2.490394, abs=2e-6)  # MONAI 1.6.1, all of them
+    assert float(dice_cross_entropy(logits, ids, class_weights=weights)) == pytest.approx(3.640024, abs=3e-6)
+    assert float(dice_focal(logits, ids, activation="sigmoid")) == pytest.approx(1.030588, abs=2e-6)
+    assert float(generalized_dice_focal(logits, ids, activation="sigmoid")) == pytest.approx(1.039000, abs=2e-6)
+
+
+def test_combo_balances_the_sides():
+    options = {"alpha": 1.0, "beta": 0.8}
+    log_p = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
+    at_id = np.take_along_axis(log_p, IDS[:, None], axis=1)[:, 0]
+    expected = -(np.where(IDS == 0, 0.2, 0.8) * at_id).mean()
+    assert float(combo(LOGITS, IDS, **options)) == pytest.approx(expected, rel=1e-13)
+    on, off = (-np.logaddexp(0, -sign * LOGITS) for sign in (1, -1))
+    hot = np.moveaxis(np.eye(4)[IDS], -1, 1)
+    expected = -(0.8 * hot * on + 0.2 * (1 - hot) * off).mean()
+    assert float(combo(LOGITS, IDS, activation="sigmoid", **options)) == pytest.approx(expected, rel=1e-13)
+
+
+def test_exponential_logarithmic_by_its_formula():
+    log_p = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
+    pixels = -np.take_along_axis(log_p, IDS[:, None], axis=1)[:, 0]
+    score = 1 - dice(LOGITS, IDS, smooth=1, reduction="none")
+    expected = 0.8 * ((-np.log(score)) ** 0.3).mean() + 0.2 * (pixels**0.5).mean()
+    assert float(exponential_logarithmic(LOGITS, IDS, cross_entropy_exponent=0.5)) == pytest.approx(expected, rel=1e-13)
+    assert_gradient(exponential_logarithmic, LOGITS, IDS)
+
+
+def test_unified_focal_is_of_its_parts():
+    options = {"weight": 0.3, "delta": 0.6, "gamma": 0.4}
+    region = focal_tversky(LOGITS, IDS, alpha=0.4, beta=0.6, exponent=0.6)
+    pixel = focal(LOGITS, IDS, gamma=0.4, alpha=0.6)
+    found = unified_focal(LOGITS, IDS, **options)
+    assert float(found) == pytest.approx(float(0.3 * region + 0.7 * pixel), rel=1e-13)
+    binary = unified_focal(LOGITS, IDS, activation="sigmoid", **options)
+    region = focal_tversky(LOGITS, IDS, alpha=0.4, beta=0.6, exponent=0.6, activation="sigmoid")
+    pixel = focal(LOGITS, IDS, gamma=0.4, alpha=0.6, activation="sigmoid")
+    assert float(binary) == pytest.approx(float(0.3 * region + 0.7 * pixel), rel=1e-13)
+
+
+def test_asymmetric_unified_focal_by_the_authors_formula():
+    """Two classes: the focal weight on the background's cross entropy, the power on the foreground's Tversky."""
+    logits, ids = LOGITS[:, :2], IDS % 2
+    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    hot = np.moveaxis(np.eye(2)[ids], -1, 1)
+    axis, delta, gamma = (2, 3), 0.6, 0.5
+    hit = (p * hot).sum(axis) + 1e-5
+    missed, false = ((1 - p) * hot).sum(axis), (p * (1 - hot)).sum(axis)
+    each = 1 - hit / (hit + delta * missed + (1 - delta) * false)
+    region = np.stack([each[:, 0], each[:, 1] ** (1 - gamma)], axis=1).mean()
+    entropy = -(hot * np.log(p))
+    pixel = ((1 - delta) * (1 - p[:, 0]) ** gamma * entropy[:, 0] + delta * entropy[:, 1]).mean()
+    found = unified_focal(logits, ids, asymmetric=True)
+    assert float(found) == pytest.approx(0.5 * region + 0.5 * pixel, rel=1e-13)
+    assert_gradient(unified_focal, LOGITS, IDS, asymmetric=True)
+
+
+# Several resolutions.
+
+
+def test_deep_supervision_weighs_the_levels(library):
+    outputs = [GENERATOR.normal(size=(2, 4, *size)) for size in ((8, 6), (4, 3), (3, 2))]
+    ids = GENERATOR.integers(0, 4, size=(2, 8, 6))
+    targets = [ids, ids[:, 1::2, 1::2], ids[:, [1, 4, 6]][:, :, [1, 4]]]
+    loss = deep_supervision(dice_cross_entropy)
+    arrays = [library.asarray(output, "float32") for output in outputs]
+    value, gradients = arrayseg.value_and_grad(loss)(arrays, library.asarray(ids))
+    pairs = zip(outputs, targets, strict=True)
+    alone = [arrayseg.value_and_grad(dice_cross_entropy)(output, target) for output, target in pairs]
+    shares = [4 / 7, 2 / 7, 1 / 7]
+    expected = sum(share * float(part[0]) for share, part in zip(shares, alone, strict=True))
+    assert float(value) == pytest.approx(expected, rel=4e-6)
+    assert float(loss(arrays, library.asarray(ids))) == pytest.approx(expected, rel=4e-6)
+    for share, gradient, (_, single) in zip(shares, gradients, alone, strict=True):
+        assert relative_difference(gradient, share * single) < 2e-5
+    given = loss(arrays, [library.asarray(target) for target in targets])
+    assert float(given) == pytest.approx(expected, rel=4e-6)
+
+
+def test_deep_supervision_resizes_masks_and_one_hot_targets():
+    outputs = [GENERATOR.normal(size=(1, 3, 4, 6)), GENERATOR.normal(size=(1, 3, 2, 3))]
+    ids, mask = GENERATOR.integers(0, 3, size=(1, 4, 6)), GENERATOR.random((1, 4, 6)) < 0.7
+    loss = deep_supervision(dice, weights=(1.0, 0.5))
+    expected = dice(outputs[0], ids, mask=mask) + 0.5 * dice(outputs[1], ids[:, 1::2, 1::2], mask=mask[:, 1::2, 1::2])
+    assert float(loss(outputs, ids, mask=mask)) == pytest.approx(float(expected), rel=1e-14)
+    hot = np.moveaxis(np.eye(3)[ids], -1, 1)
+    assert float(loss(outputs, hot, mask=mask)) == pytest.approx(float(expected), rel=1e-14)
+    last = [np.moveaxis(output, 1, -1) for output in outputs]
+    for target in (ids, np.moveaxis(hot, 1, -1)):
+        assert float(loss(last, target, mask=mask, class_axis=-1)) == pytest.approx(float(expected), rel=1e-14)
+
+
+# Errors.
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="A compound needs at least one loss; got none"):
+        compound({})
+    with pytest.raises(TypeError, match="A compound is made of losses of arrayseg"):
+        compound({np.mean: 1.0})
+    with pytest.raises(TypeError, match="No part of the compound has an option `gama`"):
+        compound({dice: 1.0, focal: 1.0})(LOGITS, IDS, gama=2)
+    for loss in (compound({dice: 1.0, cross_entropy: 1.0}), dice_cross_entropy):
+        with pytest.raises(ValueError, match="A compound is one number"):
+            loss(LOGITS, IDS, reduction="none")
+    with pytest.raises(ValueError, match="as many targets and weights as inputs; got 1, 3 and 1"):
+        deep_supervision(dice, weights=(1, 1, 1))([LOGITS], [IDS])
+    with pytest.raises(ValueError, match="`asymmetric` tells class 0, the background, from others"):
+        unified_focal(LOGITS, IDS, asymmetric=True, activation="sigmoid")
+    with pytest.raises(ValueError, match="`alpha` must be from 0 to 1"):
+        combo(LOGITS, IDS, alpha=2)
+    with pytest.raises(ValueError, match="`dice_exponent` must be greater than 0"):
+        exponential_logarithmic(LOGITS, IDS, dice_exponent=0)
+    with pytest.raises(ValueError, match="`weight` must be at least 0"):
+        dice_focal(LOGITS, IDS, focal_weight=-1)
