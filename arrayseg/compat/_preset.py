@@ -127,13 +127,13 @@ def metric_preset(peer: str, *records: Record, note: str = "") -> Callable[[Func
 
 
 STATISTICS = {
-    "matrix": "Confusion matrix `(C, C)` of a data set, of an image or of two masks.",
+    "binary": "Confusion matrix `(2, 2)` of two masks as classes 0 and 1.",
+    "matrix": "Confusion matrix `(C, C)` of a data set.",
     "matrices": "Confusion matrices `(N, C, C)` of N images: `metrics.confusion_matrix(..., per_image=True)`.",
     "counts": "Integers `(N, C, 3)` of N images, from `metrics.class_counts`.",
     "distances": "Of the two surfaces, from the `surface_distances` of this module.",
     "segments": "Matched and unmatched segments, from `metrics.panoptic_counts` or `metrics.match_instances`.",
     "table": "From `metrics.contingency_table`.",
-    "boundaries": "From the `boundary_confusion` of this module.",
     "prediction": "As `metrics` takes it.",
 }
 """What the first parameter of a metric preset is, by its name."""

@@ -56,6 +56,6 @@ def compute_surface_dice_at_tolerance(distances: SurfaceDistances, *, tolerance_
 
 
 @metric_preset("surface_distance.compute_dice_coefficient")
-def compute_dice_coefficient(matrix: Array) -> Array:
+def compute_dice_coefficient(binary: Array) -> Array:
     """Dice coefficient of class 1; nan of two empty masks."""
-    return foreground(metrics.dice(matrix, classes=[1]))
+    return foreground(metrics.dice(binary, classes=[1]))

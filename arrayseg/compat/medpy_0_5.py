@@ -62,42 +62,42 @@ def assd(distances: SurfaceDistances) -> Array:
 
 
 @metric_preset("medpy.metric.binary.dc")
-def dc(matrix: Array) -> Array:
+def dc(binary: Array) -> Array:
     """Dice coefficient; 1 of two empty masks."""
-    return foreground(metrics.dice(matrix, absent=1.0, classes=[1]))
+    return foreground(metrics.dice(binary, absent=1.0, classes=[1]))
 
 
 @metric_preset("medpy.metric.binary.jc")
-def jc(matrix: Array) -> Array:
+def jc(binary: Array) -> Array:
     """Jaccard coefficient; 1 of two empty masks."""
-    return foreground(metrics.iou(matrix, absent=1.0, classes=[1]))
+    return foreground(metrics.iou(binary, absent=1.0, classes=[1]))
 
 
 @metric_preset("medpy.metric.binary.precision")
-def precision(matrix: Array) -> Array:
+def precision(binary: Array) -> Array:
     """Precision; 0 of an empty prediction."""
-    return foreground(metrics.precision(matrix, absent=0.0, classes=[1]))
+    return foreground(metrics.precision(binary, absent=0.0, classes=[1]))
 
 
 @metric_preset("medpy.metric.binary.recall")
-def recall(matrix: Array) -> Array:
+def recall(binary: Array) -> Array:
     """Recall; 0 of an empty target."""
-    return foreground(metrics.recall(matrix, absent=0.0, classes=[1]))
+    return foreground(metrics.recall(binary, absent=0.0, classes=[1]))
 
 
 @metric_preset("medpy.metric.binary.sensitivity")
-def sensitivity(matrix: Array) -> Array:
+def sensitivity(binary: Array) -> Array:
     """Recall by its other name."""
-    return recall(matrix)
+    return recall(binary)
 
 
 @metric_preset("medpy.metric.binary.specificity")
-def specificity(matrix: Array) -> Array:
+def specificity(binary: Array) -> Array:
     """Recall of the background; 0 of a full target."""
-    return foreground(metrics.recall(matrix, absent=0.0, classes=[0]))
+    return foreground(metrics.recall(binary, absent=0.0, classes=[0]))
 
 
 @metric_preset("medpy.metric.binary.ravd", note="Of an empty target medpy raises; this is nan or infinite.")
-def ravd(matrix: Array) -> Array:
+def ravd(binary: Array) -> Array:
     """Relative volume difference."""
-    return foreground(metrics.relative_volume_difference(matrix, classes=[1]))
+    return foreground(metrics.relative_volume_difference(binary, classes=[1]))

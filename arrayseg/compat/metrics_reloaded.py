@@ -73,60 +73,60 @@ def normalised_surface_distance(distances: SurfaceDistances, *, nsd: float = 1.0
 
 
 @metric_preset("BinaryPairwiseMeasures.dsc")
-def dsc(matrix: Array) -> Array:
+def dsc(binary: Array) -> Array:
     """Dice coefficient; 1 of two empty masks."""
-    return foreground(metrics.dice(matrix, absent=1.0, classes=[1]))
+    return foreground(metrics.dice(binary, absent=1.0, classes=[1]))
 
 
 @metric_preset("BinaryPairwiseMeasures.fbeta")
-def fbeta(matrix: Array, *, beta: float = 1.0) -> Array:
+def fbeta(binary: Array, *, beta: float = 1.0) -> Array:
     """F-beta score; 1 of two empty masks."""
-    return foreground(metrics.f_beta(matrix, beta=beta, absent=1.0, classes=[1]))
+    return foreground(metrics.f_beta(binary, beta=beta, absent=1.0, classes=[1]))
 
 
 @metric_preset("BinaryPairwiseMeasures.intersection_over_union")
-def intersection_over_union(matrix: Array) -> Array:
+def intersection_over_union(binary: Array) -> Array:
     """Intersection over union; nan of two empty masks, of which the Dice coefficient is 1."""
-    return foreground(metrics.iou(matrix, classes=[1]))
+    return foreground(metrics.iou(binary, classes=[1]))
 
 
 @metric_preset("BinaryPairwiseMeasures.sensitivity")
-def sensitivity(matrix: Array) -> Array:
+def sensitivity(binary: Array) -> Array:
     """Recall; nan of an empty target."""
-    return foreground(metrics.recall(matrix, classes=[1]))
+    return foreground(metrics.recall(binary, classes=[1]))
 
 
 @metric_preset("BinaryPairwiseMeasures.specificity")
-def specificity(matrix: Array) -> Array:
+def specificity(binary: Array) -> Array:
     """Recall of the background; nan of a full target."""
-    return foreground(metrics.recall(matrix, classes=[0]))
+    return foreground(metrics.recall(binary, classes=[0]))
 
 
 @metric_preset("BinaryPairwiseMeasures.positive_predictive_values")
-def positive_predictive_values(matrix: Array) -> Array:
+def positive_predictive_values(binary: Array) -> Array:
     """Precision; 0 of an empty prediction, nan of two empty masks."""
-    return zero_of_a_miss(foreground(metrics.precision(matrix, classes=[1])), matrix)
+    return zero_of_a_miss(foreground(metrics.precision(binary, classes=[1])), binary)
 
 
 @metric_preset("BinaryPairwiseMeasures.accuracy")
-def accuracy(matrix: Array) -> Array:
+def accuracy(binary: Array) -> Array:
     """Share of the pixels that are right."""
-    return metrics.pixel_accuracy(matrix)
+    return metrics.pixel_accuracy(binary)
 
 
 @metric_preset("BinaryPairwiseMeasures.balanced_accuracy")
-def balanced_accuracy(matrix: Array) -> Array:
+def balanced_accuracy(binary: Array) -> Array:
     """Mean of sensitivity and specificity; nan of an empty or a full target."""
-    return (sensitivity(matrix) + specificity(matrix)) / 2
+    return (sensitivity(binary) + specificity(binary)) / 2
 
 
 @metric_preset("BinaryPairwiseMeasures.matthews_correlation_coefficient")
-def matthews_correlation_coefficient(matrix: Array) -> Array:
+def matthews_correlation_coefficient(binary: Array) -> Array:
     """Matthews correlation; nan where a mask is empty or full."""
-    return metrics.matthews_corrcoef(matrix)
+    return metrics.matthews_corrcoef(binary)
 
 
 @metric_preset("BinaryPairwiseMeasures.cohens_kappa")
-def cohens_kappa(matrix: Array) -> Array:
+def cohens_kappa(binary: Array) -> Array:
     """Cohen's kappa."""
-    return metrics.cohen_kappa(matrix)
+    return metrics.cohen_kappa(binary)

@@ -60,27 +60,27 @@ def nsd(distances: SurfaceDistances, *, threshold: float) -> Array:
 
 
 @metric_preset("panoptica.Metric.DSC")
-def dsc(matrix: Array) -> Array:
+def dsc(binary: Array) -> Array:
     """Dice coefficient."""
-    return foreground(metrics.dice(matrix, classes=[1]))
+    return foreground(metrics.dice(binary, classes=[1]))
 
 
 @metric_preset("panoptica.Metric.IOU")
-def iou(matrix: Array) -> Array:
+def iou(binary: Array) -> Array:
     """Intersection over union."""
-    return foreground(metrics.iou(matrix, classes=[1]))
+    return foreground(metrics.iou(binary, classes=[1]))
 
 
 @metric_preset("panoptica.Metric.RVD", note="Of an empty target nan there, and infinite here.")
-def rvd(matrix: Array) -> Array:
+def rvd(binary: Array) -> Array:
     """Relative volume difference."""
-    return foreground(metrics.relative_volume_difference(matrix, classes=[1]))
+    return foreground(metrics.relative_volume_difference(binary, classes=[1]))
 
 
 @metric_preset("panoptica.Metric.RVAE", note="Of an empty target nan there, and infinite here.")
-def rvae(matrix: Array) -> Array:
+def rvae(binary: Array) -> Array:
     """Absolute relative volume difference."""
-    return abs(rvd(matrix))
+    return abs(rvd(binary))
 
 
 @metric_preset("panoptica.NaiveThresholdMatching", note="An IoU of exactly the threshold is a match.")

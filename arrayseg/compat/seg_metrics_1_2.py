@@ -30,14 +30,15 @@ __all__ = [
 ]
 
 
-@metric_preset("seg_metrics.write_metrics", note="It computes them in float32. The edge of the image is no surface.")
-def surface_distances(
-    prediction: Array, target: Array, *, spacing: Sequence[float] | None = None, fully_connected: bool = True
-) -> SurfaceDistances:
+@metric_preset(
+    "seg_metrics.write_metrics",
+    note="It computes them in float32. The edge of the image is no surface. There is no ``fully_connected=False``: with"
+    " it the distances are from one kind of surface to the other.",
+)
+def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[float] | None = None) -> SurfaceDistances:
     """Distances between the voxels with a neighbour outside, by a corner too."""
-    connectivity = target.ndim if fully_connected else 1
     return metrics.surface_distances(
-        prediction, target, spacing=spacing, connectivity=connectivity, edge_is_background=False
+        prediction, target, spacing=spacing, connectivity=target.ndim, edge_is_background=False
     )
 
 
@@ -72,42 +73,42 @@ def stdsd(distances: SurfaceDistances) -> Array:
 
 
 @metric_preset("seg_metrics.write_metrics dice")
-def dice(matrix: Array) -> Array:
+def dice(binary: Array) -> Array:
     """Dice coefficient; 1 of two empty masks."""
-    return foreground(metrics.dice(matrix, absent=1.0, classes=[1]))
+    return foreground(metrics.dice(binary, absent=1.0, classes=[1]))
 
 
 @metric_preset("seg_metrics.write_metrics jaccard")
-def jaccard(matrix: Array) -> Array:
+def jaccard(binary: Array) -> Array:
     """Intersection over union; 1 of two empty masks."""
-    return foreground(metrics.iou(matrix, absent=1.0, classes=[1]))
+    return foreground(metrics.iou(binary, absent=1.0, classes=[1]))
 
 
 @metric_preset("seg_metrics.write_metrics precision")
-def precision(matrix: Array) -> Array:
+def precision(binary: Array) -> Array:
     """Precision; 1 of two empty masks, 0 of one."""
-    return zero_of_a_miss(foreground(metrics.precision(matrix, absent=1.0, classes=[1])), matrix)
+    return zero_of_a_miss(foreground(metrics.precision(binary, absent=1.0, classes=[1])), binary)
 
 
 @metric_preset("seg_metrics.write_metrics recall")
-def recall(matrix: Array) -> Array:
+def recall(binary: Array) -> Array:
     """Recall; 1 of two empty masks, 0 of one."""
-    return zero_of_a_miss(foreground(metrics.recall(matrix, absent=1.0, classes=[1])), matrix)
+    return zero_of_a_miss(foreground(metrics.recall(binary, absent=1.0, classes=[1])), binary)
 
 
-@metric_preset("seg_metrics.write_metrics fpr")
-def fpr(matrix: Array) -> Array:
+@metric_preset("seg_metrics.write_metrics fpr", note="Of an empty target it is 0 there.")
+def fpr(binary: Array) -> Array:
     """False positive rate; 0 of a full target."""
-    return foreground(metrics.false_positive_rate(matrix, absent=0.0, classes=[1]))
+    return foreground(metrics.false_positive_rate(binary, absent=0.0, classes=[1]))
 
 
 @metric_preset("seg_metrics.write_metrics fnr")
-def fnr(matrix: Array) -> Array:
+def fnr(binary: Array) -> Array:
     """False negative rate; 0 of an empty target."""
-    return foreground(metrics.false_negative_rate(matrix, absent=0.0, classes=[1]))
+    return foreground(metrics.false_negative_rate(binary, absent=0.0, classes=[1]))
 
 
 @metric_preset("seg_metrics.write_metrics vs", note="Not the volumetric similarity of others.")
-def vs(matrix: Array) -> Array:
-    """Signed difference of the volumes relative to their mean; 0 of two empty masks."""
-    return foreground(metrics.relative_volume_difference(matrix, relative_to="mean", absent=0.0, classes=[1]))
+def vs(binary: Array) -> Array:
+    """Signed difference of the volumes relative to their mean; 1 of two empty masks."""
+    return foreground(metrics.relative_volume_difference(binary, relative_to="mean", absent=1.0, classes=[1]))

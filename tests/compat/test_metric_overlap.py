@@ -1,6 +1,10 @@
 """Presets of counts of label maps against their peers: absent classes, predicted-only classes, void pixels."""
 
+import importlib
 import os
+import sys
+from importlib.util import find_spec
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -213,10 +217,24 @@ def test_torchmetrics_panoptic_quality(data):
     assert_equal(torchmetrics_1_9.panoptic_quality(segments), theirs, 2e-6)
 
 
+@pytest.fixture(scope="module")
+def smp():
+    """Yield its metrics alone: its models need timm."""
+    name = "segmentation_models_pytorch"
+    spec = find_spec(name)
+    if spec is None:
+        pytest.skip(f"{name} is not installed")
+    package = ModuleType(name)
+    package.__path__ = list(spec.submodule_search_locations)
+    sys.modules[name] = package
+    yield importlib.import_module(f"{name}.metrics.functional")
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[module]
+
+
 @pytest.mark.parametrize("name", ["iou_score", "f1_score", "accuracy", "recall", "precision"])
 @given(data=st.data())
-def test_segmentation_models_pytorch(name, data):
-    smp = peer("segmentation_models_pytorch.metrics.functional")
+def test_segmentation_models_pytorch(name, smp, data):
     import torch
 
     prediction, target = label_maps(data, CLASSES)
