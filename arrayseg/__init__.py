@@ -1,7 +1,21 @@
 """Image-segmentation losses and metrics with the same numbers and gradients on NumPy, CuPy, PyTorch and JAX."""
 
-from arrayseg import class_weights, compat, fields, losses, metrics, profiling
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from arrayseg import class_weights, fields, losses, metrics, profiling
 from arrayseg.losses._evaluate import grad, value_and_grad
+
+if TYPE_CHECKING:
+    from arrayseg import compat
 
 __all__ = ["class_weights", "compat", "fields", "grad", "losses", "metrics", "profiling", "value_and_grad"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    # The presets of thirty libraries are read when they are asked for: they would double the time of the import.
+    if name == "compat":
+        return import_module("arrayseg.compat")
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -9,7 +9,7 @@ from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Backend
 
-__all__ = ["Backend", "backend_of", "common_backend"]
+__all__ = ["Backend", "backend_of", "common_backend", "host"]
 
 
 def _owners(array: Array) -> set[str]:
@@ -84,3 +84,10 @@ def common_backend(*, lazy: bool = False, **arrays: Array | None) -> Backend:
             )
             raise ValueError(msg)
     return backend
+
+
+def host() -> Backend:
+    """The NumPy adapter, for what is worked in main memory whatever the arrays are."""
+    from arrayseg.backends.numpy import NUMPY
+
+    return NUMPY

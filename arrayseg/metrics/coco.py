@@ -8,8 +8,7 @@ from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.metrics.labels import check_num_classes
 from arrayseg.metrics.segments import put
 
@@ -134,7 +133,7 @@ def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
     if sum(lengths) != height * width:
         msg = f"The run lengths add up to {sum(lengths)}, but a mask of {height} x {width} has {height * width} pixels."
         raise ValueError(msg)
-    xp = NUMPY.xp
+    xp = host().xp
     values = xp.arange(len(lengths)) % 2 == 1
     flat = xp.repeat(values, xp.asarray(lengths, dtype=xp.int64))
     mask = xp.matrix_transpose(xp.reshape(flat, (width, height)))
@@ -266,7 +265,7 @@ def match_detections(
             for p in ranked:
                 hit = hits.get(p)
                 found[p].append((hit is not None, aside[hit] if hit is not None else p in outside))
-    xp, shape = NUMPY.xp, (len(levels), len(kept))
+    xp, shape = host().xp, (len(levels), len(kept))
     matched, ignored = ([found[p][k][part] for k in range(shape[0]) for p in kept] for part in (0, 1))
     counting = [label for label, out in zip(target_class, aside, strict=True) if not out]
     return DetectionMatches(
@@ -333,9 +332,9 @@ def coco_average_precision(
     like = matches[0].scores
     backend = backend_of(like, "matches")
     scores, labels, matched, ignored, targets = (
-        NUMPY.xp.concat([backend.to_numpy(part) for part in parts], axis=-1) for parts in zip(*matches, strict=True)
+        host().xp.concat([backend.to_numpy(part) for part in parts], axis=-1) for parts in zip(*matches, strict=True)
     )
-    xp = NUMPY.xp
+    xp = host().xp
     order = xp.argsort(scores, descending=True, stable=True)
     precisions = []
     for label in range(num_classes):
@@ -353,7 +352,7 @@ def coco_average_precision(
 
 def _area_of_101(matched: Array, ignored: Array, positives: int) -> float:
     """The mean precision at 101 recalls of detections in descending order of confidence; nan without targets."""
-    xp = NUMPY.xp
+    xp = host().xp
     if positives == 0:
         return float("nan")
     hits = xp.cumulative_sum(xp.astype(matched & ~ignored, xp.float64))
