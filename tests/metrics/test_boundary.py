@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from arrayseg import metrics
 from arrayseg.testing import to_numpy
@@ -217,6 +216,7 @@ def test_torch_compile():
 @pytest.mark.data
 @pytest.mark.parametrize("sequence", ["blackswan", "breakdance", "scooter-black"])
 def test_davis_published_f_of_every_frame(data, sequence):
+    Image = pytest.importorskip("PIL.Image")
     folder = data / "davis2016"
     published = json.loads((folder / "published_per_frame.json").read_text())["osvos"][sequence]
 
