@@ -24,8 +24,10 @@ PYTEST = ("pytest", "pytest-xdist", "hypothesis")
 DASK = ("dask", "distributed")
 LIBRARIES = {"numpy": DASK, "strict": ("array-api-strict",), "torch": ("torch",), "jax": ("jax",)}
 PEERS = ("keras", "kornia", "monai", "optax", "scikit-image", "scikit-learn", "torchmetrics")
-# Peers of which a part is compared that needs none of their dependencies, among which are models and torchvision.
-BARE_PEERS = ("segmentation-models-pytorch",)
+# Peers of which a part is compared that needs few of their dependencies, or which ask for older releases than they work
+# with; among these are models, torchvision and NumPy. What panoptica imports is named here.
+BARE_PEERS = ("medpy", "panoptica", "segmentation-models-pytorch", "surface-distance")
+PANOPTICA = ("pandas", "plotly", "ruamel.yaml", "SimpleITK")
 # What a run with a single backend leaves to the sessions that have what it takes.
 ELSEWHERE = "not (parity or compile or compat or mutation or gpu)"
 
@@ -55,7 +57,7 @@ def frameworks(session: nox.Session, *requirements: str) -> str:
 
 def peers(session: nox.Session) -> str:
     """Interpreter of the same environment with the peers in it."""
-    python = frameworks(session, *PEERS)
+    python = frameworks(session, *PEERS, *PANOPTICA)
     session.run(python, "-m", "pip", "install", "-q", "--no-deps", "-c", CONSTRAINTS, *BARE_PEERS, external=True)
     return python
 
