@@ -24,6 +24,7 @@ from arrayseg.losses._field import (
 )
 from arrayseg.losses._focal import asymmetric, dual_focal, focal_cosine, normalized_focal, quality_focal, reduced_focal
 from arrayseg.losses._information import region_mutual_information
+from arrayseg.losses._multi_scale import multi_scale
 from arrayseg.losses._neighbourhood import neighbor_aware_cross_entropy
 from arrayseg.losses._noise_robust import bi_tempered, generalized_cross_entropy, symmetric_cross_entropy
 from arrayseg.losses._one_hot import one_hot
@@ -86,6 +87,7 @@ __all__ = [
     "lovasz_hinge",
     "lovasz_softmax",
     "matthews_corrcoef",
+    "multi_scale",
     "neighbor_aware_cross_entropy",
     "nll",
     "normalized_focal",
