@@ -93,11 +93,17 @@ def inventory(name: str, objects: dict[str, str]) -> str:
 
 intersphinx_mapping = {name: (site, inventory(name, objects)) for name, (site, objects) in OUTSIDE.items()}
 
-# The tables of the presets are part of docs/compat.md.
+# The tables of the presets are parts of docs/compat.md and docs/compat_metrics.md.
 sys.path.insert(0, str(Path(__file__).parent))
+from compat_metric_tables import label_table, mask_table  # noqa: E402
 from compat_tables import loss_tables  # noqa: E402
 
-(Path(__file__).parent / "_build" / "compat_losses.md").write_text(loss_tables(), encoding="utf-8")
+for part, text in {
+    "compat_losses": loss_tables(),
+    "compat_masks": mask_table(),
+    "compat_label_maps": label_table(),
+}.items():
+    (Path(__file__).parent / "_build" / f"{part}.md").write_text(text, encoding="utf-8")
 
 
 def benchmark_tables(record: dict) -> str:

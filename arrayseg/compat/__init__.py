@@ -2,6 +2,7 @@
 
 A module is a peer and its release, a function has the peer's own name in snake case and the peer's own options, and
 takes `(input, target, *, options)` whatever the order of the peer. `arrayseg.value_and_grad` takes it as any loss.
+A metric takes the statistic that our metric takes, so that counts of batches, files or processes are added first.
 
 Examples
 --------

@@ -14,6 +14,7 @@ __all__ = [
     "mean_of_defined",
     "of_counts",
     "of_matrix",
+    "pooled",
     "replace_undefined",
     "target_pixels",
     "zero_of_a_miss",
@@ -24,10 +25,11 @@ def of_counts(counts: Array, *, classes: Sequence[int] | None = None) -> Array:
     """Matrices `(N, C, 2, 2)` of each class against the rest, of `(N, C, 3)`; without the true negatives."""
     backend = backend_of(counts, "counts")
     xp = backend.xp
-    counts = take_classes(backend, counts, classes, axis=-2)
-    hits, extra, missed = (counts[..., outcome] for outcome in range(3))
-    rows = xp.stack([xp.zeros_like(hits), extra], axis=-1), xp.stack([missed, hits], axis=-1)
-    return xp.stack(rows, axis=-2)
+    with backend.wide(counts):
+        counts = take_classes(backend, counts, classes, axis=-2)
+        hits, extra, missed = (counts[..., outcome] for outcome in range(3))
+        negatives = xp.stack([xp.zeros_like(hits), extra], axis=-1)
+        return xp.stack([negatives, xp.stack([missed, hits], axis=-1)], axis=-2)
 
 
 def of_matrix(matrix: Array, *, classes: Sequence[int] | None = None) -> Array:
@@ -41,9 +43,19 @@ def of_matrix(matrix: Array, *, classes: Sequence[int] | None = None) -> Array:
         return xp.stack([negatives, xp.stack([actual - hits, hits], axis=-1)], axis=-2)
 
 
+def pooled(binary: Array, axis: int | tuple[int, ...]) -> Array:
+    """The sum of matrices over images or classes."""
+    backend = backend_of(binary, "matrix")
+    with backend.wide(binary):
+        return backend.xp.sum(binary, axis=axis)
+
+
 def target_pixels(binary: Array) -> Array:
-    """The pixels of each class in the target, `(..., C)`, of matrices against the rest."""
-    return binary[..., 1, 0] + binary[..., 1, 1]
+    """The pixels of each class in the target, `(..., C)`, of matrices against the rest, as floating numbers."""
+    backend = backend_of(binary, "matrix")
+    dtype = backend.sum_dtype(binary)
+    with backend.wide(binary):
+        return backend.xp.astype(backend.xp.sum(binary, axis=-1)[..., 1], dtype)
 
 
 def foreground(scores: Array) -> Array:

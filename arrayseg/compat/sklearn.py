@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.compat._counts import foreground, mean_of_defined, of_matrix, replace_undefined, target_pixels
+from arrayseg.compat._counts import foreground, mean_of_defined, of_matrix, pooled, replace_undefined, target_pixels
 from arrayseg.compat._preset import metric_preset
 from arrayseg.metrics import ContingencyTable
 
@@ -44,7 +44,7 @@ def averaged(
     binary = of_matrix(matrix, classes=classes)
     xp = backend_of(matrix).xp
     if average == "micro":
-        return replace_undefined(foreground(score(xp.sum(binary, axis=-3))), zero_division)
+        return replace_undefined(foreground(score(pooled(binary, -3))), zero_division)
     scores = replace_undefined(foreground(score(binary)), zero_division)
     if average == "binary":
         return scores[..., 0]
@@ -55,7 +55,7 @@ def averaged(
     if average == "macro":
         return mean_of_defined(scores)
     defined = xp.astype(~xp.isnan(scores), scores.dtype)
-    weights = xp.astype(target_pixels(binary), scores.dtype)
+    weights = target_pixels(binary)
     weights = xp.where(xp.sum(weights, axis=-1, keepdims=True) == 0, defined, weights)
     return xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1) / xp.sum(weights, axis=-1)
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Reduction, Weights
 from arrayseg.backends import backend_of
-from arrayseg.compat._counts import foreground, of_matrix, replace_undefined
+from arrayseg.compat._counts import foreground, of_matrix, pooled, replace_undefined
 from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
 
 __all__ = [
@@ -344,8 +344,8 @@ def reduced_metric(
         "weighted": (0,),
         "micro-imagewise": (1,),
     }
-    pooled = xp.sum(binary, axis=axes[reduction]) if reduction in axes else binary
-    scores = replace_undefined(foreground(score(pooled)), zero_division)
+    binary = pooled(binary, axes[reduction]) if reduction in axes else binary
+    scores = replace_undefined(foreground(score(binary)), zero_division)
     if reduction == "weighted":
         weights = backend.asarray(class_weights, dtype=scores.dtype, like=matrices)
         return xp.sum(scores * weights) / xp.sum(weights)

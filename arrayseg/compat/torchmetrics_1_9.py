@@ -13,6 +13,7 @@ from arrayseg.compat._counts import (
     mean_of_defined,
     of_counts,
     of_matrix,
+    pooled,
     replace_undefined,
     target_pixels,
 )
@@ -43,7 +44,7 @@ def jaccard_index(
     classes = [label for label in range(matrix.shape[-1]) if label != ignore_index]
     if average == "micro":
         binary = of_matrix(matrix, classes=classes)
-        return replace_undefined(foreground(metrics.iou(backend_of(matrix).xp.sum(binary, axis=-3))), zero_division)
+        return replace_undefined(foreground(metrics.iou(pooled(binary, -3))), zero_division)
     if average == "macro":
         return metrics.mean_iou(matrix, classes=classes)
     if average == "weighted":
@@ -79,13 +80,13 @@ def dice_score(
     xp = backend_of(counts).xp
     binary = of_counts(counts, classes=range(0 if include_background else 1, counts.shape[-2]))
     if aggregation_level == "global":
-        binary = xp.sum(binary, axis=0, keepdims=True)
+        binary = pooled(binary, 0)[None, ...]
     if average == "micro":
-        return mean_of_defined(foreground(metrics.dice(xp.sum(binary, axis=1))))
+        return mean_of_defined(foreground(metrics.dice(pooled(binary, 1))))
     scores = foreground(metrics.dice(binary))
     if average == "macro":
         return mean_of_defined(mean_of_defined(scores))
-    weights = xp.astype(target_pixels(binary), scores.dtype)
+    weights = target_pixels(binary)
     weighted = xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1) / xp.sum(weights, axis=-1)
     return mean_of_defined(weighted)
 
