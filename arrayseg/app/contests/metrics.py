@@ -249,7 +249,7 @@ def _of_surfaces() -> Iterator[Contest]:
 
 def _of_shapes() -> Iterator[Contest]:
     def components(prediction: Any, target: Any) -> Any:
-        return metrics.connected_components(target)
+        return metrics.connected_components(target, connectivity=1)
 
     def scipy(prediction: Any, target: Any) -> Any:
         return import_module("scipy.ndimage").label(target)[0]
