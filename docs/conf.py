@@ -106,30 +106,30 @@ for part, text in {
     (Path(__file__).parent / "_build" / f"{part}.md").write_text(text, encoding="utf-8")
 
 
-def benchmark_tables(record: dict) -> str:
+def benchmark_tables(number: int, record: dict) -> str:
     """Write a run of `arrayseg bench` as tables, one for every size."""
-    contests: dict[str, dict[tuple[str, str], list[dict]]] = {}
+    contests: dict[str, list[list[dict]]] = {}
     for result in record["results"]:
-        rows = contests.setdefault(result["size"], {}).setdefault((result["function"], result["backend"]), [])
+        of_size = contests.setdefault(result["size"], [])
         if result["entry"] == "arrayseg":
-            rows.clear()  # of a function with several rivals in turn, the last
-        rows.append(result)
-    packages = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
+            of_size.append([])
+        of_size[-1].append(result)
+    packages = ", ".join(f"{name} {release}" for name, release in record["versions"].items())
     lines = [
-        f"## {record['dtype']}, {record['labels']} labels",
+        f"## Run {number}: {record['dtype']}, {record['labels']} labels",
         "",
         f"{record['date']}, commit {record['commit']}, {record['threads']} threads, Python {record['python']},",
         f"{packages}:",
         "",
         f"```console\n$ {record['command']}\n```",
     ]
-    for size, functions in contests.items():
+    for size, of_size in contests.items():
         head = "| function | on | arrayseg, ms | × limit | peak / input | rival | its ms | ratio | its peak / input |"
-        lines += ["", f"### {record['dtype']}, {size}", "", head, "|---|---|" + "--:|" * 3 + "---|" + "--:|" * 3]
-        for (function, backend), (ours, *rivals) in functions.items():
+        lines += ["", f"### Run {number}: {size}", "", head, "|---|---|" + "--:|" * 3 + "---|" + "--:|" * 3]
+        for ours, *rivals in of_size:
             for rival in rivals:
                 limit, ratio = ours["seconds"] / ours["limit_seconds"], rival["seconds"] / ours["seconds"]
-                own = f"`{function}` | {backend} | {milliseconds(ours)} | {limit:.1f} | {peak(ours)}"
+                own = f"`{ours['function']}` | {ours['backend']} | {milliseconds(ours)} | {limit:.1f} | {peak(ours)}"
                 verdict = f"{ratio:.2f}" if rival["agrees"] else "another result"
                 lines.append(f"| {own} | {rival['entry']} | {milliseconds(rival)} | {verdict} | {peak(rival)} |")
     return "\n".join(lines)
@@ -150,7 +150,8 @@ def fill_benchmarks(app, docname: str, source: list[str]) -> None:
     """Put the recorded runs in the page that tells of them."""
     if docname == "benchmarks":
         records = sorted((Path(__file__).parent / "benchmarks").glob("*.json"))
-        tables = [benchmark_tables(json.loads(path.read_text(encoding="utf-8"))) for path in records]
+        runs = [json.loads(path.read_text(encoding="utf-8")) for path in records]
+        tables = [benchmark_tables(number, run) for number, run in enumerate(runs, 1)]
         source[0] = source[0].replace("% RUNS", "\n\n".join(tables) or "No run is recorded yet.")
 
 
