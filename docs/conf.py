@@ -137,7 +137,8 @@ def benchmark_tables(number: int, record: dict) -> str:
 
 def milliseconds(result: dict) -> str:
     """Write the median, and the fastest and slowest."""
-    median, fastest, slowest = (f"{1e3 * result[key]:.3g}" for key in ("seconds", "fastest", "slowest"))
+    numbers = (1e3 * result[key] for key in ("seconds", "fastest", "slowest"))
+    median, fastest, slowest = (f"{number:.0f}" if number >= 100 else f"{number:.3g}" for number in numbers)
     return f"{median} ({fastest}–{slowest})"
 
 
