@@ -10,16 +10,14 @@ import pytest
 pytest.importorskip("PIL")
 
 from benchmarks.convergence import NAMES, candidates, descend, scene, score
+from conftest import LIBRARIES
 
 PAGE = Path(__file__).parents[2] / "docs" / "convergence.md"
 ROW = re.compile(r"^\| `?([\w() ]+?)`? \| ([\d.]+) \|$", re.MULTILINE)
 STATED = {name: float(value) for name, value in ROW.findall(PAGE.read_text(encoding="utf-8"))}
 
 
-@pytest.fixture(autouse=True)
-def on_numpy(library):
-    if library.name != "numpy":
-        pytest.skip("the descent runs on NumPy")
+pytestmark = pytest.mark.skipif("numpy" not in LIBRARIES, reason="the descent runs on NumPy")
 
 
 @pytest.fixture(scope="module")
