@@ -112,6 +112,9 @@ class JaxBackend(Backend):
         result: Array = jax.lax.while_loop(lambda state: state[1], step, (value, jnp.asarray(True)))[0]
         return result
 
+    def sigmoid(self, scores: Array, /) -> Array:
+        return jax.nn.sigmoid(scores)  # XLA's tanh takes ten times as long
+
     def stop_gradient(self, array: Array, /) -> Array:
         return jax.lax.stop_gradient(array)
 

@@ -274,6 +274,10 @@ class Backend:
         rows, columns = linear_sum_assignment(self.to_numpy(scores), maximize=True)
         return rows, columns
 
+    def sigmoid(self, scores: Array, /) -> Array:
+        """1 / (1 + exp(-z)), by one function that cannot overflow."""
+        return 0.5 + 0.5 * self.xp.tanh(scores / 2)
+
     def stop_gradient(self, array: Array, /) -> Array:
         """The same values, of which no derivative is taken."""
         return array

@@ -103,6 +103,9 @@ class TorchBackend(Backend):
             return super().connected_components(mask, connectivity=connectivity)
         return torch.from_numpy(NUMPY.connected_components(mask.numpy(), connectivity=connectivity))
 
+    def sigmoid(self, scores: Array, /) -> Array:
+        return torch.sigmoid(scores)
+
     def stop_gradient(self, array: Array, /) -> Array:
         return array.detach()
 

@@ -223,7 +223,7 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            return 0.5 + 0.5 * self.xp.tanh(self.scores / 2)  # one function call, and no overflow
+            return self.backend.sigmoid(self.scores)
         exponentials, total = self.exponentials
         return exponentials * (1 / total)
 

@@ -40,15 +40,15 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
     TypeError
         If the formula has an option that all pixel losses have already.
 
+    See Also
+    --------
+    region_loss : The same for scores of overlap.
+
     Notes
     -----
     Log-probabilities go down to -200 and further, and up to 0: take ``xp.expm1(l)`` for p - 1, and powers rather than
     quotients of p. Guard a division that may be by 0 with ``where`` on both sides. `arrayseg.testing.assert_gradient`
     compares the derivative with finite differences.
-
-    See Also
-    --------
-    region_loss : The same for scores of overlap.
 
     Examples
     --------
