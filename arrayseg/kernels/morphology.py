@@ -7,6 +7,8 @@ from functools import reduce
 from itertools import combinations
 from math import isqrt
 
+import array_api_extra
+
 from arrayseg._typing import Array, Namespace
 
 __all__ = ["dilate_ball", "dilate_box", "dilate_neighbours", "padded", "shifted"]
@@ -27,10 +29,8 @@ def shifted(xp: Namespace, mask: Array, step: int, axis: int, fill: bool) -> Arr
 
 def padded(xp: Namespace, mask: Array, fill: bool, axes: Sequence[int]) -> Array:
     """The mask with one layer of `fill` around it, along the axes."""
-    for axis in axes:
-        layer = _constant(xp, mask, axis, 1, fill)
-        mask = xp.concat([layer, mask, layer], axis=axis)
-    return mask
+    widths = [(1, 1) if axis in axes else (0, 0) for axis in range(mask.ndim)]
+    return array_api_extra.pad(mask, widths, constant_values=fill, xp=xp)
 
 
 def dilate_box(xp: Namespace, mask: Array, radius: int, axes: Sequence[int], *, outside: bool = False) -> Array:
