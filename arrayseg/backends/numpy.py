@@ -190,6 +190,9 @@ def _block_histogram(
     prediction: Array, target: Array, mask: Array | None, num_classes: int, ignore_index: int | None
 ) -> tuple[Array, int]:
     """`(C, C)` counts of the pairs of labels of a block, and the number of pixels with a label out of range."""
+    everywhere = mask is None and ignore_index is None
+    if everywhere and _are_slots(target, num_classes) and _are_slots(prediction, num_classes):
+        return _joint_bincount(target, prediction, num_classes), 0
     rows, columns = _slots(target, num_classes), _slots(prediction, num_classes)
     wanted = mask
     if ignore_index is not None:
@@ -200,6 +203,12 @@ def _block_histogram(
     counts = _joint_bincount(rows, columns, num_classes + 1)[1:, 1:]
     to_count = target.size if wanted is None else int(np.count_nonzero(wanted))
     return counts, to_count - int(counts.sum())
+
+
+def _are_slots(labels: Array, num_classes: int) -> bool:
+    """Whether labels are bytes in a row, each of a class: they are counted as they lie, a fifth sooner."""
+    is_bytes = labels.dtype == np.uint8 and labels.flags.c_contiguous and num_classes < 256
+    return bool(is_bytes and labels.max(initial=0) < num_classes)
 
 
 def _slots(labels: Array, num_classes: int) -> Array:
