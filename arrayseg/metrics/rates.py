@@ -647,6 +647,10 @@ def prevalence_threshold(matrix: Array, *, absent: Absent = "skip", classes: Seq
     Array
         Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
 
+    Notes
+    -----
+    Where both rates are equal it is 1/2. The form with their difference below, as in MONAI, is 0 / 0 there.
+
     References
     ----------
     Balayla, "Prevalence threshold and the geometry of screening curves", PLOS ONE 15 (2020).

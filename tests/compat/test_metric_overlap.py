@@ -188,7 +188,10 @@ def test_monai_rates(name, data):
     ours = monai_1_6.compute_confusion_matrix_metric(
         matrix_of(prediction, target, per_image=True), metric_name=name, include_background=include_background
     )
-    assert_equal(ours, monai.compute_confusion_matrix_metric(name, rates), 2e-6)
+    theirs = np.asarray(monai.compute_confusion_matrix_metric(name, rates))
+    if name == "pt":  # where both rates are equal MONAI divides 0 by 0, and ours is the limit, 1/2
+        theirs = np.where(np.isnan(theirs) & (np.asarray(ours) == 0.5), 0.5, theirs)
+    assert_equal(ours, theirs, 2e-6)
 
 
 @given(data=st.data())
