@@ -100,10 +100,15 @@ def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums], *, whole_
     return tuple(pixels.xp.concat(column, axis=0) for column in zip(*rows, strict=True))
 
 
+def arrays_of(record: Any) -> dict[str, Array]:
+    """The arrays in a dataclass, by name."""
+    found = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: value for name, value in found.items() if hasattr(value, "ndim")}
+
+
 def with_arrays(record: Record, convert: Callable[[Array], Array]) -> Record:
     """A copy of a dataclass with every array in it converted; the dataclass itself if there is none."""
-    found = {field.name: getattr(record, field.name) for field in fields(record)}  # type: ignore[arg-type]
-    converted = {name: convert(value) for name, value in found.items() if hasattr(value, "ndim")}
+    converted = {name: convert(array) for name, array in arrays_of(record).items()}
     return replace(record, **converted) if converted else record  # type: ignore[type-var]
 
 
@@ -123,7 +128,7 @@ class Sweep:
 
     @property
     def constants(self) -> Sequence[Array]:
-        return self.pixels.constants
+        return [*self.pixels.constants, *(array for term in self.terms for array in arrays_of(term).values())]
 
     @property
     def has_closed_form(self) -> bool:

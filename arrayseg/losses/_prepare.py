@@ -40,10 +40,7 @@ def prepare(
     channel is binary unless said otherwise.
     """
     check_choice("activation", activation, ("softmax", "sigmoid", None))
-    weights_array = class_weights if is_array(class_weights) else None
-    backend = common_backend(
-        input=input, target=target, mask=mask, pixel_weights=pixel_weights, class_weights=weights_array
-    )
+    backend = common_backend(input=input, target=target, mask=mask, pixel_weights=pixel_weights)
     layout = layout_of(input, class_axis)
     if binary is None:
         binary = activation == "sigmoid" or (activation is None and layout.classes == 1)
@@ -108,6 +105,7 @@ def class_numbers(
     if isinstance(values, int | float):
         values = (values,) * classes
     if is_array(values):
+        common_backend(input=like, **{name: values})
         numbers = values
     else:
         dtype = like.dtype if like.dtype == backend.xp.float64 else backend.xp.float32

@@ -598,3 +598,32 @@ def test_a_masked_pixel_may_hold_any_id(library):
     wanted, slope = value_and_grad(cross_entropy)(logits, masked, ignore_index=255)
     assert float(value) == float(wanted)
     assert np.array_equal(to_numpy(gradient), to_numpy(slope))
+
+
+@pytest.mark.parametrize("name", ["class_weights", "pos_weight"])
+def test_weights_of_classes_have_their_gradient_in_torch(name):
+    torch = pytest.importorskip("torch")
+    logits = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    ids = torch.randint(0, 3, (2, 4), generator=torch.Generator().manual_seed(1))
+    weights = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda z, w: binary_cross_entropy(z, ids, **{name: w}), (logits, weights))
+
+
+def test_weights_of_classes_may_be_half_precision():
+    torch = pytest.importorskip("torch")
+    logits, ids = torch.zeros(2, 3, 4), torch.zeros((2, 4), dtype=torch.int64)
+    half = torch.tensor([0.5, 1.0, 2.0], dtype=torch.bfloat16)
+    assert binary_cross_entropy(logits, ids, pos_weight=half) == binary_cross_entropy(
+        logits, ids, pos_weight=half.float()
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"), [(binary_cross_entropy, "pos_weight"), (focal, "alpha"), (focal, "class_weights")]
+)
+def test_weights_of_classes_of_another_library_raise(library, loss, name):
+    if library.name == "numpy":
+        pytest.skip("the other library is NumPy")
+    logits, ids = library.asarray(np.zeros((1, 3, 4)), "float32"), library.asarray(np.zeros((1, 4), dtype=np.int64))
+    with pytest.raises(TypeError, match="Convert"):
+        loss(logits, ids, **{name: np.ones(3, dtype=np.float32)})
