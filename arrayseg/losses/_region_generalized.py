@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Literal, TypedDict, Unpack
 
 from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
-from arrayseg.backends import backend_of
+from arrayseg.backends import backend_of, common_backend
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import CostTerm
@@ -284,7 +284,9 @@ def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> 
     """The distances as an array on the input's device, their values checked."""
     backend = backend_of(input)
     xp = backend.xp
-    if not is_array(distances):
+    if is_array(distances):
+        common_backend(input=input, distances=distances)
+    else:
         rows = [[float(value) for value in row] for row in distances]
         if len({len(row) for row in rows}) > 1:
             msg = f"`distances` must be a matrix; got rows of different lengths: {rows}."

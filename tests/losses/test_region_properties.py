@@ -188,3 +188,11 @@ def test_jax_jit(loss):
     )
     for found, logits, ids in zip(batched, LOGITS, IDS, strict=True):
         assert float(found) == pytest.approx(float(loss(logits[None], ids[None])), rel=1e-12)
+
+
+def test_distances_of_another_library_raise(library):
+    if library.name == "numpy":
+        pytest.skip("the other library is NumPy")
+    logits, ids = library.asarray(np.zeros((1, 3, 4)), "float32"), library.asarray(np.zeros((1, 4), dtype=np.int64))
+    with pytest.raises(TypeError, match="Convert `distances` first"):
+        losses.generalized_wasserstein_dice(logits, ids, distances=1 - np.eye(3))
