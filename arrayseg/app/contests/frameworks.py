@@ -4,56 +4,53 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-from arrayseg import losses, value_and_grad
 from arrayseg._typing import Array
-from arrayseg.app.contests.scene import Call, Contest, Entry, Scene, one_hot, torch_logits, torch_step
+from arrayseg.app.contests.ours import value_and_gradient
+from arrayseg.app.contests.scene import (
+    Call,
+    Contest,
+    Entry,
+    Scene,
+    available,
+    jax_array,
+    one_hot,
+    torch_array,
+    torch_logits,
+    torch_step,
+)
 
 __all__ = ["contests"]
 
 
-def contests() -> Iterator[Contest]:
-    """The contests that the installed frameworks allow."""
-    for name in ("cross_entropy", "focal", "dice", "tversky"):
-        yield Contest(name, "numpy", partial(_ours_numpy, name), {"one-shot NumPy": partial(_one_shot, name)})
-        if find_spec("torch"):
-            rival = "F.cross_entropy" if name == "cross_entropy" else "plain torch"
-            rivals: dict[str, Entry] = {rival: partial(_plain_torch, name)}
-            yield Contest(name, "torch", partial(_ours_torch, name), rivals)
-        if find_spec("jax"):
-            yield Contest(name, "jax", partial(_ours_jax, name), {"plain jax.jit": partial(_plain_jax, name)})
+LOSSES = ("cross_entropy", "focal", "dice", "tversky")
 
 
-def _options(scene: Scene) -> dict[str, Any]:
-    return {"activation": "sigmoid"} if scene.binary else {}
+def contests(scene: Scene) -> Iterator[Contest]:
+    """The contests that the installed frameworks allow on the scene's device."""
+    for name in LOSSES:
+        for backend in available(scene.device):
+            ours, rivals = partial(value_and_gradient, name, backend), _rivals(name, backend, scene)
+            yield Contest(name, backend, ours, rivals, device=scene.device)
 
 
-# Ours.
-
-
-def _ours_numpy(name: str, scene: Scene) -> Call:
-    return partial(value_and_grad(getattr(losses, name)), scene.logits, scene.ids, **_options(scene))
-
-
-def _ours_torch(name: str, scene: Scene) -> Call:
-    import torch
-
-    loss = partial(getattr(losses, name), **_options(scene))
-    return torch_step(loss, torch_logits(scene), torch.from_numpy(scene.ids))
-
-
-def _ours_jax(name: str, scene: Scene) -> Call:
-    import jax
-
-    step = jax.jit(partial(value_and_grad(getattr(losses, name)), **_options(scene)))
-    return partial(step, jax.numpy.asarray(scene.logits, dtype=scene.dtype), jax.numpy.asarray(scene.ids))
-
-
-# Theirs: the framework's own, or what its users write.
+def _rivals(name: str, backend: str, scene: Scene) -> dict[str, Entry]:
+    """What the users of a framework would otherwise call there."""
+    if backend == "numpy":
+        return {"one-shot NumPy": partial(_one_shot, name)}
+    if backend == "jax":
+        return {"plain jax.jit": partial(_plain_jax, name)}
+    if backend == "cupy":  # nobody else has gradients for CuPy
+        has_torch = "torch" in available(scene.device)
+        return {"arrayseg, torch": partial(value_and_gradient, name, "torch")} if has_torch else {}
+    framework = "F.binary_cross_entropy_with_logits" if scene.binary else "F.cross_entropy"
+    rivals: dict[str, Entry] = {framework if name == "cross_entropy" else "plain torch": partial(_plain_torch, name)}
+    if scene.device != "cpu":
+        rivals["torch.compile"] = partial(_plain_torch, name, compiled=True)
+    return rivals
 
 
 def _one_shot(name: str, scene: Scene) -> Call:
@@ -95,7 +92,7 @@ def _one_shot_region(name: str, p: Array, t: Array, scene: Scene) -> tuple[Any, 
     return value, share * (1 - p) if scene.binary else share - p * share.sum(axis=1, keepdims=True)
 
 
-def _plain_torch(name: str, scene: Scene) -> Call:
+def _plain_torch(name: str, scene: Scene, *, compiled: bool = False) -> Call:
     import torch
     from torch.nn import functional
 
@@ -124,7 +121,8 @@ def _plain_torch(name: str, scene: Scene) -> Call:
         return 1 - ((2 * (p * t).sum(axes) + 1e-5) / (p.sum(axes) + t.sum(axes) + 1e-5)).mean()
 
     forms = {"cross_entropy": cross_entropy, "focal": focal, "dice": dice, "tversky": dice}
-    return torch_step(forms[name], torch_logits(scene), torch.from_numpy(scene.ids))
+    form = torch.compile(forms[name]) if compiled else forms[name]
+    return torch_step(form, torch_logits(scene), torch_array(scene.ids, scene.device))
 
 
 def _plain_jax(name: str, scene: Scene) -> Call:
@@ -147,4 +145,4 @@ def _plain_jax(name: str, scene: Scene) -> Call:
         return 1 - ((2 * (p * t).sum(axes) + 1e-5) / (p.sum(axes) + t.sum(axes) + 1e-5)).mean()
 
     step = jax.jit(jax.value_and_grad(pixel if name in ("cross_entropy", "focal") else region))
-    return partial(step, jnp.asarray(scene.logits, dtype=scene.dtype), jnp.asarray(scene.ids))
+    return partial(step, jax_array(scene.logits, scene.device, scene.dtype), jax_array(scene.ids, scene.device))

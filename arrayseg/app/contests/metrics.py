@@ -1,71 +1,36 @@
-"""The metrics beside the libraries that have them, on inputs of their own."""
+"""The metrics of a confusion matrix beside the libraries that have them, from label maps to the number."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from arrayseg import metrics
+from arrayseg.app.contests import scores, segments, surfaces
+from arrayseg.app.contests.packages import module
+from arrayseg.app.contests.rivalry import Form, Maps, Rival, contest, one_hot_maps, ravelled
 from arrayseg.app.contests.scene import Contest
+from arrayseg.compat import monai_1_6, smp_0_6, torchmetrics_1_9
 
 __all__ = ["contests"]
 
-Maps = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
-Form = Callable[[Any, Any], Any]
-"""A metric of a prediction and a target."""
-
 CLASSES = 19
-BATCH, IMAGES, VOLUME = (8, 1024, 2048), (4, 512, 1024), (160, 160, 160)
-SEGMENTED = (2, 256, 512)  # torchmetrics makes several small tensors of every pixel
+BATCH, IMAGES = (8, 1024, 2048), (4, 512, 1024)
 
 
-def contests(*, with_peers: bool) -> Iterator[Contest]:
+def contests(*, with_peers: bool, device: str = "cpu") -> Iterator[Contest]:
     """The contests that the installed libraries allow."""
-    yield from _of_confusion(with_peers)
+    yield from _of_confusion(with_peers, device)
     if with_peers:
-        yield from _of_matrices()
-        yield from _of_segments()
-        yield from _of_clusters()
-        yield from _of_surfaces()
-        yield from _of_shapes()
-
-
-def _contest(
-    name: str, backend: str, maps: Callable[[], Maps], ours: Form, rivals: Mapping[str, tuple[str, Form]]
-) -> Iterator[Contest]:
-    """A contest of the rivals that are installed; a rival's name comes with the package that it needs."""
-    found = {label: form for label, (package, form) in rivals.items() if find_spec(package)}
-    if not found or find_spec(backend) is None:
-        return
-    prediction, target = maps()
-
-    def entry(form: Form) -> Callable[[Any], Callable[[], Any]]:
-        def build(_: Any) -> Callable[[], Any]:
-            if backend == "torch":
-                import torch
-
-                return partial(form, torch.from_numpy(prediction), torch.from_numpy(target))
-            return partial(form, prediction, target)
-
-        return build
-
-    size = f"{' × '.join(map(str, target.shape))} {target.dtype}"
-    yield Contest(
-        name,
-        backend,
-        entry(ours),
-        {label: entry(form) for label, form in found.items()},
-        own_size=size,
-        limit_bytes=prediction.nbytes + target.nbytes,
-        has_peak=name != "panoptic_quality",
-        tolerance=1e-5,
-    )
+        yield from _of_torch(device)
+        if device == "cpu":
+            yield from _of_scikit_learn()
+            yield from segments.contests()
+            yield from scores.contests()
+            yield from surfaces.contests()
 
 
 @lru_cache(maxsize=2)
@@ -79,7 +44,12 @@ def label_maps(shape: tuple[int, int, int], dtype: str = "uint8") -> Maps:
     return np.where(noise, (target + 1) % CLASSES, target).astype(dtype), target.astype(dtype)
 
 
-def _of_confusion(with_peers: bool) -> Iterator[Contest]:
+def _of_matrix(compute: Callable[[Any], Any], **options: Any) -> Form:
+    """Ours: count, then compute."""
+    return lambda p, t: compute(metrics.confusion_matrix(p, t, num_classes=CLASSES, **options))
+
+
+def _of_confusion(with_peers: bool, device: str) -> Iterator[Contest]:
     ours = partial(metrics.confusion_matrix, num_classes=CLASSES)
 
     def bincount(prediction: Any, target: Any) -> Any:
@@ -87,180 +57,94 @@ def _of_confusion(with_peers: bool) -> Iterator[Contest]:
         return np.bincount(joint.reshape(-1), minlength=CLASSES**2).reshape(CLASSES, CLASSES)
 
     def scikit_learn(prediction: Any, target: Any) -> Any:
-        peers = import_module("sklearn.metrics")
-        return peers.confusion_matrix(target.reshape(-1), prediction.reshape(-1), labels=range(CLASSES))
+        return module("sklearn.metrics").confusion_matrix(target, prediction, labels=range(CLASSES))
 
     def torchmetrics(prediction: Any, target: Any) -> Any:
-        peers = import_module("torchmetrics.functional.classification")
+        peers = module("torchmetrics.functional.classification")
         return peers.multiclass_confusion_matrix(prediction, target, num_classes=CLASSES)
 
-    rivals: dict[str, tuple[str, Form]] = {
-        "np.bincount": ("numpy", bincount),
-        "scikit-learn": ("sklearn", scikit_learn),
-    }
-    yield from _contest("confusion_matrix", "numpy", partial(label_maps, BATCH), ours, rivals)
+    def kornia(prediction: Any, target: Any) -> Any:
+        return module("kornia.metrics").confusion_matrix(prediction, target, CLASSES)
+
+    batch = partial(label_maps, BATCH)
+    rivals = [
+        Rival("np.bincount", "numpy", bincount),
+        Rival("scikit-learn", "sklearn", scikit_learn, ravelled),
+    ]
+    if device == "cpu":
+        yield from contest("confusion_matrix", "numpy", batch, ours, *rivals)
     if with_peers:
-        rivals = {"torchmetrics": ("torchmetrics", torchmetrics)}
-        yield from _contest("confusion_matrix", "torch", partial(label_maps, BATCH), ours, rivals)
+        rival = Rival("torchmetrics", "torchmetrics", torchmetrics)
+        yield from contest("confusion_matrix", "torch", batch, ours, rival, device=device)
+        images, of_images = partial(label_maps, IMAGES, "int64"), partial(ours, per_image=True)
+        rival = Rival("kornia", "kornia", kornia)
+        yield from contest("confusion_matrix, per image", "torch", images, of_images, rival, device=device)
 
 
-def _of_matrices() -> Iterator[Contest]:
-    """What is computed of a confusion matrix, from label maps to the number."""
+def _of_torch(device: str) -> Iterator[Contest]:
+    """The libraries that work on torch's tensors; torchmetrics takes ids of int64 alone."""
 
-    def of_matrix(compute: Callable[[Any], Any], **options: Any) -> Form:
-        return lambda p, t: compute(metrics.confusion_matrix(p, t, num_classes=CLASSES, **options))
+    def rival(label: str, path: str, *arguments: Any, one_hot: bool = False, **options: Any) -> Rival:
+        package, _, name = path.rpartition(".")
 
-    def segmentation(name: str, **options: Any) -> Form:
-        def run(prediction: Any, target: Any) -> Any:
-            function = getattr(import_module("torchmetrics.functional.segmentation"), name)
-            return function(prediction, target, num_classes=CLASSES, input_format="index", **options)
+        def form(prediction: Any, target: Any) -> Any:
+            return getattr(module(package), name)(prediction, target, *arguments, **options)
 
-        return run
+        return Rival(label, path.partition(".")[0], form, one_hot_maps(CLASSES) if one_hot else None)
 
-    def scikit_learn(name: str, **options: Any) -> Form:
-        def run(prediction: Any, target: Any) -> Any:
-            function = getattr(import_module("sklearn.metrics"), name)
-            return function(target.reshape(-1), prediction.reshape(-1), **options)
+    def torchmetrics(name: str, **options: Any) -> Rival:
+        return rival("torchmetrics", f"torchmetrics.functional.{name}", num_classes=CLASSES, **options)
 
-        return run
+    def monai(name: str, **options: Any) -> Rival:
+        return rival("MONAI", f"monai.metrics.{name}", one_hot=True, **options)
 
-    maps = partial(label_maps, IMAGES, "int64")  # torchmetrics takes ids of int64 alone
-    for name, ours, theirs in (
-        ("mean_iou, per image", metrics.mean_iou, segmentation("mean_iou")),
-        ("mean_dice, per image", metrics.mean_dice, segmentation("dice_score")),
+    def smp(prediction: Any, target: Any) -> Any:
+        peers = module("segmentation_models_pytorch.metrics.functional")
+        stats = peers.get_stats(prediction, target, mode="multiclass", num_classes=CLASSES)
+        return peers.iou_score(*stats, reduction="macro")
+
+    def sensitivity(prediction: Any, target: Any) -> Any:
+        peers = module("monai.metrics")
+        return peers.compute_confusion_matrix_metric("tpr", peers.get_confusion_matrix(prediction, target))
+
+    each = partial(_of_matrix, per_image=True)
+    segmentation = partial(torchmetrics, input_format="index")
+    kornia = rival("kornia", "kornia.metrics.mean_iou", CLASSES)
+    tpr = Rival("MONAI", "monai", sensitivity, one_hot_maps(CLASSES))
+    macro_iou = Rival("segmentation-models-pytorch", "segmentation_models_pytorch", smp)
+    for name, ours, found in (
+        ("mean_iou, per image", each(metrics.mean_iou), segmentation("segmentation.mean_iou")),
+        ("mean_dice, per image", each(metrics.mean_dice), segmentation("segmentation.dice_score")),
+        ("mean_iou", _of_matrix(metrics.mean_iou), torchmetrics("classification.multiclass_jaccard_index")),
+        ("cohen_kappa", _of_matrix(metrics.cohen_kappa), torchmetrics("classification.multiclass_cohen_kappa")),
+        ("iou, per image", each(metrics.iou), kornia),
+        ("iou, per image", each(metrics.iou), monai("compute_iou")),
+        ("dice, per image", each(metrics.dice), monai("compute_dice")),
+        ("generalized_dice, per image", each(monai_1_6.compute_generalized_dice), monai("compute_generalized_dice")),
+        ("recall, per image", each(metrics.recall), tpr),
+        ("iou_score(reduction='macro')", each(partial(smp_0_6.iou_score, reduction="macro")), macro_iou),
     ):
-        rivals = {"torchmetrics": ("torchmetrics", theirs)}
-        yield from _contest(name, "torch", maps, of_matrix(ours, per_image=True), rivals)
-    for name, ours, theirs in (
-        ("mean_iou", metrics.mean_iou, scikit_learn("jaccard_score", average="macro")),
-        ("cohen_kappa", metrics.cohen_kappa, scikit_learn("cohen_kappa_score")),
-        ("matthews_corrcoef", metrics.matthews_corrcoef, scikit_learn("matthews_corrcoef")),
-        ("mean_dice", metrics.mean_dice, scikit_learn("f1_score", average="macro")),
+        yield from contest(name, "torch", partial(label_maps, IMAGES, "int64"), ours, found, device=device)
+    # Of several images its score is another, where a class is absent.
+    ours, found = each(torchmetrics_1_9.generalized_dice_score), segmentation("segmentation.generalized_dice_score")
+    one = partial(label_maps, (1, *IMAGES[1:]), "int64")
+    yield from contest("generalized_dice, per image", "torch", one, ours, found, device=device)
+
+
+def _of_scikit_learn() -> Iterator[Contest]:
+    def rival(name: str, **options: Any) -> Rival:
+        def form(prediction: Any, target: Any) -> Any:
+            return getattr(module("sklearn.metrics"), name)(target, prediction, **options)
+
+        return Rival("scikit-learn", "sklearn", form, ravelled)
+
+    for name, ours, found in (
+        ("mean_iou", metrics.mean_iou, rival("jaccard_score", average="macro")),
+        ("mean_dice", metrics.mean_dice, rival("f1_score", average="macro")),
+        ("precision", metrics.precision, rival("precision_score", average=None)),
+        ("recall", metrics.recall, rival("recall_score", average=None)),
+        ("mean_pixel_accuracy", metrics.mean_pixel_accuracy, rival("balanced_accuracy_score")),
+        ("cohen_kappa", metrics.cohen_kappa, rival("cohen_kappa_score")),
+        ("matthews_corrcoef", metrics.matthews_corrcoef, rival("matthews_corrcoef")),
     ):
-        rivals = {"scikit-learn": ("sklearn", theirs)}
-        yield from _contest(name, "numpy", partial(label_maps, IMAGES), of_matrix(ours), rivals)
-
-
-@lru_cache(maxsize=1)
-def segment_maps() -> Maps:
-    """`(N, H, W, 2)`: classes and instances of 128 blocks an image; in the prediction each lies 3 pixels further."""
-    generator = np.random.default_rng(0)
-    images, height, width = SEGMENTED
-    classes = generator.integers(0, CLASSES, size=(images, height // 32, width // 32))
-    instances = np.broadcast_to(np.arange(classes[0].size).reshape(classes[0].shape), classes.shape)
-    target = np.stack([classes, instances], axis=-1).repeat(32, axis=1).repeat(32, axis=2)
-    return np.roll(target, 3, axis=2), target
-
-
-def _of_segments() -> Iterator[Contest]:
-    things = range(CLASSES)
-
-    def ours(prediction: Any, target: Any) -> Any:
-        counts = [
-            metrics.panoptic_counts((p[..., 0], p[..., 1]), (t[..., 0], t[..., 1]), num_classes=CLASSES, things=things)
-            for p, t in zip(prediction, target, strict=True)
-        ]
-        return metrics.mean_panoptic_quality(metrics.add(*counts)).pq
-
-    def torchmetrics(prediction: Any, target: Any) -> Any:
-        peers = import_module("torchmetrics.functional.detection")
-        return peers.panoptic_quality(prediction, target, things=set(things), stuffs=set())
-
-    rivals = {"torchmetrics": ("torchmetrics", torchmetrics)}
-    yield from _contest("panoptic_quality", "torch", segment_maps, ours, rivals)
-
-
-def _of_clusters() -> Iterator[Contest]:
-    def maps() -> Maps:
-        prediction, target = segment_maps()
-        return np.ascontiguousarray(prediction[0, ..., 1]), np.ascontiguousarray(target[0, ..., 1])
-
-    def of_table(compute: Callable[[Any], Any]) -> Form:
-        return lambda p, t: compute(metrics.contingency_table(p, t))
-
-    def scikit_learn(prediction: Any, target: Any) -> Any:
-        return import_module("sklearn.metrics").adjusted_rand_score(target.reshape(-1), prediction.reshape(-1))
-
-    def scikit_image(prediction: Any, target: Any) -> Any:
-        return tuple(import_module("skimage.metrics").variation_of_information(target, prediction))
-
-    rivals: dict[str, tuple[str, Form]] = {"scikit-learn": ("sklearn", scikit_learn)}
-    yield from _contest("adjusted_rand_index", "numpy", maps, of_table(metrics.adjusted_rand_index), rivals)
-    rivals = {"scikit-image": ("skimage", scikit_image)}
-    variation = of_table(lambda table: metrics.variation_of_information(table)[:2])
-    yield from _contest("variation_of_information", "numpy", maps, variation, rivals)
-
-
-@lru_cache(maxsize=1)
-def balls() -> Maps:
-    """Two balls that almost coincide."""
-    grid = np.indices(VOLUME)
-    first, second = (
-        ((grid - np.reshape(centre, (3, 1, 1, 1))) ** 2).sum(axis=0) <= radius**2
-        for centre, radius in (((80, 80, 80), 55), ((83, 78, 81), 57))
-    )
-    return first, second
-
-
-def _of_surfaces() -> Iterator[Contest]:
-    """The 95th percentile of the Hausdorff distance, the average distance, and the surface Dice, of one measurement."""
-
-    def ours(prediction: Any, target: Any, definition: Any = "voxel", combine: Any = "max", dice: bool = True) -> Any:
-        distances = metrics.surface_distances(prediction, target, definition=definition)
-        found = [metrics.hausdorff(distances, percentile=95, combine=combine)]
-        if definition == "voxel":
-            found.append(metrics.average_symmetric_surface_distance(distances))
-        else:  # surface-distance gives one for each direction, the target's first
-            found += [*metrics.average_surface_distance(distances)[::-1]]
-        return [*found, metrics.surface_dice(distances, 2.0)] if dice else found
-
-    def monai(prediction: Any, target: Any) -> Any:
-        peers = import_module("monai.metrics")
-        pair = prediction[None, None], target[None, None]
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return [
-                peers.compute_hausdorff_distance(*pair, include_background=True, percentile=95),
-                peers.compute_average_surface_distance(*pair, include_background=True, symmetric=True),
-                peers.compute_surface_dice(*pair, class_thresholds=[2.0], include_background=True),
-            ]
-
-    def surface_distance(prediction: Any, target: Any) -> Any:
-        peers = import_module("surface_distance.metrics")
-        distances = peers.compute_surface_distances(target, prediction, (1, 1, 1))
-        return [
-            peers.compute_robust_hausdorff(distances, 95),
-            *peers.compute_average_surface_distance(distances),
-            peers.compute_surface_dice_at_tolerance(distances, 2.0),
-        ]
-
-    def medpy(prediction: Any, target: Any) -> Any:
-        binary = import_module("medpy.metric.binary")
-        return [binary.hd95(prediction, target), binary.assd(prediction, target)]
-
-    name = "HD95 + ASSD + NSD"
-    yield from _contest(name, "torch", balls, ours, {"MONAI": ("monai", monai)})
-    elements = partial(ours, definition="surface_element")
-    rivals: dict[str, tuple[str, Form]] = {"surface-distance": ("surface_distance", surface_distance)}
-    yield from _contest(f"{name}, surface elements", "numpy", balls, elements, rivals)
-    pooled = partial(ours, combine="pooled", dice=False)
-    yield from _contest("HD95 + ASSD", "numpy", balls, pooled, {"medpy": ("medpy", medpy)})
-
-
-def _of_shapes() -> Iterator[Contest]:
-    def components(prediction: Any, target: Any) -> Any:
-        return metrics.connected_components(target, connectivity=1)
-
-    def scipy(prediction: Any, target: Any) -> Any:
-        return import_module("scipy.ndimage").label(target)[0]
-
-    def euler(prediction: Any, target: Any) -> Any:
-        return metrics.euler_number(target, connectivity=1)
-
-    def scikit_image(prediction: Any, target: Any) -> Any:
-        return import_module("skimage.measure").euler_number(target, connectivity=1)
-
-    rivals: dict[str, tuple[str, Form]] = {"SciPy": ("scipy", scipy)}
-    yield from _contest("connected_components", "numpy", balls, components, rivals)
-    rivals = {"scikit-image": ("skimage", scikit_image)}
-    yield from _contest("euler_number", "numpy", balls, euler, rivals)
+        yield from contest(name, "numpy", partial(label_maps, IMAGES), _of_matrix(ours), found)

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
-__all__ = ["SIZES", "Call", "Contest", "Entry", "Scene", "one_hot", "torch_logits", "torch_step"]
+from arrayseg._typing import Array
+from arrayseg.testing import installed
+
+__all__ = [
+    "SIZES",
+    "Call",
+    "Contest",
+    "Entry",
+    "Scene",
+    "available",
+    "jax_array",
+    "one_hot",
+    "torch_array",
+    "torch_logits",
+    "torch_step",
+]
 
 Call = Callable[[], Any]
 Entry = Callable[[Any], Call]
@@ -31,18 +48,21 @@ class Scene:
     logits: np.ndarray[Any, Any]
     ids: np.ndarray[Any, Any]
     dtype: str
+    device: str = "cpu"
+    """Where the entries put their arrays: `cpu` or `cuda`."""
 
     @classmethod
-    def draw(cls, shape: tuple[int, ...], dtype: str = "float32", *, blocky: bool = True, seed: int = 0) -> Scene:
+    def draw(cls, shape: tuple[int, ...], dtype: str = "float32", *, blocky: bool = True, device: str = "cpu") -> Scene:
         """A scene of logits `shape` and ids without the class axis."""
-        generator = np.random.default_rng(seed)
+        generator = np.random.default_rng(0)
         images, classes, *spatial = shape
         side = 16 if blocky else 1
         ids = generator.integers(0, max(classes, 2), size=(images, *(-(-length // side) for length in spatial)))
         for axis, length in enumerate(spatial, start=1):
             ids = np.repeat(ids, side, axis=axis).take(range(length), axis=axis)
+        logits = generator.standard_normal(shape, dtype=np.float64 if dtype == "float64" else np.float32)
         # NumPy has no bfloat16; the libraries that do convert float32.
-        return cls(generator.normal(size=shape).astype("float32" if dtype == "bfloat16" else dtype), ids, dtype)
+        return cls(logits.astype("float16") if dtype == "float16" else logits, ids, dtype, device)
 
     @property
     def binary(self) -> bool:
@@ -84,6 +104,18 @@ class Contest:
     """Whether memory is measured; torch's record of a rival's million small operations takes gigabytes itself."""
     tolerance: float | None = None
     """How far the results may be apart, relatively; None for what the dtype allows."""
+    classes_last: bool = False
+    """Whether the rivals, and not ours, give the gradient with its classes last."""
+    device: str = "cpu"
+
+
+@lru_cache
+def available(device: str) -> tuple[str, ...]:
+    """The backends that can compute on a device."""
+    if device == "cpu":
+        return tuple(name for name in ("numpy", "torch", "jax") if find_spec(name))
+    names = {"torch-cuda": "torch", "jax-cuda": "jax", "cupy": "cupy"}
+    return tuple(names[name] for name in installed() if name in names)
 
 
 def one_hot(scene: Scene) -> np.ndarray[Any, Any]:
@@ -93,11 +125,27 @@ def one_hot(scene: Scene) -> np.ndarray[Any, Any]:
     return np.moveaxis(np.eye(scene.logits.shape[1], dtype=scene.logits.dtype)[scene.ids], -1, 1)
 
 
-def torch_logits(scene: Scene) -> Any:
+def torch_array(array: np.ndarray[Any, Any], device: str = "cpu") -> Array:
+    """An array as torch has it, on a device."""
+    import torch
+
+    return torch.from_numpy(array).to(device)
+
+
+def jax_array(array: np.ndarray[Any, Any], device: str = "cpu", dtype: str | None = None) -> Array:
+    """An array as JAX has it, on a device."""
+    import jax
+
+    host = array if dtype is None else array.astype(jax.numpy.dtype(dtype))
+    return jax.device_put(host, jax.devices(device)[0])
+
+
+def torch_logits(scene: Scene, *, classes_last: bool = False) -> Array:
     """The logits as a leaf of torch's graph."""
     import torch
 
-    return torch.from_numpy(scene.logits).to(getattr(torch, scene.dtype)).requires_grad_()
+    logits = np.ascontiguousarray(np.moveaxis(scene.logits, 1, -1)) if classes_last else scene.logits
+    return torch_array(logits, scene.device).to(getattr(torch, scene.dtype)).requires_grad_()
 
 
 def torch_step(loss: Callable[[Any, Any], Any], logits: Any, target: Any) -> Call:
