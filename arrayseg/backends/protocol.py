@@ -74,6 +74,8 @@ class Backend:
     name = "the Array API standard"
     #: Whether the library differentiates native expressions.
     has_autodiff = False
+    #: Whether picking the entries of ids out of `(B, C, P)` is faster than products with one-hot values.
+    gathers_ids = False
 
     def __init__(self, namespace: Namespace) -> None:
         self.xp = namespace
@@ -125,6 +127,10 @@ class Backend:
         info = self.xp.__array_namespace_info__()
         dtypes = info.dtypes(device=self.device(array), kind="signed integer")
         return dtypes.get("int64", self.xp.int32)
+
+    def are_ids(self, ids: Array, high: int, /) -> bool:
+        """Whether every id, of which there is at least one, is in 0 to `high`; the ids are concrete."""
+        return bool(self.xp.min(ids) >= 0) and bool(self.xp.max(ids) <= high)
 
     # Functions that the standard lacks.
 
@@ -273,6 +279,19 @@ class Backend:
             raise ImportError(msg) from error
         rows, columns = linear_sum_assignment(self.to_numpy(scores), maximize=True)
         return rows, columns
+
+    def exp_in_place(self, array: Array, /) -> Array:
+        """The exponentials of an array, which may be written in."""
+        return self.xp.exp(array)
+
+    def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
+        """The product, written into `out` and returned as it."""
+        out[...] = array * factor
+        return out
+
+    def sum_pixels(self, array: Array, /) -> Array:
+        """The sums over the last axis, in `sum_dtype`."""
+        return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
     def sigmoid(self, scores: Array, /) -> Array:
         """1 / (1 + exp(-z)), by one function that cannot overflow."""

@@ -23,6 +23,11 @@ class Layout:
         return 1 if self.class_axis is None else self.shape[self.class_axis]
 
     @property
+    def is_canonical(self) -> bool:
+        """Whether the classes come before the pixels in memory, as they do in `(N, C, S)`."""
+        return self.class_axis is None or self.class_axis == 1
+
+    @property
     def rows_shape(self) -> tuple[int, ...]:
         """(N, *spatial)."""
         return tuple(length for axis, length in enumerate(self.shape) if axis != self.class_axis)
@@ -30,7 +35,7 @@ class Layout:
     def scores(self, array: Array, xp: Any) -> Array:
         """`(N, C, S)` of an array of the input's shape; a view wherever the strides allow one."""
         images, pixels = self.shape[0], prod(self.rows_shape[1:])
-        if self.class_axis is None or self.class_axis == 1:
+        if self.is_canonical:
             return xp.reshape(array, (images, self.classes, pixels))
         last = xp.reshape(xp.moveaxis(array, self.class_axis, -1), (images, pixels, self.classes))
         return xp.permute_dims(last, (0, 2, 1))
@@ -47,7 +52,7 @@ class Layout:
         """A new array of the input's shape and dtype, and the canonical view to write it through."""
         images, *spatial = self.rows_shape
         pixels = prod(spatial)
-        if self.class_axis is None or self.class_axis == 1:
+        if self.is_canonical:
             scores = xp.empty((images, self.classes, pixels), dtype=array.dtype, device=device)
             return xp.reshape(scores, self.shape), scores
         last = xp.empty((images, pixels, self.classes), dtype=array.dtype, device=device)

@@ -25,7 +25,7 @@ Formula = Callable[[Array, Any], tuple[Array, Array]]
 
 def cross_entropy(log_probability: Array, xp: Any) -> tuple[Array, Array]:
     """-l."""
-    return -log_probability, -xp.ones_like(log_probability)
+    return -log_probability, xp.full_like(log_probability, -1.0)
 
 
 def focal(gamma: float) -> Formula:
@@ -145,6 +145,17 @@ class PixelTerm(MeanTerm):
     log_input: bool = False
     """The scores are log-probabilities already."""
 
+    def pulls_probabilities(self, pixels: Pixels) -> bool:
+        by_id = pixels.has_ids and not pixels.binary and self.label_smoothing == 0
+        return by_id and self.formula is cross_entropy and pixels.activation == "softmax" and not self.log_input
+
+    def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array | None, Array | None]:
+        if not block.only_probabilities:
+            return super().pull(block, scale, gradient=gradient)
+        weights = self._weights_of_ids(block)
+        slope = block.xp.broadcast_to(-block.xp.astype(scale, block.dtype), (block.images, block.count))
+        return None, block.pull_back_log_at_id(slope if weights is None else slope * weights)
+
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         is_hard = self.label_smoothing == 0 and block.xp.isdtype(block.pixels.target.dtype, ("bool", "integral"))
         if block.pixels.binary:
@@ -169,9 +180,7 @@ class PixelTerm(MeanTerm):
         if block.pixels.activation is None:
             at_id = slope if inner is None else slope * inner
             return losses, block.target * at_id[:, None, :]
-        exponentials, total = block.exponentials
-        steps = block.target * slope[:, None, :]
-        return losses, steps - exponentials * (slope[:, None, :] / total)
+        return losses, block.pull_back_log_at_id(slope)
 
     def _of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Exclusive classes, a distribution a pixel: soft targets and smoothed ids."""

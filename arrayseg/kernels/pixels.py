@@ -102,7 +102,17 @@ class Pixels:
 
 
 class Block:
-    """Pixels in the compute dtype; each activation is made once, when it is first asked for."""
+    """Pixels in the compute dtype; each activation is made once, when it is first asked for.
+
+    Arrays of the size of the scores are overwritten where nothing needs them again: a block of three of them beside the
+    gradient takes half as long again as one of one. The closed form may do so always; the expression of autodiff, whose
+    graph holds on to them, never.
+    """
+
+    #: The block's part of the gradient, in which the last product of a sweep may be written.
+    room: Array | None = None
+    #: Whether the probabilities of an earlier sweep are given, and nothing else should be made of the scores.
+    only_probabilities = False
 
     def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
         self.pixels = pixels
@@ -167,6 +177,8 @@ class Block:
 
     def sum(self, array: Array, axis: int | tuple[int, ...]) -> Array:
         """A sum over pixels, accumulated in the widest dtype the device has."""
+        if axis == array.ndim - 1:
+            return self.backend.sum_pixels(array)
         return self.xp.sum(array, axis=axis, dtype=self.pixels.sum_dtype)
 
     # The target.
@@ -193,13 +205,49 @@ class Block:
             return self.xp.astype(self.hot, self.dtype)
         return self.keep(self.xp.astype(self.pixels.target, self.dtype, copy=False))
 
+    @once
+    def places(self) -> Array:
+        """The place of each pixel's id in a flat `(B, C, P)`, `(B P,)`."""
+        xp = self.xp
+        places = self._with_images(self.ids * self.count, self.classes * self.count)
+        places += xp.arange(self.count, dtype=self.ids.dtype, device=self.device)
+        return xp.reshape(places, (-1,))
+
+    def _with_images(self, index: Array, stride: int) -> Array:
+        """An index `(B, P)` into each image, as one into all of them."""
+        if self.images == 1:
+            return index
+        return index + (self.xp.arange(self.images, dtype=index.dtype, device=self.device) * stride)[:, None]
+
     def at_id(self, array: Array) -> Array:
         """The entry of each pixel's id: `(B, C, P)` to `(B, P)`, or `(C,)` and `(B, C)` spread over the pixels."""
+        xp, ids = self.xp, self.ids
+        if array.ndim > 1 and not self.backend.gathers_ids:
+            index = ids[:, None, :] if array.ndim == 3 else ids
+            found = xp.take_along_axis(array, index, axis=1)
+            return found[:, 0, :] if array.ndim == 3 else found
         if array.ndim == 3:
-            return self.xp.take_along_axis(array, self.ids[:, None, :], axis=1)[:, 0, :]
-        if array.ndim == 2:
-            return self.xp.take_along_axis(array, self.ids, axis=1)
-        return self.xp.reshape(self.xp.take(array, self.xp.reshape(self.ids, (-1,))), self.ids.shape)
+            index = self.places
+        else:
+            index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
+        return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
+
+    def add_at_id(self, array: Array, values: Array) -> Array:
+        """`(B, C, P)`, overwritten, with values `(B, P)` added at each pixel's id."""
+        if self.backend.gathers_ids:
+            flat = self.xp.reshape(array, (-1,), copy=False)
+            flat[self.places] += self.xp.reshape(values, (-1,))
+        else:
+            array += self.xp.astype(self.hot, self.dtype) * values[:, None, :]
+        return array
+
+    def sum_by_id(self, values: Array | None) -> Array:
+        """The sums of values `(B, P)`, or the numbers of pixels, by id, `(B, C)`; values of invalid pixels are 0."""
+        index = self._with_images(self.ids, self.classes)
+        dtype = self.pixels.sum_dtype
+        weights = None if values is None else self.xp.astype(values, dtype)
+        sums = self.backend.bincount(index, length=self.images * self.classes, weights=weights)
+        return self.xp.reshape(self.xp.astype(sums, dtype, copy=False), (self.images, self.classes))
 
     # The activation. Scores of pixels that are not valid are replaced by 0 first, so that not even NaN gets through.
 
@@ -208,14 +256,21 @@ class Block:
         return self.keep(self.pixels.scores)
 
     @once
-    def _top(self) -> Array:
-        return self.backend.stop_gradient(self.xp.max(self.scores, axis=1, keepdims=True))
+    def shifted(self) -> Array:
+        """The scores less the greatest of the pixel, `(B, C, P)`: their exponentials cannot overflow."""
+        return self.scores - self.backend.stop_gradient(self.xp.max(self.scores, axis=1, keepdims=True))
 
     @once
-    def exponentials(self) -> tuple[Array, Array]:
-        """The exponentials of the scores less their greatest, `(B, C, P)`, and their sum, `(B, 1, P)`."""
-        exponentials = self.xp.exp(self.scores - self._top)
-        return exponentials, self.xp.sum(exponentials, axis=1, keepdims=True)
+    def exponentials(self) -> Array:
+        """The exponentials of the shifted scores, `(B, C, P)`."""
+        if self.backend.has_autodiff:
+            return self.xp.exp(self.shifted)
+        return self.backend.exp_in_place(self._released("shifted"))
+
+    @once
+    def total(self) -> Array:
+        """The sum of the exponentials, `(B, 1, P)`."""
+        return self.xp.sum(self.exponentials, axis=1, keepdims=True)
 
     @once
     def probabilities(self) -> Array:
@@ -224,20 +279,43 @@ class Block:
             return self.scores
         if self.pixels.activation == "sigmoid":
             return self.backend.sigmoid(self.scores)
-        exponentials, total = self.exponentials
-        return exponentials * (1 / total)
+        inverse = 1 / self.total
+        if self.backend.has_autodiff:
+            return self.exponentials * inverse
+        return self._product(self._released("exponentials"), inverse)
+
+    @once
+    def probability_at_id(self) -> Array:
+        """The probability of each pixel's id, `(B, P)`."""
+        if self.pixels.activation == "softmax" and "probabilities" not in self.__dict__:
+            return self.at_id(self.exponentials) / self.total[:, 0, :]
+        return self.at_id(self.probabilities)
 
     @once
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
-        _, total = self.exponentials
-        return self.scores - self._top - self.xp.log(total)
+        shifted = self.shifted
+        self.total = self.xp.sum(self.xp.exp(shifted), axis=1, keepdims=True)
+        return shifted - self.xp.log(self.total)
 
     @once
     def log_softmax_at_id(self) -> Array:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
-        _, total = self.exponentials
-        return self.at_id(self.scores) - (self._top + self.xp.log(total))[:, 0, :]
+        at_id = self.at_id(self.shifted)
+        return at_id - self.xp.log(self.total)[:, 0, :]
+
+    def _released(self, name: str) -> Array:
+        """An array of this block for the caller to overwrite; asked for again, it is made again."""
+        array = getattr(self, name)
+        delattr(self, name)
+        return array
+
+    def _product(self, array: Array, factor: Array) -> Array:
+        """The array, which is overwritten unless there is room for it, times a factor."""
+        if self.room is not None:
+            return self.backend.multiply_into(array, factor, self.room)
+        array *= factor
+        return array
 
     @once
     def log_sigmoid(self) -> Array:
@@ -252,6 +330,28 @@ class Block:
         if self.pixels.activation == "sigmoid":
             return share - self.probabilities * share
         return share - self.probabilities * self.xp.sum(share, axis=1, keepdims=True)
+
+    def pull_back_by_id(self, by_class: Array, by_id: Array) -> Array:
+        """`pull_back` of `by_class` with `by_id` added at the id of each pixel, both `(B, C, 1)`."""
+        at_id = self.at_id(by_id[:, :, 0])
+        if self.pixels.activation is None:
+            return self.keep(self.add_at_id(by_class + self.xp.zeros_like(self.probabilities), at_id))
+        if self.pixels.activation == "sigmoid":
+            slope = self.probabilities - self.probabilities**2
+            at_id *= self.at_id(slope)
+            slope *= by_class
+            return self.add_at_id(slope, at_id)
+        mean = self.xp.matmul(self.xp.matrix_transpose(by_class), self.probabilities)
+        mean += (at_id * self.probability_at_id)[:, None, :]
+        return self._product(self.add_at_id(by_class - mean, at_id), self.probabilities)
+
+    def pull_back_log_at_id(self, slope: Array) -> Array:
+        """From a gradient in the log-probabilities of the ids, `(B, P)`, to slope (t - p) in the scores."""
+        if "probabilities" in self.__dict__:
+            return self.add_at_id(self.probabilities * -slope[:, None, :], slope)
+        total = self.total
+        from_total = self.add_at_id(self._released("exponentials"), -total[:, 0, :])
+        return self._product(from_total, -slope[:, None, :] / total)
 
 
 def log_sigmoid(scores: Array, xp: Namespace) -> Array:

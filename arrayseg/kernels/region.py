@@ -42,9 +42,13 @@ class RegionTerm(Term):
     """What becomes of the reduced loss."""
 
     sums = 4
-    pulls_probabilities = True
 
     def count(self, block: Block) -> Sums:
+        if self._goes_by_id(block):
+            hits, weight = block.probability_at_id, block.weight
+            hit = block.sum_by_id(hits if weight is None else hits * weight)
+            predicted = block.sum(block.weighted(block.probabilities), axis=2)
+            return hit, predicted, block.sum_by_id(weight), block.amount[:, None]
         overlap = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
         return *overlap, block.amount[:, None]
 
@@ -71,7 +75,17 @@ class RegionTerm(Term):
         if not gradient:
             return None, None
         by_hit, by_predicted = (block.xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state)
+        if self._goes_by_id(block):
+            return None, block.weighted(block.pull_back_by_id(by_predicted, by_hit))
         return None, block.pull_back(block.weighted(self.derivative(block, by_hit, by_predicted)))
+
+    def pulls_probabilities(self, pixels: Pixels) -> bool:
+        return True
+
+    def _goes_by_id(self, block: Block) -> bool:
+        """Whether the amounts are p t, p and t of ids, of which gathers are faster than products."""
+        is_overlap = type(self).amounts is RegionTerm.amounts and self.soft_tp != "l2"
+        return is_overlap and block.pixels.has_ids and block.backend.gathers_ids
 
     def amounts(self, block: Block) -> tuple[Array, Array, Array]:
         """What the first three sums run over, `(B, C, P)`; 0 where a pixel is not valid."""
@@ -185,7 +199,9 @@ class RegionBlend(Term):
     reduction: Reduction = "mean"
 
     sums = 4
-    pulls_probabilities = True
+
+    def pulls_probabilities(self, pixels: Pixels) -> bool:
+        return True
 
     def count(self, block: Block) -> Sums:
         return self.terms[0].count(block)

@@ -37,8 +37,6 @@ class Term(ABC):
     sums: int
     #: Whether part of the value is found by `pull`, not by `solve`.
     value_in_pull: bool = False
-    #: Whether `pull` reads nothing of the scores but the probabilities.
-    pulls_probabilities: bool = False
     #: Whether neighbours matter, so that a block must hold whole images.
     whole_images: bool = False
     reduction: Reduction
@@ -47,6 +45,13 @@ class Term(ABC):
     def is_scalar(self) -> bool:
         """Whether the result is one number."""
         return self.reduction != "none"
+
+    def pulls_probabilities(self, pixels: Pixels) -> bool:
+        """Whether `pull` needs nothing of the scores but the probabilities.
+
+        If its value is found there, that value must be the sum of `map` times what `solve` hands to `pull`.
+        """
+        return False
 
     @abstractmethod
     def count(self, block: Block) -> Sums:
@@ -65,8 +70,12 @@ class Term(ABC):
         raise NotImplementedError
 
 
-def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[tuple[slice, slice]]:
-    """The (images, pixels) of every block: parts of an image, or several small images at a time."""
+Part = tuple[slice, slice]
+"""The images and the pixels of a block."""
+
+
+def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[Part]:
+    """The parts of every block: parts of an image, or several small images at a time."""
     images, classes, count = pixels.shape
     block_bytes = pixels.backend.block_bytes(pixels.scores)
     if block_bytes is None or 0 in pixels.shape:
@@ -85,16 +94,33 @@ def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[tuple[sl
     return [(slice(image, min(image + rows, images)), slice(0, count)) for image in range(0, images, rows)]
 
 
-def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums], *, whole_images: bool = False) -> Sums:
-    """The sums of every image: blocks of the same images are added, those of others are put behind each other."""
-    slices = block_slices(pixels, whole_images=whole_images)
-    found = pixels.backend.map(lambda part: function(pixels.block(*part)), slices)
+class Blocks:
+    """The blocks of the sweeps: made anew for each, but a single one serves all and keeps its activation."""
+
+    def __init__(self, pixels: Pixels, *, whole_images: bool) -> None:
+        self.pixels = pixels
+        self.parts = block_slices(pixels, whole_images=whole_images)
+        self.single = pixels.block(*self.parts[0]) if len(self.parts) == 1 else None
+
+    def at(self, part: Part) -> Block:
+        """The block of a part."""
+        return self.single or self.pixels.block(*part)
+
+
+def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums]) -> Sums:
+    """The sums over the pixels of every image of what a function finds in blocks."""
+    return _sum_over_parts(pixels, block_slices(pixels), lambda part: function(pixels.block(*part)))
+
+
+def _sum_over_parts(pixels: Pixels, parts: list[Part], function: Callable[[Part], Sums]) -> Sums:
+    """The sums of every image: parts of the same images are added, those of others are put behind each other."""
+    found = pixels.backend.map(function, parts)
+    if len(parts) == 1:
+        return found[0]
     groups: dict[int, list[Sums]] = {}
-    for (images, _), sums in zip(slices, found, strict=True):
+    for (images, _), sums in zip(parts, found, strict=True):
         groups.setdefault(images.start, []).append(sums)
-    rows = [
-        tuple(reduce(lambda a, b: a + b, column) for column in zip(*group, strict=True)) for group in groups.values()
-    ]
+    rows = [tuple(_add(column) for column in zip(*group, strict=True)) for group in groups.values()]
     if len(rows) == 1:
         return rows[0]
     return tuple(pixels.xp.concat(column, axis=0) for column in zip(*rows, strict=True))
@@ -153,58 +179,90 @@ class Sweep:
     def value(self) -> Array:
         if self._is_map:
             return self._restore(self.losses())
-        value, states = self._solve()
+        blocks = self._blocks()
+        value, states = self._solve(blocks)
         if any(term.value_in_pull for term in self.terms):
-            value = value + self._sweep(states, None)
+            value = value + self._sweep(blocks, states)
         return self._cast(value)
 
     def value_and_gradient(self) -> tuple[Array, Array]:
         gradient, scores = self.layout.empty_like(self.input, self.pixels.xp, self.pixels.backend.device(self.input))
-        # The probabilities of the first sweep wait in the gradient for the second, if it needs nothing else: 116
-        # against 125 ms of processor time for Dice of 20 million logits.
-        kept = all(term.pulls_probabilities for term in self.terms) and scores.dtype == self.pixels.compute_dtype
-        value, states = self._solve(scores if kept else None)
-        return self._cast(value + self._sweep(states, scores, kept=kept)), gradient
+        # The probabilities of the first sweep wait in the gradient for the second, if it needs nothing else.
+        kept = (
+            all(term.pulls_probabilities(self.pixels) for term in self.terms)
+            and not all(term.value_in_pull for term in self.terms)
+            and scores.dtype == self.pixels.compute_dtype
+        )
+        blocks = self._blocks()
+        value, states = self._solve(blocks, scores if kept else None)
+        return self._cast(value + self._sweep(blocks, states, scores, kept=kept)), gradient
 
-    def _solve(self, kept: Array | None = None) -> tuple[Array, list[Any]]:
-        """First sweep: the sums of all terms, and what follows from them; the probabilities may be kept."""
+    def _blocks(self) -> Blocks:
+        return Blocks(self.pixels, whole_images=any(term.whole_images for term in self.terms))
 
-        def count(block: Block) -> Sums:
-            if kept is not None:
-                kept[block.rows, :, block.columns] = block.probabilities
-            return tuple(amount for term in self.terms for amount in term.count(block))
+    def _solve(self, blocks: Blocks, kept: Array | None = None) -> tuple[Array, list[Any]]:
+        """First sweep: the sums of all terms, and what follows from them.
 
-        sums = sum_over_blocks(self.pixels, count, whole_images=self._whole_images)
-        values, states, start = [], [], 0
+        If the probabilities are kept the second sweep cannot find values, so that they are summed here too.
+        """
+        late = [term for term in self.terms if kept is not None and term.value_in_pull]
+
+        def count(part: Part) -> Sums:
+            block = blocks.at(part)
+            if kept is not None and self.layout.is_canonical:
+                block.room = _view(kept, part)
+            rests = [block.sum(term.map(block), axis=1) for term in late]
+            amounts = [amount for term in self.terms for amount in term.count(block)]
+            if kept is not None and block.probabilities is not block.room:
+                _fill(kept, part, block.probabilities)
+            return *rests, *amounts
+
+        sums = _sum_over_parts(self.pixels, blocks.parts, count)
+        rests = dict(zip(map(id, late), sums, strict=False))
+        values, states, start = [], [], len(late)
         for term, factor in zip(self.terms, self.factors, strict=True):
             value, state = term.solve(sums[start : start + term.sums], self.pixels, factor)
             start += term.sums
             values.append(value)
             states.append(state)
+            if id(term) in rests:
+                values.append(self.pixels.xp.sum(rests[id(term)]) * state)
         return _add(values), states
 
-    def _sweep(self, states: list[Any], gradient: Array | None, *, kept: bool = False) -> Array:
+    def _sweep(
+        self,
+        blocks: Blocks,
+        states: list[Any],
+        gradient: Array | None = None,
+        *,
+        kept: bool = False,
+    ) -> Array:
         """Second sweep: the rest of the value, and the gradient written through a view `(N, C, S)`.
 
         Until then the view may hold the probabilities.
         """
+        has_room = len(self.terms) == 1 and self.layout.is_canonical
+        has_room = has_room and gradient is not None and gradient.dtype == self.pixels.compute_dtype
 
-        def pull(part: tuple[slice, slice]) -> Array | None:
-            block = self.pixels.block(*part)
-            if gradient is not None and kept:
-                probabilities = gradient[part[0], :, part[1]]
-                block.probabilities = self.pixels.backend.block_array(probabilities, gradient.dtype)
+        def pull(part: Part) -> Array | None:
+            block = blocks.at(part)
+            room = None if gradient is None else _view(gradient, part)
+            block.room = room if has_room else None
+            if kept:
+                block.only_probabilities = True
+                if not blocks.single:
+                    block.probabilities = self.pixels.backend.block_array(room, self.pixels.compute_dtype)
             pairs = zip(self.terms, states, strict=True)
             rests, gradients = zip(
                 *(term.pull(block, state, gradient=gradient is not None) for term, state in pairs), strict=True
             )
             if gradient is not None:
-                images, pixels = part
-                gradient[images, :, pixels] = self.pixels.xp.astype(_add(gradients), gradient.dtype, copy=False)
+                pulled = _add(gradients)
+                if pulled is not room:
+                    _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
             return _add([rest for rest in rests if rest is not None], self._zero())
 
-        slices = block_slices(self.pixels, whole_images=self._whole_images)
-        return self.pixels.xp.sum(_add(self.pixels.backend.map(pull, slices)))
+        return self.pixels.xp.sum(_add(self.pixels.backend.map(pull, blocks.parts)))
 
     def losses(self, *, in_blocks: bool | None = None) -> Array:
         """The losses of all pixels, `(N, S)`, in the compute dtype; only pixel losses have them."""
@@ -227,10 +285,6 @@ class Sweep:
         return rows
 
     @property
-    def _whole_images(self) -> bool:
-        return any(term.whole_images for term in self.terms)
-
-    @property
     def _is_map(self) -> bool:
         return any(not term.is_scalar and term.value_in_pull for term in self.terms)
 
@@ -247,3 +301,13 @@ class Sweep:
 
 def _add(arrays: Sequence[Array], start: Array | None = None) -> Array:
     return reduce(lambda a, b: a + b, arrays if start is None else [start, *arrays])
+
+
+def _view(array: Array, part: Part) -> Array:
+    images, pixels = part
+    return array[images, :, pixels]
+
+
+def _fill(array: Array, part: Part, values: Array) -> None:
+    images, pixels = part
+    array[images, :, pixels] = values

@@ -235,15 +235,14 @@ def check_ids(
     xp = backend.xp
     if 0 in ids.shape or not xp.isdtype(ids.dtype, "integral") or not backend.is_concrete(ids, ignored):
         return
-    least, greatest = xp.min(ids), xp.max(ids)
-    if least >= 0 and greatest <= high:
+    if backend.are_ids(ids, high):
         return
     if ignored is not None:
         ids = xp.where(ignored, xp.zeros_like(ids), ids)
-        least, greatest = xp.min(ids), xp.max(ids)
-        if least >= 0 and greatest <= high:
+        if backend.are_ids(ids, high):
             return
-    wrong = int(least) if least < 0 else int(greatest)
+    least = int(xp.min(ids))
+    wrong = least if least < 0 else int(xp.max(ids))
     besides = "" if ignore_index is None else f" (besides ignore_index={ignore_index})"
     msg = f"`target` must hold {what}{besides}; got {wrong}. Is it a void label? Then pass ignore_index={wrong}."
     raise ValueError(msg)
