@@ -27,6 +27,9 @@ OURS, COPY = "arrayseg", "copy"
 #: Results of one formula may be as far apart, relative to the norm.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 5e-2, "bfloat16": 2e-1}
 HALVES = ("float16", "bfloat16")
+#: Gradients of means over millions of pixels are as small as the smallest number of float16, which rounding makes or
+#: not; they may be twice that apart.
+FLOAT16_STEPS = 2 * 2.0**-24
 #: A contest is over after its repetitions, or after three of them if they take longer than this, or after twice it.
 LONGEST_SECONDS = 15.0
 
@@ -55,6 +58,7 @@ class Result:
 def measure(contest: Contest, scene: Scene | None, size: str, repeat: int) -> list[Result]:
     """The figures of a contest, ours first."""
     tolerance = max(contest.tolerance or 0.0, TOLERANCES[scene.dtype] if scene else 0.0)
+    step = FLOAT16_STEPS if scene is not None and scene.dtype == "float16" else 0.0
     calls = {OURS: contest.ours(scene)}
     expected = calls[OURS]()  # also the warm-up
     agrees, backends = {}, {OURS: backend_in(expected)}
@@ -65,7 +69,7 @@ def measure(contest: Contest, scene: Scene | None, size: str, repeat: int) -> li
         except Exception as error:  # whatever a peer may raise that lacks a package of its own or refuses the dtype
             _leave_out(name, contest, f"{type(error).__name__}: {error}")
             continue
-        same = agree(expected, result, tolerance, classes_last=contest.classes_last)
+        same = agree(expected, result, tolerance, step=step, classes_last=contest.classes_last)
         if scene is not None and scene.dtype in HALVES and not same:
             # The formulas are the same, as float32 shows: what is left of the rival's number is another matter.
             _leave_out(
@@ -124,20 +128,21 @@ def peak_of(call: Call, backend: Backend) -> int | None:
     return backend.measure_peak(call)[1]
 
 
-def agree(ours: Any, theirs: Any, tolerance: float, *, classes_last: bool = False) -> bool:
+def agree(ours: Any, theirs: Any, tolerance: float, *, step: float = 0.0, classes_last: bool = False) -> bool:
     """Whether two results are the same, array by array; theirs may have its classes last."""
     pair = numbers_of(ours), numbers_of(theirs)
     if classes_last:
         pair = pair[0], [np.moveaxis(array, -1, 1) if array.ndim > 1 else array for array in pair[1]]
-    return len(pair[0]) == len(pair[1]) and all(close(*arrays, tolerance) for arrays in zip(*pair, strict=True))
+    return len(pair[0]) == len(pair[1]) and all(close(*arrays, tolerance, step) for arrays in zip(*pair, strict=True))
 
 
-def close(mine: np.ndarray[Any, Any], other: np.ndarray[Any, Any], tolerance: float) -> bool:
-    """Whether two arrays differ by little of their norm; in the norm, as one element may be a matter of rounding."""
+def close(mine: np.ndarray[Any, Any], other: np.ndarray[Any, Any], tolerance: float, step: float) -> bool:
+    """Whether two arrays differ by little of their norm, as one element may be a matter of rounding, or by a step."""
     if mine.size != other.size:
         return False
     difference = np.linalg.norm(mine.reshape(-1) - other.reshape(-1))
-    return bool(difference <= tolerance * max(float(np.linalg.norm(other)), 1e-12))
+    scale = max(float(np.linalg.norm(other)), 1e-12)
+    return bool(difference <= tolerance * scale + step * mine.size**0.5)
 
 
 def numbers_of(result: Any) -> list[np.ndarray[Any, Any]]:

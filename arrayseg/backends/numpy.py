@@ -142,6 +142,20 @@ class NumpyBackend(Backend):
     def exp_in_place(self, array: Array, /) -> Array:
         return np.exp(array, out=array)
 
+    def sigmoid(self, scores: Array, /) -> Array:
+        probabilities = np.tanh(scores / 2)
+        probabilities *= 0.5
+        probabilities += 0.5
+        return probabilities
+
+    def log_sigmoid(self, scores: Array, /) -> Array:
+        rest = np.abs(scores)
+        below = scores - rest
+        below *= 0.5
+        np.exp(np.negative(rest, out=rest), out=rest)
+        below -= np.log1p(rest, out=rest)
+        return below
+
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return np.multiply(array, factor, out=out)
 

@@ -297,6 +297,17 @@ class Backend:
         """1 / (1 + exp(-z)), by one function that cannot overflow."""
         return 0.5 + 0.5 * self.xp.tanh(scores / 2)
 
+    def log_sigmoid(self, scores: Array, /) -> Array:
+        """log(1 / (1 + exp(-z))) = (z - |z|) / 2 - log(1 + exp(-|z|)), which cannot overflow.
+
+        |z| as a product with the sign, which is 1 at 0: libraries disagree on the derivative of `abs` there, and one of
+        0, which `maximum` has, would make the second derivative of this 0 instead of -1/4. Not as a `where`, which NumPy
+        runs 20 times slower on a mask without pattern.
+        """
+        xp = self.xp
+        magnitude = scores * (2 * xp.astype(scores >= 0, scores.dtype) - 1)
+        return (scores - magnitude) / 2 - xp.log1p(xp.exp(-magnitude))
+
     def stop_gradient(self, array: Array, /) -> Array:
         """The same values, of which no derivative is taken."""
         return array

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.formulas import guarded_power
 from arrayseg.kernels.pixel import MeanTerm, safe_log
-from arrayseg.kernels.pixels import Block, log_sigmoid
+from arrayseg.kernels.pixels import Block
 
 __all__ = ["Divergence", "DivergenceTerm", "dual_focal", "jensen_shannon", "kullback_leibler", "quality_focal"]
 
@@ -115,7 +115,7 @@ class DivergenceTerm(MeanTerm):
             log_p, inner = safe_log(block.scores, xp)
             log_q, outer = safe_log(1 - block.scores, xp)
         else:
-            log_p, log_q = log_sigmoid(block.scores, xp), log_sigmoid(-block.scores, xp)
+            log_p, log_q = block.log_sigmoid, block.backend.log_sigmoid(-block.scores)
             inner, outer = xp.exp(log_q), xp.exp(log_p)
         on, on_slope = self.divergence(log_p, block.target, xp)
         off, off_slope = self.divergence(log_q, 1 - block.target, xp)

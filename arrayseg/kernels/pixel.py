@@ -14,18 +14,21 @@ from math import exp
 from typing import Any
 
 from arrayseg._typing import Array, Denominator, Reduction
-from arrayseg.kernels.pixels import Block, Pixels, log_sigmoid
+from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.sweep import Sums, Term
 
 __all__ = ["Formula", "MeanTerm", "PixelTerm", "cross_entropy", "focal", "safe_log"]
 
-Formula = Callable[[Array, Any], tuple[Array, Array]]
-"""From the log-probability and the namespace to the loss and its derivative in the log-probability."""
+Formula = Callable[[Array, Any], tuple[Array, Any]]
+"""From the log-probability and the namespace to the loss and its derivative in the log-probability.
+
+A derivative that is the same everywhere may be a number.
+"""
 
 
-def cross_entropy(log_probability: Array, xp: Any) -> tuple[Array, Array]:
+def cross_entropy(log_probability: Array, xp: Any) -> tuple[Array, float]:
     """-l."""
-    return -log_probability, xp.full_like(log_probability, -1.0)
+    return -log_probability, -1.0
 
 
 def focal(gamma: float) -> Formula:
@@ -173,10 +176,10 @@ class PixelTerm(MeanTerm):
             log_p, inner = block.log_softmax_at_id, None
         value, slope = self.formula(log_p, xp)
         weights = self._weights_of_ids(block)
-        losses = block.keep(value if weights is None else value * weights)
+        losses = value if weights is None else value * weights
         if scale is None:
             return losses, None
-        slope = block.keep(slope if weights is None else slope * weights) * scale
+        slope = xp.broadcast_to((slope if weights is None else slope * weights) * scale, losses.shape)
         if block.pixels.activation is None:
             at_id = slope if inner is None else slope * inner
             return losses, block.target * at_id[:, None, :]
@@ -222,27 +225,27 @@ class PixelTerm(MeanTerm):
 
     def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""
-        xp = block.xp
+        xp, backend = block.xp, block.backend
         positive = block.target
         sign = 2 * positive - 1
         if block.pixels.activation is None:
             log_p, inner = self._log_of_input(block, (1 - positive) + sign * block.scores)
         else:
             scores = sign * block.scores
-            log_p = log_sigmoid(scores, xp)
-            inner = None if scale is None else xp.exp(log_p - scores)
+            log_p = backend.log_sigmoid(scores)
+            inner = None if scale is None else backend.exp_in_place(log_p - scores)
         value, slope = self.formula(log_p, xp)
         if self.negative_formula is not None:
             off, off_slope = self.negative_formula(log_p, xp)
             value, slope = (off + positive * (on - off) for on, off in ((value, off), (slope, off_slope)))
         shares = self._shares_of_sides(block, positive)
-        losses = xp.sum(block.weighted(value if shares is None else value * shares), axis=1)
+        losses = block.sum_classes(block.weighted(value if shares is None else value * shares))
         if scale is None:
             return losses, None
-        steps = slope * sign * scale
-        for factor in (inner, shares):
-            steps = steps if factor is None else steps * factor
-        return losses, block.weighted(steps)
+        sign *= slope * scale
+        steps = sign if shares is None else sign * shares
+        steps = block.weighted(steps)
+        return losses, steps if inner is None else block.product(steps, inner)
 
     def _log_of_input(self, block: Block, probability: Array) -> tuple[Array, Array | None]:
         """The log-probability of an input that has no activation, and its derivative; None for 1."""
