@@ -73,7 +73,7 @@ def measure(contest: Contest, scene: Scene | None, size: str, repeat: int) -> li
         if scene is not None and scene.dtype in HALVES and not same:
             # The formulas are the same, as float32 shows: what is left of the rival's number is another matter.
             _leave_out(
-                name, contest, f"in {scene.dtype} its result is further from ours than {tolerance:g}, relatively"
+                name, contest, f"in {scene.dtype} its result is not ours within {tolerance:g} of it"
             )
             continue
         calls[name], backends[name], agrees[name] = call, backend_in(result), same

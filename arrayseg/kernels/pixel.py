@@ -10,7 +10,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from math import exp
+from operator import mul
 from typing import Any
 
 from arrayseg._typing import Array, Denominator, Reduction
@@ -35,7 +37,8 @@ def focal(gamma: float) -> Formula:
     """-(1 - e^l)^gamma l."""
     if gamma == 0:
         return cross_entropy
-    power_of_rest = int(gamma) - 1 if gamma == int(gamma) else gamma - 1  # whole powers are multiplications
+    if gamma == int(gamma):
+        return _whole_focal(int(gamma))
 
     def formula(log_probability: Array, xp: Any) -> tuple[Array, Array]:
         # 1 - e^l without cancellation. Where it is 0 so are value and derivative, whatever gamma; a power of 0 would
@@ -43,11 +46,23 @@ def focal(gamma: float) -> Formula:
         rest = -xp.expm1(log_probability)
         inside = rest > 0
         rest = xp.where(inside, rest, xp.ones_like(rest))
-        power = rest if power_of_rest == 1 else rest**power_of_rest
+        power = rest ** (gamma - 1)
         zero = xp.zeros_like(rest)
         value = xp.where(inside, -power * rest * log_probability, zero)
         slope = power * (gamma * (1 - rest) * log_probability - rest)
         return value, xp.where(inside, slope, zero)
+
+    return formula
+
+
+def _whole_focal(gamma: int) -> Formula:
+    """The same for a whole gamma, whose powers are products with derivatives everywhere."""
+
+    def formula(log_probability: Array, xp: Any) -> tuple[Array, Array]:
+        less = xp.expm1(log_probability)  # e^l - 1, without cancellation
+        power = reduce(mul, [-less] * (gamma - 1), 1.0)
+        value = power * less * log_probability
+        return value, power * (gamma * ((less + 1) * log_probability) + less)
 
     return formula
 
