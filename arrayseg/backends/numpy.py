@@ -214,8 +214,7 @@ class NumpyBackend(Backend):
         return np.ascontiguousarray(array, dtype=dtype)
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]:
-        threads = thread_count()
-        if len(items) < 2 or threads < 2:
+        if len(items) < 2 or (threads := thread_count()) < 2:
             return [function(item) for item in items]
         return list(thread_pool(threads, os.getpid()).map(function, items))
 

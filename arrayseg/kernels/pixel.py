@@ -111,10 +111,10 @@ class MeanTerm(Term):
         value = xp.zeros_like(total)
         if self.reduction == "sum":
             return value, xp.ones_like(total) * factor
-        some = total > 0
-        value = xp.where(some, value, xp.full_like(total, self.of_nothing))
-        scale = xp.where(some, 1 / xp.where(some, total, xp.ones_like(total)), xp.zeros_like(total))
-        return value, scale * factor
+        some = xp.astype(total > 0, total.dtype)
+        if self.of_nothing != 0:
+            value = xp.where(total > 0, value, xp.full_like(total, self.of_nothing))
+        return value, some * factor / (total + (1 - some))
 
     def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array, Array | None]:
         losses, pulled = self.losses(block, block.xp.astype(scale, block.dtype) if gradient else None)

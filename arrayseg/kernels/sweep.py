@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, TypeVar
 
@@ -128,13 +128,16 @@ def _sum_over_parts(pixels: Pixels, parts: list[Part], function: Callable[[Part]
 
 def arrays_of(record: Any) -> dict[str, Array]:
     """The arrays in a dataclass, by name."""
-    found = {field.name: getattr(record, field.name) for field in fields(record)}
-    return {name: value for name, value in found.items() if hasattr(value, "ndim")}
+    return {name: value for name, value in vars(record).items() if hasattr(value, "ndim")}
+
+
+def _converted(record: Any, convert: Callable[[Array], Array]) -> dict[str, Array]:
+    return {name: convert(array) for name, array in arrays_of(record).items()}
 
 
 def with_arrays(record: Record, convert: Callable[[Array], Array]) -> Record:
     """A copy of a dataclass with every array in it converted; the dataclass itself if there is none."""
-    converted = {name: convert(array) for name, array in arrays_of(record).items()}
+    converted = _converted(record, convert)
     return replace(record, **converted) if converted else record  # type: ignore[type-var]
 
 
@@ -162,8 +165,8 @@ class Sweep:
 
     def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Sweep:
         terms = [with_arrays(term, convert) for term in self.terms]
-        pixels = replace(with_arrays(self.pixels, convert), backend=backend)
-        return replace(self, input=convert(self.input), pixels=pixels, terms=terms)
+        pixels = replace(self.pixels, backend=backend, **_converted(self.pixels, convert))
+        return Sweep(convert(self.input), self.layout, pixels, terms, self.factors)
 
     def plain(self) -> Array:
         if self._is_map:
