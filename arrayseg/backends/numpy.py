@@ -41,8 +41,13 @@ def thread_pool(threads: int, process: int) -> ThreadPoolExecutor:
 
 # Pixels of a block of label maps, and the most bins of its histogram of pairs of pixels (8 bytes each: it should fit
 # the second-level cache). Measured on 2 cores with 1 MB of it each, 16.8 million pixels of 19 classes.
-HISTOGRAM_PIXELS = 2**19
+HISTOGRAM_PIXELS = 2**21
+LEAST_HISTOGRAM_PIXELS = 2**18
 PAIR_BINS = 2**19
+
+#: Pixels of which the steps between runs are counted first, and the most steps a pixel for which runs are made.
+RUN_SAMPLE = 2**13
+MOST_STEPS = 0.1
 
 #: Pixels whose ids are checked at a time.
 ID_PIXELS = 2**20
@@ -187,8 +192,9 @@ class NumpyBackend(Backend):
         mask: Array | None = None,
     ) -> tuple[Array, Array]:
         images, pixels = target.shape
-        # A block has several times the pixels that its histogram has bins, so that the histograms cost little.
-        length = max(HISTOGRAM_PIXELS, 4 * num_classes**2)
+        # Enough blocks for the threads, of several times the pixels that the histogram has bins.
+        share = -(-images * pixels // thread_count())
+        length = max(min(share, HISTOGRAM_PIXELS), LEAST_HISTOGRAM_PIXELS, 4 * num_classes**2)
         blocks = [
             (image, slice(start, start + length)) for image in range(images) for start in range(0, pixels, length)
         ]
@@ -238,9 +244,15 @@ def _block_histogram(
     prediction: Array, target: Array, mask: Array | None, num_classes: int, ignore_index: int | None
 ) -> tuple[Array, int]:
     """`(C, C)` counts of the pairs of labels of a block, and the number of pixels with a label out of range."""
+    lengths = None
+    starts = _run_starts([labels for labels in (prediction, target, mask) if labels is not None])
+    if starts is not None:
+        lengths = np.diff(starts, append=target.size)
+        prediction, target = prediction[starts], target[starts]
+        mask = None if mask is None else mask[starts]
     everywhere = mask is None and ignore_index is None
     if everywhere and _are_slots(target, num_classes) and _are_slots(prediction, num_classes):
-        return _joint_bincount(target, prediction, num_classes), 0
+        return _joint_bincount(target, prediction, num_classes, lengths), 0
     rows, columns = _slots(target, num_classes), _slots(prediction, num_classes)
     wanted = mask
     if ignore_index is not None:
@@ -248,9 +260,39 @@ def _block_histogram(
         wanted = kept if mask is None else kept & mask
     if wanted is not None:
         rows *= wanted.view(np.uint8)
-    counts = _joint_bincount(rows, columns, num_classes + 1)[1:, 1:]
-    to_count = target.size if wanted is None else int(np.count_nonzero(wanted))
+    counts = _joint_bincount(rows, columns, num_classes + 1, lengths)[1:, 1:]
+    if lengths is not None:
+        to_count = int(lengths.sum() if wanted is None else lengths[wanted].sum())
+    else:
+        to_count = target.size if wanted is None else int(np.count_nonzero(wanted))
     return counts, to_count - int(counts.sum())
+
+
+def _run_starts(maps: list[Array]) -> Array | None:
+    """Where a run of pixels begins that are alike in all maps, `(P,)` each; None where runs are short.
+
+    Objects lie in runs of tens of pixels, and a run is counted once: a third of the time where they are 16 long.
+    """
+    size = maps[0].size
+    if (
+        size < 2 * RUN_SAMPLE
+        or np.count_nonzero(_steps([labels[:RUN_SAMPLE] for labels in maps])) > MOST_STEPS * RUN_SAMPLE
+    ):
+        return None
+    steps = _steps(maps)
+    if np.count_nonzero(steps) > MOST_STEPS * size:
+        return None
+    starts = np.flatnonzero(steps)
+    starts += 1
+    return np.concatenate([[0], starts])
+
+
+def _steps(maps: list[Array]) -> Array:
+    """Whether each pixel but the first differs from the one before it in one of the maps."""
+    steps: Array = maps[0][1:] != maps[0][:-1]
+    for labels in maps[1:]:
+        steps |= labels[1:] != labels[:-1]
+    return steps
 
 
 def _are_slots(labels: Array, num_classes: int) -> bool:
@@ -270,12 +312,18 @@ def _slots(labels: Array, num_classes: int) -> Array:
     return slots
 
 
-def _joint_bincount(rows: Array, columns: Array, slots: int) -> Array:
-    """`(slots, slots)` occurrences of the pairs (row, column); fewer and longer steps where the slots are few.
+def _joint_bincount(rows: Array, columns: Array, slots: int, lengths: Array | None = None) -> Array:
+    """`(slots, slots)` occurrences of the pairs (row, column), each as often as its length says.
+
+    Without lengths, by fewer and longer steps where the slots are few:
 
     Two neighbouring pixels are one index into a histogram with slots**4 bins, of which both margins are the answer:
     half the increments, which are what a bincount spends its time on. Two bytes read as one uint16 are low + 256 high.
     """
+    if lengths is not None:  # summed in float64, which is exact up to 2**53
+        joint = np.multiply(rows, slots, dtype=np.int64)
+        joint += columns
+        return np.bincount(joint, weights=lengths, minlength=slots**2).astype(np.int64).reshape(slots, slots)
     if rows.dtype != np.uint8:
         joint = rows * slots + columns
         return np.bincount(joint, minlength=slots**2).reshape(slots, slots)

@@ -83,6 +83,38 @@ def test_blocks_join(library):
     np.testing.assert_array_equal(to_numpy(metrics.confusion_matrix(*arrays, num_classes=3)), expected.sum(axis=0))
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "int8"])
+@pytest.mark.parametrize("num_classes", [3, 40, 300])
+@pytest.mark.parametrize("run", [1, 7, 60, 5000])
+def test_runs_count_as_their_pixels(monkeypatch, run, num_classes, dtype):
+    # Objects lie in runs, which are counted at once; labels out of range, void and masked pixels in them too.
+    from arrayseg.backends import numpy
+
+    monkeypatch.setattr(numpy, "HISTOGRAM_PIXELS", 20_000)
+    monkeypatch.setattr(numpy, "LEAST_HISTOGRAM_PIXELS", 20_000)
+    rng = np.random.default_rng(run)
+    shape = (2, 301, 203)
+    pixels = 2 * 301 * 203
+
+    def runs(highest, lag):
+        drawn = np.repeat(rng.integers(0, highest, pixels // run + 2), run)
+        return drawn[lag : lag + pixels].reshape(shape)
+
+    highest = min(num_classes, 100)
+    target, prediction, mask = runs(highest, 0).astype(dtype), runs(highest, run // 2).astype(dtype), runs(2, 0) > 0
+    matrix = metrics.confusion_matrix(prediction, target, num_classes=num_classes)
+    np.testing.assert_array_equal(matrix, count(prediction, target, num_classes))
+    options = {"mask": mask, "ignore_index": 1}
+    matrix = metrics.confusion_matrix(prediction, target, num_classes=num_classes, **options)
+    np.testing.assert_array_equal(matrix, count(prediction, target, num_classes, 1, mask))
+    target[1, 200:, 5] = 101
+    if num_classes <= 101:
+        with pytest.raises(ValueError, match="101"):
+            metrics.confusion_matrix(prediction, target, num_classes=num_classes)
+    matrix = metrics.confusion_matrix(prediction, target, num_classes=num_classes, ignore_index=101)
+    np.testing.assert_array_equal(matrix, count(prediction, target, num_classes, 101))
+
+
 @given(
     maps=hnp.arrays(np.int16, hnp.array_shapes(min_dims=1, max_dims=3, max_side=6), elements=st.integers(0, 3)),
     seed=st.integers(0, 2**16),
