@@ -192,9 +192,11 @@ def full(session: nox.Session) -> None:
 
 @nox.session(default=False, venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Time and memory beside the frameworks' own, the peers' and the limit."""
-    python = frameworks(session, *PEERS)
-    session.run(python, "-P", "-m", "arrayseg", "bench", "--peers", *session.posargs, external=True)
+    """Time and memory beside the frameworks' own, the peers' and the limit: `nox -s bench -- [options of bench]`."""
+    python = peers(session)
+    # The checkout itself runs, so that the record has its commit.
+    command = (python, "-P", "-m", "arrayseg", "bench", "--peers", *session.posargs)
+    session.run(*command, env={"PYTHONPATH": str(ROOT)}, external=True)
 
 
 @nox.session(name="bench-compare", default=False, venv_backend="none")

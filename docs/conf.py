@@ -1,6 +1,5 @@
 """Sphinx configuration; `nox -s docs` builds the pages with every warning an error."""
 
-import json
 import sys
 import zlib
 from importlib.metadata import version as installed_version
@@ -93,8 +92,10 @@ def inventory(name: str, objects: dict[str, str]) -> str:
 
 intersphinx_mapping = {name: (site, inventory(name, objects)) for name, (site, objects) in OUTSIDE.items()}
 
-# The tables of the presets are parts of docs/compat.md and docs/compat_metrics.md.
+# The tables of the presets are parts of docs/compat.md and docs/compat_metrics.md; docs/benchmarks.md has others.
 sys.path.insert(0, str(Path(__file__).parent))
+from benchmark_pages import parts, records  # noqa: E402
+from benchmark_plots import draw  # noqa: E402
 from compat_metric_tables import label_table, mask_table  # noqa: E402
 from compat_tables import loss_tables  # noqa: E402
 
@@ -106,54 +107,12 @@ for part, text in {
     (Path(__file__).parent / "_build" / f"{part}.md").write_text(text, encoding="utf-8")
 
 
-def benchmark_tables(number: int, record: dict) -> str:
-    """Write a run of `arrayseg bench` as tables, one for every size."""
-    contests: dict[str, list[list[dict]]] = {}
-    for result in record["results"]:
-        of_size = contests.setdefault(result["size"], [])
-        if result["entry"] == "arrayseg":
-            of_size.append([])
-        of_size[-1].append(result)
-    packages = ", ".join(f"{name} {release}" for name, release in record["versions"].items())
-    lines = [
-        f"## Run {number}: {record['dtype']}, {record['labels']} labels",
-        "",
-        f"{record['date']}, commit {record['commit']}, {record['threads']} threads, Python {record['python']},",
-        f"{packages}:",
-        "",
-        f"```console\n$ {record['command']}\n```",
-    ]
-    for size, of_size in contests.items():
-        head = "| function | on | arrayseg, ms | × limit | peak / input | rival | its ms | ratio | its peak / input |"
-        lines += ["", f"### Run {number}: {size}", "", head, "|---|---|" + "--:|" * 3 + "---|" + "--:|" * 3]
-        for ours, *rivals in of_size:
-            for rival in rivals:
-                limit, ratio = ours["seconds"] / ours["limit_seconds"], rival["seconds"] / ours["seconds"]
-                own = f"`{ours['function']}` | {ours['backend']} | {milliseconds(ours)} | {limit:.1f} | {peak(ours)}"
-                verdict = f"{ratio:.2f}" if rival["agrees"] else "another result"
-                lines.append(f"| {own} | {rival['entry']} | {milliseconds(rival)} | {verdict} | {peak(rival)} |")
-    return "\n".join(lines)
-
-
-def milliseconds(result: dict) -> str:
-    """Write the median, and the fastest and slowest."""
-    numbers = (1e3 * result[key] for key in ("seconds", "fastest", "slowest"))
-    median, fastest, slowest = (f"{number:.0f}" if number >= 100 else f"{number:.3g}" for number in numbers)
-    return f"{median} ({fastest}–{slowest})"
-
-
-def peak(result: dict) -> str:
-    """Write the peak of the extra memory over the bytes of the input."""
-    return "–" if result["peak_bytes"] is None else f"{result['peak_bytes'] / result['input_bytes']:.2f}"
-
-
 def fill_benchmarks(app, docname: str, source: list[str]) -> None:
     """Put the recorded runs in the page that tells of them."""
     if docname == "benchmarks":
-        records = sorted((Path(__file__).parent / "benchmarks").glob("*.json"))
-        runs = [json.loads(path.read_text(encoding="utf-8")) for path in records]
-        tables = [benchmark_tables(number, run) for number, run in enumerate(runs, 1)]
-        source[0] = source[0].replace("% RUNS", "\n\n".join(tables) or "No run is recorded yet.")
+        runs = records()
+        for comment, text in parts(runs, draw(runs, Path(__file__).parent / "_build" / "benchmarks")).items():
+            source[0] = source[0].replace(comment, text)
 
 
 def setup(app) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from arrayseg.app._measure import backend_in, in_turns, peak_of
+from arrayseg.app._measure import backend_in, in_turns, peak_of, settled
 from arrayseg.app.contests import Call, Scene
 from arrayseg.app.contests.ours import confusion_matrix, value_and_gradient
 from arrayseg.app.contests.scene import available
@@ -105,9 +105,8 @@ def measure_growth(axis: str, function: str, backend: str, scenes: dict[int, Sce
         )
         if axis == "threads":
             call = partial(_on_threads, value, call)
-        result = call()  # the warm-up
-        calls[value], peaks[value] = call, peak_of(call, backend_in(result))
-        del result
+        backend_of_result = backend_in(settled(call()))  # the warm-up
+        calls[value], peaks[value] = call, peak_of(call, backend_of_result)
     points = []
     for value, times in in_turns(calls, repeat).items():
         scene = scenes[value]

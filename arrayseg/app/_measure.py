@@ -19,7 +19,7 @@ from arrayseg.app.contests.scene import jax_array, torch_array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.numpy import NUMPY, thread_count
 
-__all__ = ["OURS", "TOLERANCES", "Result", "agree", "copy_of", "in_turns", "measure", "peak_of"]
+__all__ = ["OURS", "TOLERANCES", "Result", "agree", "copy_of", "in_turns", "measure", "peak_of", "settled"]
 
 Key = TypeVar("Key")
 
@@ -72,9 +72,7 @@ def measure(contest: Contest, scene: Scene | None, size: str, repeat: int) -> li
         same = agree(expected, result, tolerance, step=step, classes_last=contest.classes_last)
         if scene is not None and scene.dtype in HALVES and not same:
             # The formulas are the same, as float32 shows: what is left of the rival's number is another matter.
-            _leave_out(
-                name, contest, f"in {scene.dtype} its result is not ours within {tolerance:g} of it"
-            )
+            _leave_out(name, contest, f"in {scene.dtype} its result is not ours within {tolerance:g} of it")
             continue
         calls[name], backends[name], agrees[name] = call, backend_in(result), same
     peaks = {name: peak_of(calls[name], backend) if contest.has_peak else None for name, backend in backends.items()}
@@ -160,10 +158,15 @@ def numbers_of(result: Any) -> list[np.ndarray[Any, Any]]:
 def time_of(call: Call) -> float:
     """Seconds of one call, until the device is done."""
     start = perf_counter()
-    result = call()
+    settled(call())
+    return perf_counter() - start
+
+
+def settled(result: Any) -> Any:
+    """What a call returns, once the device is done with it."""
     for array in arrays_of(result):
         backend_of(array).synchronize(array)
-    return perf_counter() - start
+    return result
 
 
 def arrays_of(result: Any) -> Iterator[Array]:
