@@ -194,6 +194,27 @@ def test_no_device_is_said_before_anything_is_measured(arrayseg, monkeypatch):
     assert "Nothing here computes on 'cuda'" in run.output
 
 
+def test_a_gpu_has_rivals_of_its_own(monkeypatch):
+    monkeypatch.setattr(frameworks, "available", lambda device: ("torch", "jax", "cupy"))
+    scene = replace(Scene.draw(TINY["tiny"]), device="cuda")
+    rivals = {contest.backend: set(contest.rivals) for contest in frameworks.contests(scene) if contest.name == "dice"}
+    assert rivals == {
+        "torch": {"plain torch", "torch.compile"},
+        "jax": {"plain jax.jit"},
+        "cupy": {"arrayseg, torch"},
+    }
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_copy_of_a_device_is_another_array(backend):
+    if backend not in scenes.available("cpu"):
+        pytest.skip(f"{backend} is not installed")
+    copy = _measure._device_copy(np.ones(5, dtype=np.float32), backend, "cpu")
+    first, second = copy(), copy()
+    assert first is not second
+    assert first.shape == (5,)
+
+
 @pytest.fixture
 def short_axes(monkeypatch):
     steps = {1: (1, 3, 8, 8), 2: (1, 3, 8, 16), 4: (1, 3, 16, 16)}

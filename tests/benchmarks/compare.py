@@ -50,9 +50,10 @@ def main() -> int:
     if len(sys.argv) < 2:
         sys.exit("Name the commit to compare with: compare.py REVISION [options of arrayseg bench]")
     revision, *options = sys.argv[1:]
+    found = compare(revision, options or [*DEFAULTS])
     slower = 0
     print(f"{'size':28} {'function':24} {'backend':8} {revision:>12} {'now':>9} ratio")
-    for (size, function, backend), (before, after) in compare(revision, options or [*DEFAULTS]).items():
+    for (size, function, backend), (before, after) in found.items():
         ratio = after / before
         slower += ratio > LIMIT
         mark = "  SLOWER" if ratio > LIMIT else ""
