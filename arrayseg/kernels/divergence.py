@@ -91,7 +91,7 @@ class DivergenceTerm(MeanTerm):
             logits = Block(replace(pixels, scores=block.target / self.temperature), block.rows)
             pixels = replace(pixels, target=logits.probabilities)
         if self.temperature != 1:
-            pixels = replace(pixels, scores=pixels.scores / self.temperature)
+            pixels = replace(pixels, scores=block.scores / self.temperature)
         return block if pixels is block.pixels else Block(pixels, block.rows)
 
     def _exclusive(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:

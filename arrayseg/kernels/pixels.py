@@ -80,13 +80,13 @@ class Pixels:
         return [array for array in arrays if array is not None]
 
     def block(self, images: slice, pixels: slice) -> Block:
-        """A part of the pixels, loaded in the compute dtype."""
+        """A part of the pixels."""
         row = (images, pixels)
         cube = (images, slice(None), pixels)
         return Block(
             replace(
                 self,
-                scores=self.backend.block_array(self.scores[cube], self.compute_dtype),
+                scores=self.scores[cube],
                 target=self.target[row] if self.has_ids else self.target[cube],
                 mask=None if self.mask is None else self.mask[row],
                 pixel_weights=None if self.pixel_weights is None else self.pixel_weights[row],
@@ -97,8 +97,7 @@ class Pixels:
 
     def whole(self) -> Block:
         """All pixels as one block: what autodiff and compilers see."""
-        scores = self.xp.astype(self.scores, self.compute_dtype, copy=False)
-        return Block(replace(self, scores=scores), slice(0, self.shape[0]))
+        return Block(self, slice(0, self.shape[0]))
 
 
 class Block:
@@ -120,7 +119,7 @@ class Block:
         self.columns = columns
         self.backend = pixels.backend
         self.xp = pixels.xp
-        self.dtype = pixels.scores.dtype
+        self.dtype = pixels.compute_dtype
         self.device = pixels.backend.device(pixels.scores)
         self.images, self.classes, self.count = pixels.shape
 
@@ -257,7 +256,8 @@ class Block:
 
     @once
     def scores(self) -> Array:
-        return self.keep(self.pixels.scores)
+        """The scores in the compute dtype, `(B, C, P)`."""
+        return self.keep(self.backend.block_array(self.pixels.scores, self.dtype))
 
     @once
     def shifted(self) -> Array:
