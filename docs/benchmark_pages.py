@@ -22,6 +22,16 @@ HEADLINE = (
 #: Options that say no more than that the input holds logits and the target ids.
 USUAL = {"softmax=True", "to_onehot_y=True", "mode='multiclass'", "mode='binary'", "reduction='mean'", "sigmoid=True"}
 LAYOUTS = ", layouts"
+#: The plots, and what they are to those who cannot see them.
+FIGURES = {
+    "losses": "Losses: the ratio to each rival, and the times over that of the copy",
+    "metrics": "Metrics: the ratio to each rival, and the times over that of the copy",
+    "growth_time": "Time as pixels, classes, batch and threads grow",
+    "growth_memory": "Memory beside the gradient as pixels, classes, batch and threads grow",
+    "gpu": "On a GPU: the ratio to each rival, and the times over that of the copy",
+    "gpu_growth_time": "On a GPU: time as pixels, classes and batch grow",
+    "gpu_growth_memory": "On a GPU: memory beside the gradient as pixels, classes and batch grow",
+}
 
 
 def records(folder: Path = DOCS / "benchmarks") -> list[dict]:
@@ -31,17 +41,22 @@ def records(folder: Path = DOCS / "benchmarks") -> list[dict]:
 
 def on_cpu(runs: list[dict]) -> list[dict]:
     """The runs of contests on a CPU."""
-    return [run for run in runs if "results" in run and run.get("device", "cpu") == "cpu"]
+    return [run for run in runs if "results" in run and not is_gpu(run)]
 
 
 def on_gpu(runs: list[dict]) -> list[dict]:
     """Those on a GPU."""
-    return [run for run in runs if "results" in run and run.get("device", "cpu") != "cpu"]
+    return [run for run in runs if "results" in run and is_gpu(run)]
 
 
-def grown(runs: list[dict]) -> list[dict]:
-    """The runs of `--growth`."""
-    return [run for run in runs if "growth" in run]
+def grown(runs: list[dict], *, gpu: bool = False) -> list[dict]:
+    """The runs of `--growth`, on a CPU or on a GPU."""
+    return [run for run in runs if "growth" in run and is_gpu(run) == gpu]
+
+
+def is_gpu(run: dict) -> bool:
+    """Whether a run was on a GPU; the first records do not say that theirs was none."""
+    return run.get("device", "cpu") != "cpu"
 
 
 def contests(run: dict) -> Iterator[tuple[dict, list[dict]]]:
@@ -164,7 +179,7 @@ def layout_table(runs: list[dict]) -> str:
         for last in rivals
     ]
     head = ["function", "size", "on", "channels-first, ms", "channels-last, ms", "last / first"]
-    return table(head, rows, 3) if rows else "Not run yet."
+    return table(head, rows, 3) if rows else ""
 
 
 def growth_table(run: dict) -> str:
@@ -209,25 +224,28 @@ def figure(path: Path, words: str) -> str:
 
 def parts(runs: list[dict], images: dict[str, Path]) -> dict[str, str]:
     """What stands in the place of each comment of docs/benchmarks.md."""
-    cpu, gpu, growth = on_cpu(runs), on_gpu(runs), grown(runs)
+    nothing = "Not run yet."
 
-    def shown(name: str, words: str) -> list[str]:
-        return [figure(images[name], words)] if name in images else []
+    def joined(names: tuple[str, ...], *texts: str) -> str:
+        shown = [figure(images[name], FIGURES[name]) for name in names if name in images]
+        return "\n\n".join([*shown, *texts])
 
-    losses, metrics = "Losses: ratio to the rival and time over the limit", "Metrics: the same"
-    time, memory = "Time as pixels, classes, batch and threads grow", "Memory beside the gradient"
-    nothing = ["Not run yet."]
+    def growth_of(found: list[dict]) -> list[str]:
+        return [part for run in found for part in (header(run), growth_table(run))]
+
+    cpu, gpu, growth, gpu_growth = on_cpu(runs), on_gpu(runs), grown(runs), grown(runs, gpu=True)
+    tables = [run_tables(number, run) for number, run in enumerate([*cpu, *gpu], 1)]
+    on_device = [*tables[len(cpu) :], *growth_of(gpu_growth)]
+    if not on_device:
+        on_device = [f"{nothing} `arrayseg bench --device cuda --peers`, on a machine with a CUDA device, measures it."]
     return {
-        "% HEADLINE": headline(runs) if cpu else "Not run yet.",
-        "% PLOTS": "\n\n".join(shown("losses", losses) + shown("metrics", metrics)),
-        "% GROWTH": "\n\n".join([part for run in growth for part in (header(run), growth_table(run))] or nothing),
-        "% CURVES": "\n\n".join(shown("growth_time", time) + shown("growth_memory", memory)),
-        "% LAYOUTS": layout_table(cpu),
-        "% GPU": "\n\n".join(
-            shown("gpu", "The same on a GPU") + [run_tables(len(cpu) + i, run) for i, run in enumerate(gpu, 1)]
-            or ["Not run yet: on a machine with a CUDA device, `arrayseg bench --device cuda --peers` fills this."]
-        ),
-        "% RUNS": "\n\n".join([run_tables(number, run) for number, run in enumerate(cpu, 1)] or nothing),
+        "% HEADLINE": headline(runs) if cpu else nothing,
+        "% PLOTS": joined(("losses", "metrics")),
+        "% CURVES": joined(("growth_time", "growth_memory")),
+        "% GROWTH": "\n\n".join(growth_of(growth)) or nothing,
+        "% LAYOUTS": layout_table(cpu) or nothing,
+        "% GPU": joined(("gpu", "gpu_growth_time", "gpu_growth_memory"), *on_device),
+        "% RUNS": "\n\n".join(tables[: len(cpu)]) or nothing,
     }
 
 

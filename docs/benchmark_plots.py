@@ -26,12 +26,15 @@ AXES = {
 def draw(runs: list[dict], folder: Path, suffix: str = ".svg") -> dict[str, Path]:
     """Every plot that the records have the figures for, by name."""
     folder.mkdir(parents=True, exist_ok=True)
+    cpu, gpu = on_cpu(runs), on_gpu(runs)
     figures = {
-        "losses": rivals(first_losses(on_cpu(runs))),
-        "metrics": rivals([pair for run in on_cpu(runs) for pair in pairs(run) if "×" in pair[0]["size"]]),
-        "gpu": rivals([pair for run in on_gpu(runs) for pair in pairs(run)]),
+        "losses": rivals(first_losses(cpu)),
+        "metrics": rivals([pair for run in cpu for pair in pairs(run) if "×" in pair[0]["size"]]),
         "growth_time": growth(grown(runs), memory=False),
         "growth_memory": growth(grown(runs), memory=True),
+        "gpu": rivals(first_losses(gpu)),
+        "gpu_growth_time": growth(grown(runs, gpu=True), memory=False),
+        "gpu_growth_memory": growth(grown(runs, gpu=True), memory=True),
     }
     paths = {}
     for name, figure in figures.items():

@@ -114,7 +114,11 @@ def _rounds(
         for contest in contests(scene, with_peers=with_peers):
             if contest.backend in ("numpy", "cupy") and dtype == "bfloat16":  # which they do not have
                 continue
-            yield (f"{size}, corner", scene.corner(), contest) if contest.in_corner else (size, scene, contest)
+            if contest.part is None:
+                yield size, scene, contest
+            else:
+                part = scene.corner() if contest.part == "corner" else scene.two_classes()
+                yield f"{size}, {contest.part}", part, contest
     if with_metrics:
         for contest in metric_contests(with_peers=with_peers, device=device):
             yield contest.own_size or "", None, contest

@@ -73,9 +73,10 @@ def test_every_part_of_the_page_is_filled(pages):
 
 def test_a_run_on_a_gpu_has_its_own_place(pages):
     (first, *_) = pages.on_cpu(pages.records())
-    parts = pages.parts([first, {**first, "device": "Some GPU"}], {})
-    assert "Some GPU" in parts["% GPU"]
-    assert "Some GPU" not in parts["% RUNS"]
+    device = {"device": "Some GPU"}
+    parts = pages.parts([first, {**first, **device}, {**grown("torch", 600), **device}], {})
+    assert parts["% GPU"].count("Some GPU") == 2
+    assert all("Some GPU" not in text for comment, text in parts.items() if comment != "% GPU")
 
 
 @pytest.mark.parametrize(("peak", "beside"), [(600, "0.0 → 0.0"), (None, "– → –")])
@@ -85,9 +86,11 @@ def test_table_of_growth(pages, peak, beside):
 
 
 def test_plots_are_drawn_of_what_is_recorded(plots, pages, tmp_path):
+    device = {"device": "Some GPU"}
     runs = [*pages.on_cpu(pages.records()), grown("numpy", 600), grown("jax", None)]
-    drawn = plots.draw(runs, tmp_path)
-    assert set(drawn) == {"losses", "metrics", "growth_time", "growth_memory"}
+    drawn = plots.draw([*runs, *({**run, **device} for run in runs)], tmp_path)
+    assert set(drawn) == set(pages.FIGURES)
+    assert set(plots.draw(runs, tmp_path)) == {"losses", "metrics", "growth_time", "growth_memory"}
     for path in drawn.values():
         assert "<svg" in path.read_text(encoding="utf-8")
     assert plots.draw([], tmp_path) == {}

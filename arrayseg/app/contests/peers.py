@@ -40,6 +40,8 @@ class Peer(NamedTuple):
     """Ours, of ids without a channel; None where a preset has it."""
     most: float = inf
     """The logits beyond which a call takes minutes, so that a corner of them is measured."""
+    two_classes: bool = False
+    """Whether it takes no more."""
     tolerance: float | None = None
     of_classes: Callable[[int], dict[str, Any]] | None = None
     """Options that need the number of classes."""
@@ -77,7 +79,9 @@ EXCLUSIVE = [
     Peer("monai.losses.DiceFocalLoss", SOFTMAX, "channel"),
     Peer("monai.losses.GeneralizedDiceFocalLoss", SOFTMAX, "channel"),
     Peer("monai.losses.GeneralizedWassersteinDiceLoss", {}, of_classes=lambda n: {"dist_matrix": 1 - np.eye(n)}),
-    Peer("monai.losses.AsymmetricUnifiedFocalLoss", {"to_onehot_y": True}, "two channel", "two probabilities"),
+    Peer(
+        "monai.losses.AsymmetricUnifiedFocalLoss", {"to_onehot_y": True}, "channel", "probabilities", two_classes=True
+    ),
     Peer("monai.losses.MCCLoss", SOFTMAX, "channel"),
     Peer("monai.losses.SoftclDiceLoss", SOFTMAX, "channel", most=0),
     Peer("monai.losses.SoftDiceclDiceLoss", SOFTMAX, "channel", most=0),
@@ -142,7 +146,7 @@ def contests(scene: Scene) -> Iterator[Contest]:
             backend=backend,
             ours=partial(entry, peer, _ours),
             rivals={_label(peer): partial(entry, peer, _theirs)},
-            in_corner=scene.logits.size > peer.most,
+            part="two classes" if peer.two_classes else "corner" if scene.logits.size > peer.most else None,
             tolerance=peer.tolerance,
             device=scene.device,
         )
@@ -179,13 +183,12 @@ def _label(peer: Peer) -> str:
 
 
 def _input(form: str, logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The logits, or the probabilities in their place, of two classes alone where the peer takes no more."""
+    """The logits, or the probabilities in their place."""
     if form == "logits":
         return logits
     if form == "independent probabilities":
         return np.asarray(1 / (1 + np.exp(-logits)))
-    chosen = logits[:, :2] if form.startswith("two") else logits
-    powers = np.exp(chosen - chosen.max(axis=1, keepdims=True))
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities = powers / powers.sum(axis=1, keepdims=True)
     return np.log(probabilities) if form == "log-probabilities" else np.asarray(probabilities)
 
@@ -196,8 +199,6 @@ def _target(form: str, scene: Scene) -> np.ndarray[Any, Any]:
             return scene.ids
         case "channel":
             return scene.ids[:, None]
-        case "two channel":
-            return scene.ids[:, None] % 2
         case "last":
             return np.ascontiguousarray(np.moveaxis(one_hot(scene), 1, -1))
         case _:

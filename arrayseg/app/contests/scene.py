@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -85,6 +85,10 @@ class Scene:
         logits, ids = self.logits[(slice(1), slice(None), *spatial)], self.ids[(slice(1), *spatial)]
         return replace(self, logits=np.ascontiguousarray(logits), ids=np.ascontiguousarray(ids))
 
+    def two_classes(self) -> Scene:
+        """The first two channels, for peers that take no more."""
+        return replace(self, logits=np.ascontiguousarray(self.logits[:, :2]), ids=self.ids % 2)
+
 
 @dataclass(frozen=True)
 class Contest:
@@ -98,8 +102,8 @@ class Contest:
     """What it is measured on, where that is not the scene."""
     limit_bytes: int | None = None
     """Of its own inputs and results; None for those of the scene."""
-    in_corner: bool = False
-    """Whether the rival takes minutes on the whole batch."""
+    part: Literal["corner", "two classes"] | None = None
+    """Of the scene, where the rival takes minutes on the whole, or cannot."""
     has_peak: bool = True
     """Whether memory is measured; torch's record of a rival's million small operations takes gigabytes itself."""
     tolerance: float | None = None
