@@ -162,8 +162,9 @@ def minimums_torch(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The pages, every warning and every malformed public docstring an error, and all their examples."""
-    install(session, "-e", ".[app]", "sphinx", "myst-parser", "furo", "numpydoc", "sphinx-copybutton", *PYTEST)
+    """The pages, every warning and every malformed public docstring an error, and all their examples and figures."""
+    tools = ("sphinx", "myst-parser", "furo", "numpydoc", "sphinx-copybutton", "matplotlib")
+    install(session, "-e", ".[app]", *tools, *PYTEST)
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "-b", "html", "docs", "docs/_build/html")
     run_tests(
         session,
@@ -172,6 +173,7 @@ def docs(session: nox.Session) -> None:
         "arrayseg",
         "tests/test_docs.py",
         "tests/test_public_api.py",
+        "tests/app/test_bench_pages.py",
         backends="numpy",
     )
 

@@ -154,12 +154,15 @@ def run_tables(number: int, run: dict) -> str:
 
 
 def header(run: dict) -> str:
+    """When, where and with what a run was taken, and how to take it again."""
+    return f"{taken(run)}:\n\n```console\n$ {run['command']}\n```"
+
+
+def taken(run: dict) -> str:
     """When, where and with what a run was taken."""
     packages = ", ".join(f"{name} {release}" for name, release in run["versions"].items())
-    device = run.get("device", "cpu")
-    where = f"{run['threads']} threads" if device == "cpu" else device
-    taken = f"{run['date']}, commit {run['commit']}, {where}, Python {run['python']}, {packages}:"
-    return f"{taken}\n\n```console\n$ {run['command']}\n```"
+    where = run["device"] if is_gpu(run) else f"{run['threads']} threads"
+    return f"{run['date']}, commit {run['commit']}, {where}, Python {run['python']}, {packages}"
 
 
 def layout_table(runs: list[dict]) -> str:
@@ -239,7 +242,7 @@ def parts(runs: list[dict], images: dict[str, Path]) -> dict[str, str]:
     if not on_device:
         on_device = [f"{nothing} `arrayseg bench --device cuda --peers`, on a machine with a CUDA device, measures it."]
     return {
-        "% HEADLINE": headline(runs) if cpu else nothing,
+        "% HEADLINE": f"{headline(runs)}\nTaken {taken(cpu[0])}." if cpu else nothing,
         "% PLOTS": joined(("losses", "metrics")),
         "% CURVES": joined(("growth_time", "growth_memory")),
         "% GROWTH": "\n\n".join(growth_of(growth)) or nothing,

@@ -19,7 +19,7 @@ def pages(monkeypatch):
 
 @pytest.fixture
 def plots(pages, monkeypatch):
-    pytest.importorskip("matplotlib", reason="the extra `app` is not installed")
+    pytest.importorskip("matplotlib", reason="the session `docs` draws the plots")
     return importlib.import_module("benchmark_plots")
 
 
