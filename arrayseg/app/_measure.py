@@ -15,7 +15,7 @@ from array_api_compat import is_array_api_obj
 from arrayseg._typing import Array
 from arrayseg.app._console import console
 from arrayseg.app.contests import Call, Contest, Scene
-from arrayseg.app.contests.scene import jax_array, torch_array
+from arrayseg.app.contests.scene import HALVES, jax_array, torch_array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.numpy import NUMPY, thread_count
 
@@ -26,7 +26,6 @@ Key = TypeVar("Key")
 OURS, COPY = "arrayseg", "copy"
 #: Results of one formula may be as far apart, relative to the norm.
 TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 5e-2, "bfloat16": 2e-1}
-HALVES = ("float16", "bfloat16")
 #: Gradients of means over millions of pixels are as small as the smallest number of float16, which rounding makes or
 #: not; they may be twice that apart.
 FLOAT16_STEPS = 2 * 2.0**-24

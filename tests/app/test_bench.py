@@ -237,6 +237,15 @@ def test_growth(arrayseg, tmp_path):
         assert point["peak_bytes"] > point["gradient_bytes"]
 
 
+@pytest.mark.parametrize("function", _growth.LOSSES)
+def test_memory_beside_the_gradient_does_not_grow(monkeypatch, function):
+    monkeypatch.setenv("ARRAYSEG_NUM_THREADS", "1")  # of several, chance says how far their peaks fall together
+    scenes = {images: Scene.draw((images, 19, 256, 256)) for images in (1, 4)}
+    small, large = _growth.measure_growth("batch", function, "numpy", scenes, 1)
+    beside = [point.peak_bytes - point.gradient_bytes for point in (small, large)]
+    assert beside[1] < 1.1 * beside[0]
+
+
 def test_threads_are_given_back(monkeypatch):
     monkeypatch.setenv("ARRAYSEG_NUM_THREADS", "3")
     with _growth.threads(1):

@@ -11,6 +11,7 @@ import numpy as np
 from arrayseg._typing import Array
 from arrayseg.app.contests.ours import value_and_gradient
 from arrayseg.app.contests.scene import (
+    HALVES,
     Call,
     Contest,
     Entry,
@@ -54,20 +55,19 @@ def _rivals(name: str, backend: str, scene: Scene) -> dict[str, Entry]:
 
 
 def _one_shot(name: str, scene: Scene) -> Call:
-    """Whole-array NumPy with a one-hot target."""
+    """Whole-array NumPy with a one-hot target; of float16 in float32, as its sums would overflow."""
+    wide = np.promote_types(scene.logits.dtype, np.float32)
 
     def step() -> tuple[Any, Any]:
-        logits = scene.logits
+        logits, t = (array.astype(wide, copy=False) for array in (scene.logits, one_hot(scene)))
         if scene.binary:
             p = 1 / (1 + np.exp(-logits))
-            t = one_hot(scene)
         else:
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             p = exponentials / exponentials.sum(axis=1, keepdims=True)
-            t = one_hot(scene)
-        if name in ("cross_entropy", "focal"):
-            return _one_shot_pixel(name, p, t, scene)
-        return _one_shot_region(name, p, t, scene)
+        form = _one_shot_pixel if name in ("cross_entropy", "focal") else _one_shot_region
+        value, gradient = form(name, p, t, scene)
+        return value, gradient.astype(scene.logits.dtype, copy=False)
 
     return step
 
@@ -115,8 +115,10 @@ def _plain_torch(name: str, scene: Scene, *, compiled: bool = False) -> Call:
         return ((1 - torch.exp(-losses_)) ** 2 * losses_).mean()
 
     def dice(logits: Any, ids: Any) -> Any:
+        if scene.dtype in HALVES:  # as torch.autocast has it
+            logits = logits.float()
         p = logits.sigmoid() if scene.binary else logits.softmax(1)
-        t = hot_of(ids)
+        t = hot_of(ids).to(p.dtype)
         axes = tuple(range(2, p.ndim))
         return 1 - ((2 * (p * t).sum(axes) + 1e-5) / (p.sum(axes) + t.sum(axes) + 1e-5)).mean()
 
@@ -139,6 +141,8 @@ def _plain_jax(name: str, scene: Scene) -> Call:
         return -((1 - jnp.exp(at)) ** 2 * at).mean() if name == "focal" else -at.mean()
 
     def region(logits: Any, ids: Any) -> Any:
+        if scene.dtype in HALVES:
+            logits = logits.astype(jnp.float32)
         p = jax.nn.sigmoid(logits) if scene.binary else jax.nn.softmax(logits, axis=1)
         t = ids[:, None].astype(p.dtype) if scene.binary else jax.nn.one_hot(ids, classes, axis=1, dtype=p.dtype)
         axes = tuple(range(2, p.ndim))

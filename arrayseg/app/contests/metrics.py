@@ -117,6 +117,21 @@ def _of_torch(device: str) -> Iterator[Contest]:
         ("mean_dice, per image", each(metrics.mean_dice), segmentation("segmentation.dice_score")),
         ("mean_iou", _of_matrix(metrics.mean_iou), torchmetrics("classification.multiclass_jaccard_index")),
         ("cohen_kappa", _of_matrix(metrics.cohen_kappa), torchmetrics("classification.multiclass_cohen_kappa")),
+        (
+            "mean_dice",
+            _of_matrix(metrics.mean_dice),
+            torchmetrics("classification.multiclass_f1_score", average="macro"),
+        ),
+        (
+            "matthews_corrcoef",
+            _of_matrix(metrics.matthews_corrcoef),
+            torchmetrics("classification.multiclass_matthews_corrcoef"),
+        ),
+        (
+            "pixel_accuracy",
+            _of_matrix(metrics.pixel_accuracy),
+            torchmetrics("classification.multiclass_accuracy", average="micro"),
+        ),
         ("iou, per image", each(metrics.iou), kornia),
         ("iou, per image", each(metrics.iou), monai("compute_iou")),
         ("dice, per image", each(metrics.dice), monai("compute_dice")),

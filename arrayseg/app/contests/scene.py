@@ -14,6 +14,7 @@ from arrayseg._typing import Array
 from arrayseg.testing import installed
 
 __all__ = [
+    "HALVES",
     "SIZES",
     "Call",
     "Contest",
@@ -31,6 +32,7 @@ Call = Callable[[], Any]
 Entry = Callable[[Any], Call]
 """From a scene, which those with inputs of their own do not look at, to the call."""
 
+HALVES = ("float16", "bfloat16")
 #: (N, C, *spatial) by name.
 SIZES: dict[str, tuple[int, ...]] = {
     "2-D": (4, 19, 512, 512),
