@@ -81,7 +81,7 @@ def bench(
 
     setting = {"dtype": dtype, "labels": labels.value}
     title = f"Value and gradient, {dtype}, {labels.value} labels, {device.value}"
-    differs = False
+    problems: list[str] = []
     with console(stderr=True).status("Measuring ...") as status:
         if growing:
             points = growth(dtype, device.value, wanted, repeat, blocky=labels == Labels.BLOCKY, say=status.update)
@@ -89,16 +89,17 @@ def bench(
             table = table_of_growth(points, title)
         else:
             rounds = _rounds(chosen, setting, device.value, with_peers=peers, with_metrics=metrics)
-            results = _measured(rounds, wanted, repeat, status.update)
+            results, problems = _measured(rounds, wanted, repeat, status.update)
             figures = {"results": [asdict(result) for row in results for result in row]}
             table = table_of(results, title)
-            differs = any(result.agrees is False for row in results for result in row)
+            if any(result.agrees is False for row in results for result in row):
+                problems.append("Some results differ from those of the rival, so that their times say nothing.")
     console().print(table)
     if output is not None:
         record = {**environment(device.value), **setting, **figures}
         output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    if differs:
-        fail("Some results differ from those of the rival, so that their times say nothing; they are marked.")
+    if problems:
+        fail(" ".join(problems))
 
 
 Round = tuple[str, Scene | None, Contest]
@@ -124,14 +125,18 @@ def _rounds(
             yield contest.own_size or "", None, contest
 
 
-def _measured(rounds: Iterator[Round], wanted: Wanted, repeat: int, say: Say) -> list[list[Result]]:
-    """The figures of the contests that are wanted."""
-    results = []
+def _measured(rounds: Iterator[Round], wanted: Wanted, repeat: int, say: Say) -> tuple[list[list[Result]], list[str]]:
+    """The figures of the contests that are wanted, and in which of them arrayseg itself failed."""
+    results, failures = [], []
     for size, scene, contest in rounds:
         if wanted(contest.name, contest.backend):
             say(f"Measuring {contest.name} on {contest.backend}, {size} ...")
-            results.append(measure(contest, scene, size, repeat))
-    return results
+            try:
+                results.append(measure(contest, scene, size, repeat))
+            except Exception as error:  # the hours of the other contests are not to be lost
+                what = f"{contest.name} on {contest.backend}, {size}"
+                failures.append(f"arrayseg fails in {what}: {type(error).__name__}: {error}")
+    return results, failures
 
 
 def _among(name: str, chosen: str | None) -> bool:

@@ -83,6 +83,21 @@ def test_a_rival_that_does_not_work_is_left_out(arrayseg, monkeypatch):
     assert "broken is left out of sum on numpy: ImportError: needs another package" in run.output
 
 
+@pytest.mark.usefixtures("tiny")
+def test_a_failure_of_ours_costs_no_other_figure(arrayseg, monkeypatch, tmp_path):
+    def broken(_):
+        msg = "out of memory"
+        raise MemoryError(msg)
+
+    found = [Contest("first", "numpy", broken, {}), Contest("sum", "numpy", lambda scene: scene.logits.sum, {})]
+    monkeypatch.setattr(_bench, "contests", lambda scene, with_peers: found)
+    run = arrayseg("bench", "--sizes", "tiny", "--no-metrics", "--output", tmp_path / "bench.json")
+    assert run.exit_code == 1
+    assert "arrayseg fails in first on numpy, tiny: MemoryError: out of memory" in run.output
+    (result,) = json.loads((tmp_path / "bench.json").read_text())["results"]
+    assert result["function"] == "sum"
+
+
 @pytest.mark.parametrize(("option", "value"), [("--sizes", "huge"), ("--dtype", "float8"), ("--labels", "striped")])
 def test_unknown_options(arrayseg, option, value):
     run = arrayseg("bench", option, value)

@@ -31,12 +31,16 @@ def main() -> None:
     unknown = [name for name in names if name not in RUNS]
     if unknown:
         sys.exit(f"There is no record {unknown[0]!r}; choose of {', '.join(RUNS)}.")
+    failed = []
     for name in names:
         output = f"docs/benchmarks/{name}.json"
         command = [sys.executable, "-m", "arrayseg", "bench", *RUNS[name].split(), "--output", output]
         print("$", " ".join(command[2:]), flush=True)
-        subprocess.run(command, cwd=ROOT, check=True)
+        if subprocess.run(command, cwd=ROOT, check=False).returncode:
+            failed.append(name)
     subprocess.run([sys.executable, "docs/benchmark_pages.py"], cwd=ROOT, check=True)
+    if failed:
+        sys.exit(f"These runs had problems, which they told: {', '.join(failed)}.")
 
 
 if __name__ == "__main__":
