@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import isqrt
 from typing import Any
 
 import jax
@@ -111,6 +112,20 @@ class JaxBackend(Backend):
 
         result: Array = jax.lax.while_loop(lambda state: state[1], step, (value, jnp.asarray(True)))[0]
         return result
+
+    # XLA moves reshapes through what follows them. On a CPU it then adds the long rows of a single class number by
+    # number, and copies them from one layout to another: Dice of 4 million binary logits took 54 ms instead of 17.
+
+    def block_array(self, array: Array, dtype: DType, /) -> Array:
+        return jax.lax.optimization_barrier(array).astype(dtype)
+
+    def sum_pixels(self, array: Array, /) -> Array:
+        *lead, length = array.shape
+        if lead[-1:] != [1]:
+            return super().sum_pixels(array)
+        rows = max((count for count in range(1, isqrt(length) + 1) if length % count == 0), default=1)
+        matrix = jax.lax.optimization_barrier(jnp.reshape(array, (*lead, rows, length // rows)))
+        return jnp.sum(matrix, axis=(-2, -1), dtype=self.sum_dtype(array))
 
     def sigmoid(self, scores: Array, /) -> Array:
         return jax.nn.sigmoid(scores)  # XLA's tanh takes ten times as long

@@ -171,12 +171,12 @@ class PixelTerm(MeanTerm):
         if not block.only_probabilities:
             return super().pull(block, scale, gradient=gradient)
         weights = self._weights_of_ids(block)
-        slope = block.xp.broadcast_to(-block.xp.astype(scale, block.dtype), (block.images, block.count))
+        slope = -block.xp.astype(scale, block.dtype)
         return None, block.pull_back_log_at_id(slope if weights is None else slope * weights)
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        is_hard = self.label_smoothing == 0 and block.xp.isdtype(block.pixels.target.dtype, ("bool", "integral"))
         if block.pixels.binary:
+            is_hard = self.label_smoothing == 0 and block.xp.isdtype(block.pixels.target.dtype, ("bool", "integral"))
             return self._independent_hard(block, scale) if is_hard else self._independent(block, scale)
         if block.pixels.has_ids and self.label_smoothing == 0:
             return self._of_ids(block, scale)
@@ -194,10 +194,10 @@ class PixelTerm(MeanTerm):
         losses = value if weights is None else value * weights
         if scale is None:
             return losses, None
-        slope = xp.broadcast_to((slope if weights is None else slope * weights) * scale, losses.shape)
+        slope = slope * scale if weights is None else slope * weights * scale
         if block.pixels.activation is None:
-            at_id = slope if inner is None else slope * inner
-            return losses, block.target * at_id[:, None, :]
+            slope = slope if inner is None else slope * inner
+            return losses, block.target * (slope[:, None, :] if slope.ndim else slope)
         return losses, block.pull_back_log_at_id(slope)
 
     def _of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:

@@ -126,19 +126,25 @@ class Block:
     # What takes part.
 
     @once
-    def valid(self) -> Array | None:
+    def selected(self) -> Array | None:
         """Pixels that are neither masked nor ignored, `(B, P)`; None where all are."""
         pixels = self.pixels
-        valid = pixels.mask
-        if pixels.ignore_index is not None:
-            labels = pixels.target if pixels.has_ids else pixels.target[:, 0, :]
-            kept = self.xp.astype(labels, self.backend.count_dtype(labels), copy=False) != pixels.ignore_index
-            valid = kept if valid is None else valid & kept
-        if pixels.has_ids and not self.backend.is_concrete(pixels.target):
-            # Compilers cannot raise on values: an id that is no class counts nowhere. Eager ones raised on entry.
-            known = (pixels.target >= 0) & (pixels.target < self.classes)
-            valid = known if valid is None else valid & known
-        return valid
+        if pixels.ignore_index is None:
+            return pixels.mask
+        labels = pixels.target if pixels.has_ids else pixels.target[:, 0, :]
+        kept = self.xp.astype(labels, self.backend.count_dtype(labels), copy=False) != pixels.ignore_index
+        return kept if pixels.mask is None else pixels.mask & kept
+
+    @once
+    def valid(self) -> Array | None:
+        """Selected pixels with an id that is a class, `(B, P)`; None where all are.
+
+        Compilers cannot raise on values: there an id that is no class counts nowhere. Eager ones raised on entry.
+        """
+        if not self.pixels.has_ids or self.backend.is_concrete(self.pixels.target):
+            return self.selected
+        known = (self.pixels.target >= 0) & (self.pixels.target < self.classes)
+        return known if self.selected is None else self.selected & known
 
     @once
     def weight(self) -> Array | None:
@@ -150,10 +156,13 @@ class Block:
 
     def keep(self, array: Array) -> Array:
         """The array with zeros where a pixel is not valid; `(B, P)` or `(B, C, P)`."""
-        if self.valid is None:
+        return self._where(self.valid, array)
+
+    def _where(self, pixels: Array | None, array: Array) -> Array:
+        if pixels is None:
             return array
-        valid = self.valid if array.ndim == 2 else self.valid[:, None, :]
-        return self.xp.where(valid, array, self.xp.zeros((), dtype=array.dtype, device=self.device))
+        pixels = pixels if array.ndim == 2 else pixels[:, None, :]
+        return self.xp.where(pixels, array, self.xp.zeros((), dtype=array.dtype, device=self.device))
 
     def weighted(self, array: Array) -> Array:
         """The array times the weight of each pixel; `(B, P)` or `(B, C, P)`."""
@@ -206,7 +215,7 @@ class Block:
         """The target as values `(B, C, P)` in the compute dtype, 0 where a pixel is not valid."""
         if self.pixels.has_ids:
             return self.xp.astype(self.hot, self.dtype)
-        return self.keep(self.xp.astype(self.pixels.target, self.dtype, copy=False))
+        return self.keep(self.backend.block_array(self.pixels.target, self.dtype))
 
     @once
     def places(self) -> Array:
@@ -236,12 +245,13 @@ class Block:
         return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
 
     def add_at_id(self, array: Array, values: Array) -> Array:
-        """`(B, C, P)`, overwritten, with values `(B, P)` added at each pixel's id."""
+        """`(B, C, P)`, overwritten, with values `(B, P)` or `()` added at each pixel's id."""
+        xp = self.xp
         if self.backend.gathers_ids:
-            flat = self.xp.reshape(array, (-1,), copy=False)
-            flat[self.places] += self.xp.reshape(values, (-1,))
+            flat = xp.reshape(array, (-1,), copy=False)
+            flat[self.places] += xp.reshape(values, (-1,)) if values.ndim else values
         else:
-            array += self.xp.astype(self.hot, self.dtype) * values[:, None, :]
+            array += xp.astype(self.hot, self.dtype) * (values[:, None, :] if values.ndim else values)
         return array
 
     def sum_by_id(self, values: Array | None) -> Array:
@@ -252,12 +262,12 @@ class Block:
         sums = self.backend.bincount(index, length=self.images * self.classes, weights=weights)
         return self.xp.reshape(self.xp.astype(sums, dtype, copy=False), (self.images, self.classes))
 
-    # The activation. Scores of pixels that are not valid are replaced by 0 first, so that not even NaN gets through.
+    # The activation. Scores of pixels that are not selected are replaced by 0 first, so that not even NaN gets through.
 
     @once
     def scores(self) -> Array:
         """The scores in the compute dtype, `(B, C, P)`."""
-        return self.keep(self.backend.block_array(self.pixels.scores, self.dtype))
+        return self._where(self.selected, self.backend.block_array(self.pixels.scores, self.dtype))
 
     @once
     def shifted(self) -> Array:
@@ -351,9 +361,10 @@ class Block:
         return self.product(self.add_at_id(by_class - mean, at_id), self.probabilities)
 
     def pull_back_log_at_id(self, slope: Array) -> Array:
-        """From a gradient in the log-probabilities of the ids, `(B, P)`, to slope (t - p) in the scores."""
+        """From a gradient in the log-probabilities of the ids, `(B, P)` or `()`, to slope (t - p) in the scores."""
+        per_class = slope[:, None, :] if slope.ndim else slope
         if "probabilities" in self.__dict__:
-            return self.add_at_id(self.probabilities * -slope[:, None, :], slope)
+            return self.add_at_id(self.probabilities * -per_class, slope)
         total = self.total
         from_total = self.add_at_id(self._released("exponentials"), -total[:, 0, :])
-        return self.product(from_total, -slope[:, None, :] / total)
+        return self.product(from_total, -per_class / total)

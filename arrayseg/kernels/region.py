@@ -49,7 +49,10 @@ class RegionTerm(Term):
             hit = block.sum_by_id(hits if weight is None else hits * weight)
             predicted = block.sum(block.weighted(block.probabilities), axis=2)
             return hit, predicted, block.sum_by_id(weight), block.amount[:, None]
-        overlap = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
+        amounts = self.amounts(block)
+        if block.pixels.pixel_weights is not None:
+            amounts = tuple(block.weighted(amount) for amount in amounts)
+        overlap = [block.sum(amount, axis=2) for amount in amounts]
         return *overlap, block.amount[:, None]
 
     def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from operator import iadd
 from typing import Any, TypeVar
 
 from arrayseg._typing import Array, Reduction
@@ -260,7 +261,7 @@ class Sweep:
                 *(term.pull(block, state, gradient=gradient is not None) for term, state in pairs), strict=True
             )
             if gradient is not None:
-                pulled = _add(gradients)
+                pulled = reduce(iadd, gradients)
                 if pulled is not room:
                     _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
             return _add([rest for rest in rests if rest is not None], self._zero())
