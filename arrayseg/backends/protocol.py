@@ -56,8 +56,12 @@ class Evaluation(Protocol):
         """The value, block by block."""
         ...
 
-    def value_and_gradient(self) -> tuple[Array, Array]:
-        """The value and its closed-form gradient in the input, block by block."""
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
+        """The value and its closed-form gradient in the input, block by block.
+
+        The gradient has the dtype of the input, or, where it is `wide`, that of the arithmetic: half precision is then
+        not rounded yet.
+        """
         ...
 
 

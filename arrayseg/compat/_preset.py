@@ -225,8 +225,8 @@ class Shifted:
     def value(self) -> Array:
         return self.of.value() + self.by
 
-    def value_and_gradient(self) -> tuple[Array, Array]:
-        value, gradient = self.of.value_and_gradient()
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
+        value, gradient = self.of.value_and_gradient(wide=wide)
         return value + self.by, gradient
 
 

@@ -47,11 +47,11 @@ class Summed:
     def value(self) -> Array:
         return self._sum([part.value() for part in self.parts])
 
-    def value_and_gradient(self) -> tuple[Array, Array]:
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         values: list[Array] = []
         total = None
         for part, factor in zip(self.parts, self.factors, strict=True):
-            value, gradient = part.value_and_gradient()
+            value, gradient = part.value_and_gradient(wide=wide)
             values.append(value)
             gradient *= factor
             if total is None:

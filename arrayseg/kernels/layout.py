@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from arrayseg._typing import Array
+from arrayseg._typing import Array, DType
 
 __all__ = ["Layout"]
 
@@ -48,13 +48,13 @@ class Layout:
         """`(N, *spatial)` of an array `(N, S)`."""
         return xp.reshape(rows, self.rows_shape)
 
-    def empty_like(self, array: Array, xp: Any, device: Any) -> tuple[Array, Array]:
-        """A new array of the input's shape and dtype, and the canonical view to write it through."""
+    def empty(self, xp: Any, dtype: DType, device: Any) -> tuple[Array, Array]:
+        """A new array of the input's shape, and the canonical view to write it through."""
         images, *spatial = self.rows_shape
         pixels = prod(spatial)
         if self.is_canonical:
-            scores = xp.empty((images, self.classes, pixels), dtype=array.dtype, device=device)
+            scores = xp.empty((images, self.classes, pixels), dtype=dtype, device=device)
             return xp.reshape(scores, self.shape), scores
-        last = xp.empty((images, pixels, self.classes), dtype=array.dtype, device=device)
+        last = xp.empty((images, pixels, self.classes), dtype=dtype, device=device)
         whole = xp.moveaxis(xp.reshape(last, (images, *spatial, self.classes)), -1, self.class_axis)
         return whole, xp.permute_dims(last, (0, 2, 1))

@@ -69,6 +69,10 @@ class Pixels:
         xp = self.xp
         return self.scores.dtype if self.scores.dtype in (xp.float32, xp.float64) else xp.float32
 
+    def gradient_dtype(self, *, wide: bool) -> DType:
+        """The dtype of the gradient: the scores', or where it is `wide` that of the arithmetic."""
+        return self.compute_dtype if wide else self.scores.dtype
+
     @property
     def sum_dtype(self) -> DType:
         return self.backend.sum_dtype(self.scores)

@@ -55,11 +55,12 @@ class AtPoints:
     def value(self) -> Array:
         return self._cast(self._at_points().value())
 
-    def value_and_gradient(self) -> tuple[Array, Array]:
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         pixels, xp = self.sweep.pixels, self.sweep.pixels.xp
         value, by_point = self._at_points().value_and_gradient()
         corners = corners_of(self.points, self.sweep.layout.rows_shape[1:], pixels.backend)
-        gradient, scores = self.sweep.layout.empty_like(self.input, xp, pixels.backend.device(self.input))
+        dtype, device = pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input)
+        gradient, scores = self.sweep.layout.empty(xp, dtype, device)
         for image in range(pixels.shape[0]):
             scores[image, ...] = xp.astype(self._scattered(by_point, corners, image), gradient.dtype, copy=False)
         return self._cast(value), gradient

@@ -73,9 +73,9 @@ class Lovasz:
         errors, _ = self._buffer(None)
         return self._reduced(self._groups(self._rank(errors, gradient=False)))
 
-    def value_and_gradient(self) -> tuple[Array, Array]:
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         xp, pixels = self.pixels.xp, self.pixels
-        gradient, scores = self.layout.empty_like(self.input, xp, pixels.backend.device(self.input))
+        gradient, scores = self.layout.empty(xp, pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input))
         buffer, slices = self._buffer(scores)  # errors, then the gradient in them, then that in the scores
         groups = self._groups(self._rank(buffer, gradient=True))
         weight = xp.astype(self._weight(groups), buffer.dtype)

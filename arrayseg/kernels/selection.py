@@ -44,8 +44,8 @@ class Hardest:
     def value(self) -> Array:
         return self._chosen().value()
 
-    def value_and_gradient(self) -> tuple[Array, Array]:
-        return self._chosen().value_and_gradient()
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
+        return self._chosen().value_and_gradient(wide=wide)
 
     def _chosen(self) -> Sweep:
         """The loss with the choice as pixel weights; the choice is a constant of the derivative."""

@@ -189,13 +189,15 @@ class Sweep:
             value = value + self._sweep(blocks, states)
         return self._cast(value)
 
-    def value_and_gradient(self) -> tuple[Array, Array]:
-        gradient, scores = self.layout.empty_like(self.input, self.pixels.xp, self.pixels.backend.device(self.input))
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
+        pixels = self.pixels
+        dtype, device = pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input)
+        gradient, scores = self.layout.empty(pixels.xp, dtype, device)
         # The probabilities of the first sweep wait in the gradient for the second, if it needs nothing else.
         kept = (
-            all(term.pulls_probabilities(self.pixels) for term in self.terms)
+            all(term.pulls_probabilities(pixels) for term in self.terms)
             and not all(term.value_in_pull for term in self.terms)
-            and scores.dtype == self.pixels.compute_dtype
+            and scores.dtype == pixels.compute_dtype
         )
         blocks = self._blocks()
         value, states = self._solve(blocks, scores if kept else None)

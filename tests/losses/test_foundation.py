@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from arrayseg import grad, value_and_grad
+from arrayseg import grad, losses, value_and_grad
 from arrayseg.losses import binary_cross_entropy, cross_entropy, focal, nll, ohem_cross_entropy, one_hot
 from arrayseg.testing import assert_gradient, relative_difference, to_numpy
 
@@ -607,6 +607,20 @@ def test_weights_of_classes_have_their_gradient_in_torch(name):
     ids = torch.randint(0, 3, (2, 4), generator=torch.Generator().manual_seed(1))
     weights = torch.tensor([0.5, 1.0, 2.0], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda z, w: binary_cross_entropy(z, ids, **{name: w}), (logits, weights))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["cross_entropy", "dice", "dice_cross_entropy", "lovasz_softmax", "ohem_cross_entropy"])
+def test_half_precision_gradients_are_scaled_before_they_are_rounded(name, dtype):
+    # Of the mean over half a million pixels most are below 6e-8, the least float16; the scale of the loss saves them.
+    torch = pytest.importorskip("torch")
+    loss = getattr(losses, name)
+    logits, ids = scene(shape=(512, 512), void=0)
+    half = torch.from_numpy(logits).to(getattr(torch, dtype)).requires_grad_()
+    loss(half, torch.from_numpy(ids)).backward(torch.tensor(2.0**12, dtype=half.dtype))
+    expected = grad(loss)(to_numpy(half.detach().to(torch.float64)), ids) * 2**12
+    assert half.grad.dtype == half.dtype
+    assert relative_difference(half.grad.to(torch.float64).numpy(), expected) < (1e-3 if dtype == "float16" else 1e-2)
 
 
 def test_weights_of_classes_may_be_half_precision():
