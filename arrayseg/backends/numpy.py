@@ -250,6 +250,8 @@ def _block_histogram(
     prediction: Array, target: Array, mask: Array | None, num_classes: int, ignore_index: int | None
 ) -> tuple[Array, int]:
     """`(C, C)` counts of the pairs of labels of a block, and the number of pixels with a label out of range."""
+    if mask is None and ignore_index is None and prediction.dtype == target.dtype == np.bool_ and num_classes > 1:
+        return _boolean_histogram(prediction, target, num_classes), 0
     lengths = None
     starts = _run_starts([labels for labels in (prediction, target, mask) if labels is not None])
     if starts is not None:
@@ -272,6 +274,14 @@ def _block_histogram(
     else:
         to_count = target.size if wanted is None else int(np.count_nonzero(wanted))
     return counts, to_count - int(counts.sum())
+
+
+def _boolean_histogram(prediction: Array, target: Array, num_classes: int) -> Array:
+    """`(C, C)` counts of two masks, by three counts of True."""
+    counts = np.zeros((num_classes, num_classes), dtype=np.int64)
+    predicted, wanted, both = (np.count_nonzero(each) for each in (prediction, target, prediction & target))
+    counts[:2, :2] = [[target.size - predicted - wanted + both, predicted - both], [wanted - both, both]]
+    return counts
 
 
 def _run_starts(maps: list[Array]) -> Array | None:

@@ -31,6 +31,11 @@ class ScoreMaps:
         """`(N, C, S)`, whether the pixel counts."""
         return self.backend.xp.broadcast_to(self.counted[:, None, :], self.scores.shape)
 
+    def shared(self) -> ScoreMaps:
+        """The same in the library that counts concrete arrays of this memory fastest."""
+        backend, parts = self.backend.shared_view(self.scores, self.labels, self.counted, self.truth)
+        return ScoreMaps(backend, *parts)
+
     def bins(self, scores: Array, number: int, *, side: str = "right") -> Array:
         """The bin of equal width from 0 to 1 of each score; of two bins that meet in it, the one on a side."""
         xp = self.backend.xp

@@ -610,7 +610,9 @@ def test_weights_of_classes_have_their_gradient_in_torch(name):
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", ["cross_entropy", "dice", "dice_cross_entropy", "lovasz_softmax", "ohem_cross_entropy"])
+@pytest.mark.parametrize(
+    "name", ["cross_entropy", "dice", "dice_cross_entropy", "lovasz_softmax", "ohem_cross_entropy"]
+)
 def test_half_precision_gradients_are_scaled_before_they_are_rounded(name, dtype):
     # Of the mean over half a million pixels most are below 6e-8, the least float16; the scale of the loss saves them.
     torch = pytest.importorskip("torch")

@@ -132,7 +132,7 @@ def _of_masks() -> Iterator[Contest]:
     """Overlaps of two masks."""
 
     def ours(prediction: Any, target: Any) -> Any:
-        matrix = metrics.confusion_matrix(prediction.view(np.uint8), target.view(np.uint8), num_classes=2)
+        matrix = metrics.confusion_matrix(prediction, target, num_classes=2)
         return metrics.dice(matrix, classes=[1])
 
     def medpy(prediction: Any, target: Any) -> Any:
