@@ -177,9 +177,14 @@ class PixelTerm(MeanTerm):
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         if block.pixels.binary:
             is_hard = self.label_smoothing == 0 and block.xp.isdtype(block.pixels.target.dtype, ("bool", "integral"))
-            return self._independent_hard(block, scale) if is_hard else self._independent(block, scale)
+            if is_hard:
+                return self._independent_hard(block, scale)
+            plain = self._is_unweighted_cross_entropy(block) and block.pixels.activation == "sigmoid"
+            return self._independent_cross_entropy(block, scale) if plain else self._independent(block, scale)
         if block.pixels.has_ids and self.label_smoothing == 0:
             return self._of_ids(block, scale)
+        if self.formula is cross_entropy and block.pixels.activation == "softmax" and not self.log_input:
+            return self._cross_entropy_of_distributions(block, scale)
         return self._of_distributions(block, scale)
 
     def _of_ids(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
@@ -215,7 +220,15 @@ class PixelTerm(MeanTerm):
         steps = block.keep(shares * slope) * scale
         if block.pixels.activation is None:
             return losses, steps if inner is None else steps * inner
-        return losses, steps - xp.exp(log_p) * xp.sum(steps, axis=1, keepdims=True)
+        return losses, block.pull_back_log(steps)
+
+    def _cross_entropy_of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        """The same for -l, which needs no logarithm of each class: sum_c t_c (log sum_k e^z_k - z_c)."""
+        xp = block.xp
+        shares = block.weighted(self._shares(block))
+        of_scores = xp.sum(shares * block.shifted, axis=1)
+        losses = xp.sum(shares, axis=1) * xp.log(block.total)[:, 0, :] - of_scores
+        return losses, None if scale is None else block.pull_back_log(shares * -scale)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes: each is the target or is not."""
@@ -229,7 +242,7 @@ class PixelTerm(MeanTerm):
             inner, outer = xp.exp(log_q), xp.exp(log_p)
         on, on_slope = self.formula(log_p, xp)
         off, off_slope = (self.negative_formula or self.formula)(log_q, xp)
-        target = block.target * (1 - self.label_smoothing) + self.label_smoothing / 2
+        target = self._smoothed(block)
         positive = self._scale_classes(block, target, self.positive_weights)
         negative = self._scale_classes(block, 1 - target, self.negative_weights)
         losses = xp.sum(block.weighted(positive * on + negative * off), axis=1)
@@ -237,6 +250,12 @@ class PixelTerm(MeanTerm):
             return losses, None
         steps = positive * on_slope * inner - negative * off_slope * outer
         return losses, block.weighted(steps) * scale
+
+    def _independent_cross_entropy(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        """The same for -l without weights of classes: -t log s(z) - (1 - t) log s(-z) = (1 - t) z - log s(z)."""
+        target = self._smoothed(block)
+        losses = block.sum_classes(block.weighted((1 - target) * block.scores - block.log_sigmoid))
+        return losses, None if scale is None else block.weighted(block.probabilities - target) * scale
 
     def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""
@@ -261,6 +280,17 @@ class PixelTerm(MeanTerm):
         steps = sign if shares is None else sign * shares
         steps = block.weighted(steps)
         return losses, steps if inner is None else block.product(steps, inner)
+
+    def _is_unweighted_cross_entropy(self, block: Block) -> bool:
+        weights = (self.positive_weights, self.negative_weights, block.pixels.class_weights)
+        no_others = self.negative_formula is None and all(each is None for each in weights)
+        return self.formula is cross_entropy and no_others and not self.log_input
+
+    def _smoothed(self, block: Block) -> Array:
+        """The target of independent classes, `(B, C, P)`."""
+        if self.label_smoothing == 0:
+            return block.target
+        return block.target * (1 - self.label_smoothing) + self.label_smoothing / 2
 
     def _log_of_input(self, block: Block, probability: Array) -> tuple[Array, Array | None]:
         """The log-probability of an input that has no activation, and its derivative; None for 1."""

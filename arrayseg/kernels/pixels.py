@@ -364,6 +364,17 @@ class Block:
         mean += (at_id * self.probability_at_id)[:, None, :]
         return self.product(self.add_at_id(by_class - mean, at_id), self.probabilities)
 
+    def pull_back_log(self, steps: Array) -> Array:
+        """From a gradient in the log-probabilities of exclusive classes, `(B, C, P)`, to one in the scores."""
+        amount = self.xp.sum(steps, axis=1, keepdims=True)
+        if "probabilities" in self.__dict__:
+            return steps - self.probabilities * amount
+        shares = amount / self.total
+        pulled = self._released("exponentials")
+        pulled *= -shares
+        pulled += steps
+        return pulled
+
     def pull_back_log_at_id(self, slope: Array) -> Array:
         """From a gradient in the log-probabilities of the ids, `(B, P)` or `()`, to slope (t - p) in the scores."""
         per_class = slope[:, None, :] if slope.ndim else slope
