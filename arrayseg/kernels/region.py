@@ -78,7 +78,7 @@ class RegionTerm(Term):
         if not gradient:
             return None, None
         by_hit, by_predicted = (block.xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state)
-        if self._goes_by_id(block):
+        if self._goes_by_id(block) and not self._cancels(by_hit, by_predicted, block.xp):
             return None, block.weighted(block.pull_back_by_id(by_predicted, by_hit))
         return None, block.pull_back(block.weighted(self.derivative(block, by_hit, by_predicted)))
 
@@ -89,6 +89,14 @@ class RegionTerm(Term):
         """Whether the amounts are p t, p and t of ids, of which gathers are faster than products."""
         is_overlap = type(self).amounts is RegionTerm.amounts and self.soft_tp != "l2"
         return is_overlap and block.pixels.has_ids and block.backend.gathers_ids
+
+    @staticmethod
+    def _cancels(by_hit: Array, by_predicted: Array, xp: Any) -> bool:
+        """Whether the derivatives of a class cancel where it is the target.
+
+        Those of the Matthews coefficient of one class do. Their sum is then made before it is multiplied with anything.
+        """
+        return bool(xp.any(xp.abs(by_hit + by_predicted) < 0.1 * xp.abs(by_hit)))
 
     def amounts(self, block: Block) -> tuple[Array, Array, Array]:
         """What the first three sums run over, `(B, C, P)`; 0 where a pixel is not valid."""
