@@ -167,9 +167,9 @@ class NumpyBackend(Backend):
         return np.multiply(array, factor, out=out)
 
     def sum_pixels(self, array: Array, /) -> Array:
-        # Runs in float32, and those in float64: a quarter of the time of a sum in float64, and as good as that to 1e-8 of
-        # the sum of the magnitudes, a sixth of the rounding of one element. Not by matrix product, which OpenBLAS would
-        # spread over threads of its own.
+        # Runs in float32, and those in float64: a quarter of the time of a sum in float64, and as good as that to 1e-8
+        # of the sum of the magnitudes, a sixth of the rounding of one element. Not by matrix product, which OpenBLAS
+        # would spread over threads of its own.
         *lead, length = array.shape
         whole = length - length % RUN
         if array.dtype != np.float32 or whole == 0:
