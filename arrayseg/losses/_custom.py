@@ -67,9 +67,8 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
     0.5787
     >>> assert_gradient(missing_probability, logits, ids, power=3, class_weights=(1, 2))
     >>> value, gradient = arrayseg.value_and_grad(missing_probability)(logits, ids, ignore_index=0)
-    >>> gradient.round(3)
-    array([[ 0.25, -0.25],
-           [ 0.  ,  0.  ]])
+    >>> gradient[0].tolist(), bool((gradient[1] == 0).all())
+    ([0.25, -0.25], True)
     """
     own = [p for p in signature(formula).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
     names = [parameter.name for parameter in own]
