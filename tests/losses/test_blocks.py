@@ -1,0 +1,68 @@
+"""Whatever the blocks, and whichever operations work them, every loss has the value and gradient of one block."""
+
+import numpy as np
+import pytest
+
+from arrayseg import losses, value_and_grad
+from arrayseg.testing import loss_cases, relative_difference, to_numpy
+
+CASES = loss_cases()
+
+
+def found(case, convert=lambda array: array, **options):
+    return value_and_grad(case.function)(
+        convert(case.input),
+        convert(case.target),
+        **{
+            name: convert(option) if isinstance(option, np.ndarray) else option
+            for name, option in (case.options | options).items()
+        },
+    )
+
+
+def assert_same(actual, expected):
+    for one, other in zip(actual, expected, strict=True):
+        assert relative_difference(one, other) < 1e-11
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("bytes_", [200, 1000])
+def test_blocks_make_no_difference(case, bytes_, monkeypatch):
+    from arrayseg.backends.numpy import NumpyBackend
+
+    expected = found(case)
+    monkeypatch.setattr(NumpyBackend, "block_bytes", lambda self, array: bytes_)
+    assert_same(found(case), expected)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("bytes_", [200, 10**9])
+def test_closed_forms_in_operations_of_torch(case, bytes_, monkeypatch):
+    # As on CUDA, where nothing is shared with NumPy.
+    torch = pytest.importorskip("torch")
+    from arrayseg.backends import torch as adapter
+
+    monkeypatch.setattr(adapter, "_shared_with_numpy", lambda evaluation: None)
+    monkeypatch.setattr(adapter.TorchBackend, "block_bytes", lambda self, array: bytes_)
+    value, gradient = found(case, torch.from_numpy)
+    assert_same((to_numpy(value), to_numpy(gradient)), found(case))
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "dice", "dice_cross_entropy", "dice_focal", "focal"])
+@pytest.mark.parametrize("class_axis", [1, -1])
+@pytest.mark.parametrize("void", [None, 255])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_images(name, class_axis, void, dtype):
+    # Several blocks of the size that is used, runs of pixels that are summed together, and a remainder.
+    generator = np.random.default_rng(3)
+    logits, ids = generator.normal(size=(2, 9, 331, 257)).astype(dtype), generator.integers(0, 9, size=(2, 331, 257))
+    if void is not None:
+        ids[generator.random(ids.shape) < 0.1] = void
+    wide = logits.astype(np.float64)
+    laid = np.ascontiguousarray(np.moveaxis(logits, 1, class_axis))
+    loss = getattr(losses, name)
+    value, gradient = value_and_grad(loss)(laid, ids, class_axis=class_axis, ignore_index=void)
+    expected, slope = value_and_grad(loss)(wide, ids, ignore_index=void)
+    tolerance = 2e-6 if dtype == "float32" else 1e-12
+    assert relative_difference(value, expected) < tolerance
+    assert relative_difference(np.moveaxis(gradient, class_axis, 1), slope) < 10 * tolerance
