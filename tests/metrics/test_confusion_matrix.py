@@ -83,6 +83,17 @@ def test_blocks_join(library):
     np.testing.assert_array_equal(to_numpy(metrics.confusion_matrix(*arrays, num_classes=3)), expected.sum(axis=0))
 
 
+@pytest.mark.parametrize("dtype", [">i4", ">i8", "<i4"])
+def test_byte_order_and_negative_labels(dtype):
+    target = np.asarray([0, 1, 2, 1], dtype=dtype)
+    prediction = np.asarray([0, 2, 2, 1], dtype=dtype)
+    expected = count(prediction, target, 3)
+    np.testing.assert_array_equal(metrics.confusion_matrix(prediction, target, num_classes=3), expected)
+    target[1] = -3
+    with pytest.raises(ValueError, match="-3"):
+        metrics.confusion_matrix(prediction, target, num_classes=3)
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int64", "int8"])
 @pytest.mark.parametrize("num_classes", [3, 40, 300])
 @pytest.mark.parametrize("run", [1, 7, 60, 5000])
