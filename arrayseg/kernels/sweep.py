@@ -250,7 +250,7 @@ class Sweep:
         has_room = len(self.terms) == 1 and self.layout.is_canonical
         has_room = has_room and gradient is not None and gradient.dtype == self.pixels.compute_dtype
 
-        def pull(part: Part) -> Array | None:
+        def pull(part: Part) -> Array:
             block = blocks.at(part)
             room = None if gradient is None else _view(gradient, part)
             block.room = room if has_room else None
@@ -266,9 +266,10 @@ class Sweep:
                 pulled = reduce(iadd, gradients)
                 if pulled is not room:
                     _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
-            return _add([rest for rest in rests if rest is not None], self._zero())
+            # A number, as the last block may hold fewer images than the others.
+            return _add([self.pixels.xp.sum(rest) for rest in rests if rest is not None], self._zero())
 
-        return self.pixels.xp.sum(_add(self.pixels.backend.map(pull, blocks.parts)))
+        return _add(self.pixels.backend.map(pull, blocks.parts))
 
     def losses(self, *, in_blocks: bool | None = None) -> Array:
         """The losses of all pixels, `(N, S)`, in the compute dtype; only pixel losses have them."""
@@ -299,7 +300,7 @@ class Sweep:
 
     def _zero(self) -> Array:
         device = self.pixels.backend.device(self.input)
-        return self.pixels.xp.zeros((1,), dtype=self.pixels.sum_dtype, device=device)
+        return self.pixels.xp.zeros((), dtype=self.pixels.sum_dtype, device=device)
 
     def _cast(self, value: Array) -> Array:
         return self.pixels.xp.astype(value, self.input.dtype, copy=False)

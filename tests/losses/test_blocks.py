@@ -1,5 +1,7 @@
 """Whatever the blocks, and whichever operations work them, every loss has the value and gradient of one block."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,25 @@ def test_blocks_make_no_difference(case, bytes_, monkeypatch):
 
     expected = found(case)
     monkeypatch.setattr(NumpyBackend, "block_bytes", lambda self, array: bytes_)
+    assert_same(found(case), expected)
+
+
+def five_images(array):
+    return np.concatenate([array, array[..., ::-1], array[:1, ..., ::-1, :]])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("rows", [2, 3])
+def test_images_that_blocks_do_not_divide(case, rows, monkeypatch):
+    # The last block holds fewer images than the others, whose sums may not be spread over one another.
+    from arrayseg.backends.numpy import NumpyBackend
+
+    arrays = {name: five_images(option) for name, option in case.options.items() if isinstance(option, np.ndarray)}
+    case = replace(
+        case, input=five_images(case.input), target=five_images(case.target), options=case.options | arrays
+    )
+    expected = found(case)
+    monkeypatch.setattr(NumpyBackend, "block_bytes", lambda self, array: rows * array[0].nbytes)
     assert_same(found(case), expected)
 
 
