@@ -127,8 +127,11 @@ class JaxBackend(Backend):
         matrix = jax.lax.optimization_barrier(jnp.reshape(array, (*lead, rows, length // rows)))
         return jnp.sum(matrix, axis=(-2, -1), dtype=self.sum_dtype(array))
 
-    def sigmoid(self, scores: Array, /) -> Array:
+    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
         return jax.nn.sigmoid(scores)  # XLA's tanh takes ten times as long
+
+    def log_sigmoid(self, scores: Array, /) -> Array:
+        return -_softplus(-scores)
 
     def stop_gradient(self, array: Array, /) -> Array:
         return jax.lax.stop_gradient(array)
@@ -155,6 +158,15 @@ class JaxBackend(Backend):
         if before is None or after is None:
             return result, None
         return result, max(0, after["peak_bytes_in_use"] - before["bytes_in_use"])
+
+
+@jax.custom_jvp
+def _softplus(scores: Array) -> Array:
+    """log(1 + exp(z)), whose derivative would else be made of its four steps: in twice the time."""
+    return jnp.maximum(scores, 0) + jnp.log1p(jnp.exp(-jnp.abs(scores)))
+
+
+_softplus.defjvps(lambda tangent, _, scores: tangent * jax.nn.sigmoid(scores))
 
 
 JAX = JaxBackend()

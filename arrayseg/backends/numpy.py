@@ -50,13 +50,16 @@ RUN_SAMPLE = 2**13
 MOST_STEPS = 0.1
 
 #: Pixels whose ids are checked at a time.
-ID_PIXELS = 2**20
+ID_PIXELS = 2**18
 
 #: Numbers that are transposed at a time: their lines stay in the first-level cache.
 TILE = 10_000
 
 #: Pixels that are summed in float32.
 RUN = 256
+
+#: Scores up to which an exponential stays finite in float32.
+EXP_LIMIT = 80
 
 
 class NumpyBackend(Backend):
@@ -91,8 +94,21 @@ class NumpyBackend(Backend):
             return super().are_ids(ids, high)
         # A negative id read as unsigned is greater than any class: one pass instead of two.
         unsigned = ids.view(f"u{ids.itemsize}").reshape(-1)
-        parts = [slice(start, start + ID_PIXELS) for start in range(0, unsigned.size, ID_PIXELS)]
-        return all(self.map(lambda part: bool(unsigned[part].max() <= high), parts))
+        return all(self.map(lambda part: bool(unsigned[part].max() <= high), _parts(unsigned.size)))
+
+    def as_bits(self, values: Array, /) -> Array | None:
+        # One reading of int64 from memory instead of three, and an eighth of its bytes in both sweeps.
+        if values.itemsize == 1 or not values.dtype.isnative or not values.flags.c_contiguous:
+            return super().as_bits(values)
+        unsigned = values.view(f"u{values.itemsize}").reshape(-1)
+        bits = np.empty(values.shape, dtype=np.uint8)
+        flat = bits.reshape(-1)
+
+        def narrow(part: slice) -> bool:
+            flat[part] = unsigned[part]
+            return bool(unsigned[part].max() <= 1)
+
+        return bits if all(self.map(narrow, _parts(unsigned.size))) else None
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         counts = np.bincount(
@@ -151,11 +167,21 @@ class NumpyBackend(Backend):
 
     # The same formulas, each step written over the last: a third of the arrays of a block.
 
-    def sigmoid(self, scores: Array, /) -> Array:
-        probabilities = np.tanh(scores / 2)
+    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
+        probabilities = np.multiply(scores, 0.5, out=out)
+        np.tanh(probabilities, out=probabilities)
         probabilities *= 0.5
         probabilities += 0.5
         return probabilities
+
+    def softplus(self, scores: Array, /) -> tuple[Array, Array]:
+        # Half the passes of the formulas that cannot overflow.
+        if not np.max(scores, initial=0) < EXP_LIMIT:
+            return super().softplus(scores)
+        slope = np.exp(scores, out=scores)
+        value = np.log1p(slope)
+        slope /= slope + 1
+        return value, slope
 
     def log_sigmoid(self, scores: Array, /) -> Array:
         rest = np.abs(scores)
@@ -247,6 +273,10 @@ class NumpyBackend(Backend):
             if not already:
                 tracemalloc.stop()
         return result, peak - before
+
+
+def _parts(size: int) -> list[slice]:
+    return [slice(start, start + ID_PIXELS) for start in range(0, size, ID_PIXELS)]
 
 
 def _block_histogram(

@@ -136,6 +136,10 @@ class Backend:
         """Whether every id, of which there is at least one, is in 0 to `high`; the ids are concrete."""
         return bool(self.xp.min(ids) >= 0) and bool(self.xp.max(ids) <= high)
 
+    def as_bits(self, values: Array, /) -> Array | None:
+        """Integers of which each is 0 or 1, in the dtype that is read fastest; None if one is neither."""
+        return values if self.are_ids(values, 1) else None
+
     # Functions that the standard lacks.
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
@@ -288,6 +292,11 @@ class Backend:
         """The exponentials of an array, which may be written in."""
         return self.xp.exp(array)
 
+    def softplus(self, scores: Array, /) -> tuple[Array, Array]:
+        """log(1 + exp(z)), which is -log s(-z), and its derivative s(z); the scores may be written in."""
+        log_probability = self.log_sigmoid(-scores)
+        return -log_probability, self.exp_in_place(log_probability + scores)
+
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         """The product, written into `out` and returned as it."""
         out[...] = array * factor
@@ -297,8 +306,8 @@ class Backend:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
-    def sigmoid(self, scores: Array, /) -> Array:
-        """1 / (1 + exp(-z)), by one function that cannot overflow."""
+    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
+        """1 / (1 + exp(-z)), by one function that cannot overflow; it may be written into `out`."""
         return 0.5 + 0.5 * self.xp.tanh(scores / 2)
 
     def log_sigmoid(self, scores: Array, /) -> Array:

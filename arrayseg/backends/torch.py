@@ -59,6 +59,12 @@ class TorchBackend(Backend):
         # Two passes of torch over int64 take twice as long as one of NumPy over the same memory.
         return NUMPY.are_ids(ids.numpy(), high) if ids.device.type == "cpu" else super().are_ids(ids, high)
 
+    def as_bits(self, values: Array, /) -> Array | None:
+        if values.device.type != "cpu":
+            return super().as_bits(values)
+        bits = NUMPY.as_bits(values.numpy())
+        return None if bits is None else torch.from_numpy(bits)
+
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         # scatter_add instead of torch.bincount under transforms: its output shape depends on the data.
         flat = torch.reshape(index, (-1,))
@@ -107,8 +113,8 @@ class TorchBackend(Backend):
             return super().connected_components(mask, connectivity=connectivity)
         return torch.from_numpy(NUMPY.connected_components(mask.numpy(), connectivity=connectivity))
 
-    def sigmoid(self, scores: Array, /) -> Array:
-        return torch.sigmoid(scores)
+    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
+        return torch.sigmoid(scores) if out is None else torch.sigmoid(scores, out=out)
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return torch.mul(array, factor, out=out)

@@ -118,7 +118,7 @@ class MeanTerm(Term):
 
     def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array, Array | None]:
         losses, pulled = self.losses(block, block.xp.astype(scale, block.dtype) if gradient else None)
-        return block.sum(losses, axis=1) * scale, pulled
+        return block.xp.sum(block.sum(losses, axis=1)) * scale, pulled
 
     def map(self, block: Block) -> Array:
         losses, _ = self.losses(block, None)
@@ -253,31 +253,37 @@ class PixelTerm(MeanTerm):
 
     def _independent_cross_entropy(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """The same for -l without weights of classes: -t log s(z) - (1 - t) log s(-z) = (1 - t) z - log s(z)."""
-        target = self._smoothed(block)
-        losses = block.sum_classes(block.weighted((1 - target) * block.scores - block.log_sigmoid))
-        return losses, None if scale is None else block.weighted(block.probabilities - target) * scale
+        rest = 1 - self._smoothed(block)
+        if scale is None:
+            return block.sum_classes(block.weighted(rest * block.scores - block.log_sigmoid)), None
+        loss, slope = block.backend.softplus(-block.scores)
+        loss += rest * block.scores
+        rest -= slope
+        return block.sum_classes(block.weighted(loss)), block.product(block.weighted(rest), scale)
 
     def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""
         xp, backend = block.xp, block.backend
-        positive = block.target
-        sign = 2 * positive - 1
         if block.pixels.activation is None:
-            log_p, inner = self._log_of_input(block, (1 - positive) + sign * block.scores)
+            log_p, inner = self._log_of_input(block, (1 - block.target) - block.signs * block.scores)
+        elif scale is None:
+            log_p, inner = backend.log_sigmoid(-block.signs * block.scores), None
         else:
-            scores = sign * block.scores
-            log_p = backend.log_sigmoid(scores)
-            inner = None if scale is None else backend.exp_in_place(log_p - scores)
+            loss, inner = backend.softplus(block.signs * block.scores)
+            if self._is_unweighted_cross_entropy(block):
+                pulled = block.product(inner, block.weighted(block.signs * scale))
+                return block.sum_classes(block.weighted(loss)), pulled
+            log_p = -loss
         value, slope = self.formula(log_p, xp)
         if self.negative_formula is not None:
             off, off_slope = self.negative_formula(log_p, xp)
-            value, slope = (off + positive * (on - off) for on, off in ((value, off), (slope, off_slope)))
-        shares = self._shares_of_sides(block, positive)
+            value, slope = (off + block.target * (on - off) for on, off in ((value, off), (slope, off_slope)))
+        shares = self._shares_of_sides(block)
         losses = block.sum_classes(block.weighted(value if shares is None else value * shares))
         if scale is None:
             return losses, None
-        sign *= slope * scale
-        steps = sign if shares is None else sign * shares
+        steps = block.signs * (slope * -scale)
+        steps = steps if shares is None else steps * shares
         steps = block.weighted(steps)
         return losses, steps if inner is None else block.product(steps, inner)
 
@@ -307,12 +313,12 @@ class PixelTerm(MeanTerm):
                 weights = found if weights is None else weights * found
         return weights
 
-    def _shares_of_sides(self, block: Block, positive: Array) -> Array | None:
+    def _shares_of_sides(self, block: Block) -> Array | None:
         """What multiplies the loss of each class, `(B, C, P)`, by whether it is the target; None for 1."""
         if self.positive_weights is None and self.negative_weights is None and block.pixels.class_weights is None:
             return None
-        return self._scale_classes(block, positive, self.positive_weights) + self._scale_classes(
-            block, 1 - positive, self.negative_weights
+        return self._scale_classes(block, block.target, self.positive_weights) + self._scale_classes(
+            block, 1 - block.target, self.negative_weights
         )
 
     def _shares(self, block: Block) -> Array:

@@ -222,6 +222,13 @@ class Block:
         return self.keep(self.backend.block_array(self.pixels.target, self.dtype))
 
     @once
+    def signs(self) -> Array:
+        """-1 where a hard target is and 1 where it is not, `(B, C, P)` in the compute dtype."""
+        target = self.hot if self.pixels.has_ids else self.keep(self.pixels.target)
+        signs = 1 - 2 * self.xp.astype(target, self.xp.int8)
+        return self.xp.astype(signs, self.dtype)
+
+    @once
     def places(self) -> Array:
         """The place of each pixel's id in a flat `(B, C, P)`, `(B P,)`."""
         xp = self.xp
@@ -296,7 +303,7 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            return self.backend.sigmoid(self.scores)
+            return self.backend.sigmoid(self.scores, self.room)
         inverse = 1 / self.total
         if self.backend.has_autodiff:
             return self.exponentials * inverse

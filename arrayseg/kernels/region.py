@@ -117,7 +117,9 @@ class RegionTerm(Term):
             below, level = block.probabilities < block.target, block.probabilities == block.target
             zero = xp.zeros_like(by_hit)
             return by_predicted + xp.where(below, by_hit, xp.where(level, by_hit / 2, zero))
-        return by_hit * block.target + by_predicted
+        gradient = by_hit * block.target
+        gradient += by_predicted
+        return gradient
 
     def _chosen(self, like: Array, pixels: Pixels) -> Array:
         """1 for the classes that enter and 0 for others, `(1, C)`."""

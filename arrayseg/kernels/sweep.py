@@ -64,7 +64,7 @@ class Term(ABC):
 
     @abstractmethod
     def pull(self, block: Block, state: Any, *, gradient: bool) -> tuple[Array | None, Array | None]:
-        """The rest of the value, `(B,)`, and the gradient `(B, C, P)` in the scores; None for none."""
+        """The rest of the value, `()`, and the gradient `(B, C, P)` in the scores; None for none."""
 
     def map(self, block: Block) -> Array:
         """The unreduced loss, `(B, P)`, of a term whose value is found by `pull`."""
@@ -177,7 +177,7 @@ class Sweep:
         for term, factor in zip(self.terms, self.factors, strict=True):
             value, state = term.solve(term.count(block), self.pixels, factor)
             rest, _ = term.pull(block, state, gradient=False) if term.value_in_pull else (None, None)
-            values.append(value if rest is None else value + self.pixels.xp.sum(rest))
+            values.append(value if rest is None else value + rest)
         return self._cast(_add(values))
 
     def value(self) -> Array:
@@ -266,8 +266,7 @@ class Sweep:
                 pulled = reduce(iadd, gradients)
                 if pulled is not room:
                     _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
-            # A number, as the last block may hold fewer images than the others.
-            return _add([self.pixels.xp.sum(rest) for rest in rests if rest is not None], self._zero())
+            return _add([rest for rest in rests if rest is not None], self._zero())
 
         return _add(self.pixels.backend.map(pull, blocks.parts))
 

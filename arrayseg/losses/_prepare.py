@@ -59,11 +59,13 @@ def prepare(
     mask_rows = None if mask is None else layout.rows(mask, xp)
     high = layout.classes - 1 if rows.ndim == 2 else 1
     what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
-    check_ids(rows, high, what, backend, _ignored(rows, mask_rows, ignore_index, backend), ignore_index)
+    bits = _bits(rows, backend)
+    if bits is None:
+        check_ids(rows, high, what, backend, _ignored(rows, mask_rows, ignore_index, backend), ignore_index)
     pixels = Pixels(
         backend=backend,
         scores=layout.scores(input, xp),
-        target=rows,
+        target=rows if bits is None else bits,
         activation=activation,
         binary=binary,
         ignore_index=ignore_index,
@@ -226,6 +228,12 @@ def _check_rows(name: str, array: Array | None, layout: Layout, backend: Backend
         if least < 0:
             msg = f"`pixel_weights` must not be negative; got {float(least)}."
             raise ValueError(msg)
+
+
+def _bits(rows: Array, backend: Backend) -> Array | None:
+    """Integers 0 and 1 of independent classes, as the backend reads them fastest; None where they are not such."""
+    is_integral = rows.ndim == 3 and 0 not in rows.shape and backend.xp.isdtype(rows.dtype, "integral")
+    return backend.as_bits(rows) if is_integral and backend.is_concrete(rows) else None
 
 
 def check_ids(

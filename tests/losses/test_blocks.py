@@ -48,9 +48,7 @@ def test_images_that_blocks_do_not_divide(case, rows, monkeypatch):
     from arrayseg.backends.numpy import NumpyBackend
 
     arrays = {name: five_images(option) for name, option in case.options.items() if isinstance(option, np.ndarray)}
-    case = replace(
-        case, input=five_images(case.input), target=five_images(case.target), options=case.options | arrays
-    )
+    case = replace(case, input=five_images(case.input), target=five_images(case.target), options=case.options | arrays)
     expected = found(case)
     monkeypatch.setattr(NumpyBackend, "block_bytes", lambda self, array: rows * array[0].nbytes)
     assert_same(found(case), expected)
