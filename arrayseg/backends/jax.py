@@ -23,6 +23,10 @@ __all__ = ["JAX", "JaxBackend"]
 enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
 
+#: Images from which on XLA's reductions over an axis in the middle are parallel on a CPU.
+MANY_IMAGES = 4
+
+
 class JaxBackend(Backend):
     """JAX on any device, eagerly or under its transforms."""
 
@@ -118,6 +122,13 @@ class JaxBackend(Backend):
 
     def block_array(self, array: Array, dtype: DType, /) -> Array:
         return jax.lax.optimization_barrier(array).astype(dtype)
+
+    def over_classes(self, function: Callable[..., Array], /, *arrays: Array, last: bool) -> Array:
+        # XLA works rows of classes side by side. Over an axis in the middle it does so from 4 images on; of fewer, such
+        # as volumes, it took twice the time (2 x 4 classes of 128^3 voxels: 330 ms instead of 180 for Dice).
+        if jax.default_backend() != "cpu" or not (last or arrays[0].shape[0] < MANY_IMAGES):
+            return function(*arrays, axis=1)
+        return jnp.moveaxis(function(*(jnp.moveaxis(array, 1, -1) for array in arrays), axis=-1), -1, 1)
 
     def sum_pixels(self, array: Array, /) -> Array:
         *lead, length = array.shape

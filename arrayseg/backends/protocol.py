@@ -302,6 +302,13 @@ class Backend:
         out[...] = array * factor
         return out
 
+    def over_classes(self, function: Callable[..., Array], /, *arrays: Array, last: bool) -> Array:
+        """`function(*arrays, axis=1)` of arrays `(B, C, P)`, of as many axes; or of the same with the classes last.
+
+        `last` says that the classes are last in the caller's arrays, where a compiler might not see it.
+        """
+        return function(*arrays, axis=1)
+
     def sum_pixels(self, array: Array, /) -> Array:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))

@@ -223,11 +223,9 @@ class PixelTerm(MeanTerm):
         return losses, block.pull_back_log(steps)
 
     def _cross_entropy_of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """The same for -l, which needs no logarithm of each class: sum_c t_c (log sum_k e^z_k - z_c)."""
-        xp = block.xp
+        """The same for -l."""
         shares = block.weighted(self._shares(block))
-        of_scores = xp.sum(shares * block.shifted, axis=1)
-        losses = xp.sum(shares, axis=1) * xp.log(block.total)[:, 0, :] - of_scores
+        losses = block.cross_entropy(shares)
         return losses, None if scale is None else block.pull_back_log(shares * -scale)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:

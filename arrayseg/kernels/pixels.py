@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from arrayseg._typing import Activation, Array, DType
@@ -45,6 +46,8 @@ class Pixels:
     target: Array
     activation: Activation
     binary: bool
+    classes_last: bool = False
+    """Whether the class axis of the input is not the one before the pixels."""
     ignore_index: int | None = None
     mask: Array | None = None
     pixel_weights: Array | None = None
@@ -195,7 +198,13 @@ class Block:
 
     def sum_classes(self, array: Array) -> Array:
         """The sum over the classes, `(B, P)`."""
-        return array[:, 0, :] if self.classes == 1 else self.xp.sum(array, axis=1)
+        if self.classes == 1:
+            return array[:, 0, :]
+        return self._over_classes(partial(self.xp.sum, keepdims=True), array)[:, 0, :]
+
+    def _over_classes(self, function: Callable[..., Array], *arrays: Array) -> Array:
+        """A function of arrays `(B, C or 1, P)` and the axis of their classes, of the same number of axes."""
+        return self.backend.over_classes(function, *arrays, last=self.pixels.classes_last)
 
     # The target.
 
@@ -245,10 +254,10 @@ class Block:
     def at_id(self, array: Array) -> Array:
         """The entry of each pixel's id: `(B, C, P)` to `(B, P)`, or `(C,)` and `(B, C)` spread over the pixels."""
         xp, ids = self.xp, self.ids
-        if array.ndim > 1 and not self.backend.gathers_ids:
-            index = ids[:, None, :] if array.ndim == 3 else ids
-            found = xp.take_along_axis(array, index, axis=1)
-            return found[:, 0, :] if array.ndim == 3 else found
+        if array.ndim == 3 and not self.backend.gathers_ids:
+            return self._over_classes(xp.take_along_axis, array, ids[:, None, :])[:, 0, :]
+        if array.ndim == 2 and not self.backend.gathers_ids:
+            return xp.take_along_axis(array, ids, axis=1)
         if array.ndim == 3:
             index = self.places
         else:
@@ -283,19 +292,22 @@ class Block:
     @once
     def shifted(self) -> Array:
         """The scores less the greatest of the pixel, `(B, C, P)`: their exponentials cannot overflow."""
-        return self.scores - self.backend.stop_gradient(self.xp.max(self.scores, axis=1, keepdims=True))
+        return self._over_classes(self._less_greatest, self.scores)
+
+    def _less_greatest(self, scores: Array, *, axis: int) -> Array:
+        return scores - self.backend.stop_gradient(self.xp.max(scores, axis=axis, keepdims=True))
 
     @once
     def exponentials(self) -> Array:
         """The exponentials of the shifted scores, `(B, C, P)`."""
         if self.backend.has_autodiff:
-            return self.xp.exp(self.shifted)
+            return self._over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
         return self.backend.exp_in_place(self._released("shifted"))
 
     @once
     def total(self) -> Array:
         """The sum of the exponentials, `(B, 1, P)`."""
-        return self.xp.sum(self.exponentials, axis=1, keepdims=True)
+        return self._over_classes(partial(self.xp.sum, keepdims=True), self.exponentials)
 
     @once
     def probabilities(self) -> Array:
@@ -304,10 +316,21 @@ class Block:
             return self.scores
         if self.pixels.activation == "sigmoid":
             return self.backend.sigmoid(self.scores, self.room)
-        inverse = 1 / self.total
         if self.backend.has_autodiff:
-            return self.exponentials * inverse
-        return self.product(self._released("exponentials"), inverse)
+            return self._over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
+        return self.product(self._released("exponentials"), 1 / self.total)
+
+    def cross_entropy(self, shares: Array) -> Array:
+        """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
+        xp = self.xp
+        if self.backend.has_autodiff:  # one expression, of which compilers make one loop
+
+            def cross_entropy(shares: Array, shifted: Array, total: Array, *, axis: int) -> Array:
+                return xp.sum(shares * (xp.log(total) - shifted), axis=axis, keepdims=True)
+
+            return self._over_classes(cross_entropy, shares, self.shifted, self.total)[:, 0, :]
+        of_scores = self.sum_classes(shares * self.shifted)  # before the exponentials are written over them
+        return self.sum_classes(shares) * xp.log(self.total)[:, 0, :] - of_scores
 
     @once
     def probability_at_id(self) -> Array:
@@ -319,9 +342,9 @@ class Block:
     @once
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
-        shifted = self.shifted
-        self.total = self.xp.sum(self.xp.exp(shifted), axis=1, keepdims=True)
-        return shifted - self.xp.log(self.total)
+        xp, shifted = self.xp, self.shifted
+        self.total = self._over_classes(lambda a, axis: xp.sum(xp.exp(a), axis=axis, keepdims=True), shifted)
+        return self._over_classes(lambda a, total, axis: a - xp.log(total), shifted, self.total)
 
     @once
     def log_softmax_at_id(self) -> Array:

@@ -68,6 +68,7 @@ def prepare(
         target=rows if bits is None else bits,
         activation=activation,
         binary=binary,
+        classes_last=not layout.is_canonical,
         ignore_index=ignore_index,
         mask=mask_rows,
         pixel_weights=None if pixel_weights is None else layout.rows(pixel_weights, xp),
