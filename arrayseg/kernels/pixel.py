@@ -212,11 +212,15 @@ class PixelTerm(MeanTerm):
             log_p, inner = self._log_of_input(block, block.scores)
         else:
             log_p, inner = block.log_softmax, None
-        value, slope = self.formula(log_p, xp)
         shares = block.weighted(self._shares(block))
-        losses = xp.sum(block.keep(shares * value), axis=1)
         if scale is None:
-            return losses, None
+
+            def of_classes(shares: Array, log_p: Array, *, axis: int) -> Array:
+                return xp.sum(shares * self.formula(log_p, xp)[0], axis=axis, keepdims=True)
+
+            return block.keep(block.over_classes(of_classes, shares, log_p)[:, 0, :]), None
+        value, slope = self.formula(log_p, xp)
+        losses = xp.sum(block.keep(shares * value), axis=1)
         steps = block.keep(shares * slope) * scale
         if block.pixels.activation is None:
             return losses, steps if inner is None else steps * inner

@@ -200,9 +200,9 @@ class Block:
         """The sum over the classes, `(B, P)`."""
         if self.classes == 1:
             return array[:, 0, :]
-        return self._over_classes(partial(self.xp.sum, keepdims=True), array)[:, 0, :]
+        return self.over_classes(partial(self.xp.sum, keepdims=True), array)[:, 0, :]
 
-    def _over_classes(self, function: Callable[..., Array], *arrays: Array) -> Array:
+    def over_classes(self, function: Callable[..., Array], *arrays: Array) -> Array:
         """A function of arrays `(B, C or 1, P)` and the axis of their classes, of the same number of axes."""
         return self.backend.over_classes(function, *arrays, last=self.pixels.classes_last)
 
@@ -255,7 +255,7 @@ class Block:
         """The entry of each pixel's id: `(B, C, P)` to `(B, P)`, or `(C,)` and `(B, C)` spread over the pixels."""
         xp, ids = self.xp, self.ids
         if array.ndim == 3 and not self.backend.gathers_ids:
-            return self._over_classes(xp.take_along_axis, array, ids[:, None, :])[:, 0, :]
+            return self.over_classes(xp.take_along_axis, array, ids[:, None, :])[:, 0, :]
         if array.ndim == 2 and not self.backend.gathers_ids:
             return xp.take_along_axis(array, ids, axis=1)
         if array.ndim == 3:
@@ -292,7 +292,7 @@ class Block:
     @once
     def shifted(self) -> Array:
         """The scores less the greatest of the pixel, `(B, C, P)`: their exponentials cannot overflow."""
-        return self._over_classes(self._less_greatest, self.scores)
+        return self.over_classes(self._less_greatest, self.scores)
 
     def _less_greatest(self, scores: Array, *, axis: int) -> Array:
         return scores - self.backend.stop_gradient(self.xp.max(scores, axis=axis, keepdims=True))
@@ -301,13 +301,13 @@ class Block:
     def exponentials(self) -> Array:
         """The exponentials of the shifted scores, `(B, C, P)`."""
         if self.backend.has_autodiff:
-            return self._over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
+            return self.over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
         return self.backend.exp_in_place(self._released("shifted"))
 
     @once
     def total(self) -> Array:
         """The sum of the exponentials, `(B, 1, P)`."""
-        return self._over_classes(partial(self.xp.sum, keepdims=True), self.exponentials)
+        return self.over_classes(partial(self.xp.sum, keepdims=True), self.exponentials)
 
     @once
     def probabilities(self) -> Array:
@@ -317,7 +317,7 @@ class Block:
         if self.pixels.activation == "sigmoid":
             return self.backend.sigmoid(self.scores, self.room)
         if self.backend.has_autodiff:
-            return self._over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
+            return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
         return self.product(self._released("exponentials"), 1 / self.total)
 
     def cross_entropy(self, shares: Array) -> Array:
@@ -328,7 +328,7 @@ class Block:
             def cross_entropy(shares: Array, shifted: Array, total: Array, *, axis: int) -> Array:
                 return xp.sum(shares * (xp.log(total) - shifted), axis=axis, keepdims=True)
 
-            return self._over_classes(cross_entropy, shares, self.shifted, self.total)[:, 0, :]
+            return self.over_classes(cross_entropy, shares, self.shifted, self.total)[:, 0, :]
         of_scores = self.sum_classes(shares * self.shifted)  # before the exponentials are written over them
         return self.sum_classes(shares) * xp.log(self.total)[:, 0, :] - of_scores
 
@@ -343,8 +343,8 @@ class Block:
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
         xp, shifted = self.xp, self.shifted
-        self.total = self._over_classes(lambda a, axis: xp.sum(xp.exp(a), axis=axis, keepdims=True), shifted)
-        return self._over_classes(lambda a, total, axis: a - xp.log(total), shifted, self.total)
+        self.total = self.over_classes(lambda a, axis: xp.sum(xp.exp(a), axis=axis, keepdims=True), shifted)
+        return self.over_classes(lambda a, total, axis: a - xp.log(total), shifted, self.total)
 
     @once
     def log_softmax_at_id(self) -> Array:

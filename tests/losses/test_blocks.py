@@ -85,3 +85,18 @@ def test_large_images(name, class_axis, void, dtype):
     tolerance = 2e-6 if dtype == "float32" else 1e-12
     assert relative_difference(value, expected) < tolerance
     assert relative_difference(np.moveaxis(gradient, class_axis, 1), slope) < 10 * tolerance
+
+
+@pytest.mark.parametrize(
+    "name", ["cross_entropy", "cross_entropy, label_smoothing", "dice", "dice_cross_entropy", "focal"]
+)
+@pytest.mark.parametrize("class_axis", [1, -1])
+@pytest.mark.parametrize("images", [1, 5])
+def test_any_number_of_images_on_every_library(library, name, class_axis, images):
+    # Some work many images otherwise than few, and the classes otherwise where they are last.
+    case = next(case for case in CASES if case.name == name)
+    many = replace(case, input=five_images(case.input)[:images], target=five_images(case.target)[:images])
+    expected, slope = found(many)
+    laid = replace(many, input=np.ascontiguousarray(np.moveaxis(many.input, 1, class_axis)))
+    value, gradient = found(laid, library.asarray, class_axis=class_axis)
+    assert_same((to_numpy(value), np.moveaxis(to_numpy(gradient), class_axis, 1)), (expected, slope))
