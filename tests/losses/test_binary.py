@@ -36,7 +36,6 @@ def test_softplus_and_its_slope(library, dtype, reach):
 def test_targets_of_any_integer_dtype(library, loss, dtype):
     options = {"activation": "sigmoid"} if loss is dice else {}
     expected = value_and_grad(loss)(LOGITS, BITS.astype(np.float64)[:, None], **options)
-
     target = library.asarray(BITS.astype(dtype))
     for found, wanted in zip(value_and_grad(loss)(library.asarray(LOGITS), target, **options), expected, strict=True):
         assert relative_difference(to_numpy(found), wanted) < 1e-11
