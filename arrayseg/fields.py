@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from arrayseg._checks import check_number, check_spacing
 from arrayseg._typing import Array, DType
 from arrayseg.backends import Backend, backend_of
 from arrayseg.kernels import fields, skeleton
-from arrayseg.losses._field import spacings
 from arrayseg.losses._one_hot import one_hot
-from arrayseg.losses._prepare import check_number
 
 __all__ = ["boundary_weight_map", "distance_map", "signed_distance_map", "skeleton_map"]
 
@@ -305,5 +304,5 @@ def _of_every_class(
             f"without; got dtype {target.dtype} and shape {tuple(target.shape)} without."
         )
         raise TypeError(msg)
-    found = field(masks, spacings(spacing, masks.ndim - 2), backend)
+    found = field(masks, check_spacing(spacing, masks.ndim - 2), backend)
     return xp.moveaxis(xp.astype(found, xp.float32 if dtype is None else dtype, copy=False), 1, class_axis)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -18,7 +19,7 @@ from arrayseg.kernels.active_boundary import (
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._affinity import pair_evaluation
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, prepare
+from arrayseg.losses._prepare import prepare
 
 __all__ = ["active_boundary"]
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypedDict, Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.affinity import AffinityFieldTerm, Pairs, PairTerm, WindowAffinityTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, prepare
+from arrayseg.losses._prepare import prepare
 
 __all__ = ["affinity_field", "context_prior_affinity"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Unpack
 
+from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Denominator, Pool
 from arrayseg.backends import common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -13,7 +14,7 @@ from arrayseg.kernels.balance import positive_share
 from arrayseg.kernels.pixel import PixelTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
-from arrayseg.losses._prepare import check_choice, layout_of
+from arrayseg.losses._prepare import layout_of
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy"]
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, TypedDict, Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import (
     Absent,
     Activation,
@@ -23,7 +24,7 @@ from arrayseg.kernels.compound import outer_formula
 from arrayseg.kernels.pixel import Formula, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, class_numbers
+from arrayseg.losses._prepare import class_numbers
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 from arrayseg.losses._region_forms import log_ratio
 from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized

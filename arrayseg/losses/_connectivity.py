@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.connectivity import ConnectivityTerm, matched_components
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._affinity import pair_evaluation
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, prepare
+from arrayseg.losses._prepare import prepare
 
 __all__ = ["semantic_connectivity"]
 

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, Unpack
 
+from arrayseg._checks import check_choice, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import fields
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "hausdorff_distance_transform",
     "hausdorff_erosion",
     "log_hausdorff_distance_transform",
-    "spacings",
 ]
 
 Spacing = float | Sequence[float]
@@ -30,15 +29,6 @@ Sides = Literal["both", "inside"]
 
 #: Options of region losses that have no meaning for a field.
 WITHOUT = ("soft_tp",)
-
-
-def spacings(spacing: Spacing, axes: int) -> tuple[float, ...]:
-    """The distance between neighbours along each spatial axis."""
-    steps = (float(spacing),) * axes if isinstance(spacing, int | float) else tuple(float(step) for step in spacing)
-    if len(steps) != axes or not all(0 < step < float("inf") for step in steps):
-        msg = f"`spacing` must be a positive number, or one for each of the {axes} spatial axes; got {spacing!r}."
-        raise ValueError(msg)
-    return steps
 
 
 class Prepared:
@@ -110,7 +100,7 @@ def hausdorff_evaluation(
     check_choice("binarize", binarize, Binarize)
     check_choice("sides", sides, Sides)
     prepared = Prepared(input, target, field, fields.mean_amount, options)
-    steps = spacings(spacing, len(prepared.spatial))
+    steps = check_spacing(spacing, len(prepared.spatial))
     both = sides == "both"
     if field is None:
         field = fields.distance(prepared.masks(), steps, prepared.backend, both_sides=both)
@@ -189,7 +179,7 @@ def boundary(
     """
     check_number("inside_offset", inside_offset, 0)
     prepared = Prepared(input, target, field, fields.mean_amount, options)
-    steps = spacings(spacing, len(prepared.spatial))
+    steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = fields.signed_distance(prepared.masks(), steps, inside_offset, prepared.backend)
     return prepared.of(fields.BoundaryTerm, field=prepared.rows(field))
@@ -495,7 +485,7 @@ def distance_weighted_dice(
     """
     check_choice("weigh", weigh, ("all", "hits"))
     prepared = Prepared(input, target, field, ratio(0.5, 0.5, smooth, "double"), options)
-    steps = spacings(spacing, len(prepared.spatial))
+    steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = fields.boundary_weights(prepared.masks(), steps, prepared.backend)
     return prepared.of(fields.FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import divergence, formulas, pixel
@@ -21,7 +22,6 @@ from arrayseg.losses._pixel import (
     mean_evaluation,
     pixel_evaluation,
 )
-from arrayseg.losses._prepare import check_choice, check_number
 
 __all__ = ["asymmetric", "dual_focal", "focal_cosine", "normalized_focal", "quality_focal", "reduced_focal"]
 

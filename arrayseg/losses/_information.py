@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.information import InformationTerm, Pooling, pooled_length
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number
 from arrayseg.losses._region import RegionOptions, ratio, region_evaluation
 
 __all__ = ["region_mutual_information"]

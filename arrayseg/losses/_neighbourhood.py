@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.neighbourhood import NeighborTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
-from arrayseg.losses._prepare import check_choice, check_number
 
 __all__ = ["neighbor_aware_cross_entropy"]
 

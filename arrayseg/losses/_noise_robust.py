@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import formulas
 from arrayseg.kernels.tempered import BiTemperedTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, MeanOptions, mean_evaluation, pixel_evaluation
-from arrayseg.losses._prepare import check_choice, check_number
 
 __all__ = ["bi_tempered", "generalized_cross_entropy", "symmetric_cross_entropy"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypedDict, Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Denominator, Reduction, Weights
 from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
@@ -12,7 +13,7 @@ from arrayseg.kernels import pixel
 from arrayseg.kernels.pixel import Formula, MeanTerm, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, class_numbers, is_array, layout_of, prepare
+from arrayseg.losses._prepare import class_numbers, is_array, layout_of, prepare
 
 __all__ = [
     "binary_cross_entropy",

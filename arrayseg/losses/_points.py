@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -12,7 +13,6 @@ from arrayseg.kernels.points import AtPoints, random_points, uncertain_points
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
-from arrayseg.losses._prepare import check_number
 
 __all__ = ["point_sampled_cross_entropy"]
 

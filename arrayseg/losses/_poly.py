@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import formulas
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
-from arrayseg.losses._prepare import check_number
 
 __all__ = ["poly"]
 

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeGuard, get_args
+from typing import Any, TypeGuard
 
+from arrayseg._checks import check_choice, check_indices
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.kernels.layout import Layout
 from arrayseg.kernels.pixels import Pixels
 
 __all__ = [
-    "check_choice",
     "check_ids",
-    "check_number",
     "class_numbers",
     "entering_classes",
     "is_array",
@@ -77,23 +76,6 @@ def prepare(
     return layout, pixels
 
 
-def check_choice(name: str, value: object, choices: Any) -> None:
-    """Raise unless the value is one of the choices: a tuple, or a `Literal`."""
-    allowed = choices if isinstance(choices, tuple) else get_args(choices)
-    if value not in allowed:
-        names = [repr(choice) for choice in allowed]
-        msg = f"`{name}` must be {', '.join(names[:-1])} or {names[-1]}; got {value!r}."
-        raise ValueError(msg)
-
-
-def check_number(name: str, value: float, low: float, high: float = float("inf"), *, below: bool = False) -> None:
-    """Raise unless low <= value <= high, or value < high where `below`."""
-    if not low <= value <= high or (below and value == high):
-        end = f"at least {low}" if high == float("inf") else f"from {low} to {'just under ' if below else ''}{high}"
-        msg = f"`{name}` must be {end}; got {value!r}."
-        raise ValueError(msg)
-
-
 def is_array(values: object) -> TypeGuard[Array]:
     """Whether values are an array, not a sequence of numbers or a number."""
     return hasattr(values, "ndim")
@@ -134,12 +116,7 @@ def entering_classes(classes: Sequence[int] | None, exclude_background: bool, to
             msg = "`exclude_background` would leave nothing of a single channel; leave it out."
             raise ValueError(msg)
         return tuple(range(1, total))
-    chosen = tuple(int(index) for index in classes)
-    unknown = [index for index in chosen if not 0 <= index < total]
-    if unknown or not chosen or len(set(chosen)) < len(chosen):
-        msg = f"`classes` must be different numbers of 0 to {total - 1}, at least one; got {list(chosen)}."
-        raise ValueError(msg)
-    return chosen
+    return check_indices("classes", classes, total)
 
 
 def layout_of(input: Array, class_axis: int | None) -> Layout:

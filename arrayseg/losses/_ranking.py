@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypedDict, Unpack
 
+from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Reduction, Weights
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.ranking import Lovasz
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, entering_classes, prepare
+from arrayseg.losses._prepare import entering_classes, prepare
 
 __all__ = ["lovasz_hinge", "lovasz_softmax"]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import TypedDict, Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import (
     Absent,
     Activation,
@@ -23,7 +24,7 @@ from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Score
 from arrayseg.kernels.sweep import Sweep, Term
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, entering_classes, prepare
+from arrayseg.losses._prepare import entering_classes, prepare
 
 __all__ = ["dice", "jaccard", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import ErrorTerm
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_number
 from arrayseg.losses._region import RegionOptions, Smooth, region_evaluation, smoothing
 
 __all__ = ["matthews_corrcoef", "sensitivity_specificity"]

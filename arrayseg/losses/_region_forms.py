@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal, Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Array, SmoothForm
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Score
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 
 __all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, TypedDict, Unpack
 
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
 from arrayseg.backends import backend_of, common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -13,7 +14,7 @@ from arrayseg.kernels import scores
 from arrayseg.kernels.region import CostTerm
 from arrayseg.kernels.scores import Score
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_choice, check_number, is_array
+from arrayseg.losses._prepare import is_array
 from arrayseg.losses._region import Smooth, region_evaluation, smoothing
 
 __all__ = ["generalized", "generalized_dice", "generalized_wasserstein_dice", "penalty_generalized_dice"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, TypedDict, Unpack
 
+from arrayseg._checks import check_number
 from arrayseg._typing import (
     Absent,
     Activation,
@@ -22,7 +23,6 @@ from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionBlend, RegionTerm
 from arrayseg.kernels.sweep import Term
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import check_number
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 
 __all__ = ["dice_semimetric", "fine_grained_jaccard", "jaccard_metric"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import log
 from typing import Unpack
 
+from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.selection import Hardest, above_or_largest, above_or_largest_of_image, largest_share
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
-from arrayseg.losses._prepare import check_number
 
 __all__ = ["bootstrapped_cross_entropy", "ohem_cross_entropy", "top_k_cross_entropy"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
+from arrayseg._checks import check_number, check_spacing
 from arrayseg._typing import Array, Pool
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import fields, skeleton
@@ -12,8 +13,7 @@ from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._field import Prepared, Spacing, spacings
-from arrayseg.losses._prepare import check_number
+from arrayseg.losses._field import Prepared, Spacing
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 
 __all__ = ["cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
@@ -112,7 +112,7 @@ def cb_dice(
     """
     prepared = Prepared(input, target, None, ratio(0.5, 0.5, smooth, "double"), options)
     check_number("iterations", iterations, 0)
-    backend, pixels, steps = prepared.backend, prepared.pixels, spacings(spacing, len(prepared.spatial))
+    backend, pixels, steps = prepared.backend, prepared.pixels, check_spacing(spacing, len(prepared.spatial))
     xp, axes = backend.xp, range(2, 2 + len(prepared.spatial))
     wanted, predicted = prepared.masks(), prepared.predicted_masks("threshold")
     block = replace(pixels, scores=backend.stop_gradient(pixels.scores)).whole()

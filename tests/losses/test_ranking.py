@@ -160,7 +160,7 @@ def test_one_hot_targets_are_ids(loss):
     ("options", "message"),
     [
         ({"classes": "some"}, "`classes` must be 'present' or 'all'; got 'some'"),
-        ({"classes": (5,)}, "`classes` must be different numbers of 0 to 3"),
+        ({"classes": (5,)}, "`classes` must be different whole numbers from 0 to 3"),
         ({"pool": "micro"}, "`pool` must be 'image' or 'batch'; got 'micro'"),
         ({"reduction": "max"}, "`reduction` must be 'mean', 'sum' or 'none'"),
         ({"class_weights": (1, 2)}, "`class_weights` must hold one number for each of the 4 classes"),
