@@ -177,7 +177,7 @@ target : array
 Returns
 -------
 array
-    The loss, of the input's dtype.{notes}"""
+    The loss, of the input's dtype, at least float32.{notes}"""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Pixels:
 
     @property
     def compute_dtype(self) -> DType:
-        """The dtype of the arithmetic: the input's, but float32 for half precision."""
+        """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
         xp = self.xp
         return self.scores.dtype if self.scores.dtype in (xp.float32, xp.float64) else xp.float32
 
