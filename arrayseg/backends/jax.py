@@ -42,7 +42,16 @@ class JaxBackend(Backend):
     def is_concrete(self, *arrays: Array | None) -> bool:
         return not any(isinstance(array, jax.core.Tracer) for array in arrays)
 
+    def check_kind(self, array: Array, name: str, /) -> None:
+        if not isinstance(array, jax.Array):
+            remedy = f" Pass {name}.todense()." if hasattr(array, "todense") else ""
+            msg = f"`{name}` must be a jax.Array; got {type(array).__module__}.{type(array).__qualname__}.{remedy}"
+            raise TypeError(msg)
+
     def conversion(self, name: str, like: str, /) -> str:
+        return f"jax.numpy.asarray({name})"
+
+    def transfer(self, name: str, like: str, /) -> str:
         return f"jax.device_put({name}, {like}.sharding)"
 
     def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:

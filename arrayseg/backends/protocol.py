@@ -100,9 +100,20 @@ class Backend:
         """Whether Python may read the values now: no compiler or transform is tracing the arrays."""
         return True
 
+    def check_kind(self, array: Array, name: str, /) -> None:
+        """Raise on an array of the library that does not behave as its plain arrays do."""
+
+    def plain(self, array: Array, /) -> Array:
+        """Return an array of a subclass as a plain array of the library, of the same memory and graph."""
+        return array
+
     def conversion(self, name: str, like: str, /) -> str:
-        """The expression that brings an array here, for error messages."""
+        """Return the expression that makes an array of another library one of this, for error messages."""
         return f"xp.asarray({name}, device={like}.device)"
+
+    def transfer(self, name: str, like: str, /) -> str:
+        """Return the expression that moves an array of this library to the device of another, for error messages."""
+        return self.conversion(name, like)
 
     def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
         """An array of a dtype, on the device of another."""
