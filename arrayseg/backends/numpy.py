@@ -45,6 +45,9 @@ HISTOGRAM_PIXELS = 2**21
 LEAST_HISTOGRAM_PIXELS = 2**18
 PAIR_BINS = 2**19
 
+#: What a subclass of ndarray may not replace: matrices and arrays with units do, arrays with attributes do not.
+OWN = ("__array_ufunc__", "__array_function__", "__getitem__", "__eq__", "__add__", "__mul__", "sum")
+
 #: Pixels of which the steps between runs are counted first, and the most steps a pixel for which runs are made.
 RUN_SAMPLE = 2**13
 MOST_STEPS = 0.1
@@ -73,6 +76,30 @@ class NumpyBackend(Backend):
 
     def device(self, array: Array, /) -> str:
         return "cpu"
+
+    def check_kind(self, array: Array, name: str, /) -> None:
+        kind = type(array)
+        if kind in (np.ndarray, np.memmap) or issubclass(kind, np.generic):
+            return
+        if isinstance(array, np.ma.MaskedArray):
+            msg = (
+                f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
+                f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
+            )
+            raise TypeError(msg)
+        called = f"{kind.__module__}.{kind.__qualname__}"
+        if not issubclass(kind, np.ndarray):
+            msg = f"`{name}` must be an array; got {called}."
+            raise TypeError(msg)
+        if any(getattr(kind, each) is not getattr(np.ndarray, each) for each in OWN):
+            msg = (
+                f"`{name}` is of {called}, whose operations may differ from those of a plain array. "
+                f"Convert it first, for example with numpy.asarray({name})."
+            )
+            raise TypeError(msg)
+
+    def plain(self, array: Array, /) -> Array:
+        return np.asarray(array) if isinstance(array, np.ndarray) else array
 
     def conversion(self, name: str, like: str, /) -> str:
         return f"numpy.asarray({name})"
