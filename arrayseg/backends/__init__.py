@@ -7,6 +7,7 @@ from math import isnan
 from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
 
 from arrayseg._typing import Array
+from arrayseg.backends.numpy import NUMPY
 from arrayseg.backends.protocol import Backend
 
 __all__ = ["Backend", "backend_of", "common_backend", "host"]
@@ -27,8 +28,6 @@ def backend_of(array: Array, /, name: str = "input", *, lazy: bool = False) -> B
 
         return TORCH
     if "numpy" in owners:
-        from arrayseg.backends.numpy import NUMPY
-
         return NUMPY
     if "jax" in owners or "jaxlib" in owners:
         from arrayseg.backends.jax import JAX
@@ -88,6 +87,4 @@ def common_backend(*, lazy: bool = False, **arrays: Array | None) -> Backend:
 
 def host() -> Backend:
     """The NumPy adapter, for what is worked in main memory whatever the arrays are."""
-    from arrayseg.backends.numpy import NUMPY
-
     return NUMPY
