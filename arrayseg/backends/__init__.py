@@ -7,6 +7,7 @@ from math import isnan
 from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
 
 from arrayseg._typing import Array
+from arrayseg.backends.numpy import NUMPY
 from arrayseg.backends.protocol import Backend
 
 __all__ = ["Backend", "backend_of", "common_backend", "host"]
@@ -72,8 +73,6 @@ def _adapter(owners: set[str]) -> Backend | None:
 
         return TORCH
     if "numpy" in owners:
-        from arrayseg.backends.numpy import NUMPY
-
         return NUMPY
     if "jax" in owners or "jaxlib" in owners:
         from arrayseg.backends.jax import JAX
@@ -123,6 +122,4 @@ def common_backend(*, lazy: bool = False, **arrays: Array | None) -> Backend:
 
 def host() -> Backend:
     """Return the NumPy adapter, for work that always happens in main memory."""
-    from arrayseg.backends.numpy import NUMPY
-
     return NUMPY
