@@ -62,6 +62,11 @@ class JaxBackend(Backend):
     def count_dtype(self, array: Array, /) -> DType:
         return jnp.int64 if jax.config.jax_enable_x64 else jnp.int32
 
+    def equals(self, labels: Array, number: int, /) -> Array:
+        if not self.holds(labels, number):
+            return jnp.zeros(labels.shape, dtype=bool)
+        return labels == jnp.asarray(number, dtype=labels.dtype)  # a Python number is an int32 there
+
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         flat = None if weights is None else jnp.reshape(weights, (-1,))
         counts = jnp.bincount(jnp.reshape(index, (-1,)), weights=flat, length=length)

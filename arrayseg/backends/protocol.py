@@ -136,6 +136,23 @@ class Backend:
         """Whether every id, of which there is at least one, is in 0 to `high`; the ids are concrete."""
         return bool(self.xp.min(ids) >= 0) and bool(self.xp.max(ids) <= high)
 
+    def holds(self, labels: Array, number: int, /) -> bool:
+        """Return whether the dtype of labels, integer or boolean, can hold a whole number."""
+        if self.xp.isdtype(labels.dtype, "bool"):
+            return number in (0, 1)
+        limits = self.xp.iinfo(labels.dtype)
+        return bool(limits.min <= number <= limits.max)
+
+    def equals(self, labels: Array, number: int, /) -> Array:
+        """Return where labels, integer or boolean, are a whole number: nowhere if their dtype cannot hold it.
+
+        Libraries disagree on that case: uint8 compared with -1 is an error, true for 255, or false.
+        """
+        xp = self.xp
+        if not self.holds(labels, number):
+            return xp.zeros(labels.shape, dtype=xp.bool, device=self.device(labels))
+        return labels == (bool(number) if xp.isdtype(labels.dtype, "bool") else number)
+
     def as_bits(self, values: Array, /) -> Array | None:
         """Integers of which each is 0 or 1, in the dtype that is read fastest; None if one is neither."""
         return values if self.are_ids(values, 1) else None
