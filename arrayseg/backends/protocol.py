@@ -352,7 +352,7 @@ class Backend:
         return exponentials / (exponentials + 1)
 
     def sigmoid_slope(self, scores: Array, /) -> Array:
-        """The derivative s(z) s(-z) of the sigmoid s; from s alone, 1 - s would lose the digits where s is close to 1."""
+        """The derivative s(z) s(-z) of the sigmoid s; 1 - s would have no digits left where s is close to 1."""
         exponentials = self.xp.exp(-self.xp.abs(scores))
         return exponentials / (exponentials + 1) ** 2
 
@@ -368,9 +368,12 @@ class Backend:
         return xp.where(positive, xp.zeros_like(scores), scores) - xp.log1p(xp.exp(-magnitude))
 
     def shared(self, values: Array, shares: Array, /) -> Array:
-        """Values that shares will multiply: 0 for an infinite one of which the share is 0, because 0 log 0 = 0."""
+        """Values that shares will multiply: finite where the share is 0, because 0 log 0 = 0.
+
+        In the place of an infinite one comes a finite logarithm whose exponential is 0.
+        """
         is_nothing = self.xp.isinf(values) & (shares == 0)
-        return self.xp.where(is_nothing, self.xp.zeros_like(values), values)
+        return self.xp.where(is_nothing, self.xp.full_like(values, -1000.0), values)
 
     def _limit(self, scores: Array) -> Array:
         return self.xp.full((), EXP_LIMIT, dtype=scores.dtype, device=self.device(scores))
