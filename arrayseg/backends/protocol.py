@@ -183,7 +183,8 @@ class Backend:
         hits = classes[:, None] == xp.reshape(index, (1, -1))
         if weights is None:
             return xp.sum(xp.astype(hits, self.count_dtype(index)), axis=1)
-        return xp.sum(xp.where(hits, xp.reshape(weights, (1, -1)), xp.zeros_like(weights[:1])), axis=1)
+        nothing = xp.zeros((), dtype=weights.dtype, device=self.device(weights))
+        return xp.sum(xp.where(hits, xp.reshape(weights, (1, -1)), nothing), axis=1)
 
     def wide(self, *arrays: Array | None) -> AbstractContextManager[object]:
         """A context in which integers of 64 bits exist and stay exact, for arrays whose values are known."""

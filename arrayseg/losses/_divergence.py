@@ -61,7 +61,9 @@ def kl_divergence(
     No derivative is taken in the target. ``torch.nn.functional.kl_div(p.log(), t, reduction="batchmean")`` divides by
     the batch, this by the pixels; its "mean" by pixels and classes (``denominator="elements"``). mmsegmentation gives
     probabilities where that function takes logarithms, so that its value of equal distributions is negative. Weights
-    of exclusive classes are those of a pixel's target.
+    of exclusive classes are those of a pixel's target. With ``activation=None`` a probability of 0 has the logarithm
+    -100 and no derivative, as in ``torch.nn.functional.binary_cross_entropy``, where SciPy's divergence is infinite; it
+    adds 0 where the target is 0 too.
 
     References
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from arrayseg._checks import check_number
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -106,14 +106,16 @@ def point_sampled_cross_entropy(
 
 def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float, seed: int) -> Array:
     """Points of which the given share is uncertain."""
-    check_number("num_points", num_points, 1)
-    check_number("oversampling", oversampling, 1)
-    check_number("importance", importance, 0, 1)
+    num_points = check_index("num_points", num_points, 1)
+    oversampling = check_number("oversampling", oversampling, 1)
+    importance = check_number("importance", importance, 0, 1)
     pixels, backend = sweep.pixels, sweep.pixels.backend
     images, *spatial = sweep.layout.rows_shape
     uncertain = int(importance * num_points)
     candidates = int(oversampling * num_points) if uncertain else 0
     count = candidates + num_points - uncertain
+    if 0 in spatial:  # no pixels, no points between them
+        return random_points(images, 0, len(spatial), seed=seed, like=pixels.scores, backend=backend)
     drawn = random_points(images, count, len(spatial), seed=seed, like=pixels.scores, backend=backend)
     if not uncertain or 0 in pixels.shape:
         return drawn[:, :num_points, :]

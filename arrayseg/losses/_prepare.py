@@ -161,7 +161,7 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend, 
         return layout.scores(target, xp)
     if shape == layout.rows_shape:
         if layout.classes == 1:
-            return xp.reshape(layout.rows(target, xp), (shape[0], 1, -1 if 0 not in shape else 0))
+            return layout.rows(target, xp)[:, None, :]
         if is_id_dtype:
             return layout.rows(target, xp)
         msg = (

@@ -85,3 +85,28 @@ def test_a_map_of_neighbors_beyond_one_block():
     found = losses.neighbor_aware_cross_entropy(logits, ids, reduction="none")
     assert found.shape == (1, 400, 400)
     assert float(found.mean()) == pytest.approx(float(losses.neighbor_aware_cross_entropy(logits, ids)), rel=1e-6)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_an_empty_batch_of_one_channel_is_zero(library, activation):
+    for shape in ((0, 1, 3), (2, 1, 0)):
+        logits, ids = library.asarray(np.zeros(shape)), library.asarray(np.zeros((shape[0], shape[2]), dtype=np.int64))
+        value, gradient = arrayseg.value_and_grad(losses.cross_entropy)(logits, ids, activation=activation)
+        assert float(value) == 0
+        assert tuple(gradient.shape) == shape
+
+
+def test_points_of_no_pixels_are_zero(library):
+    logits, ids = library.asarray(np.zeros((1, 3, 0, 4))), library.asarray(np.zeros((1, 0, 4), dtype=np.int64))
+    value, gradient = arrayseg.value_and_grad(losses.point_sampled_cross_entropy)(logits, ids)
+    assert float(value) == 0
+    assert tuple(gradient.shape) == (1, 3, 0, 4)
+
+
+def test_divergence_of_zero_predictions(library):
+    """Where the target is 0 too nothing is added; where it is t, t (log t + 100)."""
+    predicted = library.asarray(np.array([[1.0, 0.0], [1.0, 0.0]]))
+    target = library.asarray(np.array([[1.0, 0.0], [0.75, 0.25]]))
+    found = losses.kl_divergence(predicted, target, activation=None, reduction="none")
+    expected = [0.0, 0.75 * np.log(0.75) + 0.25 * (np.log(0.25) + 100)]
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-12, atol=1e-15)
