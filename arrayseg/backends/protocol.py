@@ -313,6 +313,19 @@ class Backend:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
+    def sum_products(self, one: Array, two: Array, /) -> Array:
+        """The sums over the last axis of the products of two arrays, in `sum_dtype`."""
+        return self.sum_pixels(one * two)
+
+    def flat(self, array: Array, /) -> tuple[Array, int, int]:
+        """A view of an array `(B, C, P)` in one axis, and the steps in it between images and between classes."""
+        _, classes, pixels = array.shape
+        return self.xp.reshape(array, (-1,)), classes * pixels, pixels
+
+    def sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        """1 / (1 + exp(-z)) and 1 / (1 + exp(z))."""
+        return self.sigmoid(scores), self.sigmoid(-scores)
+
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
         """1 / (1 + exp(-z)), by one function that cannot overflow; it may be written into `out`."""
         return 0.5 + 0.5 * self.xp.tanh(scores / 2)

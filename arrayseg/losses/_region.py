@@ -21,7 +21,7 @@ from arrayseg._typing import (
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
-from arrayseg.kernels.scores import Score
+from arrayseg.kernels.scores import OverlapScore, Score
 from arrayseg.kernels.sweep import Sweep, Term
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import entering_classes, prepare
@@ -156,7 +156,7 @@ def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) ->
     return scores.tversky(alpha, beta, smoothing(smooth), 2 if smooth_form == "double" else 1)
 
 
-def region_loss(score: Score) -> Callable[..., Array]:
+def region_loss(score: OverlapScore) -> Callable[..., Array]:
     r"""A region loss of your own, from the formula of its score.
 
     The loss has every option that region losses share (see `dice`), runs on every backend, and has gradients there:
@@ -203,7 +203,7 @@ def region_loss(score: Score) -> Callable[..., Array]:
 
     @wraps(score)
     def evaluation(input: Array, target: Array, **options: Unpack[RegionOptions]) -> Evaluation:
-        return region_evaluation(input, target, score, **options)
+        return region_evaluation(input, target, scores.of_overlap(score), **options)
 
     del evaluation.__wrapped__  # the signature is the loss's own
     return loss(region_evaluation)(evaluation)

@@ -8,7 +8,7 @@ from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
-from arrayseg.kernels.region import ErrorTerm
+from arrayseg.kernels.region import CellsTerm, ErrorTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import RegionOptions, Smooth, region_evaluation, smoothing
 
@@ -73,7 +73,7 @@ def matthews_corrcoef(
     0.4975
     """
     check_number("cell_smooth", cell_smooth, 0)
-    return region_evaluation(input, target, scores.matthews(smoothing(smooth), cell_smooth), **options)
+    return region_evaluation(input, target, scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options)
 
 
 @loss(region_evaluation, without=("soft_tp",))

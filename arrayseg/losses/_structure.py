@@ -9,7 +9,6 @@ from arrayseg._checks import check_number, check_spacing
 from arrayseg._typing import Array, Pool
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import fields, skeleton
-from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
@@ -356,11 +355,11 @@ def skeleton_recall(
     """
     check_number("iterations", iterations, 0)
     check_number("tube", tube, 0)
-    prepared = Prepared(input, target, skeleton_map, ratio(0.5, 0.5, smooth, "double"), options)
+    prepared = Prepared(input, target, skeleton_map, ratio(0.0, 1.0, smooth, "tp"), options)
     backend, pixels = prepared.backend, prepared.pixels
     xp = backend.xp
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeleton.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
     wanted = replace(pixels, target=prepared.rows(skeleton_map), ignore_index=None, mask=pixels.whole().valid)
-    return replace(prepared.of(RegionTerm, score=skeleton.recall(smoothing(smooth))), pixels=wanted)
+    return replace(prepared.sweep, pixels=wanted)
