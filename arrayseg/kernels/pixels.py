@@ -204,6 +204,11 @@ class Block:
         """An array of the dtype of sums in the compute dtype."""
         return self.xp.astype(array, self.dtype, copy=False)
 
+    def _sum_of_classes(self, array: Array) -> Array:
+        """`sum_classes` as a product of matrices, which takes half the time on NumPy."""
+        ones = self.xp.ones((1, 1, self.classes), dtype=self.dtype, device=self.device)
+        return self.xp.matmul(ones, array)[:, 0, :]
+
     def sum_classes(self, array: Array) -> Array:
         """The sum over the classes, `(B, P)`."""
         if self.classes == 1:
@@ -252,10 +257,16 @@ class Block:
 
     def places(self, image_step: int, class_step: int) -> Array:
         """The place of each pixel's id in a flat `(B, C, P)` with such steps between images and classes, `(B P,)`."""
-        xp = self.xp
-        places = self._with_images(self.ids * class_step, image_step)
-        places += xp.arange(self.count, dtype=self.ids.dtype, device=self.device)
-        return xp.reshape(places, (-1,))
+        xp, steps = self.xp, (image_step, class_step)
+        if steps not in self._places:
+            places = self._with_images(self.ids * class_step, image_step)
+            places += xp.arange(self.count, dtype=self.ids.dtype, device=self.device)
+            self._places[steps] = xp.reshape(places, (-1,))
+        return self._places[steps]
+
+    @once
+    def _places(self) -> dict[tuple[int, int], Array]:
+        return {}
 
     def _with_images(self, index: Array, stride: int) -> Array:
         """An index `(B, P)` into each image, as one into all of them."""
@@ -336,7 +347,8 @@ class Block:
             return self._sigmoids[0]
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
-        return self.product(self._released("exponentials"), 1 / self.total)
+        inverse = 1 / self.total  # before the exponentials are given away, or they would be made twice
+        return self.product(self._released("exponentials"), inverse)
 
     @once
     def complements(self) -> Array:
@@ -395,7 +407,7 @@ class Block:
         self.put_at_id(probabilities, 0.0)
         alarm = self.sum(self.weighted(probabilities), axis=2)
         if self.pixels.activation == "softmax":
-            miss = self.sum_classes(probabilities)
+            miss = self._sum_of_classes(probabilities)
         else:
             miss = 1 - hit if self.pixels.activation is None else self.at_id(self.complements)
         self.put_at_id(probabilities, hit)

@@ -138,8 +138,8 @@ class RegionTerm(Term):
         """The gradient in the probabilities, `(B, C, P)`, from those in the sums, `(B, C, 1)`."""
         xp, target = block.xp, block.target
         by_hit, by_alarm, by_miss, *by_rest = by
-        outside = block.narrow(by_alarm - by_rest[0] if by_rest else by_alarm)
-        inside = block.narrow(by_hit - by_miss)
+        by_alarm = by_alarm - by_rest[0] if by_rest else by_alarm
+        outside, inside = block.narrow(by_alarm), block.narrow(by_hit - by_miss)
         if not self._is_product(block.pixels):
             difference = block.errors
             if self.soft_tp == "l2":

@@ -72,7 +72,7 @@ def matthews_corrcoef(
     >>> round(float(matthews_corrcoef(probabilities, ids, activation=None)), 4)
     0.4975
     """
-    check_number("cell_smooth", cell_smooth, 0)
+    cell_smooth = check_number("cell_smooth", cell_smooth, 0)
     return region_evaluation(input, target, scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options)
 
 
@@ -130,7 +130,7 @@ def sensitivity_specificity(
     >>> round(float(sensitivity_specificity(probabilities, ids, activation=None, smooth=0)), 4)
     0.065
     """
-    check_number("sensitivity_weight", sensitivity_weight, 0, 1)
-    check_number("smooth", smooth, 0)
+    sensitivity_weight = check_number("sensitivity_weight", sensitivity_weight, 0, 1)
+    smooth = check_number("smooth", smooth, 0)
     score = scores.sensitivity_specificity(sensitivity_weight, smooth)
     return region_evaluation(input, target, score, ErrorTerm, **options)

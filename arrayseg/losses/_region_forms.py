@@ -12,7 +12,7 @@ from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Score
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._region import RegionOptions, Smooth, positive, ratio, region_evaluation, smoothing
 
 __all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]
 
@@ -85,9 +85,7 @@ def focal_tversky(
     >>> round(float(focal_tversky(probabilities, ids, activation=None)), 4)
     0.354
     """
-    if exponent <= 0:
-        msg = f"`exponent` must be greater than 0; got {exponent!r}."
-        raise ValueError(msg)
+    exponent = positive("exponent", exponent)
     check_choice("power_of", power_of, ("score", "mean"))
     score, power = ratio(alpha, beta, smooth, smooth_form), scores.power(exponent)
     if power_of == "mean":
@@ -153,7 +151,7 @@ def asymmetric_f_beta(
     >>> round(float(asymmetric_f_beta(probabilities, ids, activation=None)), 4)
     0.2508
     """
-    check_number("beta", beta, 0)
+    beta = check_number("beta", beta, 0)
     recall = beta**2 / (1 + beta**2)
     return region_evaluation(input, target, ratio(1 - recall, recall, smooth, smooth_form), **options)
 
@@ -339,6 +337,7 @@ def log_cosh_dice(
 def log_ratio(weight: float, smooth: Smooth, smooth_form: SmoothForm, floor: float) -> Score:
     """The score of the logarithms of Dice and Jaccard, where mistakes of both kinds have a weight of 1/2 or 1."""
     check_choice("smooth_form", smooth_form, SmoothForm)
+    floor = check_number("floor", floor)
     if not 0 < floor < 1:
         msg = f"`floor` must be between 0 and 1; got {floor!r}."
         raise ValueError(msg)
