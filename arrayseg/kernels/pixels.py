@@ -456,13 +456,18 @@ class Block:
         """log s(z), `(B, C, P)`; log s(-z) is this less z."""
         return self.backend.log_sigmoid(self.scores)
 
-    def pull_back(self, gradient: Array) -> Array:
-        """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`."""
+    def pull_back(self, gradient: Array, *, cancels: bool = True) -> Array:
+        """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`.
+
+        The mean gradient of a confident pixel is nearly that of one class, and what is left of the class is rounding,
+        unless the mean is taken off again. `cancels` says that this may be so.
+        """
         if self.pixels.activation is None:
             return self.keep(gradient)
         if self.pixels.activation == "sigmoid":
             return self.product(gradient, self.slopes)
-        gradient -= self.xp.sum(gradient * self.probabilities, axis=1, keepdims=True)
+        for _ in range(2 if cancels else 1):
+            gradient -= self.xp.sum(gradient * self.probabilities, axis=1, keepdims=True)
         return self.product(gradient, self.probabilities)
 
     def pull_back_by_id(self, by_id: Array, by_others: Array, by_missed: Array | None = None) -> Array:

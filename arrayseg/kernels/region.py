@@ -82,7 +82,8 @@ class RegionTerm(Term):
         rows = [by[block.rows, ...] for by in state]
         if self._goes_by_id(block):
             return None, block.weighted(self._pull_back_by_id(block, rows))
-        return None, block.pull_back(block.weighted(self.derivative(block, *rows)))
+        derivative = block.weighted(self.derivative(block, *rows))
+        return None, block.pull_back(derivative, cancels=not self._is_product(block.pixels))
 
     def pulls_probabilities(self, pixels: Pixels) -> bool:
         # Of independent classes the slopes p (1 - p) are kept, which the probabilities are too coarse for.
