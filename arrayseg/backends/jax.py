@@ -42,7 +42,16 @@ class JaxBackend(Backend):
     def is_concrete(self, *arrays: Array | None) -> bool:
         return not any(isinstance(array, jax.core.Tracer) for array in arrays)
 
+    def check_kind(self, array: Array, name: str, /) -> None:
+        if not isinstance(array, jax.Array):
+            remedy = f" Pass {name}.todense()." if hasattr(array, "todense") else ""
+            msg = f"`{name}` must be a jax.Array; got {type(array).__module__}.{type(array).__qualname__}.{remedy}"
+            raise TypeError(msg)
+
     def conversion(self, name: str, like: str, /) -> str:
+        return f"jax.numpy.asarray({name})"
+
+    def transfer(self, name: str, like: str, /) -> str:
         return f"jax.device_put({name}, {like}.sharding)"
 
     def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
@@ -61,6 +70,11 @@ class JaxBackend(Backend):
 
     def count_dtype(self, array: Array, /) -> DType:
         return jnp.int64 if jax.config.jax_enable_x64 else jnp.int32
+
+    def equals(self, labels: Array, number: int, /) -> Array:
+        if not self.holds(labels, number):
+            return jnp.zeros(labels.shape, dtype=bool)
+        return labels == jnp.asarray(number, dtype=labels.dtype)  # a Python number is an int32 there
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         flat = None if weights is None else jnp.reshape(weights, (-1,))

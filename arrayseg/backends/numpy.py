@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from functools import lru_cache
 from typing import Any
 
@@ -22,9 +24,15 @@ __all__ = ["NUMPY", "NumpyBackend"]
 def thread_count() -> int:
     """The threads that work on blocks: ARRAYSEG_NUM_THREADS, or the processors this process may use."""
     chosen = os.environ.get("ARRAYSEG_NUM_THREADS")
-    if chosen is not None:
-        return max(1, int(chosen))
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if chosen is None:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not (chosen.isascii() and chosen.isdecimal()) or int(chosen) < 1:
+        msg = (
+            f"The environment variable ARRAYSEG_NUM_THREADS must be a whole number of at least 1; got {chosen!r}. "
+            "Unset it to use every processor of the process."
+        )
+        raise ValueError(msg)
+    return int(chosen)
 
 
 # glibc returns freed memory to the system beyond twice the largest mapping that it has seen freed (it counts up to 32
@@ -44,6 +52,9 @@ def thread_pool(threads: int, process: int) -> ThreadPoolExecutor:
 HISTOGRAM_PIXELS = 2**21
 LEAST_HISTOGRAM_PIXELS = 2**18
 PAIR_BINS = 2**19
+
+#: What a subclass of ndarray may not replace: matrices and arrays with units do, arrays with attributes do not.
+OWN = ("__array_ufunc__", "__array_function__", "__getitem__", "__eq__", "__add__", "__mul__", "sum")
 
 #: Pixels of which the steps between runs are counted first, and the most steps a pixel for which runs are made.
 RUN_SAMPLE = 2**13
@@ -73,6 +84,30 @@ class NumpyBackend(Backend):
 
     def device(self, array: Array, /) -> str:
         return "cpu"
+
+    def check_kind(self, array: Array, name: str, /) -> None:
+        kind = type(array)
+        if kind in (np.ndarray, np.memmap) or issubclass(kind, np.generic):
+            return
+        if isinstance(array, np.ma.MaskedArray):
+            msg = (
+                f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
+                f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
+            )
+            raise TypeError(msg)
+        called = f"{kind.__module__}.{kind.__qualname__}"
+        if not issubclass(kind, np.ndarray):
+            msg = f"`{name}` must be an array; got {called}."
+            raise TypeError(msg)
+        if any(getattr(kind, each) is not getattr(np.ndarray, each) for each in OWN):
+            msg = (
+                f"`{name}` is of {called}, whose operations may differ from those of a plain array. "
+                f"Convert it first, for example with numpy.asarray({name})."
+            )
+            raise TypeError(msg)
+
+    def plain(self, array: Array, /) -> Array:
+        return np.asarray(array) if isinstance(array, np.ndarray) else array
 
     def conversion(self, name: str, like: str, /) -> str:
         return f"numpy.asarray({name})"
@@ -256,9 +291,9 @@ class NumpyBackend(Backend):
         return block
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]:
-        if len(items) < 2 or (threads := thread_count()) < 2:
+        if len(items) < 2 or (threads := min(thread_count(), len(items))) < 2:
             return [function(item) for item in items]
-        return list(thread_pool(threads, os.getpid()).map(function, items))
+        return _shared_out(function, items, threads)
 
     def measure_peak(self, function: Callable[[], Result], /) -> tuple[Result, int | None]:
         # NumPy reports its buffers to tracemalloc.
@@ -274,6 +309,48 @@ class NumpyBackend(Backend):
             if not already:
                 tracemalloc.stop()
         return result, peak - before
+
+
+def _shared_out(function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
+    """`function` of every item, in order, by the caller and by as many helpers of the pool as are free.
+
+    The caller needs none of them: it works too, and waits only for helpers that have begun. So a function that comes
+    back here from a helper ends, and so does a call while the interpreter shuts down, when no thread can be started.
+    """
+    places = deque(range(len(items)))
+    results: dict[int, Result] = {}
+
+    def work() -> None:
+        while True:
+            try:
+                place = places.popleft()
+            except IndexError:
+                return
+            try:
+                results[place] = function(items[place])
+            except BaseException:
+                places.clear()  # nobody begins another item
+                raise
+
+    helpers = _helpers(work, threads - 1)
+    try:
+        work()
+    finally:
+        errors = [helper.exception() for helper in helpers if not helper.cancel()]
+    for error in filter(None, errors):
+        raise error
+    return [results[place] for place in range(len(items))]
+
+
+def _helpers(work: Callable[[], None], count: int) -> list[Future[None]]:
+    """Calls of `work` by threads of the pool, each in the context of the caller: `numpy.errstate` holds there too."""
+    pool, helpers = thread_pool(thread_count(), os.getpid()), []
+    for _ in range(count):
+        try:
+            helpers.append(pool.submit(copy_context().run, work))
+        except RuntimeError:  # no thread can be started: the interpreter shuts down, or the system has no more
+            break
+    return helpers
 
 
 def _parts(size: int) -> list[slice]:

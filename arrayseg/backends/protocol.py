@@ -100,9 +100,20 @@ class Backend:
         """Whether Python may read the values now: no compiler or transform is tracing the arrays."""
         return True
 
+    def check_kind(self, array: Array, name: str, /) -> None:
+        """Raise on an array of the library that does not behave as its plain arrays do."""
+
+    def plain(self, array: Array, /) -> Array:
+        """Return an array of a subclass as a plain array of the library, of the same memory and graph."""
+        return array
+
     def conversion(self, name: str, like: str, /) -> str:
-        """The expression that brings an array here, for error messages."""
+        """Return the expression that makes an array of another library one of this, for error messages."""
         return f"xp.asarray({name}, device={like}.device)"
+
+    def transfer(self, name: str, like: str, /) -> str:
+        """Return the expression that moves an array of this library to the device of another, for error messages."""
+        return self.conversion(name, like)
 
     def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
         """An array of a dtype, on the device of another."""
@@ -135,6 +146,23 @@ class Backend:
     def are_ids(self, ids: Array, high: int, /) -> bool:
         """Whether every id, of which there is at least one, is in 0 to `high`; the ids are concrete."""
         return bool(self.xp.min(ids) >= 0) and bool(self.xp.max(ids) <= high)
+
+    def holds(self, labels: Array, number: int, /) -> bool:
+        """Return whether the dtype of labels, integer or boolean, can hold a whole number."""
+        if self.xp.isdtype(labels.dtype, "bool"):
+            return number in (0, 1)
+        limits = self.xp.iinfo(labels.dtype)
+        return bool(limits.min <= number <= limits.max)
+
+    def equals(self, labels: Array, number: int, /) -> Array:
+        """Return where labels, integer or boolean, are a whole number: nowhere if their dtype cannot hold it.
+
+        Libraries disagree on that case: uint8 compared with -1 is an error, true for 255, or false.
+        """
+        xp = self.xp
+        if not self.holds(labels, number):
+            return xp.zeros(labels.shape, dtype=xp.bool, device=self.device(labels))
+        return labels == (bool(number) if xp.isdtype(labels.dtype, "bool") else number)
 
     def as_bits(self, values: Array, /) -> Array | None:
         """Integers of which each is 0 or 1, in the dtype that is read fastest; None if one is neither."""

@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from functools import partial, wraps
 from inspect import Parameter, signature
 from math import nan
+from numbers import Real
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from arrayseg._typing import Array
@@ -28,6 +29,10 @@ __all__ = [
     "Call",
     "Preset",
     "Record",
+    "Unreduced",
+    "class_ids",
+    "is_number",
+    "loss_of_each_class",
     "loss_preset",
     "metric_preset",
     "nan_of_nothing",
@@ -132,7 +137,7 @@ def _check_options(preset: Any, own: Iterable[str], args: Sequence[Any], options
         while (called := _called(call)) is not None:
             call = called.func.setting(*called.args, **called.keywords)
             of_peer += [name for name in _options(called.func.setting) if name not in of_peer]
-        inner = call.call if isinstance(call, Adjusted) else call
+        inner = call.call if isinstance(call, Adjusted | Unreduced) else call
         assert isinstance(inner, partial), call
         of_loss, given = set(_options(inner.func)), set(inner.keywords)
     taken = own | set(of_peer) | (of_loss - given)
@@ -147,7 +152,7 @@ def _check_options(preset: Any, own: Iterable[str], args: Sequence[Any], options
 
 def _called(call: Call) -> partial[Array] | None:
     """Return the call of another preset that a call is; None if it is one of a loss."""
-    inner = call.call if isinstance(call, Adjusted) else call
+    inner = call.call if isinstance(call, Adjusted | Unreduced) else call
     return inner if isinstance(inner, partial) and hasattr(inner.func, "setting") else None
 
 
@@ -243,7 +248,7 @@ target : array
 Returns
 -------
 array
-    The loss as ``{peer}`` reduces it, of the input's dtype, but at least single precision.
+    The loss as ``{peer}`` reduces it, of the input's dtype, at least float32.
 
 Raises
 ------
@@ -303,6 +308,33 @@ class Shifted:
         return value + self.by, gradient
 
 
+@dataclass(frozen=True)
+class Unreduced:
+    """A call of a loss without a reduction, and what becomes of it; it has a value and no gradient of a number."""
+
+    call: Call
+    finish: Callable[[Any], Array]
+
+    def __call__(self) -> Array:
+        return self.finish(self.call)
+
+    def evaluation(self) -> Evaluation:
+        msg = (
+            "Without a reduction this loss is not one number, of which a gradient is. "
+            "Use reduction='mean' or 'sum'; to weigh pixels yourself, pass pixel_weights."
+        )
+        raise ValueError(msg)
+
+
+def loss_of_each_class(call: partial[Array], weights: Sequence[float]) -> Array:
+    """Return the losses `(N, C, *spatial)` of a call of a pixel loss, whose own map adds the classes of a pixel up."""
+    maps = []
+    for place, weight in enumerate(weights):
+        if weight:
+            maps.append(call(class_weights=[weight if place == each else 0.0 for each in range(len(weights))]))
+    return backend_of(maps[0]).xp.stack(maps, axis=1)
+
+
 def shifted(call: Call, by: float) -> Adjusted:
     """A call plus a constant: peers that minimise the negative score are one less."""
     return Adjusted(call, partial(Shifted, by=by), f"{by:+g}".replace("-", "− ").replace("+", "+ "))
@@ -329,3 +361,24 @@ def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[...
 def without_channel(input: Array, target: Array) -> Array:
     """Class ids without the channel of length one that some peers want; others as they are."""
     return target[:, 0, ...] if target.ndim == input.ndim and target.shape[1] == 1 else target
+
+
+def class_ids(input: Array, target: Array) -> Array:
+    """Class ids as integers without a channel, of ids that the peer takes in any dtype and with a channel."""
+    backend = backend_of(target, "target")
+    ids = without_channel(input, target)
+    if ids.ndim == input.ndim or backend.xp.isdtype(ids.dtype, ("integral", "bool")):
+        return ids
+    whole = backend.xp.astype(ids, backend.count_dtype(ids))
+    if backend.is_concrete(ids) and bool(backend.xp.any(whole != ids)):
+        msg = (
+            f"`target` must hold class ids, whole numbers, of any dtype; got {ids.dtype} values with fractions. "
+            "Round the ids if they were resampled, or give a value for every class."
+        )
+        raise ValueError(msg)
+    return whole
+
+
+def is_number(value: object) -> bool:
+    """Whether an option is one number, not one for each class."""
+    return isinstance(value, Real) or getattr(value, "ndim", None) == 0

@@ -68,7 +68,7 @@ class Pixels:
 
     @property
     def compute_dtype(self) -> DType:
-        """The dtype of the arithmetic: the input's, but float32 for half precision."""
+        """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
         xp = self.xp
         return self.scores.dtype if self.scores.dtype in (xp.float32, xp.float64) else xp.float32
 
@@ -139,7 +139,7 @@ class Block:
         if pixels.ignore_index is None:
             return pixels.mask
         labels = pixels.target if pixels.has_ids else pixels.target[:, 0, :]
-        kept = self.xp.astype(labels, self.backend.count_dtype(labels), copy=False) != pixels.ignore_index
+        kept = ~self.backend.equals(labels, pixels.ignore_index)
         return kept if pixels.mask is None else pixels.mask & kept
 
     @once
@@ -148,9 +148,11 @@ class Block:
 
         Compilers cannot raise on values: there an id that is no class counts nowhere. Eager ones raised on entry.
         """
-        if not self.pixels.has_ids or self.backend.is_concrete(self.pixels.target):
+        target = self.pixels.target
+        if not self.pixels.has_ids or self.backend.is_concrete(target):
             return self.selected
-        known = (self.pixels.target >= 0) & (self.pixels.target < self.classes)
+        ids = self.xp.astype(target, self.backend.count_dtype(target), copy=False)  # torch orders no uint16
+        known = (ids >= 0) & (ids < self.classes)
         return known if self.selected is None else self.selected & known
 
     @once
