@@ -145,7 +145,8 @@ def boundary(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -229,7 +230,8 @@ def hausdorff_distance_transform(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -310,7 +312,8 @@ def log_hausdorff_distance_transform(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -377,7 +380,8 @@ def hausdorff_erosion(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -452,7 +456,8 @@ def distance_weighted_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------

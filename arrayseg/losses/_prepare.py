@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, TypeGuard
 
 from arrayseg._checks import check_choice, check_indices
@@ -161,7 +162,7 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend, 
         return layout.scores(target, xp)
     if shape == layout.rows_shape:
         if layout.classes == 1:
-            return xp.reshape(layout.rows(target, xp), (shape[0], 1, -1 if 0 not in shape else 0))
+            return xp.reshape(layout.rows(target, xp), (shape[0], 1, prod(shape[1:])))
         if is_id_dtype:
             return layout.rows(target, xp)
         msg = (
@@ -238,7 +239,7 @@ def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend:
     """Where ids are not looked at, of the shape of `rows`; None for nowhere."""
     ignored = None
     if ignore_index is not None:
-        ignored = backend.xp.astype(rows, backend.count_dtype(rows)) == ignore_index
+        ignored = backend.equals(rows, ignore_index)
     if mask is not None:
         masked = ~mask if rows.ndim == 2 else ~mask[:, None, :]
         ignored = masked if ignored is None else ignored | masked

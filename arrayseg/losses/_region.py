@@ -247,7 +247,8 @@ def dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -305,7 +306,8 @@ def jaccard(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -369,7 +371,8 @@ def tversky(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------

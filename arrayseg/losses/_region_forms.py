@@ -57,7 +57,8 @@ def focal_tversky(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -124,7 +125,8 @@ def asymmetric_f_beta(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -187,7 +189,8 @@ def log_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -247,7 +250,8 @@ def log_jaccard(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -304,7 +308,8 @@ def log_cosh_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------

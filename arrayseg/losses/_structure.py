@@ -79,7 +79,8 @@ def cb_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -175,7 +176,8 @@ def cl_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -246,7 +248,7 @@ def dice_cl_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype, a number.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -324,7 +326,8 @@ def skeleton_recall(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
