@@ -14,7 +14,6 @@ Only the loss is differentiated by JAX and compilers, so every guard is a `where
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log
 from typing import Any, NamedTuple
 
 from arrayseg._typing import Array
@@ -124,7 +123,7 @@ def log_tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: 
         outside = right <= floor * whole
         one, zero = xp.ones_like(right), xp.zeros_like(right)
         safe = xp.where(outside, one, right)
-        low = xp.where(whole == 0, zero, xp.full_like(right, -log(floor)))
+        low = xp.where(whole == 0, zero, -xp.log(floor * one))
         ratio = xp.where(outside, zero, wrong) / safe
         loss = xp.where(outside, low, xp.log1p(ratio))
         by_wrong = xp.where(outside, zero, inverse_of(whole, xp))

@@ -24,7 +24,6 @@ from arrayseg.kernels.compound import outer_formula
 from arrayseg.kernels.pixel import Formula, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import class_numbers
 from arrayseg.losses._region import Smooth, positive, ratio, region_evaluation
 from arrayseg.losses._region_forms import log_ratio
 from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized
@@ -545,12 +544,17 @@ def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], redu
     """A pixel loss with weights of background (class 0, or negative targets) and foreground that no mean divides by."""
     classes, backend = sweep.layout.classes, sweep.pixels.backend
     background, foreground = weights
+
+    def row(*numbers: float) -> Array:
+        """One number for each class, which a compiler may trace."""
+        dtype, xp = sweep.pixels.compute_dtype, backend.xp
+        each = [backend.asarray(number, dtype=dtype, like=sweep.input) for number in numbers]
+        return xp.stack(each)
+
     if sweep.pixels.binary:
-        positive = class_numbers("weight", foreground, classes, sweep.input, backend)
-        negative = class_numbers("weight", background, classes, sweep.input, backend)
+        positive, negative = (row(*[number] * classes) for number in (foreground, background))
         return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive, negative_weights=negative)
-    of_classes = (background, *[foreground] * (classes - 1))
-    positive = class_numbers("weight", of_classes, classes, sweep.input, backend)
+    positive = row(background, *[foreground] * (classes - 1))
     return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal, Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_number, is_traced
 from arrayseg._typing import Array, SmoothForm
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
@@ -343,7 +343,7 @@ def log_ratio(weight: float, smooth: Smooth, smooth_form: SmoothForm, floor: flo
     """The score of the logarithms of Dice and Jaccard, where mistakes of both kinds have a weight of 1/2 or 1."""
     check_choice("smooth_form", smooth_form, SmoothForm)
     floor = check_number("floor", floor)
-    if not 0 < floor < 1:
+    if not (is_traced(floor) or 0 < floor < 1):
         msg = f"`floor` must be between 0 and 1; got {floor!r}."
         raise ValueError(msg)
     return scores.log_tversky(weight, weight, smoothing(smooth), 2 if smooth_form == "double" else 1, floor)
