@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import isnan
 
 from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
@@ -9,7 +10,7 @@ from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Backend
 
-__all__ = ["Backend", "backend_of", "common_backend", "host"]
+__all__ = ["Backend", "backend_of", "common_backend", "host", "is_compiling"]
 
 
 #: What has no arrays of its own, or arrays of another kind, by the module of its class: how it becomes an array.
@@ -126,3 +127,13 @@ def host() -> Backend:
     from arrayseg.backends.numpy import NUMPY
 
     return NUMPY
+
+
+def is_compiling() -> bool:
+    """Return whether torch.compile is tracing the caller's Python code, which takes part of the language."""
+    if "torch" not in sys.modules:
+        return False
+    import torch
+
+    compiling: bool = torch.compiler.is_compiling()
+    return compiling
