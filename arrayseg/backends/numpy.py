@@ -16,7 +16,7 @@ import numpy as np
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends.nearest import nearest_distances
-from arrayseg.backends.protocol import Backend, Item, Result
+from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, Result
 
 __all__ = ["NUMPY", "NumpyBackend"]
 
@@ -53,6 +53,9 @@ HISTOGRAM_PIXELS = 2**21
 LEAST_HISTOGRAM_PIXELS = 2**18
 PAIR_BINS = 2**19
 
+#: What a subclass of ndarray may not replace: matrices and arrays with units do, arrays with attributes do not.
+OWN = ("__array_ufunc__", "__array_function__", "__getitem__", "__eq__", "__add__", "__mul__", "sum")
+
 #: Pixels of which the steps between runs are counted first, and the most steps a pixel for which runs are made.
 RUN_SAMPLE = 2**13
 MOST_STEPS = 0.1
@@ -66,9 +69,6 @@ TILE = 10_000
 #: Pixels that are summed in float32.
 RUN = 256
 
-#: Scores up to which an exponential stays finite in float32.
-EXP_LIMIT = 80
-
 
 class NumpyBackend(Backend):
     """NumPy on the CPU."""
@@ -81,6 +81,30 @@ class NumpyBackend(Backend):
 
     def device(self, array: Array, /) -> str:
         return "cpu"
+
+    def check_kind(self, array: Array, name: str, /) -> None:
+        kind = type(array)
+        if kind in (np.ndarray, np.memmap) or issubclass(kind, np.generic):
+            return
+        if isinstance(array, np.ma.MaskedArray):
+            msg = (
+                f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
+                f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
+            )
+            raise TypeError(msg)
+        called = f"{kind.__module__}.{kind.__qualname__}"
+        if not issubclass(kind, np.ndarray):
+            msg = f"`{name}` must be an array; got {called}."
+            raise TypeError(msg)
+        if any(getattr(kind, each) is not getattr(np.ndarray, each) for each in OWN):
+            msg = (
+                f"`{name}` is of {called}, whose operations may differ from those of a plain array. "
+                f"Convert it first, for example with numpy.asarray({name})."
+            )
+            raise TypeError(msg)
+
+    def plain(self, array: Array, /) -> Array:
+        return np.asarray(array) if isinstance(array, np.ndarray) else array
 
     def conversion(self, name: str, like: str, /) -> str:
         return f"numpy.asarray({name})"
@@ -177,28 +201,46 @@ class NumpyBackend(Backend):
     # The same formulas, each step written over the last: a third of the arrays of a block.
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        probabilities = np.multiply(scores, 0.5, out=out)
-        np.tanh(probabilities, out=probabilities)
-        probabilities *= 0.5
-        probabilities += 0.5
+        # Reading the greatest score takes a fifth of the time of the minimum.
+        is_small = np.max(scores, initial=0) < EXP_LIMIT
+        limited = scores if is_small else np.minimum(scores, EXP_LIMIT, out=out)
+        probabilities = np.exp(limited, out=out if is_small else limited)
+        probabilities /= probabilities + 1
         return probabilities
 
+    def sigmoid_slope(self, scores: Array, /) -> Array:
+        # As a function of z alone where the square of 1 + exp(z) is finite in float32.
+        slope = scores if np.max(scores, initial=0) < EXP_LIMIT / 2 else -np.abs(scores)
+        slope = np.exp(slope)
+        below = slope + 1
+        below *= below
+        slope /= below
+        return slope
+
     def softplus(self, scores: Array, /) -> tuple[Array, Array]:
-        # Half the passes of the formulas that cannot overflow.
+        beyond = None
         if not np.max(scores, initial=0) < EXP_LIMIT:
-            return super().softplus(scores)
+            beyond = np.maximum(scores, EXP_LIMIT)
+            beyond -= EXP_LIMIT
+            np.minimum(scores, EXP_LIMIT, out=scores)
         slope = np.exp(scores, out=scores)
         value = np.log1p(slope)
         slope /= slope + 1
+        if beyond is not None:
+            value += beyond
         return value, slope
 
     def log_sigmoid(self, scores: Array, /) -> Array:
         rest = np.abs(scores)
-        below = scores - rest
-        below *= 0.5
+        below = np.minimum(scores, 0)
         np.exp(np.negative(rest, out=rest), out=rest)
         below -= np.log1p(rest, out=rest)
         return below
+
+    def shared(self, values: Array, shares: Array, /) -> Array:
+        # Reading the extremes takes a tenth of the time of choosing numbers by a mask.
+        is_finite = np.isfinite(np.max(values, initial=0)) and np.isfinite(np.min(values, initial=0))
+        return values if is_finite else super().shared(values, shares)
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return np.multiply(array, factor, out=out)

@@ -74,7 +74,7 @@ def one_hot(
         msg = f"`num_classes` must be at least 1; got {num_classes}."
         raise ValueError(msg)
     ids = xp.astype(target, backend.count_dtype(target))
-    ignored = None if ignore_index is None else ids == ignore_index
+    ignored = None if ignore_index is None else backend.equals(target, ignore_index)
     check_ids(ids, num_classes - 1, f"class ids from 0 to {num_classes - 1}", backend, ignored, ignore_index)
     if ignored is not None:
         ids = xp.where(ignored, xp.full_like(ids, -1), ids)

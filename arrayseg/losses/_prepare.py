@@ -239,7 +239,7 @@ def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend:
     """Where ids are not looked at, of the shape of `rows`; None for nowhere."""
     ignored = None
     if ignore_index is not None:
-        ignored = backend.xp.astype(rows, backend.count_dtype(rows)) == ignore_index
+        ignored = backend.equals(rows, ignore_index)
     if mask is not None:
         masked = ~mask if rows.ndim == 2 else ~mask[:, None, :]
         ignored = masked if ignored is None else ignored | masked

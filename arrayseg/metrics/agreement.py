@@ -7,11 +7,13 @@ from typing import Literal
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
-from arrayseg.metrics.outcomes import Absent, diagonal, overall, ratio, square_root
+from arrayseg.metrics.outcomes import COUNTING, Absent, diagonal, overall, ratio, square_root
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["cohen_kappa", "matthews_corrcoef"]
 
 
+@computed_from(COUNTING)
 def cohen_kappa(
     matrix: Array,
     *,
@@ -70,6 +72,7 @@ def cohen_kappa(
     return overall(kappa, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def matthews_corrcoef(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Matthews correlation coefficient, for any number of classes (Gorodkin's R_K).
 

@@ -11,6 +11,7 @@ from arrayseg.backends import common_backend
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, square_root
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.segments import put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "CalibrationBins",
@@ -20,6 +21,9 @@ __all__ = [
     "maximum_calibration_error",
     "negative_log_likelihood",
 ]
+
+#: The call that counts, as error messages show it.
+COUNTING = "calibration_bins(probabilities, target)"
 
 
 class CalibrationBins(NamedTuple):
@@ -163,6 +167,7 @@ def calibration_bins(
         return CalibrationBins(*parts)
 
 
+@computed_from(COUNTING, CalibrationBins)
 def expected_calibration_error(
     bins: CalibrationBins, *, norm: Literal["l1", "l2", "max"] = "l1", absent: Absent = "skip"
 ) -> Array:
@@ -217,6 +222,7 @@ def expected_calibration_error(
     return _evaluate(bins, error, absent)
 
 
+@computed_from(COUNTING, CalibrationBins)
 def maximum_calibration_error(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
     r"""Maximum calibration error: the largest distance of a bin's mean probability from its share of right pixels.
 
@@ -250,6 +256,7 @@ def maximum_calibration_error(bins: CalibrationBins, *, absent: Absent = "skip")
     return expected_calibration_error(bins, norm="max", absent=absent)
 
 
+@computed_from(COUNTING, CalibrationBins)
 def brier_score(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
     r"""Brier score: the mean squared error of the probabilities.
 
@@ -287,6 +294,7 @@ def brier_score(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
     return _evaluate(bins, lambda xp, table: ratio(xp, table.squared_error, table.pixels), absent)
 
 
+@computed_from(COUNTING, CalibrationBins)
 def negative_log_likelihood(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
     r"""Mean negative log likelihood of the target, in nats: the log score.
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend
-from arrayseg.metrics.outcomes import Absent, Outcomes, overall, per_class, ratio
+from arrayseg.metrics.outcomes import COUNTING, Absent, Outcomes, overall, per_class, ratio
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["expected_cost", "net_benefit"]
 
 
+@computed_from(COUNTING)
 def expected_cost(
     matrix: Array,
     *,
@@ -82,6 +84,7 @@ def expected_cost(
     return overall(mean_cost, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def net_benefit(
     matrix: Array, *, threshold: float, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> Array:

@@ -10,6 +10,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 from arrayseg.metrics.labels import LabelMaps, count_label_maps, refuse_out_of_range
 from arrayseg.metrics.outcomes import intersections, mean_of_scores, ratio, take_classes
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["class_counts", "fine_grained_mean"]
 
@@ -98,6 +99,7 @@ def _outcomes(maps: LabelMaps) -> Array:
         return xp.stack([hits, predicted - hits, actual - hits], axis=-1)
 
 
+@computed_from("class_counts(prediction, target, num_classes=2)")
 def fine_grained_mean(
     counts: Array,
     *,

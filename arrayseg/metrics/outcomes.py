@@ -13,6 +13,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 
 __all__ = [
+    "COUNTING",
     "Absent",
     "Outcomes",
     "check_absent",
@@ -30,6 +31,9 @@ __all__ = [
     "square_root",
     "take_classes",
 ]
+
+#: The call that counts a matrix, as error messages show it.
+COUNTING = "confusion_matrix(prediction, target, num_classes=2)"
 
 Absent: TypeAlias = Literal["skip", "nan"] | float
 """What a class with neither prediction nor target counts."""

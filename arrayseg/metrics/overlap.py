@@ -8,6 +8,7 @@ from typing import Literal
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.metrics.outcomes import (
+    COUNTING,
     Absent,
     Outcomes,
     check_absent,
@@ -20,6 +21,7 @@ from arrayseg.metrics.outcomes import (
     settle,
     take_classes,
 )
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "category_iou",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 
+@computed_from(COUNTING)
 def iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Intersection over union of each class (Jaccard index).
 
@@ -72,6 +75,7 @@ def iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None
     return per_class(_iou, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def mean_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Mean over the classes of the intersection over union (mIoU).
 
@@ -111,6 +115,7 @@ def mean_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] |
     return mean_over_classes(_iou, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Mean of the intersection over union, each class weighing as many pixels as it has in the target.
 
@@ -149,6 +154,7 @@ def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: S
     return evaluate(matrix, weighted_mean)
 
 
+@computed_from(COUNTING)
 def category_iou(
     matrix: Array, categories: Sequence[Sequence[int]], *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> Array:
@@ -201,6 +207,7 @@ def category_iou(
     return evaluate(matrix, merged)
 
 
+@computed_from(COUNTING)
 def dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Dice coefficient of each class (F1 score).
 
@@ -232,6 +239,7 @@ def dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | Non
     return per_class(_dice, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def mean_dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Mean over the classes of the Dice coefficient.
 
@@ -267,6 +275,7 @@ def mean_dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] 
     return mean_over_classes(_dice, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def f_beta(matrix: Array, *, beta: float = 1.0, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""F-beta score of each class: recall weighs beta times as much as precision.
 
@@ -309,6 +318,7 @@ def f_beta(matrix: Array, *, beta: float = 1.0, absent: Absent = "skip", classes
     )
 
 
+@computed_from(COUNTING)
 def tversky_index(
     matrix: Array,
     *,
@@ -363,6 +373,7 @@ def tversky_index(
     )
 
 
+@computed_from(COUNTING)
 def generalized_dice(
     matrix: Array,
     *,
@@ -433,6 +444,7 @@ def generalized_dice(
     return evaluate(matrix, weighted)
 
 
+@computed_from(COUNTING)
 def volumetric_similarity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Likeness of the sizes of prediction and target of each class, wherever they lie.
 
@@ -479,6 +491,7 @@ def volumetric_similarity(matrix: Array, *, absent: Absent = "skip", classes: Se
     )
 
 
+@computed_from(COUNTING)
 def relative_volume_difference(
     matrix: Array,
     *,

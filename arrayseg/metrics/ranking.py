@@ -11,6 +11,7 @@ from arrayseg.backends import Backend, common_backend
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.segments import put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "PrecisionRecallCurve",
@@ -23,6 +24,9 @@ __all__ = [
     "roc_curve",
     "score_histogram",
 ]
+
+#: The call that counts, as error messages show it.
+COUNTING = "score_histogram(scores, target)"
 
 
 class ScoreHistogram(NamedTuple):
@@ -217,6 +221,7 @@ def score_histogram(
         return ScoreHistogram(*(count if class_axis is not None else count[0, :] for count in counts))
 
 
+@computed_from(COUNTING, ScoreHistogram, RankedScores)
 def roc_curve(statistic: Statistic) -> RocCurve:
     r"""Receiver operating characteristic: the rates of true and false positives at every threshold.
 
@@ -252,6 +257,7 @@ def roc_curve(statistic: Statistic) -> RocCurve:
     return RocCurve(*_evaluate(statistic, curve))
 
 
+@computed_from(COUNTING, ScoreHistogram, RankedScores)
 def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
     r"""Precision and recall at every threshold.
 
@@ -289,6 +295,7 @@ def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
     return PrecisionRecallCurve(*_evaluate(statistic, curve))
 
 
+@computed_from(COUNTING, ScoreHistogram, RankedScores)
 def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
     r"""Area under the receiver operating characteristic: how often a positive pixel has the higher score.
 
@@ -329,6 +336,7 @@ def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
     return _evaluate(statistic, area)[0]
 
 
+@computed_from(COUNTING, ScoreHistogram, RankedScores)
 def average_precision(statistic: Statistic, *, absent: Absent = "skip") -> Array:
     r"""Average precision: the area under the precision and recall curve, by steps.
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.metrics.outcomes import (
+    COUNTING,
     Absent,
     Outcomes,
     check_absent,
@@ -19,6 +20,7 @@ from arrayseg.metrics.outcomes import (
     square_root,
     take_classes,
 )
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "balanced_accuracy",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 
+@computed_from(COUNTING)
 def precision(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels predicted as a class that are of it (positive predictive value).
 
@@ -82,6 +85,7 @@ def precision(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] 
     )
 
 
+@computed_from(COUNTING)
 def recall(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels of a class that are predicted as it (sensitivity, true positive rate).
 
@@ -117,6 +121,7 @@ def recall(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | N
     return per_class(_recall, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def class_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels of a class that are predicted as it.
 
@@ -153,6 +158,7 @@ def class_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[
     return per_class(_recall, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def mean_pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Mean over the classes of the share of their pixels that are predicted as them.
 
@@ -190,6 +196,7 @@ def mean_pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     return mean_over_classes(_recall, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of all pixels that are predicted right (overall accuracy).
 
@@ -230,6 +237,7 @@ def pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[
     return evaluate(matrix, accuracy)
 
 
+@computed_from(COUNTING)
 def specificity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels not of a class that are not predicted as it (true negative rate).
 
@@ -266,6 +274,7 @@ def specificity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int
     )
 
 
+@computed_from(COUNTING)
 def negative_predictive_value(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels not predicted as a class that are not of it.
 
@@ -302,6 +311,7 @@ def negative_predictive_value(matrix: Array, *, absent: Absent = "skip", classes
     )
 
 
+@computed_from(COUNTING)
 def false_negative_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels of a class that are not predicted as it (miss rate).
 
@@ -338,6 +348,7 @@ def false_negative_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     )
 
 
+@computed_from(COUNTING)
 def false_positive_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels not of a class that are predicted as it (fall-out).
 
@@ -374,6 +385,7 @@ def false_positive_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     )
 
 
+@computed_from(COUNTING)
 def false_discovery_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels predicted as a class that are not of it.
 
@@ -410,6 +422,7 @@ def false_discovery_rate(matrix: Array, *, absent: Absent = "skip", classes: Seq
     )
 
 
+@computed_from(COUNTING)
 def false_omission_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Share of the pixels not predicted as a class that are of it.
 
@@ -446,6 +459,7 @@ def false_omission_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     )
 
 
+@computed_from(COUNTING)
 def balanced_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Mean of sensitivity and specificity of each class against the rest.
 
@@ -481,6 +495,7 @@ def balanced_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequen
     return per_class(lambda table: (table.sensitivity + table.specificity) / 2, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def informedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Sensitivity and specificity of each class, less 1 (Youden index).
 
@@ -512,6 +527,7 @@ def informedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[in
     return per_class(lambda table: table.sensitivity + table.specificity - 1, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def markedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Positive and negative predictive value of each class, less 1.
 
@@ -550,6 +566,7 @@ def markedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int]
     )
 
 
+@computed_from(COUNTING)
 def positive_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""How much likelier a pixel of a class is to be predicted as it than one of another class.
 
@@ -591,6 +608,7 @@ def positive_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes
     )
 
 
+@computed_from(COUNTING)
 def negative_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""How much likelier a pixel of a class is not to be predicted as it than one of another class.
 
@@ -627,6 +645,7 @@ def negative_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes
     )
 
 
+@computed_from(COUNTING)
 def prevalence_threshold(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""The prevalence below which a positive prediction loses its value fast.
 
@@ -672,6 +691,7 @@ def prevalence_threshold(matrix: Array, *, absent: Absent = "skip", classes: Seq
     return per_class(threshold, matrix, absent=absent, classes=classes)
 
 
+@computed_from(COUNTING)
 def fowlkes_mallows(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Geometric mean of precision and recall of each class.
 

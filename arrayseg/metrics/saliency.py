@@ -9,8 +9,12 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.scores import ScoreMaps, read_scores
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["SaliencySums", "saliency_f_measure", "saliency_mae", "saliency_sums"]
+
+#: The call that counts, as error messages show it.
+COUNTING = "saliency_sums(prediction, target)"
 
 
 class SaliencySums(NamedTuple):
@@ -143,6 +147,7 @@ def saliency_sums(
         return SaliencySums(xp.sum(xp.astype(there, backend.count_dtype(scores))), *sums)
 
 
+@computed_from(COUNTING, SaliencySums)
 def saliency_mae(sums: SaliencySums, *, absent: Absent = "skip") -> Array:
     r"""Mean absolute error of saliency maps, averaged over images.
 
@@ -171,6 +176,7 @@ def saliency_mae(sums: SaliencySums, *, absent: Absent = "skip") -> Array:
     return _mean(sums, sums.absolute_error, "curve", absent)
 
 
+@computed_from(COUNTING, SaliencySums)
 def saliency_f_measure(
     sums: SaliencySums, *, threshold: Literal["adaptive", "max", "mean", "curve"] = "max", absent: Absent = "skip"
 ) -> Array:

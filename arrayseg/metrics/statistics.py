@@ -1,16 +1,63 @@
-"""Addition of statistics, whatever they are made of."""
+"""Addition of statistics, and the entry of the functions that compute a score from one."""
 
 from __future__ import annotations
 
-from functools import reduce
-from typing import Any, TypeVar
+from collections.abc import Callable
+from functools import reduce, wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
 
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 
-__all__ = ["add"]
+__all__ = ["add", "computed_from"]
 
 Statistic = TypeVar("Statistic")
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def computed_from(
+    counting: str, *kinds: type
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """Decorate a function of one statistic, so that two masks get a sentence with the two calls to make.
+
+    `counting` is the call that counts, as the sentence shows it. `kinds` are the NamedTuples that the function takes;
+    without any it takes an array of counts.
+    """
+
+    def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        parameters = signature(function).parameters.values()
+        name, first = function.__name__, next(iter(parameters)).name
+        most = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
+
+        @wraps(function)
+        def compute(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
+            statistic = arguments[0] if arguments else options.get(first)
+            if len(arguments) > most:
+                fault = f"{name} takes {most} positional argument(s) and options by keyword; got {len(arguments)}"
+            elif statistic is not None and not (isinstance(statistic, kinds) if kinds else _may_hold_counts(statistic)):
+                wanted = f"be {' or '.join(kind.__name__ for kind in kinds)}" if kinds else "hold pixel counts"
+                fault = f"`{first}` must {wanted}; got {_described(statistic)}"
+            else:
+                return function(*arguments, **options)
+            msg = f"{fault}. To score two masks, count first: metrics.{name}(metrics.{counting})."
+            raise TypeError(msg)
+
+        return compute
+
+    return decorate
+
+
+def _may_hold_counts(statistic: object) -> bool:
+    """Whether an argument may be an array of counts; a boolean array is a mask."""
+    return not isinstance(statistic, tuple) and "bool" not in str(getattr(statistic, "dtype", ""))
+
+
+def _described(statistic: object) -> str:
+    if hasattr(statistic, "shape") and hasattr(statistic, "dtype"):
+        return f"an array of shape {tuple(statistic.shape)} and dtype {statistic.dtype}"
+    return type(statistic).__name__
 
 
 def add(first: Statistic, /, *others: Statistic) -> Statistic:

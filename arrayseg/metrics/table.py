@@ -9,9 +9,10 @@ from typing import Any
 
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.metrics.outcomes import Absent
+from arrayseg.metrics.outcomes import COUNTING, Absent
 from arrayseg.metrics.overlap import dice, frequency_weighted_iou, iou, mean_dice, mean_iou
 from arrayseg.metrics.rates import class_accuracy, mean_pixel_accuracy, pixel_accuracy, precision
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["ClassScores", "Report", "report"]
 
@@ -112,6 +113,7 @@ class Report:
         return [titles, *per_class], [list(overall), [_percent(value) for value in overall.values()]]
 
 
+@computed_from(COUNTING)
 def report(
     matrix: Array,
     *,
