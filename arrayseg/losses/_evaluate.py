@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import partial, wraps
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any, NoReturn, ParamSpec
 
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
+from arrayseg.losses._composed import Composed, method_of
 from arrayseg.losses._options import raise_unknown
 from arrayseg.losses._prepare import check_axis_is_clear, plain
 
-__all__ = ["grad", "loss", "value_and_grad"]
+__all__ = ["evaluation_of", "grad", "loss", "value_and_grad"]
 
 Parameters = ParamSpec("Parameters")
 
@@ -96,11 +98,7 @@ def _raise_positional(name: str, count: int, signature: inspect.Signature) -> No
 
 def evaluation_of(function: Callable[..., Array]) -> Callable[..., Evaluation] | None:
     """What a loss evaluates, seen through functools.partial; None for a function that is not one of ours."""
-    if isinstance(function, partial):
-        inner = evaluation_of(function.func)
-        return None if inner is None else partial(inner, *function.args, **function.keywords)
-    build: Callable[..., Evaluation] | None = getattr(function, "evaluation", None)
-    return build
+    return method_of(function, "evaluation")
 
 
 def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Array, Array]]:
@@ -136,15 +134,26 @@ def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Arr
     >>> round(float(value), 4), gradient[0, :, 0, :].tolist()
     (0.6931, [[-0.25, 0.25], [0.25, -0.25]])
     """
-    own: Callable[..., tuple[Array, Array]] | None = getattr(function, "value_and_grad", None)
-    if own is not None:  # deep supervision, whose input is several arrays
-        return own
+    return ValueAndGrad(function)
 
-    def evaluate(input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ValueAndGrad(Composed):
+    """The value of a loss and its gradient in the input: `(input, target, **options) -> (value, gradient)`."""
+
+    loss: Callable[..., Array]
+
+    made_by = "value_and_grad"
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
+        own = method_of(self.loss, "value_and_grad")
+        if own is not None:  # deep supervision, whose input is several arrays
+            value, gradients = own(input, target, **options)
+            return value, gradients
         backend = backend_of(input)
-        build = evaluation_of(function)
+        build = evaluation_of(self.loss)
         if build is None:
-            return backend.differentiate(lambda array: function(array, target, **options), input)
+            return backend.differentiate(lambda array: self.loss(array, target, **options), input)
         evaluation = build(input, target, **options)
         if not evaluation.has_closed_form:
             msg = (
@@ -155,8 +164,6 @@ def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Arr
         if backend.uses_closed_form(input, *evaluation.constants):
             return backend.value_and_gradient(evaluation)
         return backend.differentiate(lambda array: build(array, target, **options).plain(), input)
-
-    return evaluate
 
 
 def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
@@ -190,10 +197,17 @@ def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
     >>> arrayseg.grad(arrayseg.losses.cross_entropy)(np.zeros((1, 2)), np.array([1])).tolist()
     [[0.5, -0.5]]
     """
-    evaluate = value_and_grad(function)
+    return Grad(function)
 
-    def gradient_of(input: Array, target: Array, **options: Any) -> Array:
-        _, gradient = evaluate(input, target, **options)
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Grad(Composed):
+    """The gradient of a loss in the input: `(input, target, **options) -> gradient`."""
+
+    loss: Callable[..., Array]
+
+    made_by = "grad"
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> Array:
+        _, gradient = ValueAndGrad(self.loss)(input, target, **options)
         return gradient
-
-    return gradient_of

@@ -17,6 +17,7 @@ __all__ = [
     "check_ids",
     "class_numbers",
     "entering_classes",
+    "half_dtypes",
     "is_array",
     "layout_of",
     "plain",
