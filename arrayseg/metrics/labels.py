@@ -26,12 +26,29 @@ class LabelMaps:
     ignore_index: int | None
 
     def as_images(self, per_image: bool) -> LabelMaps:
-        """The images of the batch apart, or one image of all the pixels: `(N, P)` or `(1, P)`."""
+        """Return the images apart, `(N, P)`, or all pixels as one image, `(1, P)`."""
         shape = self.target.shape
         rows = (shape[0], prod(shape[1:])) if per_image else (1, prod(shape))
+        return self._each(lambda array: self.backend.xp.reshape(array, rows))
+
+    def in_memory_order(self, per_image: bool) -> LabelMaps:
+        """Return the maps with their axes as they lie in memory, behind the batch axis where images are apart.
+
+        Counts do not depend on the order of the pixels, and medical volumes come in Fortran order, out of which a
+        reshape would copy them number by number.
+        """
+        if not self.is_concrete:
+            return self
+        order = self.backend.memory_order(self.target)
+        if per_image:
+            order = (0, *(axis for axis in order if axis))
+        if order == tuple(range(len(order))):
+            return self
+        return self._each(lambda array: self.backend.xp.permute_dims(array, order))
+
+    def _each(self, function: Callable[[Array], Array]) -> LabelMaps:
         prediction, target, mask = (
-            None if array is None else self.backend.xp.reshape(array, rows)
-            for array in (self.prediction, self.target, self.mask)
+            None if array is None else function(array) for array in (self.prediction, self.target, self.mask)
         )
         return replace(self, prediction=prediction, target=target, mask=mask)
 
@@ -110,7 +127,7 @@ def _count(
 ) -> Array:
     """The statistic of checked arrays."""
     maps = LabelMaps(backend, prediction, target, mask, num_classes, ignore_index)
-    counts = statistic(maps.as_images(per_image))
+    counts = statistic(maps.in_memory_order(per_image).as_images(per_image))
     return counts if per_image else counts[0, ...]
 
 
