@@ -23,6 +23,7 @@ __all__ = [
     "check_number",
     "check_numbers",
     "check_spacing",
+    "is_several",
     "is_traced",
 ]
 
@@ -87,10 +88,7 @@ def check_spacing(spacing: Any, axes: int, name: str = "spacing") -> tuple[float
     """Return the positive distance between neighbors along each axis; one number serves every axis, None is 1."""
     if spacing is None:
         return (1.0,) * axes
-    if isinstance(spacing, Iterable) and not isinstance(spacing, str) and getattr(spacing, "shape", None) != ():
-        found = check_numbers(name, spacing)
-    else:
-        found = (check_number(name, spacing),) * axes
+    found = check_numbers(name, spacing) if is_several(spacing) else (check_number(name, spacing),) * axes
     if len(found) != axes or not all(is_traced(number) or number > 0 for number in found):
         msg = f"`{name}` must be a positive number, or one for each of the {axes} spatial axes; got {_shown(spacing)}."
         raise ValueError(msg)
@@ -100,6 +98,11 @@ def check_spacing(spacing: Any, axes: int, name: str = "spacing") -> tuple[float
 def check_connectivity(connectivity: Any, axes: int) -> int:
     """Return the coordinates in which neighbors may differ, from 1 to the number of axes; None is all of them."""
     return axes if connectivity is None else check_index("connectivity", connectivity, 1, axes)
+
+
+def is_several(value: object) -> bool:
+    """Whether a value is a sequence or an array with axes, and not one number."""
+    return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "shape", None) != ()
 
 
 def is_traced(value: object) -> bool:

@@ -25,3 +25,88 @@ def test_booleans_equal_0_or_1(library):
     backend = backend_of(labels)
     found = {number: to_numpy(backend.equals(labels, number)).tolist() for number in (-1, 0, 1, 255)}
     assert found == {-1: [False, False], 0: [False, True], 1: [True, False], 255: [False, False]}
+
+
+class Tagged(np.ndarray):
+    """An array with attributes of its own, as readers of images return it."""
+
+    tag = "from a file"
+
+
+class Doubled(np.ndarray):
+    """An array with an arithmetic of its own, as those with units have."""
+
+    def __array_ufunc__(self, *args, **kwargs):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.ma.masked_array([1, 2], [True, False]), r"`target` is a masked array.*\.data.*mask=~numpy\.ma"),
+        (np.ones((1, 2)).view(np.matrix), r"numpy\.matrix.* numpy\.asarray\(target\)\."),
+        (np.ones(2).view(Doubled), r"Doubled, whose operations may differ.* numpy\.asarray\(target\)\."),
+        (np.rec.array([(1, 2.0)]), r"recarray, whose operations may differ"),
+        (np.dtype("int64"), "must be an array; got numpy.dtypes.Int64DType"),
+        ([[1, 2]], r"got list\. Convert it first, for example with numpy\.asarray\(target\)\."),
+        (3, r"got int\. "),
+        ("mask.png", r"got str\. "),
+        (None, r"got None\.$"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_what_is_no_plain_array_is_refused_with_the_conversion(array, message):
+    with pytest.raises(TypeError, match=message):
+        backend_of(array, "target")
+
+
+@pytest.mark.parametrize(
+    ("module", "make", "conversion"),
+    [
+        ("PIL.Image", lambda image: image.new("L", (2, 2)), "numpy.asarray(target)"),
+        ("scipy.sparse", lambda sparse: sparse.eye_array(3), "target.toarray()"),
+        ("pandas", lambda pandas: pandas.DataFrame([[1, 2]]), "target.to_numpy()"),
+        ("nibabel", lambda nib: nib.Nifti1Image(np.ones((2, 2, 2)), np.eye(4)), "numpy.asarray(target.dataobj)"),
+        ("SimpleITK", lambda sitk: sitk.Image(2, 2, sitk.sitkUInt8), "SimpleITK.GetArrayFromImage(target)"),
+        ("jax.experimental.sparse", lambda sparse: sparse.eye(3), "target.todense()"),
+        ("torch", lambda torch: torch.eye(3).to_sparse(), "target.to_dense()"),
+        ("torch", lambda torch: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]), "to_padded_tensor(target"),
+        ("torch", lambda torch: torch.masked.masked_tensor(torch.ones(2), torch.ones(2) > 0), "target.get_data()"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_objects_of_other_packages_name_their_conversion(module, make, conversion):
+    array = make(pytest.importorskip(module))
+    with pytest.raises(TypeError) as caught:
+        backend_of(array, "target")
+    assert conversion in str(caught.value)
+
+
+def test_memory_maps_and_arrays_with_attributes_are_plain(tmp_path):
+    mapped = np.memmap(tmp_path / "ids", dtype=np.uint8, shape=(2, 3), mode="w+")
+    for array in (mapped, np.ones((2, 3)).view(Tagged), np.float32(1)):
+        backend = backend_of(array)
+        assert backend.name == "NumPy"
+        assert type(backend.plain(array)) in (np.ndarray, np.float32)
+    assert np.shares_memory(backend_of(mapped).plain(mapped), mapped)
+
+
+def test_torch_subclasses_with_metadata_have_values_and_tracing_ones_have_not():
+    torch = pytest.importorskip("torch")
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    class Meta(torch.Tensor):
+        pass
+
+    backend = backend_of(torch.ones(2))
+    tagged = torch.ones(2).as_subclass(Meta).requires_grad_()
+    plain = backend.plain(tagged)
+    assert backend_of(tagged) is backend
+    assert backend.is_concrete(tagged, torch.nn.Parameter(torch.ones(2)))
+    assert type(plain) is torch.Tensor
+    assert type(torch.autograd.grad((3 * plain).sum(), tagged)[0]) in (Meta, torch.Tensor)
+    with FakeTensorMode() as mode:
+        fake = mode.from_tensor(torch.ones(2))
+    for traced in (fake, torch.ones(2, device="meta")):
+        assert not backend.is_concrete(traced)
+        assert backend.plain(traced) is traced

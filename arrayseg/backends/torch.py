@@ -32,7 +32,31 @@ class TorchBackend(Backend):
     def is_concrete(self, *arrays: Array | None) -> bool:
         if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
             return False
-        return all(type(array) in PLAIN_TYPES and not array.is_meta for array in arrays if array is not None)
+        return all(_is_read(array) for array in arrays if array is not None)
+
+    def check_kind(self, array: Array, name: str, /) -> None:
+        if torch.compiler.is_compiling():
+            return
+        if not isinstance(array, torch.Tensor):
+            msg = f"`{name}` must be a tensor; got {type(array).__module__}.{type(array).__qualname__}."
+            raise TypeError(msg)
+        remedy = None
+        if isinstance(array, torch.masked.MaskedTensor):
+            remedy = f"Pass {name}.get_data(), and the pixels that count as mask={name}.get_mask()"
+        elif array.is_nested:
+            remedy = f"Pass torch.nested.to_padded_tensor({name}, 0), and the pixels that count as `mask`"
+        elif array.is_quantized:
+            remedy = f"Pass {name}.dequantize()"
+        elif array.layout is not torch.strided:
+            remedy = f"Pass {name}.to_dense()"
+        if remedy is not None:
+            msg = f"`{name}` is a masked, nested, quantized or sparse tensor, not a plain one. {remedy}."
+            raise TypeError(msg)
+
+    def plain(self, array: Array, /) -> Array:
+        if torch.compiler.is_compiling() or type(array) in PLAIN_TYPES or not _is_read(array):
+            return array
+        return array.as_subclass(torch.Tensor)
 
     def conversion(self, name: str, like: str, /) -> str:
         return f"torch.asarray({name}, device={like}.device)"
@@ -117,7 +141,17 @@ class TorchBackend(Backend):
         return torch.from_numpy(NUMPY.connected_components(mask.numpy(), connectivity=connectivity))
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        return torch.sigmoid(scores) if out is None else torch.sigmoid(scores, out=out)
+        if out is not None:
+            return torch.sigmoid(scores, out=out)
+        if self.is_concrete(scores) and not scores.requires_grad:
+            return torch.sigmoid(scores)
+        # The derivative of torch's, s (1 - s), has no digits left where s is close to 1; that of this has.
+        positive = scores >= 0
+        less = torch.sigmoid(torch.where(positive, -scores, scores))
+        return torch.where(positive, 1 - less, less)
+
+    def sigmoid_slope(self, scores: Array, /) -> Array:
+        return torch.sigmoid(scores).mul_(torch.sigmoid(-scores))
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return torch.mul(array, factor, out=out)
@@ -164,8 +198,14 @@ class TorchBackend(Backend):
 
 
 PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
+
 #: NumPy has no bfloat16, and converts float16 number by number.
 HALVES = (torch.float16, torch.bfloat16)
+
+
+def _is_read(array: torch.Tensor) -> bool:
+    """Return whether a tensor has values: subclasses for tracing dispatch operators, those with metadata do not."""
+    return type(array).__torch_dispatch__ is torch.Tensor.__torch_dispatch__ and not array.is_meta
 
 
 def _shared_with_numpy(evaluation: Evaluation) -> Evaluation | None:

@@ -50,10 +50,10 @@ class AtPoints:
         return replace(self, sweep=self.sweep.moved(backend, convert), points=convert(self.points))
 
     def plain(self) -> Array:
-        return self._cast(self._at_points().plain())
+        return self._at_points().plain()
 
     def value(self) -> Array:
-        return self._cast(self._at_points().value())
+        return self._at_points().value()
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         pixels, xp = self.sweep.pixels, self.sweep.pixels.xp
@@ -63,7 +63,7 @@ class AtPoints:
         gradient, scores = self.sweep.layout.empty(xp, dtype, device)
         for image in range(pixels.shape[0]):
             scores[image, ...] = xp.astype(self._scattered(by_point, corners, image), gradient.dtype, copy=False)
-        return self._cast(value), gradient
+        return value, gradient
 
     def _at_points(self) -> Sweep:
         """The loss of the scores at the points, `(N, C, K)`, in the compute dtype."""
@@ -90,9 +90,6 @@ class AtPoints:
         parts = xp.concat([by_point[image, ...] * weight[image, :][None, :] for weight in corners.weight], axis=1)
         sums = backend.bincount(xp.reshape(index, (-1,)), length=classes * count, weights=xp.reshape(parts, (-1,)))
         return xp.reshape(sums, (classes, count))
-
-    def _cast(self, value: Array) -> Array:
-        return self.sweep.pixels.xp.astype(value, self.input.dtype, copy=False)
 
 
 def corners_of(points: Array, spatial: tuple[int, ...], backend: Backend) -> Corners:

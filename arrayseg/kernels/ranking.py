@@ -211,7 +211,7 @@ class Lovasz:
             if self.classes is not None:
                 losses = xp.stack([losses[:, number] for number in self.classes], axis=1)
             losses = losses[0, :] if self.pool == "batch" else losses
-        return xp.astype(losses, self.input.dtype, copy=False)
+        return xp.astype(losses, self.pixels.compute_dtype, copy=False)
 
 
 def _hot(block: Block) -> Array:

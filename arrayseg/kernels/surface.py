@@ -11,7 +11,7 @@ from arrayseg.backends import Backend
 from arrayseg.backends.constant import constant
 from arrayseg.kernels.morphology import dilate_neighbours, padded
 
-__all__ = ["corner_sizes", "corner_surface", "surface_element_sizes", "voxel_surface"]
+__all__ = ["corner_sizes", "corner_surface", "label_boxes", "surface_element_sizes", "voxel_surface"]
 
 Corner = tuple[int, ...]
 Point = tuple[float, ...]
@@ -22,6 +22,33 @@ def voxel_surface(backend: Backend, mask: Array, valid: Array | None, connectivi
     background = ~mask if valid is None else ~mask & valid
     axes = range(mask.ndim)
     return mask & dilate_neighbours(backend.xp, background, connectivity, axes, outside=outside)
+
+
+def label_boxes(backend: Backend, maps: Sequence[Array], num_labels: int) -> list[tuple[slice, ...]]:
+    """For each of the labels 0, 1, ..., the box of its pixels in any of the maps, with one pixel around it.
+
+    The box ends at the edge of the image, and is one pixel for a label that no map has.
+    """
+    xp, shape = backend.xp, maps[0].shape
+    spans = []
+    for axis, length in enumerate(shape):
+        seen = None
+        for labels in maps:
+            # A place at the end takes the pixels of other labels.
+            known = (labels >= 0) & (labels < num_labels)
+            index = xp.arange(length, dtype=labels.dtype, device=backend.device(labels)) * (num_labels + 1)
+            index = xp.reshape(index, tuple(length if axis == other else 1 for other in range(len(shape))))
+            codes = index + xp.where(known, labels, xp.full_like(labels, num_labels))
+            found = backend.bincount(xp.reshape(codes, (-1,)), length=length * (num_labels + 1)) > 0
+            seen = found if seen is None else seen | found
+        table = backend.to_numpy(seen).reshape(length, num_labels + 1)
+        spans.append([_span(table[:, label].nonzero()[0].tolist(), length) for label in range(num_labels)])
+    return list(zip(*spans, strict=True))
+
+
+def _span(occupied: Sequence[int], length: int) -> slice:
+    first, last = (occupied[0], occupied[-1]) if occupied else (0, -1)
+    return slice(max(0, first - 1), min(length, last + 2))
 
 
 def corner_surface(

@@ -302,7 +302,7 @@ class Sweep:
         return self.pixels.xp.zeros((), dtype=self.pixels.sum_dtype, device=device)
 
     def _cast(self, value: Array) -> Array:
-        return self.pixels.xp.astype(value, self.input.dtype, copy=False)
+        return self.pixels.xp.astype(value, self.pixels.compute_dtype, copy=False)
 
 
 def _add(arrays: Sequence[Array], start: Array | None = None) -> Array:

@@ -73,7 +73,7 @@ def active_boundary(
     Returns
     -------
     array
-        The loss, a number of the input's dtype; 0 where there is no boundary to move.
+        The loss, a number of the input's dtype, at least float32; 0 where there is no boundary to move.
 
     Raises
     ------

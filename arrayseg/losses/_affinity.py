@@ -105,7 +105,7 @@ def affinity_field(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -184,7 +184,7 @@ def context_prior_affinity(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------

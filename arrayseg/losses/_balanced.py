@@ -50,7 +50,7 @@ def balanced_binary_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def distance_weighted_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------

@@ -96,7 +96,7 @@ def dice_cross_entropy(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -174,7 +174,7 @@ def dice_focal(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def generalized_dice_focal(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -327,7 +327,7 @@ def combo(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -410,7 +410,7 @@ def exponential_logarithmic(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -494,7 +494,7 @@ def unified_focal(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------

@@ -67,7 +67,7 @@ def semantic_connectivity(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def kl_divergence(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def jensen_shannon(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------

@@ -62,7 +62,7 @@ def asymmetric(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -133,7 +133,7 @@ def normalized_focal(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def reduced_focal(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -277,7 +277,7 @@ def quality_focal(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -337,7 +337,7 @@ def dual_focal(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -402,7 +402,7 @@ def focal_cosine(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------

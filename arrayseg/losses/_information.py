@@ -54,7 +54,7 @@ def region_mutual_information(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array (N, C).
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array (N, C).
 
     Raises
     ------

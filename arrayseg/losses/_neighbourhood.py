@@ -52,7 +52,7 @@ def neighbor_aware_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------

@@ -178,7 +178,7 @@ def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelO
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -227,7 +227,7 @@ def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Evaluat
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------
@@ -285,7 +285,8 @@ def binary_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``, summed over classes.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``, summed
+        over classes.
 
     Raises
     ------
@@ -354,7 +355,7 @@ def focal(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------

@@ -56,7 +56,7 @@ def point_sampled_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, K) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, K) with ``reduction="none"``.
 
     Raises
     ------

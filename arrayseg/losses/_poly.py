@@ -34,7 +34,7 @@ def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
 
     Raises
     ------

@@ -79,7 +79,8 @@ def generalized_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` of shape (N,), or () for a pooled batch.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` of shape (N,), or ()
+        for a pooled batch.
 
     Raises
     ------
@@ -149,7 +150,8 @@ def penalty_generalized_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` of shape (N,), or () for a pooled batch.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` of shape (N,), or ()
+        for a pooled batch.
 
     Raises
     ------
@@ -216,7 +218,8 @@ def generalized_wasserstein_dice(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` of shape (N,), or () for a pooled batch.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` of shape (N,), or ()
+        for a pooled batch.
 
     Raises
     ------

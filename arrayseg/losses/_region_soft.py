@@ -73,7 +73,8 @@ def jaccard_metric(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -133,7 +134,8 @@ def dice_semimetric(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or with ``reduction="none"`` an array as `pool` says.
+        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
+        says.
 
     Raises
     ------
@@ -211,7 +213,7 @@ def fine_grained_jaccard(
     Returns
     -------
     array
-        The loss, a number of the input's dtype.
+        The loss, a number of the input's dtype, at least float32.
 
     Raises
     ------

@@ -48,7 +48,8 @@ def ohem_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``, 0 where not kept.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``, 0 where
+        not kept.
 
     Raises
     ------
@@ -110,7 +111,8 @@ def top_k_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``, 0 where not kept.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``, 0 where
+        not kept.
 
     Raises
     ------
@@ -178,7 +180,8 @@ def bootstrapped_cross_entropy(
     Returns
     -------
     array
-        The loss, of the input's dtype: a number, or (N, \*spatial) with ``reduction="none"``, 0 where not kept.
+        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``, 0 where
+        not kept.
 
     Raises
     ------

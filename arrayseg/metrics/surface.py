@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf, nan
-from operator import index
-from typing import Literal, NamedTuple, TypeAlias
+from numbers import Real
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from arrayseg._checks import (
+    check_choice,
+    check_connectivity,
+    check_indices,
+    check_number,
+    check_numbers,
+    check_spacing,
+    is_several,
+)
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.kernels.surface import corner_sizes, corner_surface, surface_element_sizes, voxel_surface
+from arrayseg.kernels.surface import corner_sizes, corner_surface, label_boxes, surface_element_sizes, voxel_surface
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.spatial import spatial_maps
 
@@ -31,6 +40,10 @@ __all__ = [
 
 Definition: TypeAlias = Literal["voxel", "surface_element", "corner", "points"]
 """What the surface of a mask is."""
+
+# A distance is within a limit up to a millionth of it: 3 x 0.1 is then 0.3, and a step of 0.1 that a file header or a
+# backend holds in float32, 0.10000000149, is 0.1, whatever the dtype of the distances. Shares of a surface likewise.
+ROUNDING = 1e-6
 
 Case: TypeAlias = Literal["both", "prediction", "target"]
 """Which masks are empty."""
@@ -78,7 +91,7 @@ def surface_distances(
     prediction: Array,
     target: Array,
     *,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     definition: Definition = "voxel",
     connectivity: int = 1,
     edge_is_background: bool = True,
@@ -95,8 +108,8 @@ def surface_distances(
     prediction, target
         Boolean arrays `(*spatial)` of one shape, with 1 to 3 axes (2 or 3 for ``"surface_element"`` and ``"corner"``).
     spacing
-        Distance between neighbouring voxels along each axis, in any unit, which is then that of the distances; None
-        for 1.
+        Distance between neighbouring voxels along each axis, or one number for all axes, in any unit, which is then
+        that of the distances; None for 1.
     definition
         What the surface is. ``"voxel"`` (default): the centres of the voxels that an erosion removes, each counting
         one. ``"surface_element"``: the corners between voxels at which True and False meet, each with the length or
@@ -152,7 +165,7 @@ def surface_distances(
     np.float64(0.5)
     """
     backend = common_backend(prediction=prediction, target=target, mask=mask)
-    spacing = _check(backend, prediction, target, mask, spacing, definition, connectivity)
+    spacing, connectivity = _check(backend, prediction, target, mask, spacing, definition, connectivity)
     masks = [prediction, target] if mask is None else [prediction, target, mask]
     concrete = backend.is_concrete(*masks)
     worker, views = backend.shared_view(*masks) if concrete else (backend, tuple(masks))
@@ -180,7 +193,7 @@ def surface_distances(
 def hausdorff(
     distances: SurfaceDistances,
     *,
-    percentile: float = 100.0,
+    percentile: float | Sequence[float] = 100.0,
     combine: Literal["max", "pooled", "prediction", "target"] = "max",
     interpolation: Literal["linear", "weighted"] | None = None,
     empty: Empty | None = None,
@@ -195,14 +208,15 @@ def hausdorff(
     distances
         Of the two surfaces, from `surface_distances`.
     percentile
-        100 (default): the largest distance; 95 for HD95; any number from 0 to 100.
+        100 (default): the largest distance; 95 for HD95; any number from 0 to 100; or a sequence of them.
     combine
         ``"max"`` (default): the larger of the percentiles of the two directions. ``"pooled"``: the percentile of the
         distances of both directions together. ``"prediction"``, ``"target"``: one direction, from that surface.
     interpolation
         ``"linear"``: between the two nearest ranks, as ``numpy.percentile``; every element counts one. ``"weighted"``:
-        the least distance up to which there is at least so much of the surface, by the sizes of the elements. None
-        (default): ``"weighted"`` where the definition of the surface has sizes, else ``"linear"``.
+        the least distance up to which there is at least so much of the surface, by the sizes of the elements, with the
+        rounding of a millionth allowed for. None (default): ``"weighted"`` where the definition of the surface has
+        sizes, else ``"linear"``.
     empty
         What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
         and ``"target"`` (inf) to a number or to ``"error"``; those not in it keep their default. See Notes.
@@ -210,7 +224,7 @@ def hausdorff(
     Returns
     -------
     Array
-        Floating array `()`, in the units of the spacing.
+        Floating array `()`, or `(K,)` of K percentiles, in the units of the spacing.
 
     Raises
     ------
@@ -242,11 +256,9 @@ def hausdorff(
     >>> metrics.hausdorff(distances, percentile=50, combine="pooled")
     np.float64(1.0)
     """
-    _check_choice("combine", combine, ("max", "pooled", "prediction", "target"))
-    _check_choice("interpolation", interpolation, ("linear", "weighted", None))
-    if not 0 <= percentile <= 100:
-        msg = f"`percentile` must be from 0 to 100; got {percentile}."
-        raise ValueError(msg)
+    check_choice("combine", combine, ("max", "pooled", "prediction", "target"))
+    check_choice("interpolation", interpolation, ("linear", "weighted", None))
+    percentiles = _one_or_several("percentile", percentile, 100.0)
 
     def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
         chosen = {
@@ -256,7 +268,8 @@ def hausdorff(
             "target": (target,),
         }[combine]
         weighted = distances.prediction_sizes is not None if interpolation is None else interpolation == "weighted"
-        return xp.max(xp.stack([_percentile(xp, side, percentile, weighted) for side in chosen]))
+        sides = [_of_each(xp, partial(_percentile, xp, side, weighted), percentiles) for side in chosen]
+        return xp.max(xp.stack(sides), axis=0)
 
     return _evaluate(distances, score, _DISTANCE, empty)
 
@@ -533,7 +546,8 @@ def surface_dice(
     distances
         Of the two surfaces, from `surface_distances`.
     tolerance
-        The largest distance that counts as near, in the units of the spacing; or a sequence of them.
+        The largest distance that counts as near, in the units of the spacing; or a sequence of them. A distance that
+        equals it up to rounding is near: up to a millionth more, on every backend, whatever the dtype.
     average
         ``"pooled"`` (default): the share of both surfaces together, as above. ``"mean"``: the mean of their two shares.
     empty
@@ -571,14 +585,14 @@ def surface_dice(
     >>> metrics.surface_dice(distances, [0.0, 1.0, 2.0])
     array([0.4, 0.6, 0.8])
     """
-    _check_choice("average", average, ("pooled", "mean"))
+    check_choice("average", average, ("pooled", "mean"))
+    tolerances = _one_or_several("tolerance", tolerance)
 
     def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
         if average == "mean":
-            return (_share(xp, prediction, tolerance) + _share(xp, target, tolerance)) / 2
-        return _share(xp, _pool(xp, prediction, target), tolerance)
+            return (_shares(xp, prediction, tolerances) + _shares(xp, target, tolerances)) / 2
+        return _shares(xp, _pool(xp, prediction, target), tolerances)
 
-    _check_tolerance(tolerance)
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
@@ -597,7 +611,8 @@ def surface_overlap(
     distances
         Of the two surfaces, from `surface_distances`.
     tolerance
-        The largest distance that counts as near, in the units of the spacing; or a sequence of them.
+        The largest distance that counts as near, in the units of the spacing; or a sequence of them. A distance that
+        equals it up to rounding is near: up to a millionth more, on every backend, whatever the dtype.
     empty
         What both are of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; 0)
         and ``"target"`` (0) to a number or to ``"error"``.
@@ -625,10 +640,10 @@ def surface_overlap(
     >>> metrics.surface_overlap(distances, 1.0)
     array([0.66666667, 0.5       ])
     """
-    _check_tolerance(tolerance)
+    tolerances = _one_or_several("tolerance", tolerance)
 
     def score(xp: Namespace, *sides: _Side) -> Array:
-        return xp.stack([_share(xp, side, tolerance) for side in sides])
+        return xp.stack([_shares(xp, side, tolerances) for side in sides])
 
     return _evaluate(distances, score, _OVERLAP, empty)
 
@@ -639,7 +654,7 @@ def surface_table(
     *,
     num_classes: int,
     metrics: Mapping[str, Callable[[SurfaceDistances], Array]] | None = None,
-    spacing: Sequence[float] | None = None,
+    spacing: float | Sequence[float] | None = None,
     definition: Definition = "voxel",
     connectivity: int = 1,
     edge_is_background: bool = True,
@@ -717,21 +732,24 @@ def surface_table(
     )
     worker, prediction, target, valid = spatial_maps(maps, tuple(target.shape))
     functions = _TABLE if metrics is None else metrics
-    labels = list(range(num_classes)) if classes is None else [index(label) for label in classes]
-    if not labels or not all(0 <= label < num_classes for label in labels) or not target.shape[0]:
-        msg = f"There must be images, and `classes` of 0 .. {num_classes - 1}; got {target.shape[0]} images, {labels}."
+    labels = range(maps.num_classes) if classes is None else check_indices("classes", classes, maps.num_classes)
+    if not target.shape[0]:
+        msg = f"`target` must hold at least one image, (N, *spatial); got shape {tuple(target.shape)}."
         raise ValueError(msg)
+    steps = check_spacing(spacing, target.ndim - 1)
     rows: dict[str, list[Array]] = {name: [] for name in functions}
     for image in range(target.shape[0]):
+        pair = [prediction[image, ...], target[image, ...]]
+        boxes = label_boxes(worker, pair, maps.num_classes) if maps.is_concrete else None
         for label in labels:
+            box = ... if boxes is None else boxes[label]
             distances = surface_distances(
-                prediction[image, ...] == label,
-                target[image, ...] == label,
-                spacing=spacing,
+                *(part[box] == label for part in pair),
+                spacing=steps,
                 definition=definition,
                 connectivity=connectivity,
                 edge_is_background=edge_is_background,
-                mask=None if valid is None else valid[image, ...],
+                mask=None if valid is None else valid[image, ...][box],
             )
             for name, function in functions.items():
                 rows[name].append(worker.xp.asarray(function(distances)))
@@ -782,11 +800,11 @@ def _check(
     prediction: Array,
     target: Array,
     mask: Array | None,
-    spacing: Sequence[float] | None,
+    spacing: float | Sequence[float] | None,
     definition: str,
     connectivity: int,
-) -> tuple[float, ...]:
-    """The spacing, of arguments that fit."""
+) -> tuple[tuple[float, ...], int]:
+    """The spacing and the connectivity, of arguments that fit."""
     shape = tuple(target.shape)
     for name, array in (("prediction", prediction), ("target", target), ("mask", mask)):
         if array is None:
@@ -797,32 +815,22 @@ def _check(
         if tuple(array.shape) != shape:
             msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {shape}; they must be equal."
             raise ValueError(msg)
-    _check_choice("definition", definition, ("voxel", "points", *_SIZES))
+    check_choice("definition", definition, ("voxel", "points", *_SIZES))
     least = 2 if definition in _SIZES else 1
     if not least <= len(shape) <= 3:
         msg = f"Masks must have {least} to 3 axes for {definition!r} surfaces; got {shape}. Pass one image at a time."
         raise ValueError(msg)
-    if not 1 <= connectivity <= len(shape):
-        msg = f"`connectivity` must be from 1 to the number of axes, {len(shape)}; got {connectivity}."
-        raise ValueError(msg)
-    spacing = (1.0,) * len(shape) if spacing is None else tuple(float(step) for step in spacing)
-    if len(spacing) != len(shape) or not all(0 < step < inf for step in spacing):
-        msg = f"`spacing` must have a positive number for each of the {len(shape)} axes; got {spacing}."
-        raise ValueError(msg)
-    return spacing
+    return check_spacing(spacing, len(shape)), check_connectivity(connectivity, len(shape))
 
 
-def _check_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    if value not in choices:
-        msg = f"`{name}` must be one of {', '.join(map(repr, choices))}; got {value!r}."
-        raise ValueError(msg)
+def _one_or_several(name: str, value: Any, high: float = inf) -> float | tuple[float, ...]:
+    """A number from 0 to `high`, or a tuple of them."""
+    return check_numbers(name, value, 0, high) if is_several(value) else check_number(name, value, 0, high)
 
 
-def _check_tolerance(tolerance: float | Sequence[float]) -> None:
-    tolerances = tolerance if isinstance(tolerance, Sequence) else [tolerance]
-    if not all(limit >= 0 for limit in tolerances):
-        msg = f"`tolerance` must be a distance of at least 0, or several; got {tolerance}."
-        raise ValueError(msg)
+def _of_each(xp: Namespace, function: Callable[[float], Array], numbers: float | tuple[float, ...]) -> Array:
+    """A function of a number; of several numbers, its values in an array with one axis more."""
+    return xp.stack([function(number) for number in numbers]) if isinstance(numbers, tuple) else function(numbers)
 
 
 def _joint_box(backend: Backend, union: Array) -> tuple[slice, ...]:
@@ -892,10 +900,11 @@ def _evaluate(
 def _policy(defaults: Empty, empty: Empty | None) -> Empty:
     given: Empty = {} if empty is None else empty
     for case, value in given.items():
-        if case not in defaults or not (value == "error" or isinstance(value, int | float)):
+        is_number = isinstance(value, Real) or getattr(value, "shape", None) == ()
+        if case not in defaults or not (is_number or (isinstance(value, str) and value == "error")):
             msg = f'`empty` maps "both", "prediction" or "target" to a number or to "error"; got {case!r}: {value!r}.'
             raise ValueError(msg)
-    return {**defaults, **given}
+    return {**defaults, **{case: "error" if isinstance(value, str) else float(value) for case, value in given.items()}}
 
 
 def _side(backend: Backend, values: Array, sizes: Array | None) -> _Side:
@@ -930,15 +939,17 @@ def _two_means(xp: Namespace, *sides: _Side) -> Array:
     return xp.stack([_mean(xp, side) for side in sides])
 
 
-def _share(xp: Namespace, side: _Side, tolerance: float | Sequence[float]) -> Array:
-    """The share of a surface up to each tolerance."""
-    if isinstance(tolerance, Sequence):
-        return xp.stack([_share(xp, side, limit) for limit in tolerance])
-    near = xp.where(side.values <= tolerance, side.sizes, xp.zeros_like(side.sizes))
-    return xp.sum(near) / _nonzero(xp, xp.sum(side.sizes))
+def _shares(xp: Namespace, side: _Side, tolerances: float | tuple[float, ...]) -> Array:
+    """The share of a surface up to one tolerance or to each."""
+
+    def share(tolerance: float) -> Array:
+        near = side.values <= tolerance * (1 + ROUNDING)
+        return xp.sum(xp.where(near, side.sizes, xp.zeros_like(side.sizes))) / _nonzero(xp, xp.sum(side.sizes))
+
+    return _of_each(xp, share, tolerances)
 
 
-def _percentile(xp: Namespace, side: _Side, percentile: float, weighted: bool) -> Array:
+def _percentile(xp: Namespace, side: _Side, weighted: bool, percentile: float) -> Array:
     """The percentile of the values of a side; 0 if it is empty."""
     largest = xp.max(side.values)
     if percentile == 100:
@@ -950,7 +961,7 @@ def _percentile(xp: Namespace, side: _Side, percentile: float, weighted: bool) -
     if weighted:
         order = xp.argsort(values)
         reached = xp.cumulative_sum(xp.take(side.sizes, order)) / _nonzero(xp, xp.sum(side.sizes))
-        rank = xp.sum(xp.astype(reached < percentile / 100, last.dtype))
+        rank = xp.sum(xp.astype(reached < percentile / 100 * (1 - ROUNDING), last.dtype))
         return _at(xp, xp.take(values, order), xp.where(rank > last, last, rank))
     values = xp.sort(values)
     position = percentile / 100 * last

@@ -68,9 +68,10 @@ def centerline_counts(
     prediction, target
         Boolean masks `(*spatial)` of one shape, in the plane or in space.
     skeleton
-        ``"thinning"``: Zhang and Suen's, one pixel wide, in the plane only. ``"soft"``: what openings by a cross and a
-        box take away while the mask is eroded, as in the clDice loss. None, the default: thinning in the plane, soft in
-        space.
+        ``"thinning"``: Zhang and Suen's, one pixel wide, in the plane only; a square of 2 x 2 pixels, which their rules
+        delete, keeps two of them. ``"soft"``: what openings by a cross and a box take away while the mask is eroded, as
+        in the clDice loss; a mask of the whole image is its own skeleton. None, the default: thinning in the plane,
+        soft in space.
     skeletons
         Boolean masks of the skeletons of prediction and target, made elsewhere; instead of `skeleton`.
 

@@ -587,8 +587,59 @@ def test_jit_counts_unknown_ids_nowhere():
 def test_result_is_of_the_input(library):
     for dtype in library.dtypes:
         value, gradient = value_and_grad(cross_entropy)(library.asarray(GOOD_LOGITS, dtype), library.asarray(GOOD_IDS))
-        assert value.dtype == gradient.dtype == getattr(library.xp, dtype)
+        assert gradient.dtype == getattr(library.xp, dtype)
+        assert value.dtype == (library.xp.float64 if dtype == "float64" else library.xp.float32)
         assert array_api_compat.device(value) == array_api_compat.device(library.asarray(GOOD_LOGITS))
+
+
+HALF_LOSSES = {
+    "compound": losses.compound({losses.dice: 1.0, losses.lovasz_softmax: 0.5, cross_entropy: 0.5}),
+    "cross entropy": cross_entropy,
+    "dice": losses.dice,
+    "hardest": partial(ohem_cross_entropy, threshold=0.5, min_kept=3),
+    "map": partial(cross_entropy, reduction="none"),
+    "map of ranks": partial(losses.lovasz_softmax, reduction="none"),
+    "points": partial(losses.point_sampled_cross_entropy, num_points=20),
+    "scores": partial(losses.dice, reduction="none"),
+    "sigmoid": partial(focal, activation="sigmoid"),
+}
+
+
+@pytest.mark.parametrize("name", HALF_LOSSES)
+def test_a_loss_of_half_precision_is_float32(library, name):
+    loss, (logits, ids) = HALF_LOSSES[name], scene(void=0)
+    for dtype in set(library.dtypes) - {"float64", "float32"}:
+        half = library.asarray(logits, dtype)
+        exact = loss(to_numpy(half).astype(np.float64), ids)
+        value = loss(half, library.asarray(ids))
+        assert value.dtype == library.xp.float32
+        assert relative_difference(value, exact) < 2e-6
+        if value.ndim == 0:
+            value, gradient = value_and_grad(loss)(half, library.asarray(ids))
+            assert value.dtype == library.xp.float32
+            assert gradient.dtype == half.dtype
+            assert relative_difference(value, exact) < 2e-6
+
+
+def test_a_sum_of_half_precision_does_not_overflow(library):
+    ids = np.zeros((1, 512, 512), dtype=np.int64)
+    for dtype in set(library.dtypes) - {"float64", "float32"}:
+        total = cross_entropy(library.asarray(np.zeros((1, 2, 512, 512)), dtype), library.asarray(ids), reduction="sum")
+        assert float(total) == pytest.approx(512**2 * np.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["compound", "cross entropy", "dice", "hardest", "points", "sigmoid"])
+def test_a_gradient_scaler_does_not_overflow_half_precision(name, dtype):
+    torch = pytest.importorskip("torch")
+    loss, (logits, ids) = HALF_LOSSES[name], scene(void=0)
+    half = torch.from_numpy(logits).to(getattr(torch, dtype)).requires_grad_()
+    (own,) = torch.autograd.grad(2.0**16 * loss(half, torch.from_numpy(ids)), half)
+    plain = torch.func.grad(lambda z: 2.0**16 * loss(z, torch.from_numpy(ids)))(half.detach())
+    exact = grad(loss)(to_numpy(half.detach()).astype(np.float64), ids) * 2**16
+    for gradient in (own, plain):
+        assert gradient.dtype == half.dtype
+        assert relative_difference(gradient.float(), exact) < (2e-3 if dtype == "float16" else 2e-2)
 
 
 def test_a_masked_pixel_may_hold_any_id(library):
@@ -619,7 +670,7 @@ def test_half_precision_gradients_are_scaled_before_they_are_rounded(name, dtype
     loss = getattr(losses, name)
     logits, ids = scene(shape=(512, 512), void=0)
     half = torch.from_numpy(logits).to(getattr(torch, dtype)).requires_grad_()
-    loss(half, torch.from_numpy(ids)).backward(torch.tensor(2.0**12, dtype=half.dtype))
+    loss(half, torch.from_numpy(ids)).backward(torch.tensor(2.0**12))
     expected = grad(loss)(to_numpy(half.detach().to(torch.float64)), ids) * 2**12
     assert half.grad.dtype == half.dtype
     assert relative_difference(half.grad.to(torch.float64).numpy(), expected) < (1e-3 if dtype == "float16" else 1e-2)

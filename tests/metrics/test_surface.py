@@ -370,6 +370,55 @@ def test_table_is_the_pairs_one_by_one(library):
             np.testing.assert_allclose(to_numpy(table[name])[image, row], function(distances), rtol=tolerance)
 
 
+def test_a_distance_that_equals_the_tolerance_is_within(library):
+    """On every backend and in every dtype, whatever rounding has made of the spacing, the steps and the tolerance."""
+    first = np.zeros((1, 40), dtype=bool)
+    first[0, 0] = True
+    for step in (0.1, 0.7, 1.1, 0.976562):
+        for number in (1, 3, 11):
+            for spacing, tolerance in ((step, number * step), (float(np.float32(step)), round(number * step, 6))):
+                pair = library.asarray(first), library.asarray(np.roll(first, number, axis=1))
+                d = metrics.surface_distances(*pair, spacing=(1.0, spacing))
+                shares = metrics.surface_dice(d, [tolerance * (1 - 1e-5), tolerance, tolerance * (1 + 1e-5)])
+                assert to_numpy(shares).tolist() == [0.0, 1.0, 1.0], (step, number)
+    single = library.asarray(np.asarray([0.1, 0.3, 0.5], dtype=np.float32))
+    shares = metrics.surface_overlap(metrics.SurfaceDistances(single, single), [0.1, 0.3])
+    np.testing.assert_allclose(to_numpy(shares), [[1 / 3, 2 / 3]] * 2, rtol=1e-6)
+
+
+def test_a_share_that_equals_the_percentile_is_enough(library):
+    """Of 20 elements of one size the first 19 are 95 %, also where 19 times a tenth is less in floating point."""
+    for size in (1.0, 0.1, 0.3, 1 / 7):
+        values = library.asarray(np.arange(20.0))
+        sizes = library.asarray(np.full(20, size))
+        d = metrics.SurfaceDistances(values, values, sizes, sizes)
+        for percentile, expected in ((5, 0.0), (50, 9.0), (95, 18.0), (95.01, 19.0)):
+            assert float(metrics.hausdorff(d, percentile=percentile)) == expected
+
+
+def test_table_of_maps_in_any_memory_order():
+    """Many small classes, some absent, negative and void labels, in C and in Fortran order."""
+    rng = np.random.default_rng(0)
+    maps = np.zeros((2, 2, 12, 9, 8), dtype=np.int16)
+    for label, corner in enumerate(rng.integers(0, 7, (10, 3)), start=1):
+        maps[(..., *(slice(start, start + 3) for start in corner))] = label % 8
+    prediction, target = np.roll(maps[0], 1, axis=2), maps[1]
+    target[:, :2, :2] = -1
+    prediction[:, -1] = 0
+    options = {"num_classes": 9, "ignore_index": -1, "spacing": (1.0, 0.5, 2.0)}
+    expected = np.empty((2, 9))
+    for image, label in np.ndindex(2, 9):
+        known = target[image] != -1
+        pair = prediction[image] == label, target[image] == label
+        expected[image, label] = metrics.hausdorff(
+            metrics.surface_distances(*pair, spacing=options["spacing"], mask=known)
+        )
+    assert np.isnan(expected).any()
+    for order in (np.ascontiguousarray, np.asfortranarray):
+        table = metrics.surface_table(order(prediction), order(target), **options)
+        np.testing.assert_array_equal(table["hausdorff"], expected)
+
+
 # Errors.
 
 SQUARE = np.zeros((4, 5), dtype=bool)
@@ -379,10 +428,11 @@ SQUARE = np.zeros((4, 5), dtype=bool)
     ("options", "message"),
     [
         ({"prediction": SQUARE[:3]}, "must be equal"),
-        ({"spacing": (1.0,)}, "positive number for each of the 2 axes"),
+        ({"spacing": (1.0,)}, "a positive number, or one for each of the 2 spatial axes"),
         ({"spacing": (1.0, 0.0)}, "positive number"),
-        ({"definition": "mesh"}, "`definition` must be one of"),
-        ({"connectivity": 3}, "`connectivity` must be from 1 to"),
+        ({"spacing": np.nan}, "`spacing` must be a finite number"),
+        ({"definition": "mesh"}, "`definition` must be 'voxel', 'points'"),
+        ({"connectivity": 3}, "`connectivity` must be from 1 to 2; got 3"),
         ({"mask": SQUARE[:3]}, "`mask` has shape"),
     ],
 )
@@ -400,10 +450,28 @@ def test_wrong_types_and_axes():
     for options in ({"percentile": 101}, {"combine": "min"}, {"interpolation": "nearest"}, {"empty": {"none": 0}}):
         with pytest.raises(ValueError, match=r"must be|maps"):
             metrics.hausdorff(d, **options)
-    with pytest.raises(ValueError, match="`tolerance`"):
-        metrics.surface_dice(d, -1.0)
-    with pytest.raises(ValueError, match=r"`classes` of 0 \.\. 1"):
+    for error, tolerance in ((ValueError, -1.0), (TypeError, None), (ValueError, []), (TypeError, SQUARE)):
+        for score in (metrics.surface_dice, metrics.surface_overlap):
+            with pytest.raises(error, match="`tolerance` must"):
+                score(d, tolerance)
+    with pytest.raises(ValueError, match="`classes` must be different whole numbers from 0 to 1"):
         metrics.surface_table(SQUARE[None], SQUARE[None], num_classes=2, classes=[2])
+
+
+def test_numbers_may_be_arrays_and_serve_every_axis():
+    target = np.zeros((6, 7), dtype=bool)
+    target[1:4, 1:5] = True
+    prediction = np.roll(target, 1, axis=1)
+    expected = metrics.surface_distances(prediction, target, spacing=(0.5, 0.5))
+    for spacing in (0.5, np.float32(0.5), np.asarray(0.5), np.asarray([0.5, 0.5])):
+        d = metrics.surface_distances(prediction, target, spacing=spacing)
+        np.testing.assert_array_equal(d.prediction_to_target, expected.prediction_to_target)
+    assert metrics.surface_dice(d, np.asarray([0.1, 0.5])).tolist() == metrics.surface_dice(d, [0.1, 0.5]).tolist()
+    several = metrics.hausdorff(d, percentile=np.asarray([0.0, 50.0, 100.0]))
+    assert several.tolist() == [float(metrics.hausdorff(d, percentile=level)) for level in (0, 50, 100)]
+    nothing = metrics.surface_distances(target & False, target & False)
+    assert float(metrics.hausdorff(nothing, empty={"both": np.float32(2.0)})) == 2.0
+    assert metrics.hausdorff(nothing, percentile=[50, 95], empty={"both": 2}).tolist() == [2.0, 2.0]
 
 
 def test_one_axis(library):

@@ -16,6 +16,9 @@ CORD = [
     ("t2s seg vs deepseg", "t2s/t2s_seg-deepseg", "t2s/t2s_seg"),
     ("mt mt0_seg vs mt1_seg", "mt/mt1_seg", "mt/mt0_seg"),
 ]
+# surface-distance has no room for rounding, where ours counts a distance up to a millionth above the tolerance: so much
+# less leaves room for half of 1e-9, and the spacing of t2s is 1e-9 above half a millimeter.
+STRICT = 1 - 1e-6 + 5e-10
 
 
 def folder_of(data, name):
@@ -42,9 +45,9 @@ def assert_recorded(prediction, target, recorded):
         "HD95": metrics.hausdorff(d, percentile=95),
         "ASD_pred_to_gt": metrics.average_surface_distance(d)[0],
         "ASD_gt_to_pred": metrics.average_surface_distance(d)[1],
-        "surface_dice_1mm": metrics.surface_dice(d, 1.0),
-        "surface_dice_2mm": metrics.surface_dice(d, 2.0),
-        "surface_overlap_1mm": metrics.surface_overlap(d, 1.0)[::-1],
+        "surface_dice_1mm": metrics.surface_dice(d, 1.0 * STRICT),
+        "surface_dice_2mm": metrics.surface_dice(d, 2.0 * STRICT),
+        "surface_overlap_1mm": metrics.surface_overlap(d, 1.0 * STRICT)[::-1],
     }
     assert set(ours) == set(theirs)
     for name, value in ours.items():
@@ -80,6 +83,19 @@ def test_sct_spinalcord(data, name, prediction, target):
     folder = folder_of(data, "sct_spinalcord")
     recorded = json.loads((folder / "reference_surface_values.json").read_text())[name]
     assert_recorded(read(folder / prediction) > 0, read(folder / target) > 0, recorded)
+
+
+def test_two_steps_of_a_header_in_float32_are_within_a_millimeter(data):
+    folder = folder_of(data, "sct_spinalcord")
+    recorded = json.loads((folder / "reference_surface_values.json").read_text())["t2s seg vs deepseg"]
+    masks = [read(folder / "t2s" / name) > 0 for name in ("t2s_seg-deepseg", "t2s_seg")]
+    assert recorded["spacing"][0] > 0.5
+    of_header, of_numbers = (
+        metrics.surface_dice(metrics.surface_distances(*masks, spacing=spacing, definition="surface_element"), 1.0)
+        for spacing in (recorded["spacing"], (0.5, 0.5, 7.5))
+    )
+    np.testing.assert_allclose(of_header, of_numbers, rtol=1e-6)
+    assert of_header > recorded["surface_distance"]["surface_dice_1mm"]
 
 
 @pytest.mark.parametrize("dimensions", ["2d", "3d"])

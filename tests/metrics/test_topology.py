@@ -109,6 +109,35 @@ def test_thinning_leaves_lines_of_the_same_shape():
         assert squares.sum() <= 0.02 * thin.sum()
 
 
+def test_thinning_deletes_no_component():
+    """All masks of 4 x 4 pixels at once, on one sheet with borders between them; and larger ones that are drawn."""
+    everything = (np.arange(2**16)[:, None] >> np.arange(16)) % 2 == 1
+    sheet = (
+        np.pad(everything.reshape(256, 256, 4, 4), ((0, 0), (0, 0), (1, 1), (1, 1))).swapaxes(1, 2).reshape(1536, -1)
+    )
+    drawn = [blobs(seed, (60, 60), 1.0) for seed in range(3)] + [
+        np.random.default_rng(seed).random((60, 60)) < share for seed, share in enumerate((0.1, 0.3, 0.5, 0.7))
+    ]
+    for mask in (sheet, *drawn):
+        thin = thinned(backend_of(mask), mask)
+        components, number = ndimage.label(mask, np.ones((3, 3)))
+        assert not (thin & ~mask).any()
+        assert np.unique(components[thin]).size == number == ndimage.label(thin, np.ones((3, 3)))[1]
+
+
+@pytest.mark.parametrize("skeleton", ["thinning", "soft"])
+def test_every_mask_has_a_centreline(library, skeleton):
+    squares = [np.pad(np.ones((side, side), bool), ((1, 5 - side), (2, 4 - side))) for side in (1, 2, 3, 4)]
+    pair = np.zeros((6, 6), bool)
+    pair[[1, 2], [1, 2]] = True
+    for mask in (*squares, pair, np.ones((6, 6), bool)):
+        array = library.asarray(mask)
+        assert float(metrics.cl_dice(metrics.centerline_counts(array, array, skeleton=skeleton))) == 1
+    for volume in (np.pad(np.ones((2, 2, 2), bool), 1), np.ones((4, 4, 4), bool)):
+        array = library.asarray(volume)
+        assert float(metrics.cl_dice(metrics.centerline_counts(array, array))) == 1
+
+
 def test_what_is_refused():
     mask = np.zeros((4, 4, 4), bool)
     with pytest.raises(ValueError, match="in two dimensions"):
