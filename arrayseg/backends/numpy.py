@@ -16,7 +16,7 @@ import numpy as np
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends.nearest import nearest_distances
-from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, Result
+from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, Result, slowest_first
 
 __all__ = ["NUMPY", "NumpyBackend"]
 
@@ -114,6 +114,9 @@ class NumpyBackend(Backend):
 
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
         return np.asarray(array)
+
+    def memory_order(self, array: Array, /) -> tuple[int, ...]:
+        return slowest_first(array.strides)
 
     def sum_dtype(self, array: Array, /) -> DType:
         return np.float64

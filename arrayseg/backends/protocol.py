@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from math import nan
+from math import inf, nan
 from typing import Any, Protocol, TypeVar
 
 import array_api_compat
@@ -20,7 +20,7 @@ from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.components import propagated_components
 from arrayseg.backends.distance import separable_distance_transform
 
-__all__ = ["EXP_LIMIT", "Backend", "Evaluation"]
+__all__ = ["EXP_LIMIT", "Backend", "Evaluation", "slowest_first"]
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -134,6 +134,10 @@ class Backend:
         """
         return self, arrays
 
+    def memory_order(self, array: Array, /) -> tuple[int, ...]:
+        """Return the axes of a concrete array from the slowest to the fastest in memory."""
+        return tuple(range(array.ndim))
+
     def sum_dtype(self, array: Array, /) -> DType:
         """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
         info = self.xp.__array_namespace_info__()
@@ -241,10 +245,10 @@ class Backend:
     ) -> tuple[Array, Array, Array, Array]:
         """Widened labels, where they count, and the number of pixels that should and cannot."""
         xp = self.xp
-        prediction, target = self.widen(prediction), self.widen(target)
         wanted = xp.ones(target.shape, dtype=xp.bool, device=self.device(target)) if mask is None else mask
         if ignore_index is not None:
-            wanted = wanted & (target != ignore_index)
+            wanted = wanted & ~self.equals(target, ignore_index)
+        prediction, target = self.widen(prediction), self.widen(target)
         counted = wanted & (target >= 0) & (target < num_classes) & (prediction >= 0) & (prediction < num_classes)
         return prediction, target, counted, xp.sum(xp.astype(wanted & ~counted, self.count_dtype(target)))
 
@@ -449,3 +453,8 @@ class Backend:
     def clock() -> float:
         """Seconds of a monotonic clock."""
         return time.perf_counter()
+
+
+def slowest_first(strides: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes from the slowest to the fastest in memory; a repeated axis, of stride 0, counts as slow."""
+    return tuple(sorted(range(len(strides)), key=lambda axis: -(abs(strides[axis]) or inf)))
