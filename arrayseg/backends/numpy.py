@@ -118,6 +118,11 @@ class NumpyBackend(Backend):
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
         return np.asarray(array)
 
+    def as_stored(self, *arrays: Array) -> tuple[Array, ...]:
+        strides = arrays[0].strides
+        order = sorted(range(len(strides)), key=lambda axis: -abs(strides[axis]))
+        return tuple(np.transpose(array, order) for array in arrays)
+
     def sum_dtype(self, array: Array, /) -> DType:
         return np.float64
 

@@ -131,6 +131,13 @@ class Backend:
         """
         return self, arrays
 
+    def as_stored(self, *arrays: Array) -> tuple[Array, ...]:
+        """Arrays of one shape with their axes in the order in which the first lies in memory, where that is known.
+
+        For what does not depend on the order of the pixels: reading along the memory is several times as fast.
+        """
+        return arrays
+
     def sum_dtype(self, array: Array, /) -> DType:
         """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
         info = self.xp.__array_namespace_info__()
@@ -306,15 +313,28 @@ class Backend:
                 return following
             value = following
 
-    def assign(self, scores: Array, /) -> tuple[Array, Array]:
-        """The pairs (row, column) of a matrix, none in two, of the largest sum of scores; on the host, by SciPy."""
+    def assign(self, rows: Array, columns: Array, scores: Array, /) -> Array:
+        """Which of the pairs (row, column), none twice, to take for the largest sum of their scores, of 0 or more.
+
+        No two pairs that are taken share a row or a column. The pairs are on the host, and SciPy chooses; time and
+        memory grow with the pairs, not with all possible ones.
+        """
         try:
-            from scipy.optimize import linear_sum_assignment
+            from scipy.sparse import coo_array
+            from scipy.sparse.csgraph import min_weight_full_bipartite_matching
         except ImportError as error:
             msg = 'One-to-one assignment needs SciPy: pip install "arrayseg[geometry]", or match greedily.'
             raise ImportError(msg) from error
-        rows, columns = linear_sum_assignment(self.to_numpy(scores), maximize=True)
-        return rows, columns
+        if not rows.size:
+            return np.zeros(0, dtype=bool)
+        # SciPy finds a column for every row. A row that stays alone takes one of its own for a score of 0; all scores
+        # are raised by one, as a sparse matrix drops zeros, and the number of rows makes of that a constant.
+        height, width = int(rows.max()) + 1, int(columns.max()) + 1
+        own = np.arange(height)
+        indices = np.concatenate([rows, own]), np.concatenate([columns, width + own])
+        matrix = coo_array((np.concatenate([1 + scores, np.ones(height)]), indices), shape=(height, width + height))
+        taken = min_weight_full_bipartite_matching(matrix.tocsr(), maximize=True)[1]
+        return taken[rows] == columns
 
     def exp_in_place(self, array: Array, /) -> Array:
         """The exponentials of an array, which may be written in."""

@@ -229,3 +229,18 @@ def test_davis_published_f_of_every_frame(data, sequence):
     scores = metrics.boundary_f(counts, absent=1.0, classes=[1])[:, 0]
     assert np.max(np.abs(scores - published["F"])) < 0.0005
     assert abs(np.mean(scores) - published["F_mean"]) < 0.0005
+
+
+def test_void_beyond_63_bits(library):
+    rng = np.random.default_rng(0)
+    prediction, target = rng.integers(0, 3, (2, 1, 9, 11))
+    void = np.where(target == 2, 2**64 - 2, target).astype(np.uint64)
+    options = {"num_classes": 3, "radius": 1}
+    expected = metrics.boundary_confusion(prediction, target, **options, ignore_index=2)
+    arrays = library.asarray(prediction), library.asarray(void)
+    counts = metrics.boundary_confusion(*arrays, **options, ignore_index=2**64 - 2)
+    for part, other in zip(counts, expected, strict=True):
+        assert to_numpy(part).tolist() == other.tolist()
+    table = metrics.surface_table(*arrays, num_classes=3, ignore_index=2**64 - 2)["hausdorff"]
+    other = metrics.surface_table(prediction, target, num_classes=3, ignore_index=2)["hausdorff"]
+    np.testing.assert_array_equal(to_numpy(table), other)
