@@ -305,6 +305,16 @@ class Backend:
         """
         return propagated_components(self, mask, connectivity)
 
+    def label_components(self, labels: Array, /, *, connectivity: int) -> Array:
+        """`connected_components` of every label but 0, in ascending order, of a map whose values are known."""
+        xp = self.xp
+        numbers = xp.zeros(labels.shape, dtype=xp.int32, device=self.device(labels))
+        for value in self.to_numpy(xp.unique_values(labels)).tolist():
+            if value != 0:
+                part = self.connected_components(self.equals(labels, value), connectivity=connectivity)
+                numbers = xp.where(part > 0, part + xp.max(numbers), numbers)
+        return numbers
+
     def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
         """`function` of the value, of the result, and so on, until it changes nothing."""
         while True:
