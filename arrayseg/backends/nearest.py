@@ -16,6 +16,8 @@ __all__ = ["nearest_distances", "nearest_labels"]
 # How far along a column the nearest element is looked for, in elements, and what stands for farther. The second plus
 # the first must fit uint8; the first is the sum of the shifts 1, 2, 4, ...
 REACH, FAR = 31, 32
+# The labels that are measured one by one; of more, all that are at the distance of the nearest are looked at.
+FEW = 16
 # By how much of a distance those of elements that are equally near may differ, being rounded.
 EQUAL = 1e-9
 # Columns that may be read for each element of the array: the time of about one of SciPy's transforms.
@@ -76,11 +78,24 @@ def nearest_distances(
     return distances
 
 
-def nearest_labels(points: Array, labels: Array, distances: Array, spacing: Sequence[float]) -> Array:
+def nearest_labels(
+    points: Array, labels: Array, highest: int, spacing: Sequence[float], measure: Callable[..., Array]
+) -> Array:
+    """`(P,)` the smallest label of 1 to `highest` among the nearest of those elements to each True element of `points`.
+
+    `measure` is `nearest_distances` of an adapter.
+    """
+    if highest > FEW:
+        return _labels_at_distance(points, labels, measure(points, labels > 0, spacing=spacing), spacing)
+    apart = [measure(points, labels == label, spacing=spacing) for label in range(1, highest + 1)]
+    near = np.stack(apart) <= np.min(apart, axis=0) * (1 + EQUAL) if apart else np.zeros((1, 0), dtype=bool)
+    return np.argmax(near, axis=0) + 1
+
+
+def _labels_at_distance(points: Array, labels: Array, distances: Array, spacing: Sequence[float]) -> Array:
     """`(P,)` the smallest label other than 0 among the elements at its distance from each True element of `points`.
 
-    `distances` are those to the nearest label other than 0, as `nearest_distances` gives them. The elements at one
-    distance are few: they are all looked at, for all points that have this distance together.
+    The elements at one distance are few: they are all looked at, for all points that have this distance together.
     """
     positions = np.nonzero(points)
     found = np.zeros(distances.shape, dtype=labels.dtype)

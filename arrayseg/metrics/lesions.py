@@ -296,8 +296,7 @@ def component_dice(
     number = int(parts.max()) if parts.size else 0
     # Pixels of the target are in their own cell; of the others, those of the prediction alone are counted.
     outside = predicted & ~actual if number else predicted & False
-    distances = host().nearest_distances(outside, actual, spacing=steps)
-    cells = nearest_labels(outside, parts, distances, steps)
+    cells = nearest_labels(outside, parts, number, steps, host().nearest_distances)
     of_target, of_both, beyond = (
         host().bincount(labels, length=number + 1)[1:] for labels in (parts[actual], parts[actual & predicted], cells)
     )
