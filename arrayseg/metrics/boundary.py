@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from itertools import product
 from math import ceil, hypot, prod
-from operator import index
 from typing import Literal, NamedTuple, TypeAlias
 
+from arrayseg._checks import check_choice, check_index, check_number, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.boundary import contour, inner_band, outer_band
@@ -16,8 +16,11 @@ from arrayseg.kernels.morphology import dilate_ball
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes
 from arrayseg.metrics.spatial import spatial_maps
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["BoundaryConfusion", "boundary_confusion", "boundary_f", "boundary_iou", "trimap_iou"]
+
+COUNTING = "boundary_confusion(prediction, target, num_classes=2)"
 
 BoundaryDefinition: TypeAlias = Literal["band", "contour", "trimap"]
 """What the boundary of a class is."""
@@ -137,6 +140,7 @@ def boundary_confusion(
     >>> metrics.boundary_iou(counts)
     array([0.75, 0.4 ])
     """
+    check_choice("definition", definition, BoundaryDefinition)
     maps = read_label_maps(
         prediction,
         target,
@@ -154,6 +158,7 @@ def boundary_confusion(
         return BoundaryConfusion(*(count if per_image else backend.xp.sum(count, axis=0) for count in counts))
 
 
+@computed_from(COUNTING, BoundaryConfusion)
 def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Boundary IoU of each class: the intersection over union of the bands inside its boundaries.
 
@@ -193,6 +198,7 @@ def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes:
     return _evaluate(_intersection_over_union, counts, absent, classes)
 
 
+@computed_from(COUNTING, BoundaryConfusion)
 def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Trimap IoU of each class: intersection over union in a band across the boundaries of the target.
 
@@ -232,6 +238,7 @@ def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: S
     return _evaluate(_intersection_over_union, counts, absent, classes)
 
 
+@computed_from(COUNTING, BoundaryConfusion)
 def boundary_f(
     counts: BoundaryConfusion,
     *,
@@ -280,7 +287,8 @@ def boundary_f(
     >>> metrics.boundary_f(counts)
     array([0.6])
     """
-    if not beta > 0:
+    beta = check_number("beta", beta)
+    if not is_traced(beta) and beta <= 0:
         msg = f"`beta` must be positive; got {beta}."
         raise ValueError(msg)
     return _evaluate(partial(_f_measure, beta), counts, absent, classes)
@@ -288,20 +296,18 @@ def boundary_f(
 
 def _radius(definition: str, share: float | None, radius: int | None, shape: tuple[int, ...]) -> int:
     """The radius in pixels, of options that fit."""
-    if definition not in _SHARES:
-        msg = f"`definition` must be one of {', '.join(map(repr, _SHARES))}; got {definition!r}."
-        raise ValueError(msg)
     if radius is not None:
-        if share is not None or index(radius) < 0:
-            msg = f"Pass either `ratio` or a `radius` of at least 0 pixels; got {share} and {radius}."
+        if share is not None:
+            msg = f"Pass either `ratio` or a `radius` in pixels; got {share} and {radius}."
             raise ValueError(msg)
-        return index(radius)
-    share = _SHARES[definition] if share is None else share
+        return check_index("radius", radius, 0)
+    share = _SHARES[definition] if share is None else check_number("ratio", share)
     if share is None or not share > 0:
         msg = f"The definition {definition!r} needs a `radius` in pixels or a positive `ratio`; got ratio {share}."
         raise ValueError(msg)
     length = share * hypot(*shape)
-    return max(1, round(length)) if definition == "band" else ceil(length)
+    # Not one more where rounding has made 7.000000000000001 of 7.
+    return max(1, round(length)) if definition == "band" else ceil(length * (1 - 1e-12))
 
 
 _SHARES = {"band": 0.02, "contour": 0.008, "trimap": None}

@@ -11,6 +11,7 @@ from arrayseg.backends import Backend, common_backend, host
 from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "InstanceOverlaps",
@@ -23,6 +24,8 @@ __all__ = [
     "overlap_matrix",
     "seg_score",
 ]
+
+COUNTING = "match_instances(prediction, target)"
 
 # Numbers in the largest matrix of scores that is made.
 MATRIX_SIZE = 2**28
@@ -213,6 +216,7 @@ def match_instances(
     return SegmentCounts(*(put(backend, column if several else column[0, ...], target) for column in columns))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Average precision as the 2018 Data Science Bowl defines it, at each threshold.
 
@@ -246,6 +250,7 @@ def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip"
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra + missed))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""F1 score of the instances, also called recognition or detection quality.
 
@@ -274,6 +279,7 @@ def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     return _rate(counts, absent, lambda total, hit, extra, missed: (2 * hit, 2 * hit + extra + missed))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Share of the predicted instances that match.
 
@@ -302,6 +308,7 @@ def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Arr
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Share of the target instances that match.
 
@@ -330,6 +337,7 @@ def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + missed))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Mean score of the target instances, 0 for those without a match: SEG of the Cell Tracking Challenge.
 

@@ -13,6 +13,7 @@ from arrayseg.kernels.morphology import dilate_neighbours
 from arrayseg.kernels.overlaps import joint_counts, overlaps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["component_dice", "connected_components", "lesion_score", "match_lesions"]
 
@@ -191,6 +192,7 @@ def match_lesions(
     return SegmentCounts(*(put(backend, table.xp.asarray(part), target) for part in counts))
 
 
+@computed_from("match_lesions(prediction, target)", SegmentCounts)
 def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent = "skip") -> Array:
     r"""Mean score over all lesions, those missed and those wrongly predicted among them.
 

@@ -12,6 +12,7 @@ from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics.labels import check_num_classes
 from arrayseg.metrics.outcomes import Absent, check_absent, mean_of_scores, ratio, settle, take_classes
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["PanopticQuality", "mean_panoptic_quality", "panoptic_counts", "panoptic_quality"]
 
@@ -161,6 +162,7 @@ def panoptic_counts(
     return SegmentCounts(*(put(backend, count, target[0]) for count in counts))
 
 
+@computed_from("panoptic_counts(prediction, target, num_classes=2)", SegmentCounts)
 def panoptic_quality(
     counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:
@@ -203,6 +205,7 @@ def panoptic_quality(
     return _quality(counts, absent, classes, mean=False)
 
 
+@computed_from("panoptic_counts(prediction, target, num_classes=2)", SegmentCounts)
 def mean_panoptic_quality(
     counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:

@@ -22,6 +22,7 @@ from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.surface import corner_sizes, corner_surface, label_boxes, surface_element_sizes, voxel_surface
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.spatial import spatial_maps
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "SurfaceDistances",
@@ -40,6 +41,8 @@ __all__ = [
 
 Definition: TypeAlias = Literal["voxel", "surface_element", "corner", "points"]
 """What the surface of a mask is."""
+
+COUNTING = "surface_distances(prediction, target)"
 
 # A distance is within a limit up to a millionth of it: 3 x 0.1 is then 0.3, and a step of 0.1 that a file header or a
 # backend holds in float32, 0.10000000149, is 0.1, whatever the dtype of the distances. Shares of a surface likewise.
@@ -190,6 +193,7 @@ def surface_distances(
     return result if worker is backend else _moved(result, backend, prediction)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def hausdorff(
     distances: SurfaceDistances,
     *,
@@ -274,6 +278,7 @@ def hausdorff(
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Average surface distances of the two directions (ASD).
 
@@ -311,6 +316,7 @@ def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None
     return _evaluate(distances, _two_means, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Average symmetric surface distance (ASSD): the mean over the elements of both surfaces.
 
@@ -353,6 +359,7 @@ def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Em
     return _evaluate(distances, lambda xp, *sides: _mean(xp, _pool(xp, *sides)), _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Mean average surface distance (MASD): the mean of the averages of the two directions.
 
@@ -394,6 +401,7 @@ def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty |
     return _evaluate(distances, lambda xp, *sides: xp.mean(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Modified Hausdorff distance: the larger one of the averages of the two directions.
 
@@ -434,6 +442,7 @@ def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = Non
     return _evaluate(distances, lambda xp, *sides: xp.max(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, empty: Empty | None = None) -> Array:
     r"""Average Hausdorff distance, or the balanced one, in which both directions are divided by the target.
 
@@ -486,6 +495,7 @@ def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, em
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Standard deviation of the distances of both surfaces together.
 
@@ -528,6 +538,7 @@ def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | No
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def surface_dice(
     distances: SurfaceDistances,
     tolerance: float | Sequence[float],
@@ -596,6 +607,7 @@ def surface_dice(
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def surface_overlap(
     distances: SurfaceDistances, tolerance: float | Sequence[float], *, empty: Empty | None = None
 ) -> Array:
