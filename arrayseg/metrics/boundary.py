@@ -13,6 +13,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.boundary import contour, inner_band, outer_band
 from arrayseg.kernels.morphology import dilate_ball
+from arrayseg.kernels.surface import bounding_box
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes
 from arrayseg.metrics.spatial import spatial_maps
@@ -323,12 +324,13 @@ def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int
     match = _MATCH[definition]
     where = valid & _trimap(xp, target, maps.num_classes, radius) if definition == "trimap" else valid
 
-    blocks = _image_blocks(worker, where)
+    # Contours are matched within the box of both, which is small for few images: an eighth of a block.
+    blocks = _image_blocks(worker, where, parts=8 if definition == "contour" else 1)
 
     def count(item: tuple[int, slice]) -> Array:
         label, images = item
         regions = [labels[images, ...] == label for labels in (prediction, target)]
-        matched = match(xp, regions[0], regions[1], where[images, ...], radius)
+        matched = match(worker, regions[0], regions[1], where[images, ...], radius)
         return xp.stack([xp.sum(xp.astype(pixels, dtype), axis=axes) for pixels in matched])
 
     items = worker.map(count, list(product(range(maps.num_classes), blocks)))
@@ -339,31 +341,37 @@ def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int
     return [counts[kind, ...] for kind in range(4)]
 
 
-def _image_blocks(backend: Backend, mask: Array) -> list[slice]:
-    """The images of a batch in blocks as large as the adapter wants them, one image at least."""
+def _image_blocks(backend: Backend, mask: Array, parts: int) -> list[slice]:
+    """Return the images of a batch in parts of blocks as large as the adapter wants them, one image at least."""
     images, size = mask.shape[0], backend.block_bytes(mask)
-    step = max(1, images if size is None else size // max(1, prod(mask.shape[1:])))
+    step = max(1, images if size is None else size // parts // max(1, prod(mask.shape[1:])))
     return [slice(start, min(start + step, images)) for start in range(0, images, step)] or [slice(0, 0)]
 
 
 def _match_bands(
-    xp: Namespace, prediction: Array, target: Array, valid: Array, radius: int
+    backend: Backend, prediction: Array, target: Array, valid: Array, radius: int
 ) -> tuple[Array, Array, Array, Array]:
+    xp = backend.xp
     first, second = (inner_band(xp, region, valid, radius) & valid for region in (prediction, target))
     return first & second, first, first & second, second
 
 
 def _match_contours(
-    xp: Namespace, prediction: Array, target: Array, valid: Array, radius: int
+    backend: Backend, prediction: Array, target: Array, valid: Array, radius: int
 ) -> tuple[Array, Array, Array, Array]:
+    xp = backend.xp
     first, second = contour(xp, prediction, valid), contour(xp, target, valid)
+    if backend.is_concrete(first, second) and first.shape[0]:
+        # What is near a contour is looked for at the other one alone.
+        box = (slice(None), *bounding_box(backend, first | second)[1:])
+        first, second = first[box], second[box]
     axes = range(1, target.ndim)
     near_first, near_second = (dilate_ball(xp, line, radius, axes) for line in (first, second))
     return first & near_second, first, second & near_first, second
 
 
 def _match_regions(
-    xp: Namespace, prediction: Array, target: Array, band: Array, radius: int
+    backend: Backend, prediction: Array, target: Array, band: Array, radius: int
 ) -> tuple[Array, Array, Array, Array]:
     first, second = prediction & band, target & band
     return first & second, first, first & second, second

@@ -19,7 +19,14 @@ from arrayseg._checks import (
 )
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.kernels.surface import corner_sizes, corner_surface, label_boxes, surface_element_sizes, voxel_surface
+from arrayseg.kernels.surface import (
+    bounding_box,
+    corner_sizes,
+    corner_surface,
+    label_boxes,
+    surface_element_sizes,
+    voxel_surface,
+)
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.spatial import spatial_maps
 from arrayseg.metrics.statistics import computed_from
@@ -175,7 +182,7 @@ def surface_distances(
     valid = None if mask is None else views[2]
     first, second = (view if valid is None else view & valid for view in views[:2])
     if concrete:
-        box = _joint_box(worker, first | second)
+        box = bounding_box(worker, first | second)
         first, second, valid = first[box], second[box], None if valid is None else valid[box]
     surfaces = worker.map(
         lambda region: _surface(worker, region, valid, spacing, definition, connectivity, edge_is_background),
@@ -843,16 +850,6 @@ def _one_or_several(name: str, value: Any, high: float = inf) -> float | tuple[f
 def _of_each(xp: Namespace, function: Callable[[float], Array], numbers: float | tuple[float, ...]) -> Array:
     """A function of a number; of several numbers, its values in an array with one axis more."""
     return xp.stack([function(number) for number in numbers]) if isinstance(numbers, tuple) else function(numbers)
-
-
-def _joint_box(backend: Backend, union: Array) -> tuple[slice, ...]:
-    """The box of the True voxels with one voxel around it, where the image has one; one voxel if none is True."""
-    xp, box = backend.xp, []
-    for axis in range(union.ndim):
-        others = tuple(other for other in range(union.ndim) if other != axis)
-        occupied = backend.to_numpy(xp.any(union, axis=others)).nonzero()[0].tolist() or [0]
-        box.append(slice(max(0, occupied[0] - 1), min(union.shape[axis], occupied[-1] + 2)))
-    return tuple(box)
 
 
 def _moved(distances: SurfaceDistances, backend: Backend, like: Array) -> SurfaceDistances:
