@@ -17,6 +17,7 @@ import numpy as np
 from arrayseg._typing import Array, DType
 from arrayseg.backends.nearest import nearest_distances
 from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, Result, slowest_first
+from arrayseg.backends.runs import joined_runs
 
 __all__ = ["NUMPY", "NumpyBackend"]
 
@@ -197,6 +198,9 @@ class NumpyBackend(Backend):
         neighbours = ndimage.generate_binary_structure(mask.ndim, connectivity)
         labels: Array = ndimage.label(mask, structure=neighbours, output=np.int32)[0]
         return labels
+
+    def label_components(self, labels: Array, /, *, connectivity: int) -> Array:
+        return joined_runs(labels, connectivity)
 
     def exp_in_place(self, array: Array, /) -> Array:
         return np.exp(array, out=array)

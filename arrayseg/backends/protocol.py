@@ -138,6 +138,14 @@ class Backend:
         """Return the axes of a concrete array from the slowest to the fastest in memory."""
         return tuple(range(array.ndim))
 
+    def as_stored(self, *arrays: Array) -> tuple[Array, ...]:
+        """Return arrays of one shape with their axes in the order in which the first lies in memory.
+
+        For what does not depend on the order of the pixels: reading along the memory is several times as fast.
+        """
+        order = self.memory_order(arrays[0])
+        return tuple(self.xp.permute_dims(array, order) for array in arrays)
+
     def sum_dtype(self, array: Array, /) -> DType:
         """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
         info = self.xp.__array_namespace_info__()
@@ -305,6 +313,16 @@ class Backend:
         """
         return propagated_components(self, mask, connectivity)
 
+    def label_components(self, labels: Array, /, *, connectivity: int) -> Array:
+        """`connected_components` of every label but 0, in ascending order, of a map whose values are known."""
+        xp = self.xp
+        numbers = xp.zeros(labels.shape, dtype=xp.int32, device=self.device(labels))
+        for value in self.to_numpy(xp.unique_values(labels)).tolist():
+            if value != 0:
+                part = self.connected_components(self.equals(labels, value), connectivity=connectivity)
+                numbers = xp.where(part > 0, part + xp.max(numbers), numbers)
+        return numbers
+
     def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
         """`function` of the value, of the result, and so on, until it changes nothing."""
         while True:
@@ -313,15 +331,28 @@ class Backend:
                 return following
             value = following
 
-    def assign(self, scores: Array, /) -> tuple[Array, Array]:
-        """The pairs (row, column) of a matrix, none in two, of the largest sum of scores; on the host, by SciPy."""
+    def assign(self, rows: Array, columns: Array, scores: Array, /) -> Array:
+        """Which of the pairs (row, column), none twice, to take for the largest sum of their scores, of 0 or more.
+
+        No two pairs that are taken share a row or a column. The pairs are on the host, and SciPy chooses; time and
+        memory grow with the pairs, not with all possible ones.
+        """
         try:
-            from scipy.optimize import linear_sum_assignment
+            from scipy.sparse import coo_array
+            from scipy.sparse.csgraph import min_weight_full_bipartite_matching
         except ImportError as error:
             msg = 'One-to-one assignment needs SciPy: pip install "arrayseg[geometry]", or match greedily.'
             raise ImportError(msg) from error
-        rows, columns = linear_sum_assignment(self.to_numpy(scores), maximize=True)
-        return rows, columns
+        if not rows.size:
+            return np.zeros(0, dtype=bool)
+        # SciPy finds a column for every row. A row that stays alone takes one of its own for a score of 0; all scores
+        # are raised by one, as a sparse matrix drops zeros, and the number of rows makes of that a constant.
+        height, width = int(rows.max()) + 1, int(columns.max()) + 1
+        own = np.arange(height)
+        indices = np.concatenate([rows, own]), np.concatenate([columns, width + own])
+        matrix = coo_array((np.concatenate([1 + scores, np.ones(height)]), indices), shape=(height, width + height))
+        taken = min_weight_full_bipartite_matching(matrix.tocsr(), maximize=True)[1]
+        return taken[rows] == columns
 
     def exp_in_place(self, array: Array, /) -> Array:
         """The exponentials of an array, which may be written in."""

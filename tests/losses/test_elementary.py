@@ -37,7 +37,7 @@ def exact(points):
 
 
 def places(found, expected, dtype, flushed):
-    """The greatest error, in units of the last place; 0 may stand for a number below the normal ones where `flushed`."""
+    """Return the greatest error in units of the last place; 0 may stand for a subnormal number where `flushed`."""
     found = to_numpy(found).astype(np.longdouble)
     unit = np.spacing(np.abs(expected).astype(dtype)).astype(np.longdouble)
     error = np.abs(found - expected) / unit
@@ -96,7 +96,7 @@ def test_binary_losses_keep_their_digits(library: Library, kind):
         call = {"activation": "sigmoid", "reduction": "sum"}
         gradients = [arrayseg.grad(losses.cross_entropy)(logits, target, **call)]
         if "torch" in library.name:
-            by_autodiff = library.xp.func.grad(lambda z, t=target: losses.cross_entropy(z, t, **call))
+            by_autodiff = library.xp.func.grad(lambda z, t=target, call=call: losses.cross_entropy(z, t, **call))
             gradients.append(by_autodiff(logits))
         for gradient in gradients:
             assert places(gradient[0, 0, :], (1 - 2 * label) * sigmoid, "float32", True) < 2 * PLACES
