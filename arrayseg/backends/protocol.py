@@ -411,9 +411,12 @@ class Backend:
         return xp.where(positive, xp.zeros_like(scores), scores) - xp.log1p(xp.exp(-magnitude))
 
     def shared(self, values: Array, shares: Array, /) -> Array:
-        """Values that shares will multiply: 0 for an infinite one of which the share is 0, because 0 log 0 = 0."""
+        """Values that shares will multiply: finite where the share is 0, because 0 log 0 = 0.
+
+        In the place of an infinite one comes a finite logarithm whose exponential is 0.
+        """
         is_nothing = self.xp.isinf(values) & (shares == 0)
-        return self.xp.where(is_nothing, self.xp.zeros_like(values), values)
+        return self.xp.where(is_nothing, self.xp.full_like(values, -1000.0), values)
 
     def _limit(self, scores: Array) -> Array:
         return self.xp.full((), EXP_LIMIT, dtype=scores.dtype, device=self.device(scores))

@@ -8,7 +8,7 @@ function of metrics, and is registered as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial, wraps
@@ -129,14 +129,15 @@ def _options(function: Callable[..., Any]) -> list[str]:
     return [name for name, each in signature(function).parameters.items() if each.kind is Parameter.KEYWORD_ONLY]
 
 
-def _check_options(preset: Any, own: Iterable[str], args: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _check_options(preset: Any, own: frozenset[str], args: Sequence[Any], options: Mapping[str, Any]) -> None:
     """Raise on an option that neither the peer nor the loss that the preset calls has, under the preset's name."""
     of_peer, of_loss, given = _options(preset.setting), set[str](), set[str]()
     if any(each.kind is Parameter.VAR_KEYWORD for each in signature(preset.setting).parameters.values()):
         call = preset.setting(*args, **{name: value for name, value in options.items() if name in own})
         while (called := _called(call)) is not None:
-            call = called.func.setting(*called.args, **called.keywords)
-            of_peer += [name for name in _options(called.func.setting) if name not in of_peer]
+            setting: Callable[..., Call] = called.func.setting  # type: ignore[attr-defined]
+            call = setting(*called.args, **called.keywords)
+            of_peer += [name for name in _options(setting) if name not in of_peer]
         inner = call.call if isinstance(call, Adjusted | Unreduced) else call
         assert isinstance(inner, partial), call
         of_loss, given = set(_options(inner.func)), set(inner.keywords)

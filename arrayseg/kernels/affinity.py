@@ -180,14 +180,14 @@ class AffinityFieldTerm(PairTerm):
         return true[0] * (true[1] - other[1]) + (1 - true[0]) * (true[2] - other[2])
 
     def _of_divergence(self, divergence: Array, same: Array, xp: Any) -> Array:
-        lacking = xp.where(divergence < self.margin, self.margin - divergence, xp.zeros_like(divergence))
+        lacking = xp.where(divergence >= self.margin, xp.zeros_like(divergence), self.margin - divergence)
         return xp.where(same, self.same_weight * divergence, self.different_weight * lacking)
 
     def _derivative(self, true: Sequence[Array], other: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
         """In the scores of both pixels."""
         divergence = self._divergence(true, other, xp)
         zero = xp.zeros_like(divergence)
-        pushed = xp.where(divergence < self.margin, zero - self.different_weight, zero)
+        pushed = xp.where(divergence >= self.margin, zero, zero - self.different_weight)
         slope = xp.where(same, zero + self.same_weight, pushed)
         if len(true) == 2:
             by_true = true[0] * (true[1] - other[1] - divergence)
@@ -228,14 +228,14 @@ class WindowAffinityTerm(PairTerm):
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
         right = self._right(first[0], second[0], same, xp)
         least = xp.zeros_like(right) + LEAST_AFFINITY
-        return -2 * xp.log(xp.where(right > LEAST_AFFINITY, right, least))
+        return -2 * xp.log(xp.where(right <= LEAST_AFFINITY, least, right))
 
     def derivatives(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
         one, other = first[0], second[0]
         right = self._right(one, other, same, xp)
         zero = xp.zeros_like(right)
-        inverse = 1 / xp.where(right > LEAST_AFFINITY, right, zero + 1)
-        slope = xp.where(right > LEAST_AFFINITY, xp.where(same, -2 * inverse, 2 * inverse), zero)
+        inverse = 1 / xp.where(right <= LEAST_AFFINITY, zero + 1, right)
+        slope = xp.where(right <= LEAST_AFFINITY, zero, xp.where(same, -2 * inverse, 2 * inverse))
         if same.shape[1] == one.shape[1]:
             return slope * (2 * other - 1), slope * (2 * one - 1)
         return slope * other, slope * one

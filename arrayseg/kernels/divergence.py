@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.formulas import guarded_power
-from arrayseg.kernels.pixel import MeanTerm, safe_log
+from arrayseg.kernels.pixel import MeanTerm, limited, safe_log
 from arrayseg.kernels.pixels import Block
 
 __all__ = ["Divergence", "DivergenceTerm", "dual_focal", "jensen_shannon", "kullback_leibler", "quality_focal"]
@@ -23,7 +23,7 @@ Divergence = Callable[[Array, Array, Namespace], tuple[Array, Array]]
 
 def kullback_leibler(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
     """t log(t / p)."""
-    log_target = xp.log(xp.where(target > 0, target, xp.ones_like(target)))
+    log_target = xp.log(_positive(target, xp))
     return target * (log_target - log_probability), -target
 
 
@@ -31,11 +31,14 @@ def jensen_shannon(log_probability: Array, target: Array, xp: Namespace) -> tupl
     """(t log(t / m) + p log(p / m)) / 2 with m = (p + t) / 2, whose derivative in p is log(p / m) / 2."""
     probability = xp.exp(log_probability)
     middle = (probability + target) / 2
-    one = xp.ones_like(target)
-    log_middle = xp.log(xp.where(middle > 0, middle, one))
-    log_target = xp.log(xp.where(target > 0, target, one))
-    slope = probability * (log_probability - log_middle) / 2
+    log_middle, log_target = (xp.log(_positive(each, xp)) for each in (middle, target))
+    slope = probability * (limited(log_probability, xp) - log_middle) / 2
     return slope + target * (log_target - log_middle) / 2, slope
+
+
+def _positive(shares: Array, xp: Namespace) -> Array:
+    """The shares, with 1 in the place of 0, whose logarithm nothing is multiplied with."""
+    return xp.where(shares <= 0, xp.ones_like(shares), shares)
 
 
 def dual_focal(epsilon: float) -> Divergence:
@@ -54,14 +57,14 @@ def quality_focal(beta: float) -> Divergence:
     """-|t - p|^beta t log p."""
 
     def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
-        if beta == 0:
+        if isinstance(beta, int | float) and beta == 0:
             return -target * log_probability, -target
         probability = xp.exp(log_probability)
         difference = probability - target
         sign = 2 * xp.astype(difference >= 0, difference.dtype) - 1
         size = difference * sign
-        power, by_size = guarded_power(size, beta, size > 0, xp)
-        slope = power + by_size * sign * probability * log_probability
+        power, by_size = guarded_power(size, beta, xp)
+        slope = power + by_size * sign * probability * limited(log_probability, xp)
         return -target * power * log_probability, -target * slope
 
     return divergence
@@ -100,7 +103,7 @@ class DivergenceTerm(MeanTerm):
             log_p, inner = safe_log(block.scores, xp)
         else:
             log_p, inner = block.log_softmax, None
-        value, slope = self.divergence(log_p, block.target, xp)
+        value, slope = self.divergence(block.backend.shared(log_p, block.target), block.target, xp)
         losses = self._weigh(block, xp.sum(value, axis=1))
         if scale is None:
             return losses, None
@@ -116,8 +119,9 @@ class DivergenceTerm(MeanTerm):
             log_q, outer = safe_log(1 - block.scores, xp)
         else:
             log_p, log_q, inner, outer = block.two_sides(gradient=scale is not None)
-        on, on_slope = self.divergence(log_p, block.target, xp)
-        off, off_slope = self.divergence(log_q, 1 - block.target, xp)
+        other, shared = 1 - block.target, block.backend.shared
+        on, on_slope = self.divergence(shared(log_p, block.target), block.target, xp)
+        off, off_slope = self.divergence(shared(log_q, other), other, xp)
         losses = xp.sum(self._weigh(block, on + off), axis=1)
         if scale is None:
             return losses, None

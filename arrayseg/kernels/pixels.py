@@ -425,9 +425,8 @@ class Block:
 
             shifted = self.backend.shared(self.shifted, shares)
             return self.over_classes(cross_entropy, shares, shifted, self.total)[:, 0, :]
-        of_scores = self.sum_classes(
-            shares * self.backend.shared(self.shifted, shares)
-        )  # before the exponentials are written over them
+        shifted = self.backend.shared(self.shifted, shares)
+        of_scores = self.sum_classes(shares * shifted)  # before the exponentials are written over them
         return self.sum_classes(shares) * xp.log(self.total)[:, 0, :] - of_scores
 
     @once

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
@@ -53,6 +54,8 @@ class Hardest:
         xp = pixels.xp
         bare = replace(pixels, scores=backend.stop_gradient(pixels.scores), pixel_weights=None, class_weights=None)
         losses = replace(self.sweep, pixels=bare).losses()
+        # A loss that is not a number is the hardest: left out, a network that diverged would have a good loss.
+        losses = xp.where(xp.isnan(losses), xp.full_like(losses, inf), losses)
         valid = Block(bare, slice(0, pixels.shape[0])).valid
         kept = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)
         if pixels.pixel_weights is not None:

@@ -287,7 +287,7 @@ class Sweep:
         def fill(part: tuple[slice, slice]) -> None:
             rows[part] = found(self.pixels.block(*part))
 
-        backend.map(fill, block_slices(self.pixels))
+        backend.map(fill, self._blocks().parts)
         return rows
 
     @property
