@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from arrayseg._checks import check_number, check_spacing
+from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, DType
 from arrayseg.backends import Backend, backend_of
 from arrayseg.kernels import fields, skeleton
@@ -78,9 +78,7 @@ def signed_distance_map(
     array([[-5., -3., -1.,  2.,  4.],
            [ 6.,  4.,  2., -1., -3.]], dtype=float32)
     """
-    if inside_offset < 0:
-        msg = f"`inside_offset` must be at least 0; got {inside_offset!r}."
-        raise ValueError(msg)
+    inside_offset = check_number("inside_offset", inside_offset, 0)
 
     def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
         return fields.signed_distance(masks, steps, inside_offset, backend)
@@ -273,8 +271,7 @@ def skeleton_map(
     >>> fields.skeleton_map(bar, tube=0)[0, 0, 2]
     array([0., 0., 1., 1., 1., 1., 0., 0.], dtype=float32)
     """
-    check_number("iterations", iterations, 0)
-    check_number("tube", tube, 0)
+    iterations, tube = check_index("iterations", iterations, 0), check_index("tube", tube, 0)
 
     def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
         axes = range(2, 2 + len(steps))
@@ -304,5 +301,6 @@ def _of_every_class(
             f"without; got dtype {target.dtype} and shape {tuple(target.shape)} without."
         )
         raise TypeError(msg)
+    class_axis = check_index("class_axis", class_axis, -masks.ndim, masks.ndim - 1)
     found = field(masks, check_spacing(spacing, masks.ndim - 2), backend)
     return xp.moveaxis(xp.astype(found, xp.float32 if dtype is None else dtype, copy=False), 1, class_axis)

@@ -88,3 +88,14 @@ def test_under_jit(make):
     jax = pytest.importorskip("jax")
     found = jax.jit(lambda ids: make(ids, 3, spacing=SPACING))(jax.numpy.asarray(IDS))
     assert_allclose(found, make(IDS, 3, spacing=SPACING), rtol=1e-6)
+
+
+def test_options_that_are_no_number_or_axis_are_refused():
+    target = np.zeros((1, 3, 4), dtype=int)
+    for function in (fields.distance_map, fields.signed_distance_map, fields.skeleton_map):
+        with pytest.raises(ValueError, match="`class_axis` must be from -4 to 3; got 9"):
+            function(target, 2, class_axis=9)
+    with pytest.raises(TypeError, match="`inside_offset` must be a number; got '1'"):
+        fields.signed_distance_map(target, 2, inside_offset="1")
+    with pytest.raises(TypeError, match="`tube` must be a whole number"):
+        fields.skeleton_map(target, 2, tube=1.5)

@@ -11,11 +11,15 @@ import numpy as np
 
 from arrayseg._typing import Array
 
-__all__ = ["nearest_distances"]
+__all__ = ["nearest_distances", "nearest_labels"]
 
 # How far along a column the nearest element is looked for, in elements, and what stands for farther. The second plus
 # the first must fit uint8; the first is the sum of the shifts 1, 2, 4, ...
 REACH, FAR = 31, 32
+# The labels that are measured one by one; of more, all that are at the distance of the nearest are looked at.
+FEW = 16
+# By how much of a distance those of elements that are equally near may differ, being rounded.
+EQUAL = 1e-9
 # Columns that may be read for each element of the array: the time of about one of SciPy's transforms.
 READS = 10
 # Pairs of elements that may be tried for each element of the array, likewise.
@@ -72,6 +76,57 @@ def nearest_distances(
             _least_of_all(far, surface, spacing) if pairs < PAIRS * points.size else transform(~surface)[tuple(far)]
         )
     return distances
+
+
+def nearest_labels(
+    points: Array, labels: Array, highest: int, spacing: Sequence[float], measure: Callable[..., Array]
+) -> Array:
+    """`(P,)` the smallest label of 1 to `highest` among the nearest of those elements to each True element of `points`.
+
+    `measure` is `nearest_distances` of an adapter.
+    """
+    if highest > FEW:
+        return _labels_at_distance(points, labels, measure(points, labels > 0, spacing=spacing), spacing)
+    apart = [measure(points, labels == label, spacing=spacing) for label in range(1, highest + 1)]
+    near = np.stack(apart) <= np.min(apart, axis=0) * (1 + EQUAL) if apart else np.zeros((1, 0), dtype=bool)
+    return np.argmax(near, axis=0) + 1
+
+
+def _labels_at_distance(points: Array, labels: Array, distances: Array, spacing: Sequence[float]) -> Array:
+    """`(P,)` the smallest label other than 0 among the elements at its distance from each True element of `points`.
+
+    The elements at one distance are few: they are all looked at, for all points that have this distance together.
+    """
+    positions = np.nonzero(points)
+    found = np.zeros(distances.shape, dtype=labels.dtype)
+    if not distances.size:
+        return found
+    margins = [
+        min(length - 1, floor(distances.max() / step * (1 + EQUAL)))
+        for length, step in zip(labels.shape, spacing, strict=True)
+    ]
+    along = ((np.arange(margin + 1) * step) ** 2 for margin, step in zip(margins, spacing, strict=True))
+    lengths = np.sqrt(sum(np.ix_(*along))).reshape(-1)
+    order = np.argsort(lengths, kind="stable")
+    levels, group = np.unique(distances, return_inverse=True)
+    low, high = (np.searchsorted(lengths[order], levels * (1 + side * EQUAL)) for side in (-1, 1))
+    members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
+    for member, start, stop in zip(members, low, high, strict=True):
+        here = [index[member] for index in positions]
+        best = np.full(member.size, np.iinfo(labels.dtype).max, dtype=labels.dtype)
+        for away in zip(*np.unravel_index(order[start:stop], [margin + 1 for margin in margins]), strict=True):
+            for steps in product(*({-int(n), int(n)} for n in away)):
+                np.minimum(best, _labels_at(labels, here, steps, best), out=best)
+        found[member] = best
+    return found
+
+
+def _labels_at(labels: Array, positions: Sequence[Array], steps: Sequence[int], default: Array) -> Array:
+    """The labels some steps away from positions; the default where there is 0, or beyond the edge."""
+    there = [index + step for index, step in zip(positions, steps, strict=True)]
+    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(there, labels.shape, strict=True)])
+    found = labels[tuple(np.where(inside, index, 0) for index in there)]
+    return np.where(inside & (found != 0), found, default)
 
 
 def _least_of_all(positions: Sequence[Array], surface: Array, spacing: Sequence[float]) -> Array:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from math import nan
+from math import inf, nan
 from typing import Any, Protocol, TypeVar
 
 import array_api_compat
@@ -20,7 +20,7 @@ from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.components import propagated_components
 from arrayseg.backends.distance import separable_distance_transform
 
-__all__ = ["EXP_LIMIT", "Backend", "Evaluation"]
+__all__ = ["EXP_LIMIT", "Backend", "Evaluation", "slowest_first"]
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -134,6 +134,18 @@ class Backend:
         """
         return self, arrays
 
+    def memory_order(self, array: Array, /) -> tuple[int, ...]:
+        """Return the axes of a concrete array from the slowest to the fastest in memory."""
+        return tuple(range(array.ndim))
+
+    def as_stored(self, *arrays: Array) -> tuple[Array, ...]:
+        """Return arrays of one shape with their axes in the order in which the first lies in memory.
+
+        For what does not depend on the order of the pixels: reading along the memory is several times as fast.
+        """
+        order = self.memory_order(arrays[0])
+        return tuple(self.xp.permute_dims(array, order) for array in arrays)
+
     def sum_dtype(self, array: Array, /) -> DType:
         """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
         info = self.xp.__array_namespace_info__()
@@ -242,10 +254,10 @@ class Backend:
     ) -> tuple[Array, Array, Array, Array]:
         """Widened labels, where they count, and the number of pixels that should and cannot."""
         xp = self.xp
-        prediction, target = self.widen(prediction), self.widen(target)
         wanted = xp.ones(target.shape, dtype=xp.bool, device=self.device(target)) if mask is None else mask
         if ignore_index is not None:
-            wanted = wanted & (target != ignore_index)
+            wanted = wanted & ~self.equals(target, ignore_index)
+        prediction, target = self.widen(prediction), self.widen(target)
         counted = wanted & (target >= 0) & (target < num_classes) & (prediction >= 0) & (prediction < num_classes)
         return prediction, target, counted, xp.sum(xp.astype(wanted & ~counted, self.count_dtype(target)))
 
@@ -302,6 +314,16 @@ class Backend:
         """
         return propagated_components(self, mask, connectivity)
 
+    def label_components(self, labels: Array, /, *, connectivity: int) -> Array:
+        """`connected_components` of every label but 0, in ascending order, of a map whose values are known."""
+        xp = self.xp
+        numbers = xp.zeros(labels.shape, dtype=xp.int32, device=self.device(labels))
+        for value in self.to_numpy(xp.unique_values(labels)).tolist():
+            if value != 0:
+                part = self.connected_components(self.equals(labels, value), connectivity=connectivity)
+                numbers = xp.where(part > 0, part + xp.max(numbers), numbers)
+        return numbers
+
     def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
         """`function` of the value, of the result, and so on, until it changes nothing."""
         while True:
@@ -310,15 +332,28 @@ class Backend:
                 return following
             value = following
 
-    def assign(self, scores: Array, /) -> tuple[Array, Array]:
-        """The pairs (row, column) of a matrix, none in two, of the largest sum of scores; on the host, by SciPy."""
+    def assign(self, rows: Array, columns: Array, scores: Array, /) -> Array:
+        """Which of the pairs (row, column), none twice, to take for the largest sum of their scores, of 0 or more.
+
+        No two pairs that are taken share a row or a column. The pairs are on the host, and SciPy chooses; time and
+        memory grow with the pairs, not with all possible ones.
+        """
         try:
-            from scipy.optimize import linear_sum_assignment
+            from scipy.sparse import coo_array
+            from scipy.sparse.csgraph import min_weight_full_bipartite_matching
         except ImportError as error:
             msg = 'One-to-one assignment needs SciPy: pip install "arrayseg[geometry]", or match greedily.'
             raise ImportError(msg) from error
-        rows, columns = linear_sum_assignment(self.to_numpy(scores), maximize=True)
-        return rows, columns
+        if not rows.size:
+            return np.zeros(0, dtype=bool)
+        # SciPy finds a column for every row. A row that stays alone takes one of its own for a score of 0; all scores
+        # are raised by one, as a sparse matrix drops zeros, and the number of rows makes of that a constant.
+        height, width = int(rows.max()) + 1, int(columns.max()) + 1
+        own = np.arange(height)
+        indices = np.concatenate([rows, own]), np.concatenate([columns, width + own])
+        matrix = coo_array((np.concatenate([1 + scores, np.ones(height)]), indices), shape=(height, width + height))
+        taken = min_weight_full_bipartite_matching(matrix.tocsr(), maximize=True)[1]
+        return taken[rows] == columns
 
     def exp_in_place(self, array: Array, /) -> Array:
         """The exponentials of an array, which may be written in."""
@@ -347,15 +382,23 @@ class Backend:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
+    def sum_products(self, one: Array, two: Array, /) -> Array:
+        """The sums over the last axis of the products of two arrays, in `sum_dtype`."""
+        return self.sum_pixels(one * two)
+
+    def flat(self, array: Array, /) -> tuple[Array, int, int]:
+        """A view of an array `(B, C, P)` in one axis, and the steps in it between images and between classes."""
+        _, classes, pixels = array.shape
+        return self.xp.reshape(array, (-1,)), classes * pixels, pixels
+
+    def sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        """1 / (1 + exp(-z)) and 1 / (1 + exp(z))."""
+        return self.sigmoid(scores), self.sigmoid(-scores)
+
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
         """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z); it may be written into `out`."""
         exponentials = self.xp.exp(self.xp.minimum(scores, self._limit(scores)))
         return exponentials / (exponentials + 1)
-
-    def sigmoid_slope(self, scores: Array, /) -> Array:
-        """The derivative s(z) s(-z) of the sigmoid s; 1 - s would have no digits left where s is close to 1."""
-        exponentials = self.xp.exp(-self.xp.abs(scores))
-        return exponentials / (exponentials + 1) ** 2
 
     def log_sigmoid(self, scores: Array, /) -> Array:
         """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow.
@@ -445,3 +488,8 @@ class Backend:
     def clock() -> float:
         """Seconds of a monotonic clock."""
         return time.perf_counter()
+
+
+def slowest_first(strides: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes from the slowest to the fastest in memory; a repeated axis, of stride 0, counts as slow."""
+    return tuple(sorted(range(len(strides)), key=lambda axis: -(abs(strides[axis]) or inf)))

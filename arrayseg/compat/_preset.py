@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import partial, wraps
-from inspect import signature
+from inspect import Parameter, signature
 from math import nan
+from numbers import Real
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from arrayseg._typing import Array
@@ -27,6 +29,10 @@ __all__ = [
     "Call",
     "Preset",
     "Record",
+    "Unreduced",
+    "class_ids",
+    "is_number",
+    "loss_of_each_class",
     "loss_preset",
     "metric_preset",
     "nan_of_nothing",
@@ -94,18 +100,61 @@ def loss_preset(
     def decorate(setting: Callable[Parameters, Call]) -> Callable[Parameters, Array]:
         @wraps(setting)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
-            return setting(*args, **kwargs)()
+            return checked(*args, **kwargs)()
 
         @wraps(setting)
         def evaluation(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
-            return call_evaluation(setting(*args, **kwargs))
+            return call_evaluation(checked(*args, **kwargs))
 
+        def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Call:
+            if not kwargs.keys() <= own:
+                _check_options(function, own, args, kwargs)
+            return setting(*args, **kwargs)
+
+        own = frozenset(_options(setting)) | {"input", "target"}
+        function.setting = setting  # type: ignore[attr-defined]
+        function.peer = peer  # type: ignore[attr-defined]
         function.evaluation = evaluation  # type: ignore[attr-defined]
-        function.__doc__ = _docstring(setting.__doc__, peer, note)
+        function.__annotations__ = {**setting.__annotations__, "return": "Array"}
+        function.__signature__ = signature(setting).replace(return_annotation="Array")  # type: ignore[attr-defined]
+        function.__doc__ = _docstring(setting, peer, note)
         PRESETS.append(Preset(function, setting, peer, records, note))
         return function
 
     return decorate
+
+
+def _options(function: Callable[..., Any]) -> list[str]:
+    """Return the names of the options that a function spells out."""
+    return [name for name, each in signature(function).parameters.items() if each.kind is Parameter.KEYWORD_ONLY]
+
+
+def _check_options(preset: Any, own: frozenset[str], args: Sequence[Any], options: Mapping[str, Any]) -> None:
+    """Raise on an option that neither the peer nor the loss that the preset calls has, under the preset's name."""
+    of_peer, of_loss, given = _options(preset.setting), set[str](), set[str]()
+    if any(each.kind is Parameter.VAR_KEYWORD for each in signature(preset.setting).parameters.values()):
+        call = preset.setting(*args, **{name: value for name, value in options.items() if name in own})
+        while (called := _called(call)) is not None:
+            setting: Callable[..., Call] = called.func.setting  # type: ignore[attr-defined]
+            call = setting(*called.args, **called.keywords)
+            of_peer += [name for name in _options(setting) if name not in of_peer]
+        inner = call.call if isinstance(call, Adjusted | Unreduced) else call
+        assert isinstance(inner, partial), call
+        of_loss, given = set(_options(inner.func)), set(inner.keywords)
+    taken = own | set(of_peer) | (of_loss - given)
+    for name in options:
+        if name not in taken:
+            close = get_close_matches(name, taken, n=1)
+            of_the_peer = f"it takes those of {preset.peer}: {', '.join(of_peer)}."
+            hint = f"did you mean `{close[0]}`?" if close and name not in given else of_the_peer
+            msg = f"{preset.__name__} has no option `{name}`; {hint}"
+            raise TypeError(msg)
+
+
+def _called(call: Call) -> partial[Array] | None:
+    """Return the call of another preset that a call is; None if it is one of a loss."""
+    inner = call.call if isinstance(call, Adjusted | Unreduced) else call
+    return inner if isinstance(inner, partial) and hasattr(inner.func, "setting") else None
 
 
 def call_evaluation(call: Call) -> Evaluation:
@@ -126,15 +175,18 @@ def metric_preset(peer: str, *records: Record, note: str = "") -> Callable[[Func
     return decorate
 
 
+CLASSES_LAST = {"keras_3_15", "keras_3_16", "optax_0_2"}
+"""The modules of peers whose class axis is the last one."""
+
 STATISTICS = {
     "binary": "Confusion matrix `(2, 2)` of two masks as classes 0 and 1.",
     "matrix": "Confusion matrix `(C, C)` of a data set.",
     "matrices": "Confusion matrices `(N, C, C)` of N images: `metrics.confusion_matrix(..., per_image=True)`.",
     "counts": "Integers `(N, C, 3)` of N images, from `metrics.class_counts`.",
-    "distances": "Of the two surfaces, from the `surface_distances` of this module.",
+    "distances": "Distances between the two surfaces, from the `surface_distances` of this module.",
     "segments": "Matched and unmatched segments, from `metrics.panoptic_counts` or `metrics.match_instances`.",
-    "table": "From `metrics.contingency_table`.",
-    "prediction": "As `metrics` takes it.",
+    "table": "Contingency table of two label maps, from `metrics.contingency_table`.",
+    "prediction": "A mask or a label map, as `metrics` takes it.",
 }
 """What the first parameter of a metric preset is, by its name."""
 
@@ -142,42 +194,69 @@ STATISTICS = {
 def _metric_docstring(function: Callable[..., Any], peer: str, note: str) -> str | None:
     if function.__doc__ is None:  # python -OO
         return None
-    statistic = next(iter(signature(function).parameters))
+    statistic, *others = signature(function).parameters
+    second = [f"{name}\n    {STATISTICS['prediction']}" for name in others if name == "target"]
+    names = [name for name in others if name != "target"]
+    listed = f"{', '.join(names)} : option{'s' if len(names) > 1 else ''} of the peer\n    As in ``{peer}``."
+    options = "".join(f"\n{entry}" for entry in [*second, *([listed] if names else [])])
     notes = f"\n\nNotes\n-----\n{note}" if note else ""
     return f"""{function.__doc__.strip()}
 
 Parameters
 ----------
 {statistic}
-    {STATISTICS[statistic]}
-**options
-    Those of ``{peer}``, with its defaults.
+    {STATISTICS[statistic]}{options}
 
 Returns
 -------
 array
-    As the metric that it sets, under arrayseg.metrics.{notes}"""
+    What ``{peer}`` returns for the same masks, as an array of the library of the argument.{notes}"""
 
 
-def _docstring(summary: str | None, peer: str, note: str) -> str | None:
-    if summary is None:  # python -OO
+def _docstring(setting: Callable[..., Any], peer: str, note: str) -> str | None:
+    if setting.__doc__ is None:  # python -OO
         return None
+    parameters = signature(setting).parameters
+    names = {
+        "": [name for name in _options(setting) if parameters[name].default is Parameter.empty],
+        ", optional": [name for name in _options(setting) if parameters[name].default is not Parameter.empty],
+    }
+    entries = [
+        f"{', '.join(group)} : option{'s' if len(group) > 1 else ''} of the peer{optional}\n"
+        f"    As in ``{peer}``, with its defaults."
+        for optional, group in names.items()
+        if group
+    ]
+    if any(each.kind is Parameter.VAR_KEYWORD for each in parameters.values()):
+        entries.append(
+            "**options\n"
+            "    Options that the peer lacks and the loss of `arrayseg.losses` has that this preset calls, such as\n"
+            "    ``mask``, ``pixel_weights`` or ``class_axis``."
+        )
     notes = f"\n\nNotes\n-----\n{note}" if note else ""
-    return f"""{summary.strip()}
+    options = "\n".join(entries)
+    shape = r"(N, \*spatial, C)" if setting.__module__.rpartition(".")[2] in CLASSES_LAST else r"(N, C, \*spatial)"
+    return f"""{setting.__doc__.strip()}
 
 Parameters
 ----------
 input : array
-    As of the loss that it sets, under arrayseg.losses.
+    Logits or probabilities, whichever ``{peer}`` takes with these options, of shape {shape}, floating.
 target : array
-    Likewise.
-**options
-    Those of ``{peer}``, with its defaults; beside them those of the loss that it sets which the peer lacks.
+    Class ids or values for every class, whichever ``{peer}`` takes, from the same array library.
+{options}
 
 Returns
 -------
 array
-    The loss, of the input's dtype, at least float32.{notes}"""
+    The loss as ``{peer}`` reduces it, of the input's dtype, at least float32.
+
+Raises
+------
+TypeError
+    If an option is unknown, or an array has the wrong type or comes from another library.
+ValueError
+    If shapes or devices do not match, an option is invalid, or a label is out of range.{notes}"""
 
 
 @dataclass(frozen=True)
@@ -230,6 +309,33 @@ class Shifted:
         return value + self.by, gradient
 
 
+@dataclass(frozen=True)
+class Unreduced:
+    """A call of a loss without a reduction, and what becomes of it; it has a value and no gradient of a number."""
+
+    call: Call
+    finish: Callable[[Any], Array]
+
+    def __call__(self) -> Array:
+        return self.finish(self.call)
+
+    def evaluation(self) -> Evaluation:
+        msg = (
+            "Without a reduction this loss is not one number, of which a gradient is. "
+            "Use reduction='mean' or 'sum'; to weigh pixels yourself, pass pixel_weights."
+        )
+        raise ValueError(msg)
+
+
+def loss_of_each_class(call: partial[Array], weights: Sequence[float]) -> Array:
+    """Return the losses `(N, C, *spatial)` of a call of a pixel loss, whose own map adds the classes of a pixel up."""
+    maps = []
+    for place, weight in enumerate(weights):
+        if weight:
+            maps.append(call(class_weights=[weight if place == each else 0.0 for each in range(len(weights))]))
+    return backend_of(maps[0]).xp.stack(maps, axis=1)
+
+
 def shifted(call: Call, by: float) -> Adjusted:
     """A call plus a constant: peers that minimise the negative score are one less."""
     return Adjusted(call, partial(Shifted, by=by), f"{by:+g}".replace("-", "− ").replace("+", "+ "))
@@ -237,13 +343,13 @@ def shifted(call: Call, by: float) -> Adjusted:
 
 def nan_of_nothing(call: Call) -> Adjusted:
     """A mean of pixels that is NaN, not 0, where nothing takes part."""
+    return Adjusted(call, _nan_of_nothing, "(NaN of no pixel)")
 
-    def adjust(evaluation: Any) -> Evaluation:
-        terms = [replace(term, of_nothing=nan) for term in evaluation.terms]
-        changed: Evaluation = replace(evaluation, terms=terms)
-        return changed
 
-    return Adjusted(call, adjust, "(NaN of no pixel)")
+def _nan_of_nothing(evaluation: Any) -> Evaluation:
+    terms = [replace(term, of_nothing=nan) for term in evaluation.terms]
+    changed: Evaluation = replace(evaluation, terms=terms)
+    return changed
 
 
 def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[..., Array], float]]) -> Call:
@@ -256,3 +362,24 @@ def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[...
 def without_channel(input: Array, target: Array) -> Array:
     """Class ids without the channel of length one that some peers want; others as they are."""
     return target[:, 0, ...] if target.ndim == input.ndim and target.shape[1] == 1 else target
+
+
+def class_ids(input: Array, target: Array) -> Array:
+    """Class ids as integers without a channel, of ids that the peer takes in any dtype and with a channel."""
+    backend = backend_of(target, "target")
+    ids = without_channel(input, target)
+    if ids.ndim == input.ndim or backend.xp.isdtype(ids.dtype, ("integral", "bool")):
+        return ids
+    whole = backend.xp.astype(ids, backend.count_dtype(ids))
+    if backend.is_concrete(ids) and bool(backend.xp.any(whole != ids)):
+        msg = (
+            f"`target` must hold class ids, whole numbers, of any dtype; got {ids.dtype} values with fractions. "
+            "Round the ids if they were resampled, or give a value for every class."
+        )
+        raise ValueError(msg)
+    return whole
+
+
+def is_number(value: object) -> bool:
+    """Whether an option is one number, not one for each class."""
+    return isinstance(value, Real) or getattr(value, "ndim", None) == 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import Backend, backend_of
+from arrayseg.backends import Backend, host
 
 __all__ = ["Overlaps", "joint_counts", "overlaps"]
 
@@ -34,15 +34,15 @@ class Overlaps:
     @property
     def xp(self) -> Namespace:
         """The namespace of the table."""
-        return backend_of(self.counts).xp
+        return host().xp
 
     def per_first(self, values: Array) -> Array:
         """`(P,)` sums over the pairs of each segment of the first map."""
-        return backend_of(values).bincount(self.rows, length=self.first[0].shape[0], weights=values)
+        return host().bincount(self.rows, length=self.first[0].shape[0], weights=values)
 
     def per_second(self, values: Array) -> Array:
         """`(T,)` sums over the pairs of each segment of the second map."""
-        return backend_of(values).bincount(self.columns, length=self.second[0].shape[0], weights=values)
+        return host().bincount(self.columns, length=self.second[0].shape[0], weights=values)
 
     def where(self, first: Array, second: Array) -> Overlaps:
         """The table of the segments where the two boolean arrays are True; areas keep what meets others."""
@@ -64,8 +64,8 @@ class Overlaps:
 def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
     """The distinct tuples of labels that meet at a pixel, a column `(K,)` for each map, and how many pixels have each.
 
-    The maps have one shape and any integer or boolean dtypes. Pixels are counted where they are; the result, whose
-    shape depends on the labels, is on the host, as int64 of NumPy.
+    The maps have one shape and any integer or boolean dtypes. Pixels are counted where they are, a block at a time; the
+    result, whose shape depends on the labels, is on the host, as int64 of NumPy, and uint64 for maps of uint64.
     """
     if not backend.is_concrete(*maps):
         msg = (
@@ -75,16 +75,39 @@ def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
         raise TypeError(msg)
     backend, maps = backend.shared_view(*maps)
     with backend.wide(*maps):
-        columns, _, counts = _group(backend, [backend.xp.reshape(labels, (-1,)) for labels in maps])
-        host = [backend.to_numpy(array) for array in (*columns, counts)]
-    xp = backend_of(host[0]).xp
-    *columns, counts = (xp.astype(array, xp.int64) for array in host)
-    return columns, counts
+        flat = [backend.xp.reshape(labels, (-1,)) for labels in backend.as_stored(*maps)]
+        parts = backend.map(lambda block: _counted(backend, [labels[block] for labels in flat]), _blocks(backend, flat))
+    if len(parts) == 1:
+        return parts[0]
+    xp = host().xp
+    columns = [xp.concat(column) for column in zip(*(columns for columns, _ in parts), strict=True)]
+    groups, index, _ = _group(host(), columns)
+    counts = xp.concat([counts for _, counts in parts])
+    return groups, host().bincount(index, length=groups[0].shape[0], weights=counts)
+
+
+def _blocks(backend: Backend, flat: Sequence[Array]) -> list[slice]:
+    """Slices of pixels of which a few integers of 64 bits each are a block."""
+    size, bytes_of_block = int(flat[0].shape[0]), backend.block_bytes(flat[0])
+    step = max(1, size) if bytes_of_block is None else bytes_of_block // 8
+    return [slice(start, min(start + step, size)) for start in range(0, max(size, 1), step)]
+
+
+def _counted(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Array]:
+    """The distinct tuples of some pixels and how many have each, on the host."""
+    groups, _, counts = _group(backend, columns)
+    xp = host().xp
+    # Signed, or unsigned of 64 bits: what `_group` returns.
+    found = [backend.to_numpy(array) for array in (*groups, counts)]
+    *labels, numbers = (
+        array if array.dtype == xp.uint64 else xp.astype(array, xp.int64, copy=False) for array in found
+    )
+    return labels, numbers
 
 
 def overlaps(first: Sequence[Array], second: Sequence[Array], counts: Array) -> Overlaps:
     """The segments, being the distinct tuples of the columns `first` and of the columns `second`, and their pairs."""
-    backend = backend_of(counts)
+    backend = host()
     (first_labels, rows, _), (second_labels, columns, _) = _group(backend, first), _group(backend, second)
     first_areas, second_areas = (
         backend.bincount(index, length=labels[0].shape[0], weights=counts)
@@ -101,21 +124,36 @@ def _group(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Arr
     """The distinct tuples, column by column, in lexicographic order; which of them each entry is; how many are each."""
     xp = backend.xp
     groups: list[Array] = []
+    unsigned = [column.dtype == xp.uint64 for column in columns]
     # All entries are one group until the first column divides them.
     index = xp.zeros(columns[0].shape, dtype=backend.count_dtype(columns[0]), device=backend.device(columns[0]))
     counts = xp.sum(xp.ones_like(index), keepdims=True)
-    for column in columns:
-        values, position = _positions(backend, column)
+    for column, is_unsigned in zip(columns, unsigned, strict=True):
+        values, position = _positions(backend, _signed(backend, column, is_unsigned))
         number = values.shape[0]
         codes, index, counts = _compact(backend, index * number + position, prod((counts.shape[0], number)))
         groups = [group[codes // max(number, 1)] for group in groups] + [values[codes % max(number, 1)]]
-    return groups, index, counts
+    restored = [
+        xp.astype(_flipped(xp, group), xp.uint64) if is_unsigned else group
+        for group, is_unsigned in zip(groups, unsigned, strict=True)
+    ]
+    return restored, index, counts
+
+
+def _signed(backend: Backend, labels: Array, is_unsigned: bool) -> Array:
+    """Labels in `count_dtype`, in their order; those of uint64 are moved by -2^63, as not all of them fit."""
+    labels = backend.xp.astype(backend.widen(labels), backend.count_dtype(labels), copy=False)
+    return _flipped(backend.xp, labels) if is_unsigned else labels
+
+
+def _flipped(xp: Namespace, labels: Array) -> Array:
+    """Integers of 64 bits with the highest bit the other way round."""
+    return xp.bitwise_xor(labels, xp.full_like(labels, -(2**63)))
 
 
 def _positions(backend: Backend, labels: Array) -> tuple[Array, Array]:
     """Candidate values in ascending order, and the position among them of each label."""
     xp = backend.xp
-    labels = xp.astype(backend.widen(labels), backend.count_dtype(labels), copy=False)
     if labels.shape[0] == 0:
         return labels, labels
     lowest, highest = int(xp.min(labels)), int(xp.max(labels))

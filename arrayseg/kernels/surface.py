@@ -11,7 +11,7 @@ from arrayseg.backends import Backend
 from arrayseg.backends.constant import constant
 from arrayseg.kernels.morphology import dilate_neighbours, padded
 
-__all__ = ["corner_sizes", "corner_surface", "label_boxes", "surface_element_sizes", "voxel_surface"]
+__all__ = ["bounding_box", "corner_sizes", "corner_surface", "label_boxes", "surface_element_sizes", "voxel_surface"]
 
 Corner = tuple[int, ...]
 Point = tuple[float, ...]
@@ -22,6 +22,16 @@ def voxel_surface(backend: Backend, mask: Array, valid: Array | None, connectivi
     background = ~mask if valid is None else ~mask & valid
     axes = range(mask.ndim)
     return mask & dilate_neighbours(backend.xp, background, connectivity, axes, outside=outside)
+
+
+def bounding_box(backend: Backend, mask: Array) -> tuple[slice, ...]:
+    """Return the box of the True voxels with one voxel around it, where there is one; one voxel if none is True."""
+    xp, box = backend.xp, []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        occupied = backend.to_numpy(xp.any(mask, axis=others)).nonzero()[0].tolist() or [0]
+        box.append(slice(max(0, occupied[0] - 1), min(mask.shape[axis], occupied[-1] + 2)))
+    return tuple(box)
 
 
 def label_boxes(backend: Backend, maps: Sequence[Array], num_labels: int) -> list[tuple[slice, ...]]:

@@ -86,6 +86,9 @@ def point_sampled_cross_entropy(
     (1.3133, 1.3133)
     """
     sweep = pixel_evaluation(input, target, pixel.cross_entropy, **options)
+    if 0 in sweep.layout.rows_shape[1:]:
+        msg = f"Points need pixels; got images of shape {sweep.layout.rows_shape[1:]}."
+        raise ValueError(msg)
     if points is None:
         return AtPoints(sweep, _drawn(sweep, num_points, oversampling, importance, seed))
     backend = common_backend(input=input, points=points)

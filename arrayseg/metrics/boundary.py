@@ -6,18 +6,22 @@ from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from itertools import product
 from math import ceil, hypot, prod
-from operator import index
 from typing import Literal, NamedTuple, TypeAlias
 
+from arrayseg._checks import check_choice, check_index, check_number, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.boundary import contour, inner_band, outer_band
 from arrayseg.kernels.morphology import dilate_ball
+from arrayseg.kernels.surface import bounding_box
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes
 from arrayseg.metrics.spatial import spatial_maps
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["BoundaryConfusion", "boundary_confusion", "boundary_f", "boundary_iou", "trimap_iou"]
+
+COUNTING = "boundary_confusion(prediction, target, num_classes=2)"
 
 BoundaryDefinition: TypeAlias = Literal["band", "contour", "trimap"]
 """What the boundary of a class is."""
@@ -137,6 +141,7 @@ def boundary_confusion(
     >>> metrics.boundary_iou(counts)
     array([0.75, 0.4 ])
     """
+    check_choice("definition", definition, BoundaryDefinition)
     maps = read_label_maps(
         prediction,
         target,
@@ -154,6 +159,7 @@ def boundary_confusion(
         return BoundaryConfusion(*(count if per_image else backend.xp.sum(count, axis=0) for count in counts))
 
 
+@computed_from(COUNTING, BoundaryConfusion)
 def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Boundary IoU of each class: the intersection over union of the bands inside its boundaries.
 
@@ -193,6 +199,7 @@ def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes:
     return _evaluate(_intersection_over_union, counts, absent, classes)
 
 
+@computed_from(COUNTING, BoundaryConfusion)
 def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Trimap IoU of each class: intersection over union in a band across the boundaries of the target.
 
@@ -232,6 +239,7 @@ def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: S
     return _evaluate(_intersection_over_union, counts, absent, classes)
 
 
+@computed_from(COUNTING, BoundaryConfusion)
 def boundary_f(
     counts: BoundaryConfusion,
     *,
@@ -280,7 +288,8 @@ def boundary_f(
     >>> metrics.boundary_f(counts)
     array([0.6])
     """
-    if not beta > 0:
+    beta = check_number("beta", beta)
+    if not is_traced(beta) and beta <= 0:
         msg = f"`beta` must be positive; got {beta}."
         raise ValueError(msg)
     return _evaluate(partial(_f_measure, beta), counts, absent, classes)
@@ -288,20 +297,18 @@ def boundary_f(
 
 def _radius(definition: str, share: float | None, radius: int | None, shape: tuple[int, ...]) -> int:
     """The radius in pixels, of options that fit."""
-    if definition not in _SHARES:
-        msg = f"`definition` must be one of {', '.join(map(repr, _SHARES))}; got {definition!r}."
-        raise ValueError(msg)
     if radius is not None:
-        if share is not None or index(radius) < 0:
-            msg = f"Pass either `ratio` or a `radius` of at least 0 pixels; got {share} and {radius}."
+        if share is not None:
+            msg = f"Pass either `ratio` or a `radius` in pixels; got {share} and {radius}."
             raise ValueError(msg)
-        return index(radius)
-    share = _SHARES[definition] if share is None else share
+        return check_index("radius", radius, 0)
+    share = _SHARES[definition] if share is None else check_number("ratio", share)
     if share is None or not share > 0:
         msg = f"The definition {definition!r} needs a `radius` in pixels or a positive `ratio`; got ratio {share}."
         raise ValueError(msg)
     length = share * hypot(*shape)
-    return max(1, round(length)) if definition == "band" else ceil(length)
+    # Not one more where rounding has made 7.000000000000001 of 7.
+    return max(1, round(length)) if definition == "band" else ceil(length * (1 - 1e-12))
 
 
 _SHARES = {"band": 0.02, "contour": 0.008, "trimap": None}
@@ -317,12 +324,13 @@ def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int
     match = _MATCH[definition]
     where = valid & _trimap(xp, target, maps.num_classes, radius) if definition == "trimap" else valid
 
-    blocks = _image_blocks(worker, where)
+    # Contours are matched within the box of both, which is small for few images: an eighth of a block.
+    blocks = _image_blocks(worker, where, parts=8 if definition == "contour" else 1)
 
     def count(item: tuple[int, slice]) -> Array:
         label, images = item
         regions = [labels[images, ...] == label for labels in (prediction, target)]
-        matched = match(xp, regions[0], regions[1], where[images, ...], radius)
+        matched = match(worker, regions[0], regions[1], where[images, ...], radius)
         return xp.stack([xp.sum(xp.astype(pixels, dtype), axis=axes) for pixels in matched])
 
     items = worker.map(count, list(product(range(maps.num_classes), blocks)))
@@ -333,31 +341,37 @@ def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int
     return [counts[kind, ...] for kind in range(4)]
 
 
-def _image_blocks(backend: Backend, mask: Array) -> list[slice]:
-    """The images of a batch in blocks as large as the adapter wants them, one image at least."""
+def _image_blocks(backend: Backend, mask: Array, parts: int) -> list[slice]:
+    """Return the images of a batch in parts of blocks as large as the adapter wants them, one image at least."""
     images, size = mask.shape[0], backend.block_bytes(mask)
-    step = max(1, images if size is None else size // max(1, prod(mask.shape[1:])))
+    step = max(1, images if size is None else size // parts // max(1, prod(mask.shape[1:])))
     return [slice(start, min(start + step, images)) for start in range(0, images, step)] or [slice(0, 0)]
 
 
 def _match_bands(
-    xp: Namespace, prediction: Array, target: Array, valid: Array, radius: int
+    backend: Backend, prediction: Array, target: Array, valid: Array, radius: int
 ) -> tuple[Array, Array, Array, Array]:
+    xp = backend.xp
     first, second = (inner_band(xp, region, valid, radius) & valid for region in (prediction, target))
     return first & second, first, first & second, second
 
 
 def _match_contours(
-    xp: Namespace, prediction: Array, target: Array, valid: Array, radius: int
+    backend: Backend, prediction: Array, target: Array, valid: Array, radius: int
 ) -> tuple[Array, Array, Array, Array]:
+    xp = backend.xp
     first, second = contour(xp, prediction, valid), contour(xp, target, valid)
+    if backend.is_concrete(first, second) and first.shape[0]:
+        # What is near a contour is looked for at the other one alone.
+        box = (slice(None), *bounding_box(backend, first | second)[1:])
+        first, second = first[box], second[box]
     axes = range(1, target.ndim)
     near_first, near_second = (dilate_ball(xp, line, radius, axes) for line in (first, second))
     return first & near_second, first, second & near_first, second
 
 
 def _match_regions(
-    xp: Namespace, prediction: Array, target: Array, band: Array, radius: int
+    backend: Backend, prediction: Array, target: Array, band: Array, radius: int
 ) -> tuple[Array, Array, Array, Array]:
     first, second = prediction & band, target & band
     return first & second, first, first & second, second

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import index
 from typing import Literal, NamedTuple, TypeAlias
 
+from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import backend_of, common_backend
+from arrayseg.backends import backend_of, common_backend, host
 from arrayseg.kernels.overlaps import joint_counts, overlaps
 from arrayseg.metrics.confusion import confusion_matrix
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, square_root
@@ -31,7 +31,7 @@ class ContingencyTable(NamedTuple):
     Parameters
     ----------
     target_labels
-        Integers `(K,)`, the label in the target of each pair.
+        Integers `(K,)`, the label in the target of each pair; uint64 for maps of uint64.
     prediction_labels
         Integers `(K,)`, the label in the prediction of each pair.
     counts
@@ -53,6 +53,12 @@ class ContingencyTable(NamedTuple):
     def merged(self, other: ContingencyTable) -> ContingencyTable:
         """The pairs of both tables: what `arrayseg.metrics.add` makes of tables that differ in their labels."""
         backend = common_backend(table=self.counts, other=other.counts)
+        for name, part, added in zip(self._fields, self, other, strict=True):
+            if part.dtype != added.dtype:
+                msg = (
+                    f"`{name}` of tables to add must have one dtype; got {part.dtype} and {added.dtype}. Cast the maps."
+                )
+                raise TypeError(msg)
         with backend.wide(*self, *other):
             return ContingencyTable(*(backend.xp.concat(pair) for pair in zip(self, other, strict=True)))
 
@@ -169,7 +175,9 @@ def contingency_table(
         raise TypeError(msg)
     maps = [target, prediction] if mask is None else [target, prediction, mask]
     columns, counts = joint_counts(backend, *maps)
-    kept = counts > 0 if ignore_index is None else columns[0] != index(ignore_index)
+    kept = counts > 0
+    if ignore_index is not None:
+        kept = ~host().equals(columns[0], check_index("ignore_index", ignore_index))
     if mask is not None:
         kept = kept & (columns[2] != 0)
     return ContingencyTable(*(put(backend, column[kept], target) for column in (*columns[:2], counts)))
@@ -307,9 +315,7 @@ def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "sk
     >>> round(float(result.error), 6), float(result.precision), float(result.recall)
     (0.333333, 1.0, 0.5)
     """
-    if not 0 <= alpha <= 1:
-        msg = f"`alpha` must be between 0 and 1, the weight of precision; got {alpha}."
-        raise ValueError(msg)
+    alpha = check_number("alpha", alpha, 0, 1)
 
     def error(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
         together, in_target, in_prediction = _pairs(xp, joint, actual, predicted, total)
@@ -370,9 +376,7 @@ def normalized_mutual_information(
     >>> float(metrics.normalized_mutual_information(metrics.contingency_table(prediction, target)))
     0.8
     """
-    if average not in _AVERAGES:
-        msg = f"`average` must be one of {', '.join(_AVERAGES)}; got {average!r}."
-        raise ValueError(msg)
+    check_choice("average", average, tuple(_AVERAGES))
 
     def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
         of_target, of_prediction = (_bits(xp, joint, total, total / _nonzero(xp, part)) for part in (actual, predicted))

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Real
 from typing import Literal, NamedTuple, TypeAlias
 
+from arrayseg._checks import check_choice, check_index, check_numbers, is_several
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.backends import Backend, common_backend, host
 from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "InstanceOverlaps",
@@ -23,6 +24,11 @@ __all__ = [
     "overlap_matrix",
     "seg_score",
 ]
+
+COUNTING = "match_instances(prediction, target)"
+
+# Numbers in the largest matrix of scores that is made.
+MATRIX_SIZE = 2**28
 
 Score: TypeAlias = Literal["iou", "dice", "recall", "precision", "intersection"]
 Method: TypeAlias = Literal["greedy", "optimal", "majority"]
@@ -92,7 +98,7 @@ def overlap_matrix(
     Raises
     ------
     ValueError
-        If the shapes differ.
+        If the shapes differ, or the matrix would have more than 2^28 numbers.
     TypeError
         If libraries are mixed, labels are not integers, or a compiler traces the call.
 
@@ -114,8 +120,14 @@ def overlap_matrix(
     backend, table = _instances(prediction, target, background, ignore_index)
     values = _scores(table, score)
     shape = (table.second[0].shape[0], table.first[0].shape[0])
+    if shape[0] * shape[1] > MATRIX_SIZE:
+        msg = (
+            f"The scores of {shape[0]} x {shape[1]} instances would take {8e-9 * shape[0] * shape[1]:.0f} GB. "
+            "`match_instances` and `aggregated_jaccard_index` keep only the pairs that overlap."
+        )
+        raise ValueError(msg)
     joint = table.columns * shape[1] + table.rows
-    matrix = backend_of(values).bincount(joint, length=shape[0] * shape[1], weights=values)
+    matrix = host().bincount(joint, length=shape[0] * shape[1], weights=values)
     parts = (table.xp.reshape(matrix, shape), table.second[0], table.first[0])
     return InstanceOverlaps(*(put(backend, part, target) for part in parts))
 
@@ -192,11 +204,9 @@ def match_instances(
     >>> counts.true_positives, counts.false_negatives
     (array([1, 0]), array([1, 2]))
     """
-    several = not isinstance(thresholds, Real)
-    levels = [float(level) for level in thresholds] if isinstance(thresholds, Sequence) else [float(thresholds)]
-    if method not in _METHODS:
-        msg = f"`method` must be one of {', '.join(_METHODS)}; got {method!r}."
-        raise ValueError(msg)
+    several = is_several(thresholds)
+    levels = check_numbers("thresholds", thresholds if several else (thresholds,))
+    check_choice("method", method, Method)
     backend, table = _instances(prediction, target, background, ignore_index)
     values = _scores(table, score)
     rows = [_match(table, values, level, inclusive, method) for level in levels]
@@ -206,6 +216,7 @@ def match_instances(
     return SegmentCounts(*(put(backend, column if several else column[0, ...], target) for column in columns))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Average precision as the 2018 Data Science Bowl defines it, at each threshold.
 
@@ -239,6 +250,7 @@ def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip"
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra + missed))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""F1 score of the instances, also called recognition or detection quality.
 
@@ -267,6 +279,7 @@ def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     return _rate(counts, absent, lambda total, hit, extra, missed: (2 * hit, 2 * hit + extra + missed))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Share of the predicted instances that match.
 
@@ -295,6 +308,7 @@ def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Arr
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Share of the target instances that match.
 
@@ -323,6 +337,7 @@ def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + missed))
 
 
+@computed_from(COUNTING, SegmentCounts)
 def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     r"""Mean score of the target instances, 0 for those without a match: SEG of the Cell Tracking Challenge.
 
@@ -443,10 +458,6 @@ def aggregated_jaccard_index(
     return backend.xp.astype(value, backend.sum_dtype(target), copy=False)
 
 
-_METHODS = ("greedy", "optimal", "majority")
-_SCORES = ("iou", "dice", "recall", "precision", "intersection")
-
-
 def _instances(
     prediction: Array, target: Array, background: int | None, ignore_index: int | None
 ) -> tuple[Backend, Overlaps]:
@@ -454,19 +465,18 @@ def _instances(
     backend = check_segment_maps(prediction=prediction, target=target)
     (first, second), pixels = joint_counts(backend, prediction, target)
     if ignore_index is not None:
-        kept = second != ignore_index
+        kept = ~host().equals(second, check_index("ignore_index", ignore_index))
         first, second, pixels = first[kept], second[kept], pixels[kept]
     table = overlaps([first], [second], pixels)
-    return backend, table if background is None else table.where(
-        table.first[0] != background, table.second[0] != background
-    )
+    if background is None:
+        return backend, table
+    background = check_index("background", background)
+    return backend, table.where(*(~host().equals(labels[0], background) for labels in (table.first, table.second)))
 
 
 def _scores(table: Overlaps, score: str) -> Array:
     """The score `(K,)` of each pair."""
-    if score not in _SCORES:
-        msg = f"`score` must be one of {', '.join(_SCORES)}; got {score!r}."
-        raise ValueError(msg)
+    check_choice("score", score, Score)
     both, first, second = table.counts, table.first_areas[table.rows], table.second_areas[table.columns]
     if score == "intersection":
         return both
@@ -511,21 +521,12 @@ def _greedy(table: Overlaps, pairs: Sequence[int]) -> list[int]:
 
 def _optimal(table: Overlaps, scores: Array, pairs: Sequence[int], *, bonus: float) -> list[int]:
     """The pairs, no instance in two of them, with the largest sum of `bonus` plus a small part of the score."""
-    if not pairs:
-        return []
-    xp = table.xp
-    chosen = xp.asarray(pairs, dtype=xp.int64)
-    row_labels, rows = xp.unique_inverse(table.rows[chosen])
-    column_labels, columns = xp.unique_inverse(table.columns[chosen])
-    width = column_labels.shape[0]
-    backend = backend_of(scores)
+    chosen = table.xp.asarray(pairs, dtype=table.xp.int64)
+    rows, columns = table.rows[chosen], table.columns[chosen]
     # The scores of all the pairs together are less than one bonus.
-    weights = bonus + scores[chosen] / (min(row_labels.shape[0], width) + 1)
-    length = row_labels.shape[0] * width
-    matrix = xp.reshape(backend.bincount(rows * width + columns, length=length, weights=weights), (-1, width))
-    assigned = set(zip(*(side.tolist() for side in backend.assign(matrix)), strict=True))
-    found = zip(pairs, rows.tolist(), columns.tolist(), strict=True)
-    return [pair for pair, row, column in found if (row, column) in assigned]
+    weights = bonus + scores[chosen] / (min(table.first[0].shape[0], table.second[0].shape[0]) + 1)
+    taken = host().assign(rows, columns, weights).tolist()
+    return [pair for pair, is_taken in zip(pairs, taken, strict=True) if is_taken]
 
 
 def _rate(counts: SegmentCounts, absent: Absent, formula: Formula) -> Array:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from operator import index
+from collections.abc import Callable, Sequence
 from typing import Literal
 
+from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.backends import Backend, backend_of, common_backend, host
+from arrayseg.backends.nearest import nearest_labels
 from arrayseg.kernels.morphology import dilate_neighbours
 from arrayseg.kernels.overlaps import joint_counts, overlaps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["component_dice", "connected_components", "lesion_score", "match_lesions"]
 
@@ -45,8 +47,9 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
 
     Notes
     -----
-    SciPy works on NumPy arrays, and on those of PyTorch and JAX on the CPU; cupyx on CuPy's; functions of the standard
-    elsewhere. Boolean masks may be traced by ``jax.jit``; maps of labels may not, as they are read on the host.
+    NumPy arrays, and those of PyTorch and JAX on the CPU, are worked by SciPy, and maps of labels in one pass whatever
+    the number of labels; CuPy's by cupyx, label by label; others by functions of the standard. Boolean masks may be
+    traced by ``jax.jit``; maps of labels may not, as they are read on the host.
 
     SciPy, MetricsReloaded and medpy have ``connectivity=1`` by default; cc3d, MONAI, scikit-image and BraTS the number
     of axes.
@@ -63,17 +66,20 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
            [2, 2, 0]], dtype=int32)
     """
     backend = backend_of(labels, "labels")
-    xp, connectivity = backend.xp, _connectivity(connectivity, labels.ndim)
-    if xp.isdtype(labels.dtype, "bool"):
+    connectivity = check_connectivity(connectivity, labels.ndim)
+    if backend.xp.isdtype(labels.dtype, "bool"):
         return backend.connected_components(labels, connectivity=connectivity)
     check_segment_maps(labels=labels)
-    (values,), _ = joint_counts(backend, labels)
-    numbers = xp.zeros(labels.shape, dtype=xp.int32, device=backend.device(labels))
-    for value in values.tolist():
-        if value != 0:
-            part = backend.connected_components(labels == value, connectivity=connectivity)
-            numbers = xp.where(part > 0, part + xp.max(numbers), numbers)
-    return numbers
+    if not backend.is_concrete(labels):
+        msg = (
+            "Labels are read on the host, so that jax.jit and torch.compile cannot trace this function of a map of "
+            "labels. Call it outside the compiled function, or pass the boolean mask of one label."
+        )
+        raise TypeError(msg)
+    worker, (view,) = backend.shared_view(labels)
+    with backend.wide(labels):
+        numbers = worker.label_components(view, connectivity=connectivity)
+        return numbers if worker is backend else backend.asarray(numbers, dtype=backend.xp.int32, like=labels)
 
 
 def match_lesions(
@@ -151,12 +157,12 @@ def match_lesions(
     >>> float(counts.score_sum)
     0.6666666666666666
     """
-    for name, value in (("dilation", dilation), ("minimum_size", minimum_size)):
-        if index(value) < 0:
-            msg = f"`{name}` must not be negative; got {value}."
-            raise ValueError(msg)
+    dilation = check_index("dilation", dilation, 0)
+    minimum_size = check_index("minimum_size", minimum_size, 0)
+    if not callable(score):
+        check_choice("score", score, ("dice",))
     backend = _check_masks(prediction, target)
-    xp, connectivity = backend.xp, _connectivity(connectivity, target.ndim)
+    xp, connectivity = backend.xp, check_connectivity(connectivity, target.ndim)
     reach = target
     for _ in range(dilation):
         reach = dilate_neighbours(xp, reach, min(2, target.ndim), range(target.ndim))
@@ -166,10 +172,9 @@ def match_lesions(
     # Predictions against zones, of which the lesions are the true pixels; 0 is the background of both.
     table = overlaps([predicted], [zone], pixels)
     table = table.where(table.first[0] != 0, table.second[0] != 0)
-    host = backend_of(pixels)
     lesions = table.second[0].shape[0]
-    sizes = host.bincount(zone, length=lesions + 1, weights=pixels * actual)[1:]
-    both = host.bincount(zone, length=lesions + 1, weights=pixels * actual * (predicted != 0))[1:]
+    sizes = host().bincount(zone, length=lesions + 1, weights=pixels * actual)[1:]
+    both = host().bincount(zone, length=lesions + 1, weights=pixels * actual * (predicted != 0))[1:]
     covering = table.per_second(table.first_areas[table.rows])
     kept, hit = sizes > minimum_size, covering > 0
     if score == "dice":
@@ -187,6 +192,7 @@ def match_lesions(
     return SegmentCounts(*(put(backend, table.xp.asarray(part), target) for part in counts))
 
 
+@computed_from("match_lesions(prediction, target)", SegmentCounts)
 def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent = "skip") -> Array:
     r"""Mean score over all lesions, those missed and those wrongly predicted among them.
 
@@ -217,6 +223,7 @@ def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent 
     0.5
     """
     check_absent(absent)
+    penalty = check_number("penalty", penalty)
     backend = common_backend(**counts._asdict())
     xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
     with backend.wide(*counts):
@@ -231,7 +238,7 @@ def component_dice(
     target: Array,
     *,
     connectivity: int | None = None,
-    spacing: tuple[float, ...] | None = None,
+    spacing: float | Sequence[float] | None = None,
 ) -> Array:
     r"""Dice within the Voronoi cell of each component of the target: a large one does not outweigh the small ones.
 
@@ -245,7 +252,7 @@ def component_dice(
     connectivity
         In how many coordinates neighbours within a component may differ; None, the default: all (8 or 26 neighbours).
     spacing
-        Distance between neighbouring pixels along each axis; None for 1.
+        Distance between neighbouring pixels along each axis, or one number for all axes; None for 1.
 
     Returns
     -------
@@ -263,7 +270,8 @@ def component_dice(
     Notes
     -----
     A pixel that is equally near to several components belongs to the first of them; MONAI (``DiceMetric`` with
-    ``per_component=True``) leaves that to SciPy's transform. One distance transform is made for each component.
+    ``per_component=True``) leaves that to SciPy's transform. The cells are found on the host, of the pixels of the
+    prediction beyond the target alone.
 
     References
     ----------
@@ -280,25 +288,22 @@ def component_dice(
     array([0.66666667, 0.66666667])
     """
     backend = _check_masks(prediction, target)
-    steps = (1.0,) * target.ndim if spacing is None else tuple(float(step) for step in spacing)
-    if len(steps) != target.ndim or not all(step > 0 for step in steps):
-        msg = f"`spacing` must hold {target.ndim} positive distances, one for each axis; got {spacing}."
-        raise ValueError(msg)
-    xp = backend.xp
-    parts = backend.connected_components(target, connectivity=_connectivity(connectivity, target.ndim))
-    number = int(xp.max(parts)) if 0 not in target.shape else 0
-    nearest, cells = xp.full(target.shape, xp.inf, device=backend.device(target)), parts
-    for part in range(1, number + 1):
-        distance = backend.distance_transform(parts != part, spacing=steps)
-        cells = xp.where(distance < nearest, xp.full_like(cells, part), cells)
-        nearest = xp.minimum(distance, xp.astype(nearest, distance.dtype, copy=False))
-    (cell, predicted, actual), pixels = joint_counts(backend, cells, prediction, target)
-    host = backend_of(pixels)
-    both, either = (
-        host.bincount(cell, length=number + 1, weights=pixels * weight)[1:]
-        for weight in (2 * predicted * actual, predicted + actual)
+    steps = check_spacing(spacing, target.ndim)
+    connectivity = check_connectivity(connectivity, target.ndim)
+    if not backend.is_concrete(prediction, target):
+        msg = "The number of components depends on the target, so no compiler can trace this function. Call it outside."
+        raise TypeError(msg)
+    predicted, actual = (backend.to_numpy(mask) for mask in (prediction, target))
+    parts = backend.to_numpy(backend.connected_components(target, connectivity=connectivity))
+    number = int(parts.max()) if parts.size else 0
+    # Pixels of the target are in their own cell; of the others, those of the prediction alone are counted.
+    outside = predicted & ~actual if number else predicted & False
+    cells = nearest_labels(outside, parts, number, steps, host().nearest_distances)
+    of_target, of_both, beyond = (
+        host().bincount(labels, length=number + 1)[1:] for labels in (parts[actual], parts[actual & predicted], cells)
     )
-    return backend.xp.astype(put(backend, both / either, target), backend.sum_dtype(target), copy=False)
+    score = 2 * of_both / (of_target + of_both + beyond)
+    return backend.xp.astype(put(backend, score, target), backend.sum_dtype(target), copy=False)
 
 
 def _check_masks(prediction: Array, target: Array) -> Backend:
@@ -308,11 +313,3 @@ def _check_masks(prediction: Array, target: Array) -> Backend:
             msg = f"`{name}` must be a boolean mask; got {mask.dtype}. Write for example `{name} == 1`."
             raise TypeError(msg)
     return backend
-
-
-def _connectivity(connectivity: int | None, ndim: int) -> int:
-    number = ndim if connectivity is None else index(connectivity)
-    if not 1 <= number <= ndim:
-        msg = f"`connectivity` must be 1 .. {ndim}, in how many coordinates neighbours may differ; got {connectivity}."
-        raise ValueError(msg)
-    return number

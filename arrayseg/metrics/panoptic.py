@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import index
 from typing import NamedTuple
 
+from arrayseg._checks import check_index, check_indices
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import backend_of, common_backend
+from arrayseg.backends import common_backend, host
 from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics.labels import check_num_classes
 from arrayseg.metrics.outcomes import Absent, check_absent, mean_of_scores, ratio, settle, take_classes
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["PanopticQuality", "mean_panoptic_quality", "panoptic_counts", "panoptic_quality"]
 
@@ -134,12 +135,14 @@ def panoptic_counts(
         if flag is not None and not backend.xp.isdtype(flag.dtype, "bool"):
             msg = f"`{name}` must be boolean; got {flag.dtype}. Write for example `{name} > 0`."
             raise TypeError(msg)
-    unmatched = [_class_id(label, num_classes, "unmatched") for label in unmatched]
-    things = None if things is None else [_class_id(label, num_classes, "things") for label in things]
+    if ignore_index is not None:
+        ignore_index = check_index("ignore_index", ignore_index)
+    unmatched = _class_ids("unmatched", unmatched, num_classes)
+    things = None if things is None else _class_ids("things", things, num_classes)
 
     given = [flag for flag in flags.values() if flag is not None]
     labels, pixels = joint_counts(backend, *maps.values(), *given)
-    xp = backend_of(pixels).xp
+    xp = host().xp
     by_name = dict(zip((name for name, flag in flags.items() if flag is not None), labels[4:], strict=True))
     crowded = by_name.get("crowd", xp.zeros_like(pixels))
     first = (labels[0], _instances(xp, labels[0], labels[1], things))
@@ -159,6 +162,7 @@ def panoptic_counts(
     return SegmentCounts(*(put(backend, count, target[0]) for count in counts))
 
 
+@computed_from("panoptic_counts(prediction, target, num_classes=2)", SegmentCounts)
 def panoptic_quality(
     counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:
@@ -201,6 +205,7 @@ def panoptic_quality(
     return _quality(counts, absent, classes, mean=False)
 
 
+@computed_from("panoptic_counts(prediction, target, num_classes=2)", SegmentCounts)
 def mean_panoptic_quality(
     counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:
@@ -265,15 +270,18 @@ def _count(
     inside: tuple[Overlaps, Overlaps, Overlaps] | None,
 ) -> tuple[Array, Array, Array, Array]:
     """IoU sums, TP, FP and FN of each class."""
-    backend = backend_of(table.counts)
-    first_class, second_class, crowded = table.first[0], table.second[0], table.second[2] > 0
-    never = xp.zeros(1, dtype=xp.bool)
-    first_void = never if ignore_index is None else first_class == ignore_index
-    second_void = never if ignore_index is None else second_class == ignore_index
+    backend = host()
+    crowded = table.second[2] > 0
     first_void, second_void = (
-        xp.broadcast_to(first_void, first_class.shape),
-        xp.broadcast_to(second_void, second_class.shape),
+        xp.zeros(labels.shape, dtype=xp.bool) if ignore_index is None else host().equals(labels, ignore_index)
+        for labels in (table.first[0], table.second[0])
     )
+    # Whatever void is, it is no class.
+    first_class, second_class = (
+        xp.where(void, xp.full_like(labels, num_classes), labels)
+        for void, labels in ((first_void, table.first[0]), (second_void, table.second[0]))
+    )
+    first_class, second_class = (xp.astype(labels, xp.int64, copy=False) for labels in (first_class, second_class))
     same_class = first_class[table.rows] == second_class[table.columns]
     counted = same_class & ~first_void[table.rows] & ~(crowded | second_void)[table.columns]
 
@@ -322,11 +330,9 @@ def _segment_maps(name: str, maps: Sequence[Array]) -> dict[str, Array]:
     return {f"{name}[0]": maps[0], f"{name}[1]": maps[1]}
 
 
-def _class_id(label: int, num_classes: int, name: str) -> int:
-    if not 0 <= (number := index(label)) < num_classes:
-        msg = f"`{name}` must be class ids of 0 .. {num_classes - 1}; got {number}."
-        raise ValueError(msg)
-    return number
+def _class_ids(name: str, classes: Sequence[int], num_classes: int) -> Sequence[int]:
+    """Different classes, which may be none."""
+    return () if len(classes) == 0 else check_indices(name, classes, num_classes)
 
 
 def _instances(xp: Namespace, classes: Array, instances: Array, things: Sequence[int] | None) -> Array:
@@ -340,7 +346,7 @@ def _refuse_unknown(xp: Namespace, table: Overlaps, num_classes: int, ignore_ind
     for name, labels in (("prediction", table.first[0]), ("target", table.second[0])):
         unknown = (labels < 0) | (labels >= num_classes)
         if ignore_index is not None:
-            unknown = unknown & (labels != ignore_index)
+            unknown = unknown & ~host().equals(labels, ignore_index)
         if xp.any(unknown):
             label = int(labels[unknown][0])
             msg = (

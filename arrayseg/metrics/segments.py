@@ -58,9 +58,13 @@ def check_segment_maps(**maps: Any) -> Backend:
 
 
 def put(backend: Backend, values: Any, like: Array) -> Array:
-    """Numbers counted on the host, as an array beside `like`: int64, or the widest floating dtype."""
+    """Numbers counted on the host, as an array beside `like`: int64, uint64, or the widest floating dtype."""
     table = backend_of(values)
     with backend.wide():
-        floating = table.xp.isdtype(values.dtype, "real floating")
-        dtype = backend.sum_dtype(like) if floating else backend.count_dtype(like)
+        if values.dtype == table.xp.uint64:
+            dtype = backend.xp.uint64  # labels above 2^63
+        elif table.xp.isdtype(values.dtype, "real floating"):
+            dtype = backend.sum_dtype(like)
+        else:
+            dtype = backend.count_dtype(like)
         return backend.asarray(values, dtype=dtype, like=like)

@@ -31,11 +31,11 @@ def spatial_maps(maps: LabelMaps, shape: tuple[int, ...]) -> SpatialMaps:
         worker, arrays = worker.shared_view(*arrays)
     xp = worker.xp
     prediction, target, *masks = (xp.reshape(array, shape) for array in arrays)
-    prediction, target = worker.widen(prediction), worker.widen(target)
     valid = masks[0] if masks else None
     if maps.ignore_index is not None:
-        known = target != maps.ignore_index
+        known = ~worker.equals(target, maps.ignore_index)
         valid = known if valid is None else valid & known
+    prediction, target = worker.widen(prediction), worker.widen(target)
     outside = (prediction < 0) | (prediction >= maps.num_classes) | (target < 0) | (target >= maps.num_classes)
     counted = outside if valid is None else outside & valid
     refuse_out_of_range(maps, xp.sum(xp.astype(counted, worker.count_dtype(target))))

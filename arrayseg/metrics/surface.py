@@ -19,9 +19,17 @@ from arrayseg._checks import (
 )
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.kernels.surface import corner_sizes, corner_surface, label_boxes, surface_element_sizes, voxel_surface
+from arrayseg.kernels.surface import (
+    bounding_box,
+    corner_sizes,
+    corner_surface,
+    label_boxes,
+    surface_element_sizes,
+    voxel_surface,
+)
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.spatial import spatial_maps
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "SurfaceDistances",
@@ -40,6 +48,8 @@ __all__ = [
 
 Definition: TypeAlias = Literal["voxel", "surface_element", "corner", "points"]
 """What the surface of a mask is."""
+
+COUNTING = "surface_distances(prediction, target)"
 
 # A distance is within a limit up to a millionth of it: 3 x 0.1 is then 0.3, and a step of 0.1 that a file header or a
 # backend holds in float32, 0.10000000149, is 0.1, whatever the dtype of the distances. Shares of a surface likewise.
@@ -172,7 +182,7 @@ def surface_distances(
     valid = None if mask is None else views[2]
     first, second = (view if valid is None else view & valid for view in views[:2])
     if concrete:
-        box = _joint_box(worker, first | second)
+        box = bounding_box(worker, first | second)
         first, second, valid = first[box], second[box], None if valid is None else valid[box]
     surfaces = worker.map(
         lambda region: _surface(worker, region, valid, spacing, definition, connectivity, edge_is_background),
@@ -190,6 +200,7 @@ def surface_distances(
     return result if worker is backend else _moved(result, backend, prediction)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def hausdorff(
     distances: SurfaceDistances,
     *,
@@ -274,6 +285,7 @@ def hausdorff(
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Average surface distances of the two directions (ASD).
 
@@ -311,6 +323,7 @@ def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None
     return _evaluate(distances, _two_means, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Average symmetric surface distance (ASSD): the mean over the elements of both surfaces.
 
@@ -353,6 +366,7 @@ def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Em
     return _evaluate(distances, lambda xp, *sides: _mean(xp, _pool(xp, *sides)), _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Mean average surface distance (MASD): the mean of the averages of the two directions.
 
@@ -394,6 +408,7 @@ def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty |
     return _evaluate(distances, lambda xp, *sides: xp.mean(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Modified Hausdorff distance: the larger one of the averages of the two directions.
 
@@ -434,6 +449,7 @@ def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = Non
     return _evaluate(distances, lambda xp, *sides: xp.max(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, empty: Empty | None = None) -> Array:
     r"""Average Hausdorff distance, or the balanced one, in which both directions are divided by the target.
 
@@ -486,6 +502,7 @@ def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, em
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Standard deviation of the distances of both surfaces together.
 
@@ -528,6 +545,7 @@ def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | No
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def surface_dice(
     distances: SurfaceDistances,
     tolerance: float | Sequence[float],
@@ -596,6 +614,7 @@ def surface_dice(
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
+@computed_from(COUNTING, SurfaceDistances)
 def surface_overlap(
     distances: SurfaceDistances, tolerance: float | Sequence[float], *, empty: Empty | None = None
 ) -> Array:
@@ -831,16 +850,6 @@ def _one_or_several(name: str, value: Any, high: float = inf) -> float | tuple[f
 def _of_each(xp: Namespace, function: Callable[[float], Array], numbers: float | tuple[float, ...]) -> Array:
     """A function of a number; of several numbers, its values in an array with one axis more."""
     return xp.stack([function(number) for number in numbers]) if isinstance(numbers, tuple) else function(numbers)
-
-
-def _joint_box(backend: Backend, union: Array) -> tuple[slice, ...]:
-    """The box of the True voxels with one voxel around it, where the image has one; one voxel if none is True."""
-    xp, box = backend.xp, []
-    for axis in range(union.ndim):
-        others = tuple(other for other in range(union.ndim) if other != axis)
-        occupied = backend.to_numpy(xp.any(union, axis=others)).nonzero()[0].tolist() or [0]
-        box.append(slice(max(0, occupied[0] - 1), min(union.shape[axis], occupied[-1] + 2)))
-    return tuple(box)
 
 
 def _moved(distances: SurfaceDistances, backend: Backend, like: Array) -> SurfaceDistances:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Literal, NamedTuple
 
+from arrayseg._checks import check_connectivity
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.morphology import padded
 from arrayseg.kernels.thinning import opening_skeleton, thinned
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
 from arrayseg.metrics.segments import check_segment_maps
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "CenterlineCounts",
@@ -133,6 +135,7 @@ def centerline_counts(
         return CenterlineCounts(*(_count(backend, part) for part in parts))
 
 
+@computed_from("centerline_counts(prediction, target)", CenterlineCounts)
 def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
     r"""Centreline Dice: the harmonic mean of the shares of the skeletons that lie in the other mask.
 
@@ -409,7 +412,8 @@ def _check_masks(**masks: Array) -> Backend:
 
 
 def _connectivity(mask: Array, connectivity: int | None) -> int:
-    if connectivity not in {None, 1, mask.ndim}:
+    found = check_connectivity(connectivity, mask.ndim)
+    if found not in {1, mask.ndim}:
         msg = f"`connectivity` must be 1 or {mask.ndim}, that of the background being the other; got {connectivity}."
         raise ValueError(msg)
-    return mask.ndim if connectivity is None else connectivity
+    return found

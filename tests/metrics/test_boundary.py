@@ -170,10 +170,10 @@ def test_absent_and_missed_classes():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"definition": "edge"}, "`definition` must be one of"),
+        ({"definition": "edge"}, "`definition` must be 'band', 'contour' or 'trimap'"),
         ({"definition": "trimap"}, "needs a `radius`"),
         ({"radius": 2, "ratio": 0.1}, "either `ratio` or a `radius`"),
-        ({"radius": -1}, "at least 0 pixels"),
+        ({"radius": -1}, "`radius` must be at least 0; got -1"),
         ({"ratio": 0.0}, "positive `ratio`"),
         ({"num_classes": 1, "radius": 1}, "has the label 1"),
     ],
@@ -229,3 +229,50 @@ def test_davis_published_f_of_every_frame(data, sequence):
     scores = metrics.boundary_f(counts, absent=1.0, classes=[1])[:, 0]
     assert np.max(np.abs(scores - published["F"])) < 0.0005
     assert abs(np.mean(scores) - published["F_mean"]) < 0.0005
+
+
+def test_void_beyond_63_bits(library):
+    rng = np.random.default_rng(0)
+    prediction, target = rng.integers(0, 3, (2, 1, 9, 11))
+    void = np.where(target == 2, 2**64 - 2, target).astype(np.uint64)
+    options = {"num_classes": 3, "radius": 1}
+    expected = metrics.boundary_confusion(prediction, target, **options, ignore_index=2)
+    arrays = library.asarray(prediction), library.asarray(void)
+    counts = metrics.boundary_confusion(*arrays, **options, ignore_index=2**64 - 2)
+    for part, other in zip(counts, expected, strict=True):
+        assert to_numpy(part).tolist() == other.tolist()
+    table = metrics.surface_table(*arrays, num_classes=3, ignore_index=2**64 - 2)["hausdorff"]
+    other = metrics.surface_table(prediction, target, num_classes=3, ignore_index=2)["hausdorff"]
+    np.testing.assert_array_equal(to_numpy(table), other)
+
+
+def test_a_radius_that_is_whole_is_not_rounded_up():
+    """0.07 x 100 is 7.000000000000001 in floating point; the diagonal of 60 x 80 pixels is 100."""
+    target = np.zeros((1, 60, 80), np.uint8)
+    target[:, 20:40, 20:40] = 1
+    prediction = np.roll(target, 8, axis=2)
+    by_ratio, by_radius = (
+        metrics.boundary_confusion(prediction, target, num_classes=2, definition="contour", **options)
+        for options in ({"ratio": 0.07}, {"radius": 7})
+    )
+    np.testing.assert_array_equal(by_ratio.matched_prediction, by_radius.matched_prediction)
+
+
+@pytest.mark.parametrize(
+    ("name", "counting"),
+    [
+        ("hausdorff", "surface_distances"),
+        ("surface_dice", "surface_distances"),
+        ("boundary_iou", "boundary_confusion"),
+        ("boundary_f", "boundary_confusion"),
+        ("seg_score", "match_instances"),
+        ("instance_f1", "match_instances"),
+        ("lesion_score", "match_lesions"),
+        ("panoptic_quality", "panoptic_counts"),
+        ("cl_dice", "centerline_counts"),
+    ],
+)
+def test_two_masks_are_told_the_two_calls(library, name, counting):
+    mask = library.asarray(np.eye(3, dtype=bool))
+    with pytest.raises(TypeError, match=rf"metrics\.{name}\(metrics\.{counting}\(prediction, target"):
+        getattr(metrics, name)(mask, mask)

@@ -1,6 +1,7 @@
 """Instances match by the rules of StarDist, HoVer-Net, Panoptica and the Cell Tracking Challenge."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -136,12 +137,87 @@ def test_majority_lets_one_prediction_serve_two_targets(library):
 
 def test_what_is_refused(library):
     labels = library.asarray(np.zeros((2, 3), int))
-    with pytest.raises(ValueError, match="`method` must be one of greedy"):
+    with pytest.raises(ValueError, match="`method` must be 'greedy', 'optimal' or 'majority'"):
         metrics.match_instances(labels, labels, method="hungarian")
-    with pytest.raises(ValueError, match="`score` must be one of iou"):
+    with pytest.raises(ValueError, match="`score` must be 'iou', 'dice'"):
         metrics.match_instances(labels, labels, score="f1")
     with pytest.raises(TypeError, match="integer or boolean"):
         metrics.match_instances(labels, library.asarray(np.zeros((2, 3))))
+    with pytest.raises(TypeError, match="`thresholds` must be a number"):
+        metrics.match_instances(labels, labels, thresholds="0.5")
+    with pytest.raises(TypeError, match="`ignore_index` must be a whole number"):
+        metrics.match_instances(labels, labels, ignore_index=0.5)
+
+
+def test_a_matrix_that_fits_no_memory_is_refused():
+    labels = np.arange(1, 20_001).reshape(100, 200)
+    with pytest.raises(ValueError, match=r"20000 x 20000 instances would take 3 GB"):
+        metrics.overlap_matrix(labels, labels)
+
+
+def test_thresholds_may_be_an_array(library):
+    arrays = [library.asarray(labels) for labels in scene(0)]
+    expected = metrics.match_instances(*arrays, thresholds=[0.25, 0.5])
+    for thresholds in (np.asarray([0.25, 0.5]), [np.float32(0.25), np.asarray(0.5)]):
+        counts = metrics.match_instances(*arrays, thresholds=thresholds)
+        np.testing.assert_array_equal(to_numpy(counts.true_positives), to_numpy(expected.true_positives))
+    assert metrics.match_instances(*arrays, thresholds=np.float32(0.25)).true_positives.shape == ()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_optimal_is_the_assignment_of_the_whole_matrix(seed):
+    """Of dense maps in which everything overlaps, and of sparse ones, by SciPy's assignment of all against all."""
+    rng = np.random.default_rng(seed)
+    target, prediction = (
+        rng.integers(0, 4 + seed, (7, 9)).repeat(2, 0).repeat(rng.integers(1, 4), 1) for _ in range(2)
+    )
+    width = min(target.shape[1], prediction.shape[1])
+    target, prediction = target[:, :width], prediction[:, :width]
+    both, union, _ = iou_by_hand(prediction, target)
+    iou = both / union
+    for level in (0.0, 0.15):
+        bonus = np.where(iou > level, 1 + iou / (sum(iou.shape) + 1), 0)
+        pairs = [
+            pair for pair in zip(*optimize.linear_sum_assignment(bonus, maximize=True), strict=True) if bonus[pair]
+        ]
+        counts = metrics.match_instances(prediction, target, thresholds=level, method="optimal")
+        assert int(counts.true_positives) == len(pairs)
+        assert float(counts.score_sum) == pytest.approx(sum(iou[pair] for pair in pairs), rel=1e-12)
+
+
+def test_many_instances_need_little_memory():
+    """As many pairs as instances; one matrix of all against all would be 800 MB."""
+    target = np.kron(np.arange(1, 10_001).reshape(100, 100), np.ones((4, 4), np.int32))
+    target[::4] = target[:, ::4] = 0
+    prediction = np.roll(target, 1, axis=1)
+    tracemalloc.start()
+    counts = metrics.match_instances(prediction, target, thresholds=0.4, method="optimal")
+    index = metrics.aggregated_jaccard_index(prediction, target, unique=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert int(counts.true_positives) == 10_000
+    assert float(index) == pytest.approx(0.5)
+    assert peak < 60e6
+
+
+def test_labels_beyond_63_bits(library):
+    """Labels of uint64 are as they are: as background, as void, in what is listed and in its order."""
+    high = 2**64 - 3
+    small = [np.asarray(labels) for labels in ([[0, 0, 1, 1, 2, 3]], [[0, 4, 4, 1, 1, 3]])]
+    large = [np.where(labels == 0, high, labels * 2**61).astype(np.uint64) for labels in small]
+    pair = [library.asarray(labels) for labels in large]
+    options = {"background": high, "ignore_index": 2**61}
+    counts = metrics.match_instances(*pair, thresholds=0.3, **options)
+    expected = metrics.match_instances(*small, thresholds=0.3, background=0, ignore_index=1)
+    assert [float(part) for part in counts] == [float(part) for part in expected]
+    overlaps = metrics.overlap_matrix(*pair, background=high)
+    assert to_numpy(overlaps.target_labels).tolist() == [2**61, 3 * 2**61, 2**63]
+    assert to_numpy(overlaps.scores).tolist() == metrics.overlap_matrix(*small).scores.tolist()
+    table = metrics.contingency_table(*pair, ignore_index=high)
+    assert sorted(set(to_numpy(table.target_labels).tolist())) == [2**61, 3 * 2**61, 2**63]
+    index = metrics.adjusted_rand_index(metrics.add(table, table))
+    again = metrics.contingency_table(*small, ignore_index=0)
+    assert float(index) == pytest.approx(float(metrics.adjusted_rand_index(metrics.add(again, again))))
 
 
 @pytest.mark.compile

@@ -93,15 +93,61 @@ def test_components_of_every_label(library):
     )
 
 
+def test_a_pixel_between_components_belongs_to_the_first(library):
+    """Ties in every direction and spacing: the pixel counts against the component that comes first, not the other."""
+    for spacing, shape in ((1.0, (5, 9)), ((0.1, 0.3), (5, 9)), (0.7, (3, 4, 7))):
+        rng = np.random.default_rng(0)
+        for _ in range(4):
+            target = rng.random(shape) < 0.08
+            target.reshape(-1)[[0, -1]] = True
+            prediction = rng.random(shape) < 0.5
+            parts, number = ndimage.label(target, np.ones((3,) * target.ndim))
+            steps = np.broadcast_to(spacing, target.ndim)
+            elements, pixels = np.argwhere(target), np.argwhere(prediction)
+            squared = (((pixels[:, None] - elements[None]) * steps) ** 2).sum(-1)
+            near = squared <= squared.min(1, keepdims=True) * (1 + 1e-9)
+            cells = np.where(near, parts[tuple(elements.T)], number).min(1)
+            expected = [
+                2 * (prediction & (parts == k)).sum() / ((cells == k).sum() + (parts == k).sum())
+                for k in range(1, number + 1)
+            ]
+            result = metrics.component_dice(library.asarray(prediction), library.asarray(target), spacing=spacing)
+            np.testing.assert_allclose(to_numpy(result), expected, rtol=1e-14)
+
+
+def test_components_of_maps_of_many_labels():
+    """Of drawn maps in C and in Fortran order, of one to three axes, every label is numbered as its own mask is."""
+    rng = np.random.default_rng(0)
+    for shape in ((40,), (23, 31), (7, 9, 11), (1, 6), (6, 1)):
+        for labels in (rng.integers(-1, 3, shape), rng.integers(0, 2, shape) * 2**40, rng.integers(0, 2, shape)):
+            for connectivity in range(1, len(shape) + 1):
+                expected, count = np.zeros(shape, int), 0
+                for value in np.unique(labels[labels != 0]):
+                    structure = ndimage.generate_binary_structure(len(shape), connectivity)
+                    part, number = ndimage.label(labels == value, structure)
+                    expected += np.where(part > 0, part + count, 0)
+                    count += number
+                for array in (labels, np.asfortranarray(labels)):
+                    result = metrics.connected_components(array, connectivity=connectivity)
+                    np.testing.assert_array_equal(result, expected)
+                    assert result.dtype == np.int32
+
+
+def test_components_of_labels_beyond_63_bits(library):
+    labels = np.asarray([[2**64 - 3, 0, 2**63], [5, 5, 2**63]], dtype=np.uint64)
+    found = metrics.connected_components(library.asarray(labels), connectivity=1)
+    assert to_numpy(found).tolist() == [[3, 0, 2], [1, 1, 2]]
+
+
 def test_what_is_refused():
     mask = np.zeros((3, 4), bool)
-    with pytest.raises(ValueError, match="`connectivity` must be 1"):
+    with pytest.raises(ValueError, match="`connectivity` must be from 1 to 2; got 3"):
         metrics.connected_components(mask, connectivity=3)
     with pytest.raises(TypeError, match="`prediction` must be a boolean mask"):
         metrics.match_lesions(mask.astype(int), mask)
-    with pytest.raises(ValueError, match="`dilation` must not be negative"):
+    with pytest.raises(ValueError, match="`dilation` must be at least 0; got -1"):
         metrics.match_lesions(mask, mask, dilation=-1)
-    with pytest.raises(ValueError, match="`spacing` must hold 2"):
+    with pytest.raises(ValueError, match="`spacing` must be a positive number, or one for each of the 2"):
         metrics.component_dice(mask, mask, spacing=(1.0,))
 
 

@@ -151,8 +151,19 @@ def test_what_is_refused():
         metrics.panoptic_counts((classes, classes), (classes, classes), num_classes=2, crowd=classes)
     with pytest.raises(ValueError, match="a pair of maps"):
         metrics.panoptic_counts((classes,), (classes, classes), num_classes=2)
-    with pytest.raises(ValueError, match="`things` must be class ids"):
+    with pytest.raises(ValueError, match="`things` must be different whole numbers from 0 to 1"):
         metrics.panoptic_counts((classes, classes), (classes, classes), num_classes=2, things=[2])
+
+
+def test_void_beyond_63_bits(library):
+    prediction, target = (np.asarray([[0, 0, 0, 1, 1]]), np.asarray([[1, 1, 1, 2, 2]])), np.asarray([[0, 0, 7, 7, 1]])
+    expected = metrics.panoptic_counts(prediction, (target, prediction[1]), num_classes=2, ignore_index=7)
+    void = 2**64 - 1
+    large = np.where(target == 7, void, target).astype(np.uint64)
+    pairs = [tuple(library.asarray(labels) for labels in pair) for pair in (prediction, (large, prediction[1]))]
+    counts = metrics.panoptic_counts(*pairs, num_classes=2, ignore_index=void)
+    for part, other in zip(counts, expected, strict=True):
+        assert to_numpy(part).tolist() == to_numpy(other).tolist()
 
 
 @pytest.mark.data
