@@ -117,8 +117,6 @@ def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float
     uncertain = int(importance * num_points)
     candidates = int(oversampling * num_points) if uncertain else 0
     count = candidates + num_points - uncertain
-    if 0 in spatial:  # no pixels, no points between them
-        return random_points(images, 0, len(spatial), seed=seed, like=pixels.scores, backend=backend)
     drawn = random_points(images, count, len(spatial), seed=seed, like=pixels.scores, backend=backend)
     if not uncertain or 0 in pixels.shape:
         return drawn[:, :num_points, :]

@@ -92,9 +92,9 @@ def test_binary_losses_keep_their_digits(library: Library, kind):
         logits = library.asarray(points[None, None], "float32")
         side = points if label == 0 else -points
         sigmoid, _, softplus = exact(side)
-        map_of_losses = losses.cross_entropy(logits, target, activation="sigmoid", reduction="none")
+        map_of_losses = losses.cross_entropy(logits, target, activation="sigmoid", class_axis=1, reduction="none")
         assert places(map_of_losses[0, :], softplus, "float32", True) < PLACES
-        call = {"activation": "sigmoid", "reduction": "sum"}
+        call = {"activation": "sigmoid", "class_axis": 1, "reduction": "sum"}
         gradients = [arrayseg.grad(losses.cross_entropy)(logits, target, **call)]
         if "torch" in library.name:
             by_autodiff = library.xp.func.grad(partial(losses.cross_entropy, target=target, **call))
