@@ -203,9 +203,10 @@ def _check_rows(name: str, array: Array | None, layout: Layout, backend: Backend
         msg = "`pixel_weights` must be numbers; got booleans. Pass them as `mask`."
         raise TypeError(msg)
     if name == "pixel_weights" and backend.is_concrete(array) and 0 not in array.shape:
-        least = backend.xp.min(array)
+        with backend.reading():
+            least = float(backend.xp.min(array))
         if least < 0:
-            msg = f"`pixel_weights` must not be negative; got {float(least)}."
+            msg = f"`pixel_weights` must not be negative; got {least}."
             raise ValueError(msg)
 
 
@@ -224,12 +225,13 @@ def check_ids(
         return
     if backend.are_ids(ids, high):
         return
-    if ignored is not None:
-        ids = xp.where(ignored, xp.zeros_like(ids), ids)
-        if backend.are_ids(ids, high):
-            return
-    least = int(xp.min(ids))
-    wrong = least if least < 0 else int(xp.max(ids))
+    with backend.reading():
+        if ignored is not None:
+            ids = xp.where(ignored, xp.zeros_like(ids), ids)
+            if backend.are_ids(ids, high):
+                return
+        least = int(xp.min(ids))
+        wrong = least if least < 0 else int(xp.max(ids))
     besides = "" if ignore_index is None else f" (besides ignore_index={ignore_index})"
     msg = f"`target` must hold {what}{besides}; got {wrong}. Is it a void label? Then pass ignore_index={wrong}."
     raise ValueError(msg)
