@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import wraps
 from typing import Any, NoReturn, ParamSpec
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.losses._composed import Composed, method_of
+from arrayseg.losses._options import raise_unknown
+from arrayseg.losses._prepare import check_axis_is_clear, plain
 
 __all__ = ["evaluation_of", "grad", "loss", "value_and_grad"]
 
@@ -31,7 +33,9 @@ def loss(
     def decorate(build: Callable[Parameters, Evaluation]) -> Callable[Parameters, Array]:
         signature = _merged_signature(build, family, without)
         options = frozenset(signature.parameters)
+        places = sum(parameter.kind is not parameter.KEYWORD_ONLY for parameter in signature.parameters.values())
 
+        @raises_here
         @wraps(build)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
             evaluation = checked(*args, **kwargs)
@@ -40,8 +44,12 @@ def loss(
         @wraps(build)
         def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
             if not kwargs.keys() <= options:
-                _raise_unknown(build.__name__, kwargs.keys() - options, options)
-            return build(*args, **kwargs)
+                raise_unknown(build.__name__, kwargs.keys() - options, options)
+            if len(args) > places:
+                _raise_positional(build.__name__, len(args), signature)
+            if "class_axis" in options and "class_axis" not in kwargs and len(args) == places:
+                check_axis_is_clear(*args)
+            return build(*[plain(value) for value in args], **{name: plain(value) for name, value in kwargs.items()})
 
         function.evaluation = checked  # type: ignore[attr-defined]
         function.__signature__ = signature  # type: ignore[attr-defined]
@@ -79,11 +87,12 @@ def _merged_docstring(
     return inspect.cleandoc(build.__doc__).replace("{options}", "\n".join(shared).rstrip())
 
 
-def _raise_unknown(name: str, unknown: Iterable[str], options: Iterable[str]) -> NoReturn:
-    wrong = min(unknown)
-    close = get_close_matches(wrong, options, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else f"it takes {', '.join(sorted(options))}."
-    msg = f"{name} has no option `{wrong}`; {hint}"
+def _raise_positional(name: str, count: int, signature: inspect.Signature) -> NoReturn:
+    named = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
+    msg = (
+        f"{name} takes `input` and `target` by position; got {count} arguments. Name the options, as in "
+        f"{name}(input, target, {named[0]}=...)."
+    )
     raise TypeError(msg)
 
 
