@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, DType
 from arrayseg.backends import Backend, backend_of
+from arrayseg.backends.axes import move_axis
 from arrayseg.kernels import fields, skeleton
 from arrayseg.losses._one_hot import one_hot
 
@@ -303,4 +304,4 @@ def _of_every_class(
         raise TypeError(msg)
     class_axis = check_index("class_axis", class_axis, -masks.ndim, masks.ndim - 1)
     found = field(masks, check_spacing(spacing, masks.ndim - 2), backend)
-    return xp.moveaxis(xp.astype(found, xp.float32 if dtype is None else dtype, copy=False), 1, class_axis)
+    return move_axis(xp.astype(found, xp.float32 if dtype is None else dtype, copy=False), 1, class_axis, xp)

@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from arrayseg._typing import Array, Namespace
+from arrayseg.backends.axes import move_axis
 
 if TYPE_CHECKING:
     from arrayseg.backends.protocol import Backend
@@ -71,10 +72,10 @@ def _smallest_neighbour(xp: Namespace, labels: Array, connectivity: int, fill: i
 def _shifted(xp: Namespace, array: Array, axis: int, step: int, fill: int) -> Array:
     """The elements `step` positions before along an axis, `fill` where there are none."""
     length, distance = array.shape[axis], min(abs(step), array.shape[axis])
-    moved = xp.moveaxis(array, axis, 0)
+    moved = move_axis(array, axis, 0, xp)
     filling = xp.full_like(moved[:distance, ...], fill)
     parts = [filling, moved[: length - distance, ...]] if step > 0 else [moved[distance:, ...], filling]
-    return xp.moveaxis(xp.concat(parts, axis=0), 0, axis)
+    return move_axis(xp.concat(parts, axis=0), 0, axis, xp)
 
 
 def _looked_up(xp: Namespace, table: Array, indices: Array, fill: int) -> Array:

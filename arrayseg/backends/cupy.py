@@ -58,9 +58,11 @@ class CupyBackend(Backend):
         return counts.astype(cupy.int64 if weights is None else weights.dtype, copy=False)
 
     def place(self, values: Array, order: Array, /) -> Array:
-        placed = cupy.empty_like(values)
-        cupy.put_along_axis(placed, order, values, axis=-1)
-        return placed
+        # `put_along_axis` is there from CuPy 14 on.
+        rows = cupy.reshape(order, (-1, order.shape[-1]))
+        placed = cupy.empty(rows.shape, dtype=values.dtype)
+        placed[cupy.arange(rows.shape[0])[:, None], rows] = cupy.reshape(values, rows.shape)
+        return cupy.reshape(placed, values.shape)
 
     def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
         from cupyx.scipy import ndimage

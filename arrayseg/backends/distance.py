@@ -7,6 +7,7 @@ from math import inf, prod
 from typing import TYPE_CHECKING
 
 from arrayseg._typing import Array
+from arrayseg.backends.axes import move_axis
 
 if TYPE_CHECKING:
     from arrayseg.backends.protocol import Backend
@@ -26,7 +27,7 @@ def separable_distance_transform(backend: Backend, mask: Array, spacing: Sequenc
     for axis, step in zip(range(mask.ndim - len(spacing), mask.ndim), spacing, strict=True):
         index = xp.arange(mask.shape[axis], dtype=squared.dtype, device=device)
         costs = ((index[:, None] - index[None, :]) * step) ** 2
-        squared = xp.moveaxis(_lower_envelope(backend, xp.moveaxis(squared, axis, -1), costs, whole), -1, axis)
+        squared = move_axis(_lower_envelope(backend, move_axis(squared, axis, -1, xp), costs, whole), -1, axis, xp)
     return xp.sqrt(squared)
 
 

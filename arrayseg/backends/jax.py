@@ -36,6 +36,12 @@ class JaxBackend(Backend):
         super().__init__(jnp)
         self.name = "JAX"
 
+    def device(self, array: Array, /) -> Any:
+        # Of an array on several devices, `device` is its sharding, which a small constant need not divide into. JAX
+        # brings an array that is made on none to where it is needed.
+        device = super().device(array)
+        return None if isinstance(device, jax.sharding.Sharding) and self.is_concrete(array) else device
+
     def device_key(self, array: Array, /) -> Hashable | None:
         return frozenset(array.devices()) if self.is_concrete(array) else None
 
@@ -47,6 +53,14 @@ class JaxBackend(Backend):
             remedy = f" Pass {name}.todense()." if hasattr(array, "todense") else ""
             msg = f"`{name}` must be a jax.Array; got {type(array).__module__}.{type(array).__qualname__}.{remedy}"
             raise TypeError(msg)
+
+    def reading(self) -> AbstractContextManager[object]:
+        context: AbstractContextManager[object] = jax.ensure_compile_time_eval()
+        return context
+
+    def are_ids(self, ids: Array, high: int, /) -> bool:
+        with self.reading():
+            return super().are_ids(ids, high)
 
     def conversion(self, name: str, like: str, /) -> str:
         return f"jax.numpy.asarray({name})"

@@ -110,6 +110,10 @@ class Backend:
         """Return an array of a subclass as a plain array of the library, of the same memory and graph."""
         return array
 
+    def reading(self) -> AbstractContextManager[object]:
+        """A context in which concrete arrays give concrete results, even where a compiler traces others."""
+        return nullcontext()
+
     def conversion(self, name: str, like: str, /) -> str:
         """Return the expression that makes an array of another library one of this, for error messages."""
         return f"xp.asarray({name}, device={like}.device)"

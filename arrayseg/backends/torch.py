@@ -30,7 +30,7 @@ class TorchBackend(Backend):
         return device
 
     def is_concrete(self, *arrays: Array | None) -> bool:
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or torch.jit.is_tracing():
             return False
         return all(_is_read(array) for array in arrays if array is not None)
 
@@ -269,12 +269,13 @@ class _ClosedForm(torch.autograd.Function):
     def forward(ctx: Any, input: Array, evaluation: Evaluation) -> Array:
         value, ctx.gradient = _value_and_gradient(evaluation, wide=True)
         ctx.evaluation = evaluation
-        ctx.save_for_backward(input)
+        # All that the gradient is of: torch raises if one is written into before it is asked for.
+        ctx.save_for_backward(input, *evaluation.constants)
         return value
 
     @staticmethod
     def backward(ctx: Any, cotangent: Array) -> tuple[Array, None]:
-        (input,) = ctx.saved_tensors
+        input, *_ = ctx.saved_tensors
         if torch.is_grad_enabled():
             (gradient,) = torch.autograd.grad(ctx.evaluation.plain(), input, cotangent, create_graph=True)
             return gradient, None

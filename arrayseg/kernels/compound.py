@@ -102,7 +102,8 @@ def _same_pixels(part: Sweep, other: Sweep) -> bool:
     if not one.backend.is_concrete(part.input, *one.constants, *two.constants):
         return False
     pairs = zip(_arrays(one), _arrays(two), strict=True)
-    return all(a is b or (a is not None and b is not None and _equal(a, b, one.xp)) for a, b in pairs)
+    with one.backend.reading():
+        return all(a is b or (a is not None and b is not None and _equal(a, b, one.xp)) for a, b in pairs)
 
 
 def _settings(pixels: Pixels) -> tuple[Any, ...]:

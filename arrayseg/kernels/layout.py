@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 from arrayseg._typing import Array, DType
+from arrayseg.backends.axes import move_axis
 
 __all__ = ["Layout"]
 
@@ -35,9 +36,9 @@ class Layout:
     def scores(self, array: Array, xp: Any) -> Array:
         """`(N, C, S)` of an array of the input's shape; a view wherever the strides allow one."""
         images, pixels = self.shape[0], prod(self.rows_shape[1:])
-        if self.is_canonical:
+        if self.class_axis is None or self.class_axis == 1:
             return xp.reshape(array, (images, self.classes, pixels))
-        last = xp.reshape(xp.moveaxis(array, self.class_axis, -1), (images, pixels, self.classes))
+        last = xp.reshape(move_axis(array, self.class_axis, -1, xp), (images, pixels, self.classes))
         return xp.permute_dims(last, (0, 2, 1))
 
     def rows(self, array: Array, xp: Any) -> Array:
@@ -52,9 +53,9 @@ class Layout:
         """A new array of the input's shape, and the canonical view to write it through."""
         images, *spatial = self.rows_shape
         pixels = prod(spatial)
-        if self.is_canonical:
+        if self.class_axis is None or self.class_axis == 1:
             scores = xp.empty((images, self.classes, pixels), dtype=dtype, device=device)
             return xp.reshape(scores, self.shape), scores
         last = xp.empty((images, pixels, self.classes), dtype=dtype, device=device)
-        whole = xp.moveaxis(xp.reshape(last, (images, *spatial, self.classes)), -1, self.class_axis)
+        whole = move_axis(xp.reshape(last, (images, *spatial, self.classes)), -1, self.class_axis, xp)
         return whole, xp.permute_dims(last, (0, 2, 1))

@@ -129,7 +129,12 @@ def _sum_over_parts(pixels: Pixels, parts: list[Part], function: Callable[[Part]
 
 def arrays_of(record: Any) -> dict[str, Array]:
     """The arrays in a dataclass, by name."""
-    return {name: value for name, value in vars(record).items() if hasattr(value, "ndim")}
+    # Numbers first: torch.compile has symbols among them, which it cannot ask for attributes.
+    return {
+        name: value
+        for name, value in vars(record).items()
+        if not isinstance(value, int | float) and hasattr(value, "ndim")
+    }
 
 
 def _converted(record: Any, convert: Callable[[Array], Array]) -> dict[str, Array]:

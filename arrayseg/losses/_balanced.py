@@ -146,11 +146,12 @@ def distance_weighted_cross_entropy(
     if tuple(distance.shape) != rows:
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
         raise ValueError(msg)
-    if 0 not in rows and backend.is_concrete(distance) and xp.min(distance) < 0:
-        msg = (
-            f"`distance` must not be negative; got {float(xp.min(distance))}. Of a signed map take the absolute value."
-        )
-        raise ValueError(msg)
+    if 0 not in rows and backend.is_concrete(distance):
+        with backend.reading():
+            least = float(xp.min(distance))
+        if least < 0:
+            msg = f"`distance` must not be negative; got {least}. Of a signed map take the absolute value."
+            raise ValueError(msg)
     weights = 1 + xp.astype(distance, backend.sum_dtype(input))
     others = options.get("pixel_weights")
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)

@@ -101,9 +101,14 @@ def point_sampled_cross_entropy(
     if not xp.isdtype(points.dtype, "real floating"):
         msg = f"`points` must be floating, from 0 to 1 along each axis; got dtype {points.dtype}."
         raise TypeError(msg)
-    if 0 not in shape and backend.is_concrete(points) and not xp.all((points >= 0) & (points <= 1)):
-        msg = "`points` must lie from 0 to 1 along each axis. Divide coordinates in pixels by the length of the axis."
-        raise ValueError(msg)
+    if 0 not in shape and backend.is_concrete(points):
+        with backend.reading():
+            inside = bool(xp.all((points >= 0) & (points <= 1)))
+        if not inside:
+            msg = (
+                "`points` must lie from 0 to 1 along each axis. Divide coordinates in pixels by the length of the axis."
+            )
+            raise ValueError(msg)
     return AtPoints(sweep, xp.astype(points, sweep.pixels.compute_dtype, copy=False))
 
 

@@ -234,9 +234,10 @@ def _check_rows(name: str, array: Array | None, layout: Layout, backend: Backend
         msg = "`pixel_weights` must be numbers; got booleans. Pass them as `mask`."
         raise TypeError(msg)
     if name == "pixel_weights" and backend.is_concrete(array) and 0 not in array.shape:
-        least = backend.xp.min(array)
+        with backend.reading():
+            least = float(backend.xp.min(array))
         if least < 0:
-            msg = f"`pixel_weights` must not be negative; got {float(least)}."
+            msg = f"`pixel_weights` must not be negative; got {least}."
             raise ValueError(msg)
 
 
@@ -256,7 +257,8 @@ def check_ids(
     if backend.are_ids(ids, high):
         return True
     if ignored is not None:
-        ids = xp.where(ignored, xp.zeros_like(ids), ids)
+        with backend.reading():
+            ids = xp.where(ignored, xp.zeros_like(ids), ids)
         if backend.are_ids(ids, high):
             return False
     raise ValueError(_wrong_id(backend.to_numpy(ids), high, what, ignore_index))
@@ -293,7 +295,8 @@ def _check_shares(rows: Array, backend: Backend) -> None:
     if not backend.is_concrete(rows):
         return
     rounding = HALF_ROUNDING if rows.dtype in halves else ROUNDING
-    least, most = float(xp.min(rows)), float(xp.max(rows))
+    with backend.reading():
+        least, most = float(xp.min(rows)), float(xp.max(rows))
     if least < -rounding or most > 1 + rounding:
         wrong = least if least < -rounding else most
         msg = (
