@@ -350,15 +350,23 @@ class Backend:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
+    def sum_products(self, one: Array, two: Array, /) -> Array:
+        """The sums over the last axis of the products of two arrays, in `sum_dtype`."""
+        return self.sum_pixels(one * two)
+
+    def flat(self, array: Array, /) -> tuple[Array, int, int]:
+        """A view of an array `(B, C, P)` in one axis, and the steps in it between images and between classes."""
+        _, classes, pixels = array.shape
+        return self.xp.reshape(array, (-1,)), classes * pixels, pixels
+
+    def sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        """1 / (1 + exp(-z)) and 1 / (1 + exp(z))."""
+        return self.sigmoid(scores), self.sigmoid(-scores)
+
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
         """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z); it may be written into `out`."""
         exponentials = self.xp.exp(self.xp.minimum(scores, self._limit(scores)))
         return exponentials / (exponentials + 1)
-
-    def sigmoid_slope(self, scores: Array, /) -> Array:
-        """The derivative s(z) s(-z) of the sigmoid s; from s alone, 1 - s would lose the digits where s is close to 1."""
-        exponentials = self.xp.exp(-self.xp.abs(scores))
-        return exponentials / (exponentials + 1) ** 2
 
     def log_sigmoid(self, scores: Array, /) -> Array:
         """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow.

@@ -150,9 +150,6 @@ class TorchBackend(Backend):
         less = torch.sigmoid(torch.where(positive, -scores, scores))
         return torch.where(positive, 1 - less, less)
 
-    def sigmoid_slope(self, scores: Array, /) -> Array:
-        return torch.sigmoid(scores).mul_(torch.sigmoid(-scores))
-
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return torch.mul(array, factor, out=out)
 
