@@ -40,7 +40,8 @@ def confusion_matrix(
     mask
         Boolean array of `target`'s shape, True where a pixel counts.
     per_image
-        Whether each image of the batch (axis 0) has its own matrix.
+        Whether each image of the batch (axis 0) has its own matrix. The maps then have at least two spatial axes,
+        because the rows of a single map would be counted as images.
     class_axis
         The axis of the scores in `prediction`, 1 by default, as in `(N, C, *spatial)`; -1 for channels last, 0 for
         `(C, *spatial)`. Only for scores.
@@ -53,10 +54,11 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        If shapes do not fit, or if a label that counts is out of range. Under a compiler (`jax.jit`, `torch.compile`)
-        labels cannot be read, and pixels whose target or prediction is out of range count nowhere.
+        If shapes do not fit, a label that counts is out of range, or a score of a pixel that counts is nan. Under a
+        compiler (`jax.jit`, `torch.compile`) values cannot be read, and such pixels count nowhere.
     TypeError
-        If libraries are mixed, ids are not integers, or the mask is not boolean.
+        If libraries are mixed, ids are not integers, the mask is not boolean, or both maps are boolean where there are
+        more than two classes: for channels that may overlap see `class_counts`.
 
     Notes
     -----

@@ -210,9 +210,10 @@ def check_absent(absent: object) -> None:
 
 def check_counts(backend: Backend, name: str, *counts: Array) -> None:
     """Raise for counts that are negative, as those that wrapped are, or nan; not under a compiler."""
-    xp = backend.xp
     for array in counts:
-        if backend.is_concrete(array) and not bool(xp.all(array >= 0)):
+        with backend.wide(array):
+            fits = not backend.is_concrete(array) or bool(backend.xp.all(array >= 0))
+        if not fits:
             wrong = backend.to_numpy(array)
             value = wrong[~(wrong >= 0)].flat[0]
             msg = (
