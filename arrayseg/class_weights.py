@@ -58,8 +58,9 @@ def pixel_counts(
     >>> class_weights.pixel_counts(np.asarray([[0, 0, 1], [0, 2, 255]]), num_classes=3, ignore_index=255)
     array([3, 1, 1])
     """
-    image = None if mask is None else mask[None, ...]
-    labels = target[None, ...]
+    # One image, of two spatial axes at least.
+    image = None if mask is None else mask[None, ..., None]
+    labels = target[None, ..., None]
     return class_counts(labels, labels, num_classes=num_classes, ignore_index=ignore_index, mask=image)[0, :, 0]
 
 

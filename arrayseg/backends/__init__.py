@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from math import isnan
 
 from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
@@ -10,7 +11,7 @@ from arrayseg._typing import Array
 from arrayseg.backends.numpy import NUMPY
 from arrayseg.backends.protocol import Backend
 
-__all__ = ["Backend", "backend_of", "common_backend", "host"]
+__all__ = ["Backend", "backend_of", "common_backend", "host", "is_compiling"]
 
 
 #: What has no arrays of its own, or arrays of another kind, by the module of its class: how it becomes an array.
@@ -123,3 +124,13 @@ def common_backend(*, lazy: bool = False, **arrays: Array | None) -> Backend:
 def host() -> Backend:
     """Return the NumPy adapter, for work that always happens in main memory."""
     return NUMPY
+
+
+def is_compiling() -> bool:
+    """Return whether torch.compile is tracing the caller's Python code, which takes part of the language."""
+    if "torch" not in sys.modules:
+        return False
+    import torch
+
+    compiling: bool = torch.compiler.is_compiling()
+    return compiling

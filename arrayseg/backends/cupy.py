@@ -10,7 +10,7 @@ import cupy
 import numpy as np
 
 from arrayseg._typing import Array, DType
-from arrayseg.backends.protocol import Backend, Result
+from arrayseg.backends.protocol import Backend, Result, slowest_first
 
 __all__ = ["CUPY", "CupyBackend"]
 
@@ -39,6 +39,9 @@ class CupyBackend(Backend):
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
         host: np.ndarray[Any, Any] = cupy.asnumpy(array)
         return host
+
+    def memory_order(self, array: Array, /) -> tuple[int, ...]:
+        return slowest_first(array.strides)
 
     def sum_dtype(self, array: Array, /) -> DType:
         return cupy.float64

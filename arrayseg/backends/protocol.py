@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from math import nan
+from math import inf, nan
 from typing import Any, Protocol, TypeVar
 
 import array_api_compat
@@ -20,7 +20,7 @@ from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.components import propagated_components
 from arrayseg.backends.distance import separable_distance_transform
 
-__all__ = ["EXP_LIMIT", "Backend", "Evaluation"]
+__all__ = ["EXP_LIMIT", "Backend", "Evaluation", "slowest_first"]
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -134,12 +134,9 @@ class Backend:
         """
         return self, arrays
 
-    def as_stored(self, *arrays: Array) -> tuple[Array, ...]:
-        """Arrays of one shape with their axes in the order in which the first lies in memory, where that is known.
-
-        For what does not depend on the order of the pixels: reading along the memory is several times as fast.
-        """
-        return arrays
+    def memory_order(self, array: Array, /) -> tuple[int, ...]:
+        """Return the axes of a concrete array from the slowest to the fastest in memory."""
+        return tuple(range(array.ndim))
 
     def sum_dtype(self, array: Array, /) -> DType:
         """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
@@ -248,10 +245,10 @@ class Backend:
     ) -> tuple[Array, Array, Array, Array]:
         """Widened labels, where they count, and the number of pixels that should and cannot."""
         xp = self.xp
-        prediction, target = self.widen(prediction), self.widen(target)
         wanted = xp.ones(target.shape, dtype=xp.bool, device=self.device(target)) if mask is None else mask
         if ignore_index is not None:
-            wanted = wanted & (target != ignore_index)
+            wanted = wanted & ~self.equals(target, ignore_index)
+        prediction, target = self.widen(prediction), self.widen(target)
         counted = wanted & (target >= 0) & (target < num_classes) & (prediction >= 0) & (prediction < num_classes)
         return prediction, target, counted, xp.sum(xp.astype(wanted & ~counted, self.count_dtype(target)))
 
@@ -376,15 +373,23 @@ class Backend:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
+    def sum_products(self, one: Array, two: Array, /) -> Array:
+        """The sums over the last axis of the products of two arrays, in `sum_dtype`."""
+        return self.sum_pixels(one * two)
+
+    def flat(self, array: Array, /) -> tuple[Array, int, int]:
+        """A view of an array `(B, C, P)` in one axis, and the steps in it between images and between classes."""
+        _, classes, pixels = array.shape
+        return self.xp.reshape(array, (-1,)), classes * pixels, pixels
+
+    def sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        """1 / (1 + exp(-z)) and 1 / (1 + exp(z))."""
+        return self.sigmoid(scores), self.sigmoid(-scores)
+
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
         """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z); it may be written into `out`."""
         exponentials = self.xp.exp(self.xp.minimum(scores, self._limit(scores)))
         return exponentials / (exponentials + 1)
-
-    def sigmoid_slope(self, scores: Array, /) -> Array:
-        """The derivative s(z) s(-z) of the sigmoid s; from s alone, 1 - s would lose the digits where s is close to 1."""
-        exponentials = self.xp.exp(-self.xp.abs(scores))
-        return exponentials / (exponentials + 1) ** 2
 
     def log_sigmoid(self, scores: Array, /) -> Array:
         """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow.
@@ -471,3 +476,8 @@ class Backend:
     def clock() -> float:
         """Seconds of a monotonic clock."""
         return time.perf_counter()
+
+
+def slowest_first(strides: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes from the slowest to the fastest in memory; a repeated axis, of stride 0, counts as slow."""
+    return tuple(sorted(range(len(strides)), key=lambda axis: -(abs(strides[axis]) or inf)))

@@ -11,7 +11,7 @@ import torch
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends.numpy import NUMPY
-from arrayseg.backends.protocol import Backend, Evaluation, Result
+from arrayseg.backends.protocol import Backend, Evaluation, Result, slowest_first
 
 __all__ = ["TORCH", "TorchBackend"]
 
@@ -72,6 +72,9 @@ class TorchBackend(Backend):
         if any(array.device.type != "cpu" for array in arrays):
             return self, arrays
         return NUMPY, tuple(self.to_numpy(array) for array in arrays)
+
+    def memory_order(self, array: Array, /) -> tuple[int, ...]:
+        return slowest_first(array.stride())
 
     def sum_dtype(self, array: Array, /) -> DType:
         return torch.float32 if array.device.type == "mps" else torch.float64
@@ -146,9 +149,6 @@ class TorchBackend(Backend):
         positive = scores >= 0
         less = torch.sigmoid(torch.where(positive, -scores, scores))
         return torch.where(positive, 1 - less, less)
-
-    def sigmoid_slope(self, scores: Array, /) -> Array:
-        return torch.sigmoid(scores).mul_(torch.sigmoid(-scores))
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return torch.mul(array, factor, out=out)

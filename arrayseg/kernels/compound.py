@@ -80,7 +80,7 @@ def summed(parts: Sequence[Evaluation], factors: Sequence[float]) -> Evaluation:
             is_sweep = isinstance(part, Sweep)
             merged.append(replace(part, factors=[factor * own for own in part.factors]) if is_sweep else part)  # type: ignore[attr-defined, type-var]
             weights.append(1.0 if is_sweep else factor)
-    return merged[0] if len(merged) == 1 and weights[0] == 1 else Summed(merged, weights)
+    return merged[0] if len(merged) == 1 and isinstance(merged[0], Sweep) else Summed(merged, weights)
 
 
 def outer_formula(formula: Formula, outer: Outer) -> Formula:

@@ -13,7 +13,8 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.kernels.pixels import Block
 from arrayseg.kernels.pooling import Primitive
-from arrayseg.kernels.region import Overlap, RegionTerm
+from arrayseg.kernels.region import RegionTerm
+from arrayseg.kernels.scores import Cells, Derivatives, inverse_of
 
 __all__ = [
     "BoundaryTerm",
@@ -71,11 +72,10 @@ def boundary_weights(masks: Array, spacing: Sequence[float], backend: Backend) -
     return weights
 
 
-def mean_amount(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-    """The score of a loss that is a mean over pixels: its first amount by their weight."""
-    total = overlap.pixels
-    inverse = xp.where(total > 0, 1 / xp.where(total > 0, total, xp.ones_like(total)), xp.zeros_like(total))
-    return overlap.intersection * inverse, inverse, xp.zeros_like(inverse)
+def mean_amount(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+    """The score of a loss that is a mean over pixels: its one amount by their weight."""
+    inverse = inverse_of(cells.pixels, xp)
+    return cells.hit * inverse, (inverse,)
 
 
 def log_one_plus(value: Array, xp: Any) -> tuple[Array, Array]:
@@ -99,42 +99,50 @@ class FieldTerm(RegionTerm):
 class BoundaryTerm(FieldTerm):
     """The probabilities times the field: linear."""
 
-    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
-        probability = block.keep(block.probabilities)
-        return probability * self.at(block), probability, block.target
+    sums = 3
 
-    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
-        return block.keep(by_hit * self.at(block))
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        return (block.keep(block.probabilities) * self.at(block),)
+
+    def derivative(self, block: Block, *by: Array) -> Array:
+        return block.keep(block.narrow(by[0]) * self.at(block))
 
 
 @dataclass(frozen=True, kw_only=True)
 class HausdorffTerm(FieldTerm):
     """The squared error times the field: quadratic."""
 
-    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
-        probability, target = block.keep(block.probabilities), block.target
-        return (probability - target) ** 2 * self.at(block), probability, target
+    sums = 3
+    needs_probabilities = True
 
-    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
-        return block.keep(2 * by_hit * (block.probabilities - block.target) * self.at(block))
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        return (block.keep(block.errors) ** 2 * self.at(block),)
+
+    def derivative(self, block: Block, *by: Array) -> Array:
+        return block.keep(2 * block.narrow(by[0]) * block.errors * self.at(block))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldDiceTerm(FieldTerm):
-    """The amounts of Dice times the field; or the true positives alone."""
+    """The cells of Dice times the field; or the hits alone."""
 
     hits_alone: bool
 
-    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
-        probability, target, field = block.keep(block.probabilities), block.target, self.at(block)
-        if self.hits_alone:
-            return probability * target * field, probability, target
-        return probability * target * field, probability * field, target * field
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        target, outside, field = block.target, block.outside, self.at(block)
+        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
+        if not self.hits_alone:
+            return tuple(cell * field for cell in (probability * target, probability * outside, complement * target))
+        hit = probability * target * field
+        return hit, probability - hit, target - hit
 
-    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
-        field = self.at(block)
-        by_sum = by_predicted if self.hits_alone else by_predicted * field
-        return block.keep(by_hit * block.target * field + by_sum)
+    def derivative(self, block: Block, *by: Array) -> Array:
+        by_hit, by_alarm, by_miss = by
+        inside, by_alarm = block.narrow(by_hit - by_miss), block.narrow(by_alarm)
+        target, field = block.target, self.at(block)
+        if not self.hits_alone:
+            return block.keep((inside * target + by_alarm * block.outside) * field)
+        return block.keep((inside - by_alarm) * (target * field) + by_alarm)
 
 
 # Erosions of the error.
@@ -149,23 +157,24 @@ class ErosionTerm(RegionTerm):
     alpha: float
 
     whole_images = True
+    sums = 3
+    needs_probabilities = True
 
-    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
-        probability, target = block.keep(block.probabilities), block.target
+    def amounts(self, block: Block) -> tuple[Array, ...]:
         eroded, _ = self._eroded(block)
-        return block.keep(eroded), probability, target
+        return (block.keep(eroded),)
 
-    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
+    def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
             return None, None
-        by_hit = block.xp.astype(state[0], block.dtype, copy=False)[block.rows, ...]
+        by_hit = block.narrow(state[0])[block.rows, ...]
         _, pull_back = self._eroded(block)
         ones = block.xp.ones_like(block.probabilities)
         return None, block.pull_back(block.keep(pull_back(block.keep(block.weighted(ones * by_hit)))))
 
     def _eroded(self, block: Block) -> Primitive:
         xp = block.xp
-        error = block.keep(block.probabilities) - block.target
+        error = block.keep(block.errors)
         shape = (block.images, block.classes, *self.spatial)
         value, pull_back = erosions(xp.reshape(error**2, shape), self.iterations, self.alpha, xp)
 
@@ -199,26 +208,26 @@ def erosions(array: Array, iterations: int, alpha: float, xp: Any) -> Primitive:
 
 def _eroded_once(array: Array, axes: tuple[int, ...], xp: Any) -> Primitive:
     mean = _cross_mean(array, axes, xp)
-    above = mean > 0.5
-    reduced = xp.where(above, mean - 0.5, xp.zeros_like(mean))
+    below = mean <= 0.5
+    reduced = xp.where(below, xp.zeros_like(mean), mean - 0.5)
     if not axes or 0 in array.shape:
-        return reduced, lambda cotangent: xp.where(above, cotangent, xp.zeros_like(cotangent))
+        return reduced, lambda cotangent: xp.where(below, xp.zeros_like(cotangent), cotangent)
     least, greatest = (extreme(reduced, axis=axes, keepdims=True) for extreme in (xp.min, xp.max))
     spread = greatest - least
-    stretches = spread > 0
-    inverse = 1 / xp.where(stretches, spread, xp.ones_like(spread))
-    value = xp.where(stretches, (reduced - least) * inverse, reduced)
+    flat = spread == 0
+    inverse = 1 / xp.where(flat, xp.ones_like(spread), spread)
+    value = xp.where(flat, reduced, (reduced - least) * inverse)
 
     def pull(cotangent: Array) -> Array:
         # Elements that tie for the least or greatest share its derivative, as in the libraries' own `min` and `max`.
         zero = xp.zeros_like(spread)
         by_spread = -xp.sum(cotangent * value, axis=axes, keepdims=True) * inverse
-        by_least = xp.where(stretches, -xp.sum(cotangent, axis=axes, keepdims=True) * inverse - by_spread, zero)
+        by_least = xp.where(flat, zero, -xp.sum(cotangent, axis=axes, keepdims=True) * inverse - by_spread)
         result = cotangent * inverse
-        for extreme, by_extreme in ((least, by_least), (greatest, xp.where(stretches, by_spread, zero))):
+        for extreme, by_extreme in ((least, by_least), (greatest, xp.where(flat, zero, by_spread))):
             ties = xp.astype(reduced == extreme, cotangent.dtype)
             result = result + ties * (by_extreme / xp.sum(ties, axis=axes, keepdims=True))
-        return _cross_mean(xp.where(above, result, xp.zeros_like(result)), axes, xp)
+        return _cross_mean(xp.where(below, xp.zeros_like(result), result), axes, xp)
 
     return value, pull
 

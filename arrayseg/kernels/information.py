@@ -12,14 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from math import prod
+from math import nan, prod
 from typing import Any, Literal
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.pooling import Primitive
 from arrayseg.kernels.region import RegionTerm
-from arrayseg.kernels.scores import Overlap
 from arrayseg.kernels.sweep import Sums
 
 __all__ = ["InformationTerm", "Pooling", "pooled_length"]
@@ -38,40 +37,37 @@ class InformationTerm(RegionTerm):
     epsilon: float
 
     whole_images = True
-    sums = 5
+    sums = 3
+    needs_probabilities = True
 
     def count(self, block: Block) -> Sums:
         xp = block.xp
         wanted, _ = self._vectors(block, block.target)
         predicted, _ = self._vectors(block, block.keep(block.probabilities))
-        across = xp.matrix_transpose(predicted)
-        covariances = (
-            xp.matmul(wanted, xp.matrix_transpose(wanted)),
-            xp.matmul(wanted, across),
-            xp.matmul(predicted, across),
-        )
-        return *covariances, block.sum(block.target, axis=2), block.amount[:, None]
+        vectors = xp.concat([predicted, wanted], axis=2)
+        return self._root(block, vectors), block.sum(block.target, axis=2), block.amount[:, None]
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, ...]]:
         xp = pixels.xp
-        wanted, crossed, predicted, target, count = sums
-        size = wanted.shape[-1]
-        ridge = self.epsilon * xp.eye(size, dtype=wanted.dtype, device=pixels.backend.device(wanted))
-        estimate = xp.matrix_transpose(xp.linalg.solve(predicted + ridge, xp.matrix_transpose(crossed)))
-        left = wanted - xp.matmul(estimate, xp.matrix_transpose(crossed)) + ridge
-        root = xp.linalg.cholesky((left + xp.matrix_transpose(left)) / 2)
-        losses = xp.sum(xp.log(xp.linalg.diagonal(root)), axis=-1) / size
+        root, target, count = sums
+        size = root.shape[-1] // 2
+        left = root[..., size:, size:]
+        losses = xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1) / size
         chosen = self._chosen(target, pixels)
-        count = xp.broadcast_to(count, target.shape)
-        weight = self._weight(Overlap(target, target, target, count), chosen, pixels)
-        weight = xp.where(xp.any(count > 0), weight, xp.zeros_like(weight)) * factor
-        value = self._unreduced(losses * weight, xp) if self.reduction == "none" else xp.sum(losses * weight)
+        weight, counts = self._weight(target, xp.broadcast_to(count, target.shape), chosen, pixels)
+        zero = xp.zeros_like(losses)
+        losses = xp.where(counts, losses * weight, zero) * factor
         if self.reduction == "none":
-            return value, (estimate, estimate)
-        by_residual = -xp.linalg.solve(left, estimate) * (weight * chosen / size)[:, :, None, None]
-        return value, (estimate, xp.matrix_transpose(by_residual))
+            return self._unreduced(losses, xp), ()
+        # From the blocks of the root, K = L21 L11^-1 and A = L22 L22'.
+        estimate = xp.matrix_transpose(
+            xp.linalg.solve(xp.matrix_transpose(root[..., :size, :size]), xp.matrix_transpose(root[..., size:, :size]))
+        )
+        by_residual = -xp.linalg.solve(xp.matmul(left, xp.matrix_transpose(left)), estimate)
+        by_residual = by_residual * xp.where(counts, weight * factor / size, zero)[:, :, None, None]
+        return xp.sum(losses), (estimate, xp.matrix_transpose(by_residual))
 
-    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
+    def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
             return None, None
         xp = block.xp
@@ -80,6 +76,25 @@ class InformationTerm(RegionTerm):
         predicted, pull_vectors = self._vectors(block, block.keep(block.probabilities))
         cotangent = xp.matmul(by_residual, wanted - xp.matmul(estimate, predicted))
         return None, block.pull_back(block.keep(pull_vectors(cotangent)))
+
+    def _root(self, block: Block, vectors: Array) -> Array:
+        """The triangular root L of the covariance of vectors (prediction, target) plus e I, `(B, C, 2 d, 2 d)`.
+
+        In float64 it is made of the covariance. That squares the condition number, which float32 cannot afford: there
+        it is made of the vectors themselves, whose orthogonal factor is left out.
+        """
+        xp, size = block.xp, vectors.shape[2]
+        unit = xp.eye(size, dtype=vectors.dtype, device=block.device)
+        broken = xp.any(~xp.isfinite(vectors), axis=(2, 3), keepdims=True)  # which a decomposition may refuse
+        vectors = xp.where(broken, xp.zeros_like(vectors), vectors)
+        if vectors.dtype == xp.float64:
+            covariance = xp.matmul(vectors, xp.matrix_transpose(vectors))
+            root = xp.linalg.cholesky(covariance + self.epsilon * unit)
+        else:
+            ridge = xp.broadcast_to(self.epsilon**0.5 * unit, (*vectors.shape[:2], size, size))
+            _, upper = xp.linalg.qr(xp.matrix_transpose(xp.concat([vectors, ridge], axis=-1)))
+            root = xp.matrix_transpose(upper)
+        return xp.where(broken, xp.full_like(root, nan), root)
 
     def _vectors(self, block: Block, maps: Array) -> Primitive:
         """The vectors of maps `(B, C, P)` about their means, `(B, C, d, vectors)`, in the dtype of sums."""

@@ -117,7 +117,7 @@ class Block:
 
     #: The block's part of the gradient, in which the last product of a sweep may be written.
     room: Array | None = None
-    #: Whether the probabilities of an earlier sweep are given, and nothing else should be made of the scores.
+    #: Whether what an earlier sweep kept is given (see `kept`), and nothing else should be made of the scores.
     only_probabilities = False
 
     def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
@@ -198,6 +198,19 @@ class Block:
             return self.backend.sum_pixels(array)
         return self.xp.sum(array, axis=axis, dtype=self.pixels.sum_dtype)
 
+    def sum_products(self, one: Array, two: Array) -> Array:
+        """The sums over pixels of products of arrays `(B, C, P)`, accumulated in the widest dtype the device has."""
+        return self.backend.sum_products(one, two)
+
+    def narrow(self, array: Array) -> Array:
+        """An array of the dtype of sums in the compute dtype."""
+        return self.xp.astype(array, self.dtype, copy=False)
+
+    def _sum_of_classes(self, array: Array) -> Array:
+        """`sum_classes` as a product of matrices, which takes half the time on NumPy."""
+        ones = self.xp.ones((1, 1, self.classes), dtype=self.dtype, device=self.device)
+        return self.xp.matmul(ones, array)[:, 0, :]
+
     def sum_classes(self, array: Array) -> Array:
         """The sum over the classes, `(B, P)`."""
         if self.classes == 1:
@@ -233,19 +246,29 @@ class Block:
         return self.keep(self.backend.block_array(self.pixels.target, self.dtype))
 
     @once
+    def outside(self) -> Array:
+        """1 less the target, `(B, C, P)`, 0 where a pixel is not valid."""
+        return self.keep(1 - self.target)
+
+    @once
     def signs(self) -> Array:
         """-1 where a hard target is and 1 where it is not, `(B, C, P)` in the compute dtype."""
         target = self.hot if self.pixels.has_ids else self.keep(self.pixels.target)
         signs = 1 - 2 * self.xp.astype(target, self.xp.int8)
         return self.xp.astype(signs, self.dtype)
 
+    def places(self, image_step: int, class_step: int) -> Array:
+        """The place of each pixel's id in a flat `(B, C, P)` with such steps between images and classes, `(B P,)`."""
+        xp, steps = self.xp, (image_step, class_step)
+        if steps not in self._places:
+            places = self._with_images(self.ids * class_step, image_step)
+            places += xp.arange(self.count, dtype=self.ids.dtype, device=self.device)
+            self._places[steps] = xp.reshape(places, (-1,))
+        return self._places[steps]
+
     @once
-    def places(self) -> Array:
-        """The place of each pixel's id in a flat `(B, C, P)`, `(B P,)`."""
-        xp = self.xp
-        places = self._with_images(self.ids * self.count, self.classes * self.count)
-        places += xp.arange(self.count, dtype=self.ids.dtype, device=self.device)
-        return xp.reshape(places, (-1,))
+    def _places(self) -> dict[tuple[int, int], Array]:
+        return {}
 
     def _with_images(self, index: Array, stride: int) -> Array:
         """An index `(B, P)` into each image, as one into all of them."""
@@ -261,17 +284,23 @@ class Block:
         if array.ndim == 2 and not self.backend.gathers_ids:
             return xp.take_along_axis(array, ids, axis=1)
         if array.ndim == 3:
-            index = self.places
+            array, *steps = self.backend.flat(array)
+            index = self.places(*steps)
         else:
             index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
         return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
+
+    def put_at_id(self, array: Array, values: Array | float) -> None:
+        """Write values `(B, P)`, or one number, in the entry of each pixel's id of `(B, C, P)`."""
+        flat, *steps = self.backend.flat(array)
+        flat[self.places(*steps)] = values if isinstance(values, float) else self.xp.reshape(values, (-1,))
 
     def add_at_id(self, array: Array, values: Array) -> Array:
         """`(B, C, P)`, overwritten, with values `(B, P)` or `()` added at each pixel's id."""
         xp = self.xp
         if self.backend.gathers_ids:
-            flat = xp.reshape(array, (-1,), copy=False)
-            flat[self.places] += xp.reshape(values, (-1,)) if values.ndim else values
+            flat, *steps = self.backend.flat(array)
+            flat[self.places(*steps)] += xp.reshape(values, (-1,)) if values.ndim else values
         else:
             array += xp.astype(self.hot, self.dtype) * (values[:, None, :] if values.ndim else values)
         return array
@@ -317,10 +346,74 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            return self.backend.sigmoid(self.scores, self.room)
+            return self._sigmoids[0]
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
-        return self.product(self._released("exponentials"), 1 / self.total)
+        inverse = 1 / self.total  # before the exponentials are given away, or they would be made twice
+        return self.product(self._released("exponentials"), inverse)
+
+    @once
+    def complements(self) -> Array:
+        """1 less each probability, `(B, C, P)`, which has as many digits where the probability is nearly 1."""
+        if self.pixels.activation == "sigmoid":
+            return self._sigmoids[1]
+        probabilities = self.probabilities
+        if self.pixels.activation is None:
+            return 1 - probabilities
+        xp = self.xp
+        large = probabilities > 0.5
+        others = self.sum_classes(xp.where(large, xp.zeros_like(probabilities), probabilities))[:, None, :]
+        return xp.where(large, others, 1 - probabilities)
+
+    @once
+    def errors(self) -> Array:
+        """The probabilities less the target, `(B, C, P)`, made of the small ones of p and t, or of 1 - p and 1 - t."""
+        large = self.probabilities > 0.5
+        return self.xp.where(large, self.outside - self.complements, self.probabilities - self.target)
+
+    @once
+    def _sigmoids(self) -> tuple[Array, Array]:
+        """The sigmoids of the scores and of their negatives."""
+        return self.backend.sigmoids(self.scores)
+
+    @once
+    def slopes(self) -> Array:
+        """The derivatives of the sigmoids of the scores, `(B, C, P)`."""
+        probabilities, complements = self._sigmoids
+        if self.room is not None:
+            return self.backend.multiply_into(probabilities, complements, self.room)
+        return probabilities * complements
+
+    @property
+    def kept(self) -> Array:
+        """What the first sweep keeps for the second, `(B, C, P)`: the slopes of a sigmoid, or the probabilities."""
+        return self.slopes if self.pixels.activation == "sigmoid" else self.probabilities
+
+    @kept.setter
+    def kept(self, array: Array) -> None:
+        if self.pixels.activation == "sigmoid":
+            self.slopes = array
+        else:
+            self.probabilities = array
+
+    @property
+    def probabilities_by_id(self) -> tuple[Array, Array, Array]:
+        """The probability of each pixel's id and 1 less it, `(B, P)`, and the sums of the other classes', `(B, C)`.
+
+        For exclusive classes 1 less it is the sum of the others, in which nothing cancels.
+        """
+        probabilities = self.probabilities
+        if self.pixels.activation is None:  # the caller's, in which nothing may be written
+            probabilities = self.xp.asarray(probabilities, copy=True)
+        hit = self.at_id(probabilities)
+        self.put_at_id(probabilities, 0.0)
+        alarm = self.sum(self.weighted(probabilities), axis=2)
+        if self.pixels.activation == "softmax":
+            miss = self._sum_of_classes(probabilities)
+        else:
+            miss = 1 - hit if self.pixels.activation is None else self.at_id(self.complements)
+        self.put_at_id(probabilities, hit)
+        return hit, miss, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
@@ -336,13 +429,6 @@ class Block:
             shares * self.backend.shared(self.shifted, shares)
         )  # before the exponentials are written over them
         return self.sum_classes(shares) * xp.log(self.total)[:, 0, :] - of_scores
-
-    @once
-    def probability_at_id(self) -> Array:
-        """The probability of each pixel's id, `(B, P)`."""
-        if self.pixels.activation == "softmax" and "probabilities" not in self.__dict__:
-            return self.at_id(self.exponentials) / self.total[:, 0, :]
-        return self.at_id(self.probabilities)
 
     @once
     def log_softmax(self) -> Array:
@@ -388,33 +474,48 @@ class Block:
         above, by_above = self.backend.softplus(self.xp.asarray(self.scores, copy=True))
         return -below, -above, by_below, by_above
 
-    @once
-    def slope(self) -> Array:
-        """The derivative of the sigmoid, `(B, C, P)`."""
-        return self.backend.sigmoid_slope(self.scores)
+    def pull_back(self, gradient: Array, *, cancels: bool = True) -> Array:
+        """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`.
 
-    def pull_back(self, gradient: Array) -> Array:
-        """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`."""
+        The mean gradient of a confident pixel is nearly that of one class, and what is left of the class is rounding,
+        unless the mean is taken off again. `cancels` says that this may be so.
+        """
         if self.pixels.activation is None:
             return self.keep(gradient)
         if self.pixels.activation == "sigmoid":
-            return self.product(gradient, self.slope)
-        gradient -= self.xp.sum(gradient * self.probabilities, axis=1, keepdims=True)
+            return self.product(gradient, self.slopes)
+        for _ in range(2 if cancels else 1):
+            gradient -= self.xp.sum(gradient * self.probabilities, axis=1, keepdims=True)
         return self.product(gradient, self.probabilities)
 
-    def pull_back_by_id(self, by_class: Array, by_id: Array) -> Array:
-        """`pull_back` of `by_class` with `by_id` added at the id of each pixel, both `(B, C, 1)`."""
+    def pull_back_by_id(self, by_id: Array, by_others: Array, by_missed: Array | None = None) -> Array:
+        """`pull_back` of the gradient `by_id` at the id of each pixel and `by_others` elsewhere, both `(B, C, 1)`.
+
+        Of exclusive classes, the others have `by_missed` of the id in addition.
+        """
+        xp = self.xp
         at_id = self.at_id(by_id[:, :, 0])
-        if self.pixels.activation is None:
-            return self.keep(self.add_at_id(by_class + self.xp.zeros_like(self.probabilities), at_id))
-        if self.pixels.activation == "sigmoid":
-            slope = self._released("slope")
-            at_id *= self.at_id(slope)
-            slope *= by_class
-            return self.add_at_id(slope, at_id)
-        mean = self.xp.matmul(self.xp.matrix_transpose(by_class), self.probabilities)
-        mean += (at_id * self.probability_at_id)[:, None, :]
-        return self.product(self.add_at_id(by_class - mean, at_id), self.probabilities)
+        if by_missed is None:
+            if self.pixels.activation is None:
+                gradient = by_others + xp.zeros_like(self.scores)
+            else:
+                at_id *= self.at_id(self.slopes)
+                gradient = self.slopes * by_others
+            self.put_at_id(gradient, at_id)
+            return self.keep(gradient)
+        missed = self.at_id(by_missed[:, :, 0])
+        probabilities = self.probabilities
+        probability = self.at_id(probabilities)
+        # The mean gradient is made of the others and of the id apart: one of the two sums is small where the pixel is
+        # nearly right, or nearly wrong.
+        self.put_at_id(probabilities, 0.0)
+        across = xp.matrix_transpose(by_others)
+        sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), probabilities)
+        self.put_at_id(probabilities, probability)
+        mean = sums[:, 0, :] + missed * sums[:, 1, :] + at_id * probability
+        gradient = by_others - (mean - missed)[:, None, :]
+        self.put_at_id(gradient, at_id - mean)
+        return self.product(gradient, probabilities)
 
     def pull_back_log(self, steps: Array) -> Array:
         """From a gradient in the log-probabilities of exclusive classes, `(B, C, P)`, to one in the scores."""

@@ -121,7 +121,7 @@ class Lovasz:
             if gradient:
                 steps *= 1 - 2 * xp.astype(hot, errors.dtype)  # an error falls where the score of its class rises
                 if self.hinge:
-                    steps *= xp.astype(errors > 0, errors.dtype)
+                    steps *= xp.where(errors > 0, xp.ones_like(errors), errors)  # 0 or NaN, as the error is
                 shape = (classes.stop - classes.start, images.stop - images.start, self.pixels.shape[2])
                 buffer[images, classes, :] = xp.permute_dims(xp.reshape(steps, shape), (1, 0, 2))
             return self._found(losses, hot, valid)
@@ -146,8 +146,11 @@ class Lovasz:
         hot = xp.astype(_hot(block), block.dtype)
         if self.hinge:
             margin = 1 - (2 * hot - 1) * block.scores
-            return block.keep(xp.where(margin > 0, margin, xp.zeros_like(margin)))
-        return block.keep(hot + (1 - 2 * hot) * block.probabilities)
+            # 1, 0 or NaN: a factor, so that NaN is in the derivative too
+            fixed = block.backend.stop_gradient(margin)
+            active = xp.where(fixed > 0, xp.ones_like(margin), xp.where(fixed <= 0, xp.zeros_like(margin), fixed))
+            return block.keep(xp.where(active == 0, xp.zeros_like(margin), margin * active))
+        return block.keep(xp.where(_hot(block), block.complements, block.probabilities))
 
     def _marks(self, block: Block, images: slice, classes: slice) -> tuple[Array, Array | None]:
         """Which pixels are of the class and which are valid, boolean `(sets, pixels)`."""

@@ -1,8 +1,9 @@
 """Region losses: a score of sums over pixels, per image, class, batch or all of them.
 
-With p the probabilities and t the target, I = sum p t, P = sum p, T = sum t. A score gives a loss of these and its
-derivatives in I and P; the gradient in p is then dI t + dP, pulled back through the activation. Other terms count
-other amounts in the place of p t and p, and pull their own derivatives back.
+With p the probabilities and t the target, the sums are those of p t, p (1 - t), (1 - p) t and, where a score needs it,
+(1 - p) (1 - t). A score gives a loss of these and its derivative in each, h, a, m and r; the gradient in p is then
+(h - m) t + (a - r) (1 - t), pulled back through the activation. Other terms count other amounts instead, and pull their
+own derivatives back.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from typing import Any, Literal
 
 from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
 from arrayseg.kernels.pixels import Block, Pixels
-from arrayseg.kernels.scores import Outer, Overlap, Score
+from arrayseg.kernels.scores import Cells, Outer, Score
 from arrayseg.kernels.sweep import Sums, Term
 
-__all__ = ["CostTerm", "ErrorTerm", "Overlap", "RegionBlend", "RegionTerm"]
+__all__ = ["CellsTerm", "CostTerm", "ErrorTerm", "RegionBlend", "RegionTerm"]
 
-State = tuple[Array, Array]
-"""The derivatives in the first two sums, `(N, C, 1)`."""
+State = tuple[Array, ...]
+"""The derivatives in the sums of amounts, `(N, C, 1)`."""
 
 
 @dataclass(frozen=True)
 class RegionTerm(Term):
-    """A region loss in the steps of the block driver: count the overlap, solve the score, pull back its derivatives."""
+    """A region loss in the steps of the block driver: count the cells, solve the score, pull back its derivatives."""
 
     score: Score
     reduction: Reduction = "mean"
@@ -41,125 +42,177 @@ class RegionTerm(Term):
     outer: Outer | None = None
     """What becomes of the reduced loss."""
 
-    sums = 4
+    sums = 5
+    #: Whether `derivative` needs the probabilities themselves, not only their slopes.
+    needs_probabilities = False
 
     def count(self, block: Block) -> Sums:
         if self._goes_by_id(block):
-            hits, weight = block.probability_at_id, block.weight
-            hit = block.sum_by_id(hits if weight is None else hits * weight)
-            predicted = block.sum(block.weighted(block.probabilities), axis=2)
-            return hit, predicted, block.sum_by_id(weight), block.amount[:, None]
-        amounts = self.amounts(block)
-        if block.pixels.pixel_weights is not None:
-            amounts = tuple(block.weighted(amount) for amount in amounts)
-        overlap = [block.sum(amount, axis=2) for amount in amounts]
-        return *overlap, block.amount[:, None]
+            return *self._sums_of_ids(block), block.amount[:, None]
+        if self._is_product(block.pixels):
+            return *self._sums_of_products(block), block.amount[:, None]
+        amounts = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
+        return *amounts, block.sum(block.weighted(block.target), axis=2), block.amount[:, None]
 
     def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:
         xp = pixels.xp
         shape = sums[0].shape
         chosen = self._chosen(sums[0], pixels)
-        overlap = Overlap(*(self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums))
-        losses, by_hit, by_predicted = self.score(overlap, xp)
-        together = losses.shape != overlap.target.shape
-        weight = self._weight(overlap, chosen, pixels, together=together)
-        # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
-        weight = xp.where(xp.any(overlap.pixels > 0), weight, xp.zeros_like(weight))
-        losses = losses * weight
+        *amounts, target, count = (self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums)
+        losses, derivatives = self.score(Cells(target, count, *amounts), xp)
+        together = losses.shape != target.shape
+        weight, counted = self._weight(target, count, chosen, pixels, together=together)
+        zero = xp.zeros_like(losses)
+        losses = xp.where(counted, losses * weight, zero)  # not even NaN of a class that does not count
         value = self._unreduced(losses, xp, together=together) if self.reduction == "none" else xp.sum(losses)
         scale = weight * factor
         if self.outer is not None:
             value, slope = self.outer(value, xp)
             scale = scale if self.reduction == "none" else scale * slope
-        by_hit, by_predicted = (xp.broadcast_to(by * scale, shape) * chosen for by in (by_hit, by_predicted))
-        return value * factor, (by_hit[:, :, None], by_predicted[:, :, None])
+        takes_part = xp.broadcast_to(counted, shape) & xp.broadcast_to(chosen, shape)
+        state = tuple(
+            xp.where(takes_part, xp.broadcast_to(by * scale, shape), xp.zeros_like(sums[0]))[:, :, None]
+            for by in derivatives
+        )
+        return value * factor, state
 
     def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
             return None, None
-        by_hit, by_predicted = (block.xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state)
-        if self._goes_by_id(block) and not self._cancels(by_hit, by_predicted, block.xp):
-            return None, block.weighted(block.pull_back_by_id(by_predicted, by_hit))
-        return None, block.pull_back(block.weighted(self.derivative(block, by_hit, by_predicted)))
+        rows = [by[block.rows, ...] for by in state]
+        if self._goes_by_id(block):
+            return None, block.weighted(self._pull_back_by_id(block, rows))
+        derivative = block.weighted(self.derivative(block, *rows))
+        return None, block.pull_back(derivative, cancels=not self._is_product(block.pixels))
 
     def pulls_probabilities(self, pixels: Pixels) -> bool:
-        return True
+        # Of independent classes the slopes p (1 - p) are kept, which the probabilities are too coarse for.
+        needs = self.needs_probabilities or not self._is_product(pixels)
+        return not needs or pixels.activation != "sigmoid"
+
+    # The cells of products.
+
+    def _is_product(self, pixels: Pixels) -> bool:
+        """Whether the amounts are products of p and t or of their complements."""
+        is_product = self.soft_tp == "product" or (self.soft_tp == "l1" and pixels.has_ids)
+        return is_product and type(self).amounts is RegionTerm.amounts
 
     def _goes_by_id(self, block: Block) -> bool:
-        """Whether the amounts are p t, p and t of ids, of which gathers are faster than products."""
-        is_overlap = type(self).amounts is RegionTerm.amounts and self.soft_tp != "l2"
-        return is_overlap and block.pixels.has_ids and block.backend.gathers_ids
+        """Whether the amounts are products of p and ids, of which gathers are faster than products."""
+        return self._is_product(block.pixels) and block.pixels.has_ids and block.backend.gathers_ids
 
-    @staticmethod
-    def _cancels(by_hit: Array, by_predicted: Array, xp: Any) -> bool:
-        """Whether the derivatives of a class cancel where it is the target.
+    def _sums_of_ids(self, block: Block) -> list[Array]:
+        """The sums of the cells and of the target of ids: three histograms and one sum."""
+        xp, weight = block.xp, block.weight
+        hits, misses, alarm = block.probabilities_by_id
+        hit, miss = (block.sum_by_id(each if weight is None else each * weight) for each in (hits, misses))
+        target = block.sum_by_id(weight)
+        if self.sums == 5:
+            return [hit, alarm, miss, target]
+        # The sums of the other classes are 0, not nearly, where every pixel is of one.
+        return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
 
-        Those of the Matthews coefficient of one class do. Their sum is then made before it is multiplied with anything.
-        """
-        return bool(xp.any(xp.abs(by_hit + by_predicted) < 0.1 * xp.abs(by_hit)))
+    def _sums_of_products(self, block: Block) -> list[Array]:
+        """The sums of the cells and of the target."""
+        inside, outside = block.weighted(block.target), block.weighted(block.outside)
+        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
+        pairs = [(probability, inside), (probability, outside), (complement, inside), (complement, outside)]
+        cells = [block.sum_products(*pair) for pair in pairs[: self.sums - 2]]
+        return [*cells, block.sum(inside, axis=2)]
 
-    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
-        """What the first three sums run over, `(B, C, P)`; 0 where a pixel is not valid."""
-        probability, target = block.keep(block.probabilities), block.target
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        """What the sums run over that the score is a function of, `(B, C, P)`; 0 where a pixel is not valid."""
+        xp, target, outside = block.xp, block.target, block.outside
+        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
+        difference = block.keep(block.errors)
         if self.soft_tp == "l2":
-            return probability * target, probability**2, target**2
-        if self.soft_tp == "l1" and not block.pixels.has_ids:
+            both = complement * outside + probability * complement + target * outside
+            cells = probability * target, probability * difference, -target * difference, both
+        else:
             # (|p| + |t| - |p - t|) / 2, without the kink that libraries disagree on
-            return block.xp.minimum(probability, target), probability, target
-        return probability * target, probability, target
+            zero = xp.zeros_like(target)
+            above, below = xp.maximum(difference, zero), xp.maximum(-difference, zero)
+            cells = xp.minimum(probability, target), above, below, xp.minimum(complement, outside)
+        return cells[: self.sums - 2]
 
-    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
+    def derivative(self, block: Block, *by: Array) -> Array:
         """The gradient in the probabilities, `(B, C, P)`, from those in the sums, `(B, C, 1)`."""
-        xp = block.xp
-        if self.soft_tp == "l2":
-            return by_hit * block.target + 2 * by_predicted * block.probabilities
-        if self.soft_tp == "l1" and not block.pixels.has_ids:
-            below, level = block.probabilities < block.target, block.probabilities == block.target
-            zero = xp.zeros_like(by_hit)
-            return by_predicted + xp.where(below, by_hit, xp.where(level, by_hit / 2, zero))
-        gradient = by_hit * block.target
-        gradient += by_predicted
+        xp, target = block.xp, block.target
+        by_hit, by_alarm, by_miss, *by_rest = by
+        by_alarm = by_alarm - by_rest[0] if by_rest else by_alarm
+        outside, inside = block.narrow(by_alarm), block.narrow(by_hit - by_miss)
+        if not self._is_product(block.pixels):
+            difference = block.errors
+            if self.soft_tp == "l2":
+                return block.narrow(by_hit - by_miss + by_alarm) * target + 2 * outside * difference
+            mean = (inside + outside) / 2
+            return xp.where(difference < 0, inside, xp.where(difference > 0, outside, mean))
+        if block.pixels.activation != "softmax":
+            return inside * target + outside * block.outside
+        # Probabilities that add to 1 have the same gradient if a number is added to the derivatives in those of a
+        # pixel. With that of a miss, nothing cancels in a pixel that is nearly right, or nearly wrong.
+        by_hit, by_miss = block.narrow(by_hit), block.narrow(by_miss)
+        missed = by_miss * target
+        gradient = xp.sum(missed, axis=1, keepdims=True) - missed
+        gradient += by_hit * target
+        gradient += outside * block.outside
         return gradient
 
+    def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
+        by_hit, by_alarm, by_miss, *by_rest = by
+        outside = block.narrow(by_alarm - by_rest[0] if by_rest else by_alarm)
+        if block.pixels.activation != "softmax":
+            return block.pull_back_by_id(block.narrow(by_hit - by_miss), outside)
+        return block.pull_back_by_id(block.narrow(by_hit), outside, block.narrow(by_miss))
+
     def _chosen(self, like: Array, pixels: Pixels) -> Array:
-        """1 for the classes that enter and 0 for others, `(1, C)`."""
+        """Whether each class enters, boolean `(1, C)`."""
         total = like.shape[1]
         entering = range(total) if self.classes is None else self.classes
-        row = [1.0 if index in entering else 0.0 for index in range(total)]
-        return pixels.backend.asarray([row], dtype=like.dtype, like=like)
+        row = [index in entering for index in range(total)]
+        return pixels.backend.asarray([row], dtype=pixels.xp.bool, like=like)
 
     def _pool(self, amount: Array, chosen: Array, xp: Any) -> Array:
         """The sums over what the score is taken of: `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
-        amount = amount if amount.shape[1] == 1 else amount * chosen
+        if amount.shape[1] > 1:
+            amount = xp.where(chosen, amount, xp.zeros_like(amount))
         if self.pool in ("micro", "all"):
             amount = xp.sum(amount, axis=1, keepdims=True)
         if self.pool in ("batch", "all"):
             amount = xp.sum(amount, axis=0, keepdims=True)
         return amount
 
-    def _weight(self, overlap: Overlap, chosen: Array, pixels: Pixels, *, together: bool = False) -> Array:
-        """What each loss counts in the result: of the sums' shape, or one a row for classes that are `together`."""
+    def _weight(
+        self, target: Array, count: Array, chosen: Array, pixels: Pixels, *, together: bool = False
+    ) -> tuple[Array, Array]:
+        """The weight of each loss in the result, and whether it counts at all.
+
+        Both have the shape of the sums, or one column if the score puts the classes `together`.
+        """
         xp = pixels.xp
-        counted = xp.ones_like(overlap.target[:, :1] if together else overlap.target)
-        weight = counted
+        like = target[:, :1] if together else target
+        one, zero = xp.ones_like(like), xp.zeros_like(like)
+        # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
+        counts = xp.broadcast_to(xp.any(count != 0), like.shape)
+        weight = counted = one
         if not together:
             if self.pool in ("image", "batch"):
-                counted = counted * chosen
-            present = xp.astype(overlap.target > 0, counted.dtype)
+                counts = counts & chosen
+                counted = xp.where(chosen, one, zero)
+            if self.absent != "keep":
+                counts = counts & (target != 0)
             if self.absent == "exclude":
-                counted = counted * present
-            weight = counted * present if self.absent == "zero" else counted
+                counted = xp.where(counts, counted, zero)
             if pixels.class_weights is not None:
-                of_class = xp.astype(pixels.class_weights, weight.dtype, copy=False)[None, :]
-                weight = weight * of_class
-                counted = counted * of_class if self.weight_norm == "sum" else counted
-        if self.reduction != "mean":
-            return weight
-        axis = {"scores": (0, 1), "images": 1, "classes": 0}[self.average]
-        total = xp.sum(counted, axis=axis, keepdims=True)
-        counts = total > 0
-        groups = xp.sum(xp.astype(counts, total.dtype))
-        return xp.where(counts, weight / xp.where(counts, total * groups, xp.ones_like(total)), xp.zeros_like(weight))
+                weight = one * xp.astype(pixels.class_weights, one.dtype, copy=False)[None, :]
+                counted = counted * weight if self.weight_norm == "sum" else counted
+        if self.reduction == "mean":
+            axis = {"scores": (0, 1), "images": 1, "classes": 0}[self.average]
+            total = xp.sum(counted, axis=axis, keepdims=True)
+            empty = total == 0
+            groups = xp.sum(xp.astype(~empty, total.dtype))
+            weight = xp.where(empty, zero, weight / xp.where(empty, xp.ones_like(total), total * groups))
+        return xp.where(counts, weight, zero), counts
 
     def _unreduced(self, losses: Array, xp: Any, *, together: bool = False) -> Array:
         """`(N, C)`, `(C,)`, `(N,)` or `()`, as `pool` says; of the classes that enter, if they are not `together`."""
@@ -172,35 +225,58 @@ class RegionTerm(Term):
 
 
 @dataclass(frozen=True)
+class CellsTerm(RegionTerm):
+    """A region loss of all four cells."""
+
+    sums = 6
+
+
+@dataclass(frozen=True)
 class ErrorTerm(RegionTerm):
-    """The squared error in the place of p, and that of the target in the place of p t."""
+    """The squared errors inside and outside of the target as misses and false alarms, and the sizes of both sides."""
 
-    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
-        target = block.target
-        error = block.keep((block.probabilities - target) ** 2)
-        return error * target, error, target
+    sums = 6
+    needs_probabilities = True
 
-    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
-        return 2 * (block.probabilities - block.target) * (by_hit * block.target + by_predicted)
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        target, outside, error = block.target, block.outside, block.keep(block.errors) ** 2
+        return target, error * outside, error * target, outside
+
+    def derivative(self, block: Block, *by: Array) -> Array:
+        _, by_alarm, by_miss, _ = (block.narrow(each) for each in by)
+        return 2 * block.errors * (by_miss * block.target + by_alarm * block.outside)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CostTerm(RegionTerm):
-    """The cost of each class, given the prediction, in the place of p."""
+    """The cost of each class, given the prediction, as what is missed; what is not lost as hits."""
 
     costs: Array
     """`(C, C)`: what a prediction of the class of the column costs where that of the row is right."""
 
-    def amounts(self, block: Block) -> tuple[Array, Array, Array]:
-        cost = block.keep(block.xp.matmul(self._costs(block), block.probabilities))
-        return cost * block.target, cost, block.target
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        xp = block.xp
+        probability, (gains, costs) = block.keep(block.probabilities), self._matrices(block)
+        cost = xp.matmul(costs, probability)
+        gain = xp.matmul(gains, probability) if self._adds_to_one(block) else 1 - cost
+        return gain * block.target, xp.zeros_like(cost), cost * block.target
 
-    def derivative(self, block: Block, by_hit: Array, by_predicted: Array) -> Array:
-        by_cost = by_hit * block.target + by_predicted
-        return block.xp.matmul(block.xp.matrix_transpose(self._costs(block)), by_cost)
+    def derivative(self, block: Block, *by: Array) -> Array:
+        xp = block.xp
+        by_hit, _, by_miss = (block.narrow(each) * block.target for each in by)
+        gains, costs = (xp.matrix_transpose(matrix) for matrix in self._matrices(block))
+        gradient = xp.matmul(costs, by_miss)
+        gradient += xp.matmul(gains if self._adds_to_one(block) else -costs, by_hit)
+        return gradient
 
-    def _costs(self, block: Block) -> Array:
-        return block.xp.astype(self.costs, block.dtype, copy=False)
+    def _matrices(self, block: Block) -> tuple[Array, Array]:
+        """What a prediction of each class gains and costs, from 0 to 1."""
+        costs = block.xp.astype(self.costs, block.dtype, copy=False)
+        return 1 - costs, costs
+
+    def _adds_to_one(self, block: Block) -> bool:
+        """Whether the probabilities of a pixel add to 1, so that gain and cost do too."""
+        return block.pixels.activation == "softmax"
 
 
 @dataclass(frozen=True)
@@ -211,10 +287,10 @@ class RegionBlend(Term):
     factors: Sequence[float]
     reduction: Reduction = "mean"
 
-    sums = 4
+    sums = 5
 
     def pulls_probabilities(self, pixels: Pixels) -> bool:
-        return True
+        return self.terms[0].pulls_probabilities(pixels)
 
     def count(self, block: Block) -> Sums:
         return self.terms[0].count(block)
@@ -222,8 +298,7 @@ class RegionBlend(Term):
     def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:
         pairs = zip(self.terms, self.factors, strict=True)
         values, states = zip(*(term.solve(sums, pixels, factor * share) for term, share in pairs), strict=True)
-        by_hit, by_predicted = (reduce(add, parts) for parts in zip(*states, strict=True))
-        return reduce(add, values), (by_hit, by_predicted)
+        return reduce(add, values), tuple(reduce(add, parts) for parts in zip(*states, strict=True))
 
     def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:
         return self.terms[0].pull(block, state, gradient=gradient)

@@ -1,29 +1,39 @@
 """Scores: what region losses make of their sums, each with its derivatives.
 
-I = sum p t, P = sum p and T = sum t stand in arrays of one row per image (or one for the batch) and one column per
-class. A score gives the loss of each of them, or one per row if it puts the classes together itself, and its
-derivatives in I and P. Only the loss is differentiated by JAX and compilers, so every guard is a `where` on both sides.
+The sums of a prediction p and a target t are the four cells of a confusion matrix: the hits sum p t, the false alarms
+sum p (1 - t), the misses sum (1 - p) t, and the rest sum (1 - p) (1 - t). Each is counted by itself, and the scores
+only add them: a difference of two large sums, such as N I - P T or P - I, would have no digit left where a prediction
+is nearly right, or where a class is nowhere or everywhere.
+
+The sums stand in arrays of one row per image (or one for the batch) and one column per class. A score gives the loss of
+each of them, or one per row if it puts the classes together itself, and its derivative in each sum that is counted.
+Only the loss is differentiated by JAX and compilers, so every guard is a `where` on both sides. Guards ask for what is
+0, never for what is not: NaN is not 0, and must not be lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import log
 from typing import Any, NamedTuple
 
 from arrayseg._typing import Array
 
 __all__ = [
+    "Cells",
+    "Derivatives",
     "Outer",
     "Overlap",
+    "OverlapScore",
     "Score",
     "chain",
     "focused",
     "generalized_dice",
     "generalized_wasserstein",
+    "inverse_of",
     "log_cosh",
     "log_tversky",
     "matthews",
+    "of_overlap",
     "penalized",
     "power",
     "sensitivity_specificity",
@@ -31,8 +41,25 @@ __all__ = [
 ]
 
 
+class Cells(NamedTuple):
+    """The sums that a region loss is a function of; arrays of one shape. A term counts as many as its score needs."""
+
+    target: Array
+    """The sum of t."""
+    pixels: Array
+    """The weight of the pixels that took part; of every class, where classes are pooled."""
+    hit: Array
+    """The sum of p t, or whatever the term counts instead."""
+    alarm: Array = None
+    """The sum of p (1 - t)."""
+    miss: Array = None
+    """The sum of (1 - p) t."""
+    rest: Array = None
+    """The sum of (1 - p) (1 - t)."""
+
+
 class Overlap(NamedTuple):
-    """The sums that a region loss is a function of; arrays of one shape."""
+    """The sums that a score of the user is a function of; arrays of one shape."""
 
     intersection: Array
     """I, the sum of p t."""
@@ -44,27 +71,43 @@ class Overlap(NamedTuple):
     """The weight of the pixels that took part; of every class, where classes are pooled."""
 
 
-Score = Callable[[Overlap, Any], tuple[Array, Array, Array]]
-"""From the sums and the namespace to the loss and its derivatives in the intersection and the prediction."""
+Derivatives = tuple[Array, ...]
+"""The derivatives of a loss in the sums that were counted: in hit, alarm, miss and rest, or in the first of them."""
+
+Score = Callable[[Cells, Any], tuple[Array, Derivatives]]
+"""From the sums and the namespace to the loss and its derivatives in those that were counted."""
+
+OverlapScore = Callable[[Overlap, Any], tuple[Array, Array, Array]]
+"""From I, P, T and N and the namespace to the loss and its derivatives in I and P."""
 
 Outer = Callable[[Array, Any], tuple[Array, Array]]
 """A function of a loss: from it and the namespace to the value and the slope."""
 
 
+def of_overlap(score: OverlapScore) -> Score:
+    """A score of I, P and T, which gives its derivatives in I and P, as one of cells."""
+
+    def of_cells(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        overlap = Overlap(cells.hit, cells.hit + cells.alarm, cells.target, cells.pixels)
+        loss, by_intersection, by_prediction = score(overlap, xp)
+        return loss, (by_intersection + by_prediction, by_prediction, xp.zeros_like(by_prediction))
+
+    return of_cells
+
+
 def tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int) -> Score:
-    """1 - (f I + s) / (f (I + alpha FP + beta FN) + s'), FP = P - I and FN = T - I; Dice and Jaccard with f = 2 or 1.
+    """1 - (f I + s) / (f (I + alpha FP + beta FN) + s'); Dice and Jaccard with f = 2 or 1.
 
     Two empty sets agree: 0 / 0 counts as a score of 1.
     """
     above, below = smooth
 
-    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        hit, predicted, wanted, _ = overlap
-        numerator = factor * hit + above
-        denominator = factor * ((1 - alpha - beta) * hit + alpha * predicted + beta * wanted) + below
-        loss, by_numerator, by_denominator = _one_less(numerator, denominator, xp)
-        by_hit = factor * (by_numerator + by_denominator * (1 - alpha - beta))
-        return loss, by_hit, factor * alpha * by_denominator
+    def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        right = factor * cells.hit + above
+        wrong = factor * (alpha * cells.alarm + beta * cells.miss) + (below - above)
+        loss, by_right, by_wrong = _share(wrong, right, xp)
+        by_wrong = factor * by_wrong
+        return loss, (factor * by_right, alpha * by_wrong, beta * by_wrong)
 
     return score
 
@@ -73,20 +116,20 @@ def log_tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: 
     """-log(max(score, floor)) of the same score; not of one minus its loss, which loses the digits of a small score."""
     above, below = smooth
 
-    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        hit, predicted, wanted, _ = overlap
-        numerator = factor * hit + above
-        mistakes = factor * (alpha * (predicted - hit) + beta * (wanted - hit)) + (below - above)
-        denominator = numerator + mistakes
-        inside = numerator > floor * denominator
-        one, zero = xp.ones_like(numerator), xp.zeros_like(numerator)
-        safe = xp.where(inside, numerator, one)
-        low = xp.where(denominator > 0, xp.full_like(numerator, -log(floor)), zero)
-        loss = xp.where(inside, xp.log1p(xp.where(inside, mistakes, zero) / safe), low)
-        by_numerator = xp.where(inside, -1 / safe, zero)
-        by_denominator = xp.where(inside, _inverse(denominator, xp), zero)
-        by_hit = factor * (by_numerator + by_denominator * (1 - alpha - beta))
-        return loss, by_hit, factor * alpha * by_denominator
+    def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        right = factor * cells.hit + above
+        wrong = factor * (alpha * cells.alarm + beta * cells.miss) + (below - above)
+        whole = right + wrong
+        outside = right <= floor * whole
+        one, zero = xp.ones_like(right), xp.zeros_like(right)
+        safe = xp.where(outside, one, right)
+        low = xp.where(whole == 0, zero, -xp.log(floor * one))
+        ratio = xp.where(outside, zero, wrong) / safe
+        loss = xp.where(outside, low, xp.log1p(ratio))
+        by_wrong = xp.where(outside, zero, inverse_of(whole, xp))
+        by_right = -ratio * by_wrong
+        by_wrong = factor * by_wrong
+        return loss, (factor * by_right, alpha * by_wrong, beta * by_wrong)
 
     return score
 
@@ -98,82 +141,96 @@ def generalized_dice(power: int, smooth: tuple[float, float], *, keep_absent: bo
     """
     above, below = smooth
 
-    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        hit, predicted, wanted, _ = overlap
-        present, one, zero = wanted > 0, xp.ones_like(wanted), xp.zeros_like(wanted)
-        weights = xp.where(present, xp.where(present, wanted, one) ** -power, zero)
+    def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        wanted = cells.target
+        absent, one, zero = wanted == 0, xp.ones_like(wanted), xp.zeros_like(wanted)
+        weights = xp.where(absent, zero, xp.where(absent, one, wanted) ** -power)
         if keep_absent:
             greatest = xp.max(weights, axis=1, keepdims=True) if power else one
-            weights = xp.where(present, weights, greatest)
-        numerator = 2 * xp.sum(weights * hit, axis=1, keepdims=True) + above
-        denominator = xp.sum(weights * (predicted + wanted), axis=1, keepdims=True) + below
-        loss, by_numerator, by_denominator = _one_less(numerator, denominator, xp)
-        return loss, 2 * weights * by_numerator, weights * by_denominator
+            weights = xp.where(absent, greatest, weights)
+        right = 2 * xp.sum(weights * cells.hit, axis=1, keepdims=True) + above
+        wrong = xp.sum(weights * (cells.alarm + cells.miss), axis=1, keepdims=True) + (below - above)
+        loss, by_right, by_wrong = _share(wrong, right, xp)
+        by_wrong = weights * by_wrong
+        return loss, (2 * weights * by_right, by_wrong, by_wrong)
 
     return score
 
 
 def generalized_wasserstein(smooth: tuple[float, float], *, by_volume: bool) -> Score:
-    """The generalised Wasserstein Dice of D, the sum of t times its distance to the prediction, in the place of I.
+    """The generalised Wasserstein Dice of D, the sum of t times its distance to the prediction, and of T - D.
 
-    A pixel of label l is right by a_l (1 - distance), with a = 1 / (T + 1) by volume, else 1 for all but class 0.
+    D stands for the misses and T - D for the hits. A pixel of label l is right by a_l (1 - distance), with
+    a = 1 / (T + 1) by volume, else 1 for all but class 0.
     """
     above, below = smooth
 
-    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        distance, _, wanted, _ = overlap
+    def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        wanted = cells.target
         if by_volume:
             share = 1 / (wanted + 1)
             error_share = share
         else:
             error_share = xp.ones_like(wanted)
             share = _foreground(wanted, xp)
-        right = xp.sum(share * (wanted - distance), axis=1, keepdims=True)
-        error = xp.sum(error_share * distance, axis=1, keepdims=True)
-        loss, by_numerator, by_denominator = _one_less(2 * right + above, 2 * right + error + below, xp)
-        by_distance = -2 * share * (by_numerator + by_denominator) + error_share * by_denominator
-        return loss, by_distance, xp.zeros_like(by_distance)
+        right = 2 * xp.sum(share * cells.hit, axis=1, keepdims=True) + above
+        wrong = xp.sum(error_share * cells.miss, axis=1, keepdims=True) + (below - above)
+        loss, by_right, by_wrong = _share(wrong, right, xp)
+        return loss, (2 * share * by_right, xp.zeros_like(share), error_share * by_wrong)
 
     return score
 
 
 def matthews(smooth: tuple[float, float], cell_smooth: float) -> Score:
-    """1 - (N I - P T + s) / sqrt(P T (N - P) (N - T) + s'), the correlation of prediction and target.
+    """1 - (TP TN - FP FN + s) / sqrt(P T (N - P) (N - T) + s'), the correlation of prediction and target.
 
-    N I - P T is TP TN - FP FN. `cell_smooth` is added to each of the four. Without an error there is no loss.
+    `cell_smooth` is added to each of the four. Without an error there is no loss.
     """
     above, below = smooth
 
-    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        hit, predicted, wanted, count = overlap
-        right = (predicted == hit) & (wanted == hit)
-        hit, predicted, wanted, count = (
-            amount + times * cell_smooth for amount, times in zip(overlap, (1, 2, 2, 4), strict=True)
-        )
-        outside = wanted * (count - wanted)
-        square = predicted * (count - predicted) * outside + below
-        defined = (square > 0) & ~right
+    def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        perfect = (cells.alarm == 0) & (cells.miss == 0)
+        hit, alarm, miss, rest = (amount + cell_smooth for amount in cells[2:])
+        predicted, inside, others, outside = hit + alarm, hit + miss, miss + rest, alarm + rest
+        both = inside * outside
+        square = predicted * others * both + below
+        undefined = (square <= 0) | perfect
         zero, one = xp.zeros_like(square), xp.ones_like(square)
-        inverse = 1 / xp.sqrt(xp.where(defined, square, one))
-        numerator = count * hit - predicted * wanted + above
-        loss = xp.where(right, zero, xp.where(defined, 1 - numerator * inverse, one))
-        by_predicted = wanted * inverse + numerator * outside * (count - 2 * predicted) / 2 * inverse**3
-        return loss, xp.where(defined, -count * inverse, zero), xp.where(defined, by_predicted, zero)
+        root = xp.sqrt(xp.where(undefined, one, square))
+        covariance = hit * rest - alarm * miss + above
+        # 1 - c / r is (r^2 - c^2) / (r (r + c)), in which nothing cancels where c is nearly r: without smoothing
+        # r^2 - c^2 = N ((FP + FN) TP TN + FP FN (TP + TN)).
+        right, wrong = hit + rest, alarm + miss
+        gap = (right + wrong) * (wrong * hit * rest + alarm * miss * right) + (below - above * (2 * covariance - above))
+        related = covariance > 0
+        sum_of_roots = root + xp.where(related, covariance, zero)
+        near = xp.where(related, gap, zero) / root / sum_of_roots
+        loss = xp.where(related, near, 1 - covariance / root)
+        loss = xp.where(perfect, zero, xp.where(undefined, one, loss))
+        slope = covariance / 2 / root / root / root
+        by = (
+            -rest / root + slope * both * others + slope * predicted * others * outside,
+            miss / root + slope * both * others + slope * predicted * others * inside,
+            alarm / root + slope * both * predicted + slope * predicted * others * outside,
+            -hit / root + slope * both * predicted + slope * predicted * others * inside,
+        )
+        return loss, tuple(xp.where(undefined, zero, each) for each in by)
 
     return score
 
 
 def sensitivity_specificity(sensitivity_weight: float, smooth: float) -> Score:
-    """The mean squared error of the target and that of the rest, weighed: of E t and E in the place of I and P.
+    """The mean squared error of the target and that of the rest, weighed.
 
-    E is the squared difference of p and t; an empty side has no error.
+    The hits and the rest are the sizes of the target and of what is outside; the misses and the false alarms are the
+    squared errors in both. An empty side has no error.
     """
 
-    def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        missed, error, wanted, count = overlap
-        inside = sensitivity_weight * _inverse(wanted + smooth, xp)
-        outside = (1 - sensitivity_weight) * _inverse(count - wanted + smooth, xp)
-        return inside * missed + outside * (error - missed), inside - outside, outside
+    def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        inside = sensitivity_weight * inverse_of(cells.hit + smooth, xp)
+        outside = (1 - sensitivity_weight) * inverse_of(cells.rest + smooth, xp)
+        zero = xp.zeros_like(inside)
+        return inside * cells.miss + outside * cells.alarm, (zero, outside, inside, zero)
 
     return score
 
@@ -184,11 +241,11 @@ def focused(score: Score, outer: Outer, *, background: bool) -> Score:
     if background:
         return outer_score
 
-    def of_foreground(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        foreground = _foreground(overlap.target, xp) > 0
-        pairs = zip(score(overlap, xp), outer_score(overlap, xp), strict=True)
-        loss, by_hit, by_predicted = (xp.where(foreground, other, plain) for plain, other in pairs)
-        return loss, by_hit, by_predicted
+    def of_foreground(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        foreground = _foreground(cells.target, xp) > 0
+        (plain, by_plain), (other, by_other) = score(cells, xp), outer_score(cells, xp)
+        by = tuple(xp.where(foreground, *pair) for pair in zip(by_other, by_plain, strict=True))
+        return xp.where(foreground, other, plain), by
 
     return of_foreground
 
@@ -196,10 +253,10 @@ def focused(score: Score, outer: Outer, *, background: bool) -> Score:
 def chain(score: Score, outer: Outer) -> Score:
     """A function of a score's losses."""
 
-    def chained(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
-        loss, by_hit, by_predicted = score(overlap, xp)
+    def chained(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+        loss, by = score(cells, xp)
         value, slope = outer(loss, xp)
-        return value, slope * by_hit, slope * by_predicted
+        return value, tuple(slope * each for each in by)
 
     return chained
 
@@ -208,19 +265,19 @@ def power(exponent: float) -> Outer:
     """x ** exponent; 0 with slope 0 where there is no loss, as the slope may be infinite there."""
 
     def outer(loss: Array, xp: Any) -> tuple[Array, Array]:
-        if exponent == 1:
+        if isinstance(exponent, int | float) and exponent == 1:
             return loss, xp.ones_like(loss)
-        inside = loss > 0
-        safe, zero = xp.where(inside, loss, xp.ones_like(loss)), xp.zeros_like(loss)
+        none = loss <= float(xp.finfo(loss.dtype).smallest_normal)  # x ** e / x is finite from there on
+        safe, zero = xp.where(none, xp.ones_like(loss), loss), xp.zeros_like(loss)
         value = safe**exponent
-        return xp.where(inside, value, zero), xp.where(inside, exponent * value / safe, zero)
+        return xp.where(none, zero, value), xp.where(none, zero, exponent * value / safe)
 
     return outer
 
 
 def log_cosh(loss: Array, xp: Any) -> tuple[Array, Array]:
-    """log(cosh(x)), of losses that are small enough for the exponential."""
-    return xp.log(xp.cosh(loss)), xp.tanh(loss)
+    """log(cosh(x)) as log1p(2 sinh(x / 2)^2), of losses that are small enough for the exponential."""
+    return xp.log1p(2 * xp.sinh(loss / 2) ** 2), xp.tanh(loss)
 
 
 def penalized(penalty: float) -> Outer:
@@ -233,19 +290,19 @@ def penalized(penalty: float) -> Outer:
     return outer
 
 
-def _one_less(numerator: Array, denominator: Array, xp: Any) -> tuple[Array, Array, Array]:
-    """1 - numerator / denominator and its derivatives in both; 0 of nothing."""
-    inverse = _inverse(denominator, xp)
-    ratio = numerator * inverse
-    return xp.where(denominator > 0, 1 - ratio, xp.zeros_like(ratio)), -inverse, ratio * inverse
+def inverse_of(array: Array, xp: Any) -> Array:
+    """1 / x, and 0 where x is 0: a share of nothing."""
+    nothing = array == 0
+    return xp.where(nothing, xp.zeros_like(array), 1 / xp.where(nothing, xp.ones_like(array), array))
+
+
+def _share(wrong: Array, right: Array, xp: Any) -> tuple[Array, Array, Array]:
+    """wrong / (right + wrong), 0 of nothing, and its derivatives in right and wrong."""
+    inverse = inverse_of(right + wrong, xp)
+    share = wrong * inverse
+    return share, -share * inverse, right * inverse * inverse
 
 
 def _foreground(like: Array, xp: Any) -> Array:
     """1 for every class but the first, 0 for that."""
     return xp.concat([xp.zeros_like(like[:, :1]), xp.ones_like(like[:, 1:])], axis=1)
-
-
-def _inverse(array: Array, xp: Any) -> Array:
-    """1 / x, and 0 where there is nothing."""
-    defined = array > 0
-    return xp.where(defined, 1 / xp.where(defined, array, xp.ones_like(array)), xp.zeros_like(array))

@@ -15,7 +15,6 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.pooling import dilate, erode
 from arrayseg.kernels.region import RegionTerm
-from arrayseg.kernels.scores import Overlap, Score
 from arrayseg.kernels.sweep import Sums
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "CenterlineTerm",
     "centerline_fields",
     "pull_soft_skeleton",
-    "recall",
     "soft_skeleton",
     "tubes",
 ]
@@ -53,7 +51,7 @@ def pull_soft_skeleton(array: Array, cotangent: Array, iterations: int, axes: Se
     of_eroded = xp.zeros_like(cotangent)
     for residue, absent, pull_erode, pull_dilate in reversed(steps):
         # The residue is a kink where nothing is taken away, and does not count there.
-        of_residue = xp.where(residue > 0, cotangent * absent, xp.zeros_like(cotangent))
+        of_residue = xp.where(residue <= 0, xp.zeros_like(cotangent), cotangent * absent)
         cotangent = cotangent * (1 - residue)
         of_eroded = of_residue + pull_erode(of_eroded - pull_dilate(of_residue))
     return of_eroded
@@ -66,17 +64,6 @@ def tubes(masks: Array, iterations: int, width: int, axes: Sequence[int], xp: Na
         outside, _ = erode(1 - skeleton, axes, xp)
         skeleton = 1 - outside
     return skeleton * masks
-
-
-def recall(smooth: tuple[float, float]) -> Score:
-    """1 - (I + s) / (T + s')."""
-    above, below = smooth
-
-    def score(overlap: Overlap, xp: Namespace) -> tuple[Array, Array, Array]:
-        found, by_hit, _ = _share(overlap.intersection + above, overlap.target + below, xp)
-        return 1 - found, -by_hit, xp.zeros_like(by_hit)
-
-    return score
 
 
 def centerline_fields(
@@ -102,7 +89,7 @@ def centerline_fields(
 
 def _residue(array: Array, opened: Array, xp: Namespace) -> Array:
     """What an opening takes away. Not a maximum with 0, on whose derivative at 0 libraries disagree."""
-    return xp.where(array > opened, array - opened, xp.zeros_like(array))
+    return xp.where(array <= opened, xp.zeros_like(array), array - opened)
 
 
 @dataclass(frozen=True)
@@ -116,10 +103,11 @@ class HarmonicTerm(RegionTerm):
 
     whole_images = True
     sums = 6
+    needs_probabilities = True
 
     @abstractmethod
     def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
-        """What the sums of the first share and of the second run over, above and below, `(B, C, P)`."""
+        """What the sums of the first share and of the second run over, right and wrong ones, `(B, C, P)`."""
 
     @abstractmethod
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
@@ -134,25 +122,32 @@ class HarmonicTerm(RegionTerm):
         shape = sums[0].shape
         chosen = self._chosen(sums[0], pixels)
         pooled = [self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums]
-        hit, predicted, found, wanted, target, count = pooled
-        above, below = self.smooth
-        precision, by_hit, by_predicted = _share(hit + above, predicted + below, xp)
-        sensitivity, by_found, by_wanted = _share(found + above, wanted + below, xp)
+        hit, alarm, found, lost, target, count = pooled
+        precision, imprecise, by_hit, by_alarm = _shares(hit, alarm, self.smooth, xp)
+        sensitivity, insensitive, by_found, by_lost = _shares(found, lost, self.smooth, xp)
         total = precision + sensitivity + self.epsilon
-        inverse = 1 / xp.where(total > 0, total, xp.ones_like(total))
-        losses = 1 - 2 * precision * sensitivity * inverse
+        nothing = total == 0
+        inverse = 1 / xp.where(nothing, xp.ones_like(total), total)
+        # 1 - 2 a b / (a + b + e), without a difference
+        wrong = precision * insensitive + sensitivity * imprecise + self.epsilon
+        losses = xp.where(nothing, xp.ones_like(total), wrong * inverse)
         by_precision = -2 * sensitivity * (sensitivity + self.epsilon) * inverse**2
         by_sensitivity = -2 * precision * (precision + self.epsilon) * inverse**2
-        weight = self._weight(Overlap(hit, predicted, target, count), chosen, pixels)
-        weight = xp.where(xp.any(count > 0), weight, xp.zeros_like(weight)) * factor
-        value = self._unreduced(losses * weight, xp) if self.reduction == "none" else xp.sum(losses * weight)
+        weight, counts = self._weight(target, count, chosen, pixels)
+        losses = xp.where(counts, losses * weight, xp.zeros_like(losses)) * factor
+        value = self._unreduced(losses, xp) if self.reduction == "none" else xp.sum(losses)
         derivatives = (
             by_precision * by_hit,
-            by_precision * by_predicted,
+            by_precision * by_alarm,
             by_sensitivity * by_found,
-            by_sensitivity * by_wanted,
+            by_sensitivity * by_lost,
         )
-        return value, tuple((xp.broadcast_to(by * weight, shape) * chosen)[:, :, None] for by in derivatives)
+        takes_part = xp.broadcast_to(counts, shape) & xp.broadcast_to(chosen, shape)
+        zero = xp.zeros_like(sums[0])
+        scale = weight * factor
+        return value, tuple(
+            xp.where(takes_part, xp.broadcast_to(by * scale, shape), zero)[:, :, None] for by in derivatives
+        )
 
     def pull(self, block: Block, state: Any, *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
@@ -198,12 +193,13 @@ class CenterlineTerm(HarmonicTerm):
     def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
         probability = block.keep(block.probabilities)
         skeleton, wanted = self.skeleton(block, probability), self._target_skeleton(block)
-        return skeleton * block.target, skeleton, wanted * probability, wanted
+        complement = block.keep(block.complements)
+        return skeleton * block.target, skeleton * block.outside, wanted * probability, wanted * complement
 
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
-        by_hit, by_predicted, by_found, _ = cotangents
-        through = self.pull_skeleton(block, by_hit * block.target + by_predicted)
-        return through + by_found * self._target_skeleton(block)
+        by_hit, by_alarm, by_found, by_lost = cotangents
+        through = self.pull_skeleton(block, by_hit * block.target + by_alarm * block.outside)
+        return through + (by_found - by_lost) * self._target_skeleton(block)
 
     def _target_skeleton(self, block: Block) -> Array:
         """The skeleton of the target; that of ids is found in bytes."""
@@ -216,7 +212,7 @@ class CenterlineTerm(HarmonicTerm):
 class BoundaryCenterlineTerm(HarmonicTerm):
     """The same with fields of radii, which weigh boundaries and thin branches, as constants of the derivative.
 
-    With S the skeleton of the probabilities p, the parts are a S, (u + v p) S, b p and c + e p.
+    With S the skeleton of the probabilities p, the parts are a S of (u + v p) S, and b p of c + e p.
     """
 
     fields: Array
@@ -226,25 +222,33 @@ class BoundaryCenterlineTerm(HarmonicTerm):
         probability = block.keep(block.probabilities)
         skeleton = self.skeleton(block, probability)
         a, u, v, b, c, e = self._at(block)
-        return a * skeleton, (u + v * probability) * skeleton, b * probability, block.keep(c + e * probability)
+        alarm, lost = (u + v * probability - a) * skeleton, block.keep(c + (e - b) * probability)
+        return a * skeleton, alarm, b * probability, lost
 
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
-        by_hit, by_predicted, by_found, by_wanted = cotangents
+        by_hit, by_alarm, by_found, by_lost = cotangents
         probability = block.keep(block.probabilities)
         a, u, v, b, _, e = self._at(block)
-        through = self.pull_skeleton(block, by_hit * a + by_predicted * (u + v * probability))
-        direct = by_predicted * v * self.skeleton(block, probability)
-        return through + direct + by_found * b + by_wanted * e
+        through = self.pull_skeleton(block, by_hit * a + by_alarm * (u + v * probability - a))
+        direct = by_alarm * v * self.skeleton(block, probability)
+        return through + direct + by_found * b + by_lost * (e - b)
 
     def _at(self, block: Block) -> list[Array]:
         part = self.fields[:, block.rows, :, block.columns]
         return [part[number, ...] for number in range(6)]
 
 
-def _share(part: Array, whole: Array, xp: Namespace) -> tuple[Array, Array, Array]:
-    """part / whole and its derivatives in both; of nothing, everything (1) is there."""
-    defined = whole > 0
-    inverse = 1 / xp.where(defined, whole, xp.ones_like(whole))
-    share = part * inverse
-    by_part = xp.where(defined, inverse, xp.zeros_like(inverse))
-    return xp.where(defined, share, xp.ones_like(share)), by_part, -share * by_part
+def _shares(
+    right: Array, wrong: Array, smooth: tuple[float, float], xp: Namespace
+) -> tuple[Array, Array, Array, Array]:
+    """The shares of right and of wrong ones, smoothed, and the derivatives of the first in both sums.
+
+    Of nothing, everything is right.
+    """
+    above, below = smooth
+    right, wrong = right + above, wrong + (below - above)
+    nothing = right + wrong == 0
+    zero, one = xp.zeros_like(right), xp.ones_like(right)
+    inverse = xp.where(nothing, zero, 1 / xp.where(nothing, one, right + wrong))
+    share, other = xp.where(nothing, one, right * inverse), wrong * inverse
+    return share, other, other * inverse, -share * inverse

@@ -48,7 +48,7 @@ class Term(ABC):
         return self.reduction != "none"
 
     def pulls_probabilities(self, pixels: Pixels) -> bool:
-        """Whether `pull` needs nothing of the scores but the probabilities.
+        """Whether `pull` needs nothing of the scores but what a block keeps: probabilities, or slopes of sigmoids.
 
         If its value is found there, that value must be the sum of `map` times what `solve` hands to `pull`.
         """
@@ -219,8 +219,8 @@ class Sweep:
                 block.room = _view(kept, part)
             rests = [block.sum(term.map(block), axis=1) for term in late]
             amounts = [amount for term in self.terms for amount in term.count(block)]
-            if kept is not None and block.probabilities is not block.room:
-                _fill(kept, part, block.probabilities)
+            if kept is not None and block.kept is not block.room:
+                _fill(kept, part, block.kept)
             return *rests, *amounts
 
         sums = _sum_over_parts(self.pixels, blocks.parts, count)
@@ -257,7 +257,7 @@ class Sweep:
             if kept:
                 block.only_probabilities = True
                 if not blocks.single:
-                    block.probabilities = self.pixels.backend.block_array(room, self.pixels.compute_dtype)
+                    block.kept = self.pixels.backend.block_array(room, self.pixels.compute_dtype)
             pairs = zip(self.terms, states, strict=True)
             rests, gradients = zip(
                 *(term.pull(block, state, gradient=gradient is not None) for term, state in pairs), strict=True

@@ -106,9 +106,10 @@ def active_boundary(
     (0.0, 0.3125)
     """
     check_choice("reduction", reduction, ("mean", "sum"))
-    check_number("share", share, 0, 1)
-    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
-    if not 0 < max_distance < float("inf"):
+    share = check_number("share", share, 0, 1)
+    label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
+    max_distance = check_number("max_distance", max_distance)
+    if max_distance <= 0:
         msg = f"`max_distance` must be more than 0; got {max_distance!r}."
         raise ValueError(msg)
     layout, pixels = prepare(

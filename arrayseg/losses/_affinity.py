@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Literal, TypedDict, Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.affinity import AffinityFieldTerm, Pairs, PairTerm, WindowAffinityTerm
@@ -134,14 +134,15 @@ def affinity_field(
     """
     check_choice("activation", activation, ("softmax", "sigmoid"))
     check_choice("denominator", denominator, Pairs)
-    for name, number in (("margin", margin), ("same_weight", same_weight), ("different_weight", different_weight)):
-        check_number(name, number, 0)
-    check_number("distance", distance, 1)
+    margin = check_number("margin", margin, 0)
+    same_weight = check_number("same_weight", same_weight, 0)
+    different_weight = check_number("different_weight", different_weight, 0)
+    distance = check_index("distance", distance, 1)
 
     make = partial(
         AffinityFieldTerm,
         margin=margin,
-        distance=int(distance),
+        distance=distance,
         same_weight=same_weight,
         different_weight=different_weight,
         denominator=denominator,
@@ -211,9 +212,9 @@ def context_prior_affinity(
     >>> [round(float(context_prior_affinity(p, ids, window=2, activation=None)), 4) for ids in targets]
     [0.1985, 0.9566]
     """
-    check_number("window", window, 1)
+    window = check_index("window", window, 1)
 
-    make = partial(WindowAffinityTerm, window=int(window))
+    make = partial(WindowAffinityTerm, window=window)
     sweep = pair_evaluation(input, target, make, activation, **options)
     spatial = sweep.layout.rows_shape[1:]
     if any(1 < length < window for length in spatial):

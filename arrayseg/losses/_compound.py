@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from arrayseg._checks import check_number, check_numbers
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.compound import summed
+from arrayseg.losses._composed import Composed, shown
 from arrayseg.losses._evaluate import evaluation_of, value_and_grad
+from arrayseg.losses._prepare import is_array, layout_of
 
 __all__ = ["compound", "deep_supervision"]
 
@@ -26,18 +30,21 @@ def compound(parts: Mapping[Loss, float] | Sequence[tuple[Loss, float]], /) -> L
     Parameters
     ----------
     parts : mapping or sequence of (callable, float)
-        Losses of `arrayseg.losses`, `functools.partial` of them or other compounds, each with its weight.
+        Losses of `arrayseg.losses`, `functools.partial` of them or other compounds, each with its weight: a number,
+        or one that JAX or a compiler traces. A weight that PyTorch is to learn multiplies the loss outside.
 
     Returns
     -------
     callable
         ``(input, target, **options) -> array``, a loss like others: `arrayseg.value_and_grad` takes it. An option
-        goes to every part that has it; to give one to a single part, use a partial.
+        goes to every part that has it; to give one to a single part, use a partial. It prints as the call that made
+        it, compares by its parts, and pickles where they do.
 
     Raises
     ------
     TypeError
-        If a part is not a loss of arrayseg; on the call, if no part has an option.
+        If a part is not a loss of arrayseg, or a weight not a number, or a tensor that requires a gradient; on the
+        call, if no part has an option.
     ValueError
         If there is no part; on the call, if ``reduction="none"``, as the parts' maps may have different shapes.
 
@@ -56,38 +63,59 @@ def compound(parts: Mapping[Loss, float] | Sequence[tuple[Loss, float]], /) -> L
     (1, 2, 2)
     """
     pairs = list(parts.items() if isinstance(parts, Mapping) else parts)
+    if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
+        msg = f"A compound takes pairs (loss, weight), or a mapping of losses to weights; got {shown(parts)}."
+        raise TypeError(msg)
     if not pairs:
         msg = "A compound needs at least one loss; got none."
         raise ValueError(msg)
-    builds = [_evaluation_of_part(part) for part, _ in pairs]
-    takes = [_options_of(part) for part, _ in pairs]
-    weights = [float(weight) for _, weight in pairs]
+    for part, _ in pairs:
+        if evaluation_of(part) is None:
+            msg = f"A compound is made of losses of arrayseg, functools.partial of them or compounds; got {part!r}."
+            raise TypeError(msg)
+    return Compound(tuple((part, check_number("weight", weight)) for part, weight in pairs))
 
-    def evaluation(input: Array, target: Array, **options: Any) -> Evaluation:
-        unknown = [name for name in options if not any(taken is None or name in taken for taken in takes)]
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Compound(Composed):
+    """The weighted sum of losses: `(input, target, **options) -> array`. An option goes to every part that has it."""
+
+    parts: tuple[tuple[Loss, float], ...]
+    takes: tuple[frozenset[str] | None, ...] = field(init=False)
+    """The options that each part takes; None for all."""
+
+    made_by = "compound"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "takes", tuple(_options_of(part) for part, _ in self.parts))
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> Array:
+        found = self.evaluation(input, target, **options)
+        return backend_of(found.input).attach(found)
+
+    def evaluation(self, input: Array, target: Array, **options: Any) -> Evaluation:
+        """Return what the loss evaluates."""
+        unknown = [name for name in options if not any(taken is None or name in taken for taken in self.takes)]
         if unknown:
             msg = f"No part of the compound has an option `{unknown[0]}`; give a part its own with functools.partial."
             raise TypeError(msg)
-        found = [
-            build(input, target, **{name: options[name] for name in options if taken is None or name in taken})
-            for build, taken in zip(builds, takes, strict=True)
-        ]
+        found = []
+        for (part, _), taken in zip(self.parts, self.takes, strict=True):
+            own = {name: options[name] for name in options if taken is None or name in taken}
+            found.append(evaluation_of(part)(input, target, **own))  # type: ignore[misc]
         if not all(part.has_closed_form for part in found):
             msg = (
                 "A compound is one number: its parts' losses may have different shapes with reduction='none'. "
                 "Use reduction='mean' or 'sum', or call the parts."
             )
             raise ValueError(msg)
-        return summed(found, weights)
+        return summed(found, [weight for _, weight in self.parts])
 
-    def loss(input: Array, target: Array, **options: Any) -> Array:
-        found = evaluation(input, target, **options)
-        return backend_of(found.input).attach(found)
-
-    loss.evaluation = evaluation  # type: ignore[attr-defined]
-    if all(taken is not None for taken in takes):
-        loss.taken = frozenset().union(*(taken for taken in takes if taken is not None))  # type: ignore[attr-defined]
-    return loss
+    def __repr__(self) -> str:
+        pairs = [(shown(part), weight) for part, weight in self.parts]
+        if len(dict(pairs)) < len(pairs):
+            return f"compound([{', '.join(f'({part}, {weight})' for part, weight in pairs)}])"
+        return f"compound({{{', '.join(f'{part}: {weight}' for part, weight in pairs)}}})"
 
 
 def deep_supervision(loss: Loss, /, weights: Sequence[float] | None = None) -> Callable[..., Array]:
@@ -98,7 +126,7 @@ def deep_supervision(loss: Loss, /, weights: Sequence[float] | None = None) -> C
     loss : callable
         A loss of `arrayseg.losses`, a `functools.partial` of one or a compound.
     weights : sequence of float, optional
-        One for each output; 1, 1/2, 1/4, ..., divided by their sum, if not given.
+        One for each output; 1, 1/2, 1/4, ..., divided by their sum, if not given. As those of `compound`.
 
     Returns
     -------
@@ -106,12 +134,15 @@ def deep_supervision(loss: Loss, /, weights: Sequence[float] | None = None) -> C
         ``(inputs, target, **options) -> array``, the inputs a sequence of logits from fine to coarse. The target is one
         array, resized by nearest neighbours to every input that has another resolution, as are ``mask`` and
         ``pixel_weights``; or a sequence of one target for each input. `arrayseg.value_and_grad` of it gives the value
-        and a list of gradients.
+        and a list of gradients. It prints as the call that made it, compares by its arguments, and pickles.
 
     Raises
     ------
+    TypeError
+        If a weight is not a number, or is a tensor that requires a gradient; on the call, if the inputs are one array.
     ValueError
-        On the call, if the numbers of inputs, targets and weights differ.
+        On the call, if the numbers of inputs, targets and weights differ, or maps of several resolutions would be
+        added, with ``reduction="none"``.
 
     Notes
     -----
@@ -133,51 +164,83 @@ def deep_supervision(loss: Loss, /, weights: Sequence[float] | None = None) -> C
     >>> round(float(value), 4), [gradient.shape for gradient in gradients]
     (0.5222, [(1, 2, 4, 4), (1, 2, 2, 2)])
     """
-    evaluate = value_and_grad(loss)
+    return DeepSupervision(loss, None if weights is None else check_numbers("weights", weights))
 
-    def levels(inputs: Sequence[Array], target: Any, options: dict[str, Any]) -> list[tuple[float, Array, Array, Any]]:
-        targets = [target] * len(inputs) if hasattr(target, "ndim") else list(target)
-        shares = [0.5**level for level in range(len(inputs))] if weights is None else list(weights)
-        if not len(inputs) == len(targets) == len(shares):
-            counts = f"{len(targets)}, {len(shares)} and {len(inputs)}"
-            msg = f"There must be as many targets and weights as inputs; got {counts}."
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DeepSupervision(Composed):
+    """The weighted sum of a loss over outputs of several resolutions: `(inputs, target, **options) -> array`."""
+
+    loss: Loss
+    weights: tuple[float, ...] | None = None
+    class_axis: int | None = field(init=False)
+    """The class axis where the call names none."""
+
+    made_by = "deep_supervision"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "class_axis", class_axis_of(self.loss))
+
+    def __call__(self, inputs: Sequence[Array], target: Any, **options: Any) -> Array:
+        values = [
+            share * self.loss(input, wanted, **own)
+            for share, input, wanted, own in self._levels(inputs, target, options)
+        ]
+        if len({tuple(value.shape) for value in values}) > 1:
+            shapes = ", ".join(str(tuple(value.shape)) for value in values)
+            msg = (
+                f"Losses of several resolutions are added, but reduction='none' gives arrays of the shapes {shapes}. "
+                "Use reduction='mean' or 'sum', or call the loss on each input."
+            )
             raise ValueError(msg)
-        total = sum(shares) if weights is None else 1.0
-        axis = options.get("class_axis", 1)
+        return sum(values[1:], start=values[0])
+
+    def value_and_grad(self, inputs: Sequence[Array], target: Any, **options: Any) -> tuple[Array, list[Array]]:
+        """Return the value and the gradient in each input."""
+        values, gradients = [], []
+        for share, input, wanted, own in self._levels(inputs, target, options):
+            value, gradient = value_and_grad(self.loss)(input, wanted, **own)
+            values.append(share * value)
+            gradients.append(share * gradient)
+        return sum(values[1:], start=values[0]), gradients
+
+    def _levels(
+        self, inputs: Sequence[Array], target: Any, options: dict[str, Any]
+    ) -> list[tuple[float, Array, Array, dict[str, Any]]]:
+        """Return the weight of each input, the input, its target and its options."""
+        if is_array(inputs):
+            msg = (
+                "`inputs` must be a sequence of arrays, one for each resolution; got one array of shape "
+                f"{tuple(inputs.shape)}. Of one resolution call the loss itself."
+            )
+            raise TypeError(msg)
+        targets = [target] * len(inputs) if is_array(target) else list(target)
+        shares = [0.5**level for level in range(len(inputs))] if self.weights is None else self.weights
+        if not len(inputs) == len(targets) == len(shares) > 0:
+            counts = f"{len(targets)}, {len(shares)} and {len(inputs)}"
+            msg = f"There must be at least one input, and as many targets and weights as inputs; got {counts}."
+            raise ValueError(msg)
+        total = sum(shares) if self.weights is None else 1.0
         found = []
         for share, input, whole in zip(shares, inputs, targets, strict=True):
-            size = _spatial(tuple(input.shape), axis)
+            layout = layout_of(input, options.get("class_axis", self.class_axis))
+            size = layout.rows_shape[1:]
             own = {**options}
             for name in ("mask", "pixel_weights"):
                 if own.get(name) is not None:
-                    own[name] = _nearest(own[name], size, first=1)
-            has_classes = whole.ndim == input.ndim and axis is not None
-            resized = _nearest(whole, size, first=2 if has_classes and axis != -1 else 1)
+                    own[name] = _nearest(own[name], size)
+            has_classes = whole.ndim == len(layout.shape)
+            resized = _nearest(whole, size, class_axis=layout.class_axis if has_classes else None)
             found.append((share / total, input, resized, own))
         return found
 
-    def supervised(inputs: Sequence[Array], target: Any, **options: Any) -> Array:
-        return sum(share * loss(input, wanted, **own) for share, input, wanted, own in levels(inputs, target, options))
 
-    def supervised_value_and_grad(inputs: Sequence[Array], target: Any, **options: Any) -> tuple[Array, list[Array]]:
-        value: Any = 0.0
-        gradients = []
-        for share, input, wanted, own in levels(inputs, target, options):
-            part, gradient = evaluate(input, wanted, **own)
-            value = value + share * part
-            gradients.append(share * gradient)
-        return value, gradients
-
-    supervised.value_and_grad = supervised_value_and_grad  # type: ignore[attr-defined]
-    return supervised
-
-
-def _evaluation_of_part(part: Loss) -> Callable[..., Evaluation]:
-    build = evaluation_of(part)
-    if build is None:
-        msg = f"A compound is made of losses of arrayseg, functools.partial of them or compounds; got {part!r}."
-        raise TypeError(msg)
-    return build
+def class_axis_of(loss: Loss) -> int | None:
+    """Return the class axis of a loss where a call names none: its default, or that of a partial."""
+    if isinstance(loss, Compound):
+        return class_axis_of(loss.parts[0][0])
+    parameter = inspect.signature(loss).parameters.get("class_axis")
+    return 1 if parameter is None else parameter.default
 
 
 def _options_of(part: Loss) -> frozenset[str] | None:
@@ -185,23 +248,19 @@ def _options_of(part: Loss) -> frozenset[str] | None:
     if isinstance(part, partial):
         taken = _options_of(part.func)
         return None if taken is None else taken - part.keywords.keys()
-    if hasattr(part, "taken"):
-        return part.taken  # type: ignore[no-any-return]
+    if isinstance(part, Compound):
+        return None if None in part.takes else frozenset().union(*part.takes)  # type: ignore[arg-type]
     parameters = inspect.signature(part).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return None
     return frozenset(parameters) - {"input", "target"}
 
 
-def _spatial(shape: tuple[int, ...], class_axis: int | None) -> tuple[int, ...]:
-    rows = shape if class_axis is None else tuple(n for axis, n in enumerate(shape) if axis != class_axis % len(shape))
-    return rows[1:]
-
-
-def _nearest(array: Array, size: tuple[int, ...], *, first: int) -> Array:
-    """The array with its spatial axes, from `first` on, resized by nearest neighbours."""
+def _nearest(array: Array, size: tuple[int, ...], class_axis: int | None = None) -> Array:
+    """Return an array `(N, *spatial)`, or with a class axis, with its spatial axes resized by nearest neighbors."""
     backend = backend_of(array)
-    for axis, length in enumerate(size, start=first):
+    axes = [axis for axis in range(1, array.ndim) if axis != class_axis]
+    for axis, length in zip(axes, size, strict=False):  # the loss has a sentence for other numbers of axes
         whole = array.shape[axis]
         if whole != length:
             places = [(2 * place + 1) * whole // (2 * length) for place in range(length)]

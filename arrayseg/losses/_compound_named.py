@@ -24,8 +24,7 @@ from arrayseg.kernels.compound import outer_formula
 from arrayseg.kernels.pixel import Formula, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import class_numbers
-from arrayseg.losses._region import Smooth, ratio, region_evaluation
+from arrayseg.losses._region import Smooth, positive, ratio, region_evaluation
 from arrayseg.losses._region_forms import log_ratio
 from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized
 
@@ -125,7 +124,7 @@ def dice_cross_entropy(
     >>> round(float(dice_cross_entropy(probabilities, ids, activation=None)), 4)
     0.5405
     """
-    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
+    label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
@@ -201,7 +200,7 @@ def dice_focal(
     >>> round(float(dice_focal(probabilities, ids, activation=None)), 4)
     0.2711
     """
-    check_number("gamma", gamma, 0)
+    gamma = check_number("gamma", gamma, 0)
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
@@ -282,7 +281,7 @@ def generalized_dice_focal(
     >>> round(float(generalized_dice_focal(probabilities, ids, activation=None)), 4)
     0.2705
     """
-    check_number("gamma", gamma, 0)
+    gamma = check_number("gamma", gamma, 0)
     score = generalized(weighting, absent, pool, smooth)
     sweep = region_evaluation(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
     return _with_terms(sweep, dice_weight, [(PixelTerm(formula=pixel.focal(gamma), reduction=reduction), focal_weight)])
@@ -353,8 +352,8 @@ def combo(
     >>> round(float(combo(probabilities, ids, activation=None)), 4)
     0.1978
     """
-    check_number("alpha", alpha, 0, 1)
-    check_number("beta", beta, 0, 1)
+    alpha = check_number("alpha", alpha, 0, 1)
+    beta = check_number("beta", beta, 0, 1)
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
@@ -437,13 +436,8 @@ def exponential_logarithmic(
     >>> round(float(exponential_logarithmic(probabilities, ids, activation=None)), 4)
     0.6174
     """
-    for name, exponent in (
-        ("dice_exponent", dice_exponent),
-        ("cross_entropy_exponent", cross_entropy_exponent),
-    ):
-        if exponent <= 0:
-            msg = f"`{name}` must be greater than 0; got {exponent!r}."
-            raise ValueError(msg)
+    dice_exponent = positive("dice_exponent", dice_exponent)
+    cross_entropy_exponent = positive("cross_entropy_exponent", cross_entropy_exponent)
     score = scores.chain(log_ratio(0.5, smooth, smooth_form, floor), scores.power(dice_exponent))
     formula = outer_formula(pixel.cross_entropy, scores.power(cross_entropy_exponent))
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
@@ -521,9 +515,9 @@ def unified_focal(
     >>> round(float(unified_focal(probabilities, ids, activation=None)), 4)
     0.2895
     """
-    check_number("weight", weight, 0, 1)
-    check_number("delta", delta, 0, 1)
-    check_number("gamma", gamma, 0, 1, below=True)
+    weight = check_number("weight", weight, 0, 1)
+    delta = check_number("delta", delta, 0, 1)
+    gamma = check_number("gamma", gamma, 0, 1, below=True)
     score = scores.focused(ratio(1 - delta, delta, smooth, "tp"), scores.power(1 - gamma), background=not asymmetric)
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
     focal = pixel.focal(gamma)
@@ -542,9 +536,7 @@ def unified_focal(
 
 def _with_terms(sweep: Sweep, factor: float, terms: Sequence[tuple[PixelTerm, float]]) -> Sweep:
     """A region loss times its factor, with pixel losses of the same pixels."""
-    factors = [factor, *(weight for _, weight in terms)]
-    for weight in factors:
-        check_number("weight", weight, 0)
+    factors = [check_number("weight", weight, 0) for weight in (factor, *(weight for _, weight in terms))]
     return replace(sweep, terms=[*sweep.terms, *(term for term, _ in terms)], factors=factors)
 
 
@@ -552,12 +544,17 @@ def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], redu
     """A pixel loss with weights of background (class 0, or negative targets) and foreground that no mean divides by."""
     classes, backend = sweep.layout.classes, sweep.pixels.backend
     background, foreground = weights
+
+    def row(*numbers: float) -> Array:
+        """One number for each class, which a compiler may trace."""
+        dtype, xp = sweep.pixels.compute_dtype, backend.xp
+        each = [backend.asarray(number, dtype=dtype, like=sweep.input) for number in numbers]
+        return xp.stack(each)
+
     if sweep.pixels.binary:
-        positive = class_numbers("weight", foreground, classes, sweep.input, backend)
-        negative = class_numbers("weight", background, classes, sweep.input, backend)
+        positive, negative = (row(*[number] * classes) for number in (foreground, background))
         return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive, negative_weights=negative)
-    of_classes = (background, *[foreground] * (classes - 1))
-    positive = class_numbers("weight", of_classes, classes, sweep.input, backend)
+    positive = row(background, *[foreground] * (classes - 1))
     return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_index
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.connectivity import ConnectivityTerm, matched_components
@@ -99,14 +99,14 @@ def semantic_connectivity(
     [0.0, 0.625]
     """
     check_choice("reduction", reduction, ("mean", "sum"))
-    check_number("max_components", max_components, 1)
+    max_components = check_index("max_components", max_components, 1)
     layout, pixels = prepare(
         input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
     backend, spatial = pixels.backend, layout.rows_shape[1:]
     xp = backend.xp
     if connectivity is not None:
-        check_number("connectivity", connectivity, 1, len(spatial))
+        connectivity = check_index("connectivity", connectivity, 1, len(spatial))
     constant = replace(pixels, scores=backend.stop_gradient(pixels.scores))
     if not backend.is_concrete(constant.scores, *constant.constants):
         msg = (

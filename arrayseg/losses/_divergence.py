@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from arrayseg._checks import check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.divergence import Divergence, DivergenceTerm, jensen_shannon as js, kullback_leibler
@@ -152,7 +153,8 @@ def _divergence(
     activation: Activation,
     **options: Unpack[MeanOptions],
 ) -> Evaluation:
-    if not 0 < temperature < float("inf"):
+    temperature = check_number("temperature", temperature)
+    if temperature <= 0:
         msg = f"`temperature` must be above 0 and finite; got {temperature!r}."
         raise ValueError(msg)
     if activation is None and (target_logits or temperature != 1):
@@ -165,4 +167,4 @@ def _divergence(
         )
         raise ValueError(msg)
     term = DivergenceTerm(divergence, temperature, target_logits)
-    return mean_evaluation(input, target, term, activation=activation, **options)
+    return mean_evaluation(input, target, term, activation=activation, has_shares=not target_logits, **options)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
-from functools import partial, wraps
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
 from typing import Any, NoReturn, ParamSpec
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
+from arrayseg.losses._composed import Composed, method_of
+from arrayseg.losses._options import raise_unknown
+from arrayseg.losses._prepare import check_axis_is_clear, plain
 
-__all__ = ["grad", "loss", "value_and_grad"]
+__all__ = ["evaluation_of", "grad", "loss", "value_and_grad"]
 
 Parameters = ParamSpec("Parameters")
 
@@ -29,7 +33,9 @@ def loss(
     def decorate(build: Callable[Parameters, Evaluation]) -> Callable[Parameters, Array]:
         signature = _merged_signature(build, family, without)
         options = frozenset(signature.parameters)
+        places = sum(parameter.kind is not parameter.KEYWORD_ONLY for parameter in signature.parameters.values())
 
+        @raises_here
         @wraps(build)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
             evaluation = checked(*args, **kwargs)
@@ -38,8 +44,12 @@ def loss(
         @wraps(build)
         def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
             if not kwargs.keys() <= options:
-                _raise_unknown(build.__name__, kwargs.keys() - options, options)
-            return build(*args, **kwargs)
+                raise_unknown(build.__name__, kwargs.keys() - options, options)
+            if len(args) > places:
+                _raise_positional(build.__name__, len(args), signature)
+            if "class_axis" in options and "class_axis" not in kwargs and len(args) == places:
+                check_axis_is_clear(*args)
+            return build(*[plain(value) for value in args], **{name: plain(value) for name, value in kwargs.items()})
 
         function.evaluation = checked  # type: ignore[attr-defined]
         function.__signature__ = signature  # type: ignore[attr-defined]
@@ -77,21 +87,18 @@ def _merged_docstring(
     return inspect.cleandoc(build.__doc__).replace("{options}", "\n".join(shared).rstrip())
 
 
-def _raise_unknown(name: str, unknown: Iterable[str], options: Iterable[str]) -> NoReturn:
-    wrong = min(unknown)
-    close = get_close_matches(wrong, options, n=1)
-    hint = f"did you mean `{close[0]}`?" if close else f"it takes {', '.join(sorted(options))}."
-    msg = f"{name} has no option `{wrong}`; {hint}"
+def _raise_positional(name: str, count: int, signature: inspect.Signature) -> NoReturn:
+    named = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
+    msg = (
+        f"{name} takes `input` and `target` by position; got {count} arguments. Name the options, as in "
+        f"{name}(input, target, {named[0]}=...)."
+    )
     raise TypeError(msg)
 
 
 def evaluation_of(function: Callable[..., Array]) -> Callable[..., Evaluation] | None:
     """What a loss evaluates, seen through functools.partial; None for a function that is not one of ours."""
-    if isinstance(function, partial):
-        inner = evaluation_of(function.func)
-        return None if inner is None else partial(inner, *function.args, **function.keywords)
-    build: Callable[..., Evaluation] | None = getattr(function, "evaluation", None)
-    return build
+    return method_of(function, "evaluation")
 
 
 def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Array, Array]]:
@@ -127,15 +134,26 @@ def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Arr
     >>> round(float(value), 4), gradient[0, :, 0, :].tolist()
     (0.6931, [[-0.25, 0.25], [0.25, -0.25]])
     """
-    own: Callable[..., tuple[Array, Array]] | None = getattr(function, "value_and_grad", None)
-    if own is not None:  # deep supervision, whose input is several arrays
-        return own
+    return ValueAndGrad(function)
 
-    def evaluate(input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ValueAndGrad(Composed):
+    """The value of a loss and its gradient in the input: `(input, target, **options) -> (value, gradient)`."""
+
+    loss: Callable[..., Array]
+
+    made_by = "value_and_grad"
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
+        own = method_of(self.loss, "value_and_grad")
+        if own is not None:  # deep supervision, whose input is several arrays
+            value, gradients = own(input, target, **options)
+            return value, gradients
         backend = backend_of(input)
-        build = evaluation_of(function)
+        build = evaluation_of(self.loss)
         if build is None:
-            return backend.differentiate(lambda array: function(array, target, **options), input)
+            return backend.differentiate(lambda array: self.loss(array, target, **options), input)
         evaluation = build(input, target, **options)
         if not evaluation.has_closed_form:
             msg = (
@@ -146,8 +164,6 @@ def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Arr
         if backend.uses_closed_form(input, *evaluation.constants):
             return backend.value_and_gradient(evaluation)
         return backend.differentiate(lambda array: build(array, target, **options).plain(), input)
-
-    return evaluate
 
 
 def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
@@ -181,10 +197,17 @@ def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
     >>> arrayseg.grad(arrayseg.losses.cross_entropy)(np.zeros((1, 2)), np.array([1])).tolist()
     [[0.5, -0.5]]
     """
-    evaluate = value_and_grad(function)
+    return Grad(function)
 
-    def gradient_of(input: Array, target: Array, **options: Any) -> Array:
-        _, gradient = evaluate(input, target, **options)
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Grad(Composed):
+    """The gradient of a loss in the input: `(input, target, **options) -> gradient`."""
+
+    loss: Callable[..., Array]
+
+    made_by = "grad"
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> Array:
+        _, gradient = ValueAndGrad(self.loss)(input, target, **options)
         return gradient
-
-    return gradient_of

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal, Unpack
 
-from arrayseg._checks import check_choice, check_number, check_spacing
+from arrayseg._checks import check_choice, check_index, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import fields
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
+from arrayseg.losses._region import RegionOptions, Smooth, positive, ratio, region_evaluation
 
 __all__ = [
     "boundary",
@@ -94,9 +94,7 @@ def hausdorff_evaluation(
     options: RegionOptions,
 ) -> Sweep:
     """The sweep of a Hausdorff distance loss."""
-    if not 0 < alpha < float("inf"):
-        msg = f"`alpha` must be more than 0; got {alpha!r}."
-        raise ValueError(msg)
+    alpha = positive("alpha", alpha)
     check_choice("binarize", binarize, Binarize)
     check_choice("sides", sides, Sides)
     prepared = Prepared(input, target, field, fields.mean_amount, options)
@@ -178,7 +176,7 @@ def boundary(
     >>> float(boundary(shifted, target, class_axis=None, activation=None))
     0.0
     """
-    check_number("inside_offset", inside_offset, 0)
+    inside_offset = check_number("inside_offset", inside_offset, 0)
     prepared = Prepared(input, target, field, fields.mean_amount, options)
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
@@ -412,10 +410,10 @@ def hausdorff_erosion(
     >>> [round(float(hausdorff_erosion(wide, target, iterations=k, **options)), 4) for k in (1, 2)]
     [0.4074, 1.3457]
     """
-    check_number("alpha", alpha, 0)
-    check_number("iterations", iterations, 1)
+    alpha = check_number("alpha", alpha, 0)
+    iterations = check_index("iterations", iterations, 1)
     prepared = Prepared(input, target, None, fields.mean_amount, options)
-    return prepared.of(fields.ErosionTerm, spatial=prepared.spatial, iterations=int(iterations), alpha=float(alpha))
+    return prepared.of(fields.ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
 
 
 @loss(region_evaluation, without=WITHOUT)

@@ -88,9 +88,9 @@ def asymmetric(
     0.1855
     """
     check_choice("activation", activation, ("sigmoid", None))
-    check_number("gamma_positive", gamma_positive, 0)
-    check_number("gamma_negative", gamma_negative, 0)
-    check_number("margin", margin, 0, 1, below=True)
+    gamma_positive = check_number("gamma_positive", gamma_positive, 0)
+    gamma_negative = check_number("gamma_negative", gamma_negative, 0)
+    margin = check_number("margin", margin, 0, 1, below=True)
     return pixel_evaluation(
         input,
         target,
@@ -159,7 +159,7 @@ def normalized_focal(
     >>> round(float(normalized_focal(np.array([[0.0, 0.0]]), np.array([1]))), 4)
     0.6931
     """
-    check_number("gamma", gamma, 0)
+    gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
     sweep = pixel_evaluation(
         input, target, pixel.focal(gamma), positive_weights=positive, negative_weights=negative, **options
@@ -231,8 +231,8 @@ def reduced_focal(
     >>> round(float(reduced_focal(np.array([[0.0, 1.0]]), np.array([1]))), 4)
     0.0906
     """
-    check_number("gamma", gamma, 0)
-    check_number("threshold", threshold, 0, 1)
+    gamma = check_number("gamma", gamma, 0)
+    threshold = check_number("threshold", threshold, 0, 1)
     if threshold in (0, 1):
         msg = f"`threshold` must be between 0 and 1; got {threshold!r}. `focal` is the loss without one."
         raise ValueError(msg)
@@ -303,7 +303,7 @@ def quality_focal(
     0.1109
     """
     check_choice("activation", activation, ("sigmoid", None))
-    check_number("beta", beta, 0)
+    beta = check_number("beta", beta, 0)
     term = DivergenceTerm(divergence.quality_focal(beta))
     return mean_evaluation(input, target, term, activation=activation, binary=True, **options)
 
@@ -363,7 +363,8 @@ def dual_focal(
     >>> round(float(dual_focal(np.array([[0.0, 0.0]]), np.array([1]))), 4)
     0.5753
     """
-    if not epsilon > 0:
+    epsilon = check_number("epsilon", epsilon)
+    if epsilon <= 0:
         msg = f"`epsilon` must be above 0, or an error of 1 is infinite; got {epsilon!r}."
         raise ValueError(msg)
     term = DivergenceTerm(divergence.dual_focal(epsilon))
@@ -428,8 +429,8 @@ def focal_cosine(
     >>> round(float(focal_cosine(np.array([[0.0, 3.0]]), np.array([1]))), 4)
     0.0023
     """
-    check_number("gamma", gamma, 0)
-    check_number("alpha", alpha, 0)
-    check_number("focal_weight", focal_weight, 0)
+    gamma = check_number("gamma", gamma, 0)
+    alpha = check_number("alpha", alpha, 0)
+    focal_weight = check_number("focal_weight", focal_weight, 0)
     term = FocalCosineTerm(pixel.focal(gamma), focal_weight * alpha)
     return mean_evaluation(input, target, term, activation="softmax", **options)

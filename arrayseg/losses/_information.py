@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_index, check_number, is_traced
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.information import InformationTerm, Pooling, pooled_length
@@ -84,11 +84,12 @@ def region_mutual_information(
     >>> [round(float(region_mutual_information(p, checkers, **options)), 4) for p in (right, grey)]
     [-3.6436, -1.8432]
     """
-    check_number("radius", radius, 1)
-    check_number("downsample", downsample, 1)
+    radius = check_index("radius", radius, 1)
+    downsample = check_index("downsample", downsample, 1)
     check_choice("pooling", pooling, Pooling)
-    if not 0 < epsilon < float("inf"):
-        msg = f"`epsilon` must be more than 0, so that the covariances have an inverse; got {epsilon!r}."
+    epsilon = check_number("epsilon", epsilon)
+    if not is_traced(epsilon) and epsilon <= 0:
+        msg = f"`epsilon` must be more than 0, so that the covariances have an inverse; got {epsilon}."
         raise ValueError(msg)
     sweep = region_evaluation(input, target, ratio(0.5, 0.5, 0, "double"), **options)
     spatial = sweep.layout.rows_shape[1:]
@@ -100,6 +101,6 @@ def region_mutual_information(
         raise ValueError(msg)
     (term,) = sweep.terms
     information = InformationTerm(
-        **vars(term), spatial=spatial, radius=int(radius), downsample=int(downsample), pooling=pooling, epsilon=epsilon
+        **vars(term), spatial=spatial, radius=radius, downsample=downsample, pooling=pooling, epsilon=epsilon
     )
     return replace(sweep, terms=[information])

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
+from arrayseg._checks import check_index, check_numbers
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.losses._compound import deep_supervision
-from arrayseg.losses._evaluate import value_and_grad
-from arrayseg.losses._prepare import layout_of
+from arrayseg.losses._composed import Composed
+from arrayseg.losses._compound import DeepSupervision
+from arrayseg.losses._prepare import half_dtypes, layout_of
 
 __all__ = ["multi_scale"]
 
@@ -31,17 +33,21 @@ def multi_scale(
     scales : sequence of int, default (1, 2, 4)
         The sides of the boxes in pixels; 1 is the input as it is. A box that the edge cuts averages what is inside.
     weights : sequence of float, optional
-        One for each scale; equal ones that add up to 1 if not given.
+        One for each scale; equal ones that add up to 1 if not given. As those of `compound`.
 
     Returns
     -------
     callable
-        ``(input, target, **options) -> array``, with the options of `loss`; `arrayseg.value_and_grad` takes it.
+        ``(input, target, **options) -> array``, with the options of `loss`; `arrayseg.value_and_grad` takes it. It
+        prints as the call that made it, compares by its arguments, and pickles.
 
     Raises
     ------
+    TypeError
+        If a scale is not a whole number, or a weight not a number, or a tensor that requires a gradient.
     ValueError
-        If a scale is less than 1, or there is not one weight for each.
+        If a scale is less than 1, or there is not one weight for each; on the call, if maps of several resolutions
+        would be added, with ``reduction="none"``.
 
     Notes
     -----
@@ -63,33 +69,48 @@ def multi_scale(
     >>> round(float(value), 4), gradient.shape
     (0.5384, (1, 2, 4, 6))
     """
-    if any(scale < 1 for scale in scales) or not scales:
-        msg = f"`scales` must be whole numbers of at least 1, at least one; got {list(scales)}."
+    sides = tuple(check_index("scales", scale) for scale in check_numbers("scales", scales, 1))
+    shares = None if weights is None else check_numbers("weights", weights)
+    if shares is not None and len(shares) != len(sides):
+        msg = f"There must be one weight for each of the {len(sides)} scales; got {len(shares)}."
         raise ValueError(msg)
-    if weights is not None and len(weights) != len(scales):
-        msg = f"There must be one weight for each of the {len(scales)} scales; got {len(weights)}."
-        raise ValueError(msg)
-    shares = [1 / len(scales)] * len(scales) if weights is None else list(weights)
-    supervised = deep_supervision(loss, shares)
-
-    def scaled(input: Array, target: Array, **options: Any) -> Array:
-        axes = _spatial_axes(input, options.get("class_axis", 1))
-        return supervised([_averaged(input, scale, axes) for scale in scales], target, **options)
-
-    def scaled_value_and_grad(input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
-        axes = _spatial_axes(input, options.get("class_axis", 1))
-        pyramid = [_averaged(input, scale, axes) for scale in scales]
-        value, gradients = value_and_grad(supervised)(pyramid, target, **options)
-        parts = [_spread(part, scale, axes, input) for part, scale in zip(gradients, scales, strict=True)]
-        return value, sum(parts[1:], start=parts[0])
-
-    scaled.value_and_grad = scaled_value_and_grad  # type: ignore[attr-defined]
-    return scaled
+    return MultiScale(loss, sides, shares)
 
 
-def _spatial_axes(input: Array, class_axis: int | None) -> list[int]:
-    layout = layout_of(input, class_axis)
-    return [axis for axis in range(1, input.ndim) if axis != layout.class_axis]
+@dataclass(frozen=True, eq=False, repr=False)
+class MultiScale(Composed):
+    """The weighted mean of a loss over averages of one input: `(input, target, **options) -> array`."""
+
+    loss: Callable[..., Array]
+    scales: tuple[int, ...] = (1, 2, 4)
+    weights: tuple[float, ...] | None = None
+    of_levels: DeepSupervision = field(init=False)
+    """The weighted sum over the averages."""
+
+    made_by = "multi_scale"
+
+    def __post_init__(self) -> None:
+        weights = (1 / len(self.scales),) * len(self.scales) if self.weights is None else self.weights
+        object.__setattr__(self, "of_levels", DeepSupervision(self.loss, weights))
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> Array:
+        pyramid, _ = self._pyramid(input, options)
+        return self.of_levels(pyramid, target, **options)
+
+    def value_and_grad(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
+        """Return the value and the gradient in the input."""
+        pyramid, axes = self._pyramid(input, options)
+        value, gradients = self.of_levels.value_and_grad(pyramid, target, **options)
+        parts = [_spread(part, scale, axes, input) for part, scale in zip(gradients, self.scales, strict=True)]
+        return value, backend_of(input).xp.astype(sum(parts[1:], start=parts[0]), input.dtype, copy=False)
+
+    def _pyramid(self, input: Array, options: dict[str, Any]) -> tuple[list[Array], list[int]]:
+        """Return the averages, of half precision in float32, and the spatial axes."""
+        layout = layout_of(input, options.get("class_axis", self.of_levels.class_axis))
+        axes = [axis for axis in range(1, input.ndim) if axis != layout.class_axis]
+        xp = backend_of(input).xp
+        array = xp.astype(input, xp.float32) if input.dtype in half_dtypes(xp) else input
+        return [_averaged(array, scale, axes) for scale in self.scales], axes
 
 
 def _averaged(array: Array, scale: int, axes: Sequence[int]) -> Array:

@@ -81,7 +81,7 @@ def neighbor_aware_cross_entropy(
     """
     check_choice("activation", activation, ("softmax", "sigmoid"))
     check_choice("distance", distance, ("l1", "l2"))
-    check_number("alpha", alpha, 0)
+    alpha = check_number("alpha", alpha, 0)
     if kernel_size < 1 or kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)

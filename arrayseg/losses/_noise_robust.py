@@ -61,7 +61,7 @@ def generalized_cross_entropy(
     >>> round(float(generalized_cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))), 4)
     0.5492
     """
-    check_number("q", q, 0, 1)
+    q = check_number("q", q, 0, 1)
     return pixel_evaluation(input, target, formulas.generalized_cross_entropy(q), **options)
 
 
@@ -126,9 +126,9 @@ def symmetric_cross_entropy(
     >>> round(float(symmetric_cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))), 4)
     2.0693
     """
-    check_number("alpha", alpha, 0)
-    check_number("beta", beta, 0)
-    check_number("log_zero", log_zero, -float("inf"), 0)
+    alpha = check_number("alpha", alpha, 0)
+    beta = check_number("beta", beta, 0)
+    log_zero = check_number("log_zero", log_zero, -float("inf"), 0)
     return pixel_evaluation(input, target, formulas.symmetric_cross_entropy(alpha, beta, log_zero), **options)
 
 
@@ -199,8 +199,8 @@ def bi_tempered(
     0.5394
     """
     check_choice("activation", activation, ("softmax", "sigmoid"))
-    check_number("t1", t1, 0, 1)
-    check_number("t2", t2, 1)
-    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
+    t1 = check_number("t1", t1, 0, 1)
+    t2 = check_number("t2", t2, 1)
+    label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     term = BiTemperedTerm(t1, t2, label_smoothing)
     return mean_evaluation(input, target, term, activation=activation, **options)

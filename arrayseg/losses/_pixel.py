@@ -102,7 +102,7 @@ def pixel_evaluation(
         weights; times C for independent classes, as each is a loss), the valid pixels, all pixels (ignored ones
         too), the valid pixels times C, or the positive targets (for exclusive classes: pixels that are not class 0).
     """
-    check_number("label_smoothing", label_smoothing, 0, 1, below=True)
+    label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     classes, backend = layout_of(input, class_axis).classes, backend_of(input)
     term = PixelTerm(
         formula,
@@ -142,6 +142,7 @@ def mean_evaluation(
     reduction: Reduction = "mean",
     denominator: Denominator = "weights",
     binary: bool | None = None,
+    has_shares: bool = True,
 ) -> Sweep:
     """The mean of any term over pixels; the options are those of `pixel_evaluation`."""
     check_choice("reduction", reduction, Reduction)
@@ -156,6 +157,7 @@ def mean_evaluation(
         pixel_weights=pixel_weights,
         class_weights=class_weights,
         binary=binary,
+        has_shares=has_shares,
     )
     return Sweep(input, layout, pixels, [replace(term, reduction=reduction, denominator=denominator)], [1.0])
 
@@ -382,7 +384,7 @@ def focal(
     >>> round(float(focal(np.array([[0.0, 0.0]]), np.array([1]))), 4)
     0.1733
     """
-    check_number("gamma", gamma, 0)
+    gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
     return pixel_evaluation(
         input, target, pixel.focal(gamma), positive_weights=positive, negative_weights=negative, **options
@@ -397,8 +399,8 @@ def focal_alphas(
         return None, None
     classes = layout_of(input, options.get("class_axis", 1)).classes
     binary = options.get("activation", "softmax") == "sigmoid" or classes == 1
-    if isinstance(alpha, int | float):
-        check_number("alpha", alpha, 0, 1)
+    if isinstance(alpha, int | float) or getattr(alpha, "shape", None) == ():
+        alpha = check_number("alpha", alpha, 0, 1)
         return (alpha, 1 - alpha) if binary else ((1 - alpha, *[alpha] * (classes - 1)), None)
     if not binary:
         return alpha, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from arrayseg._checks import check_number
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -86,6 +86,9 @@ def point_sampled_cross_entropy(
     (1.3133, 1.3133)
     """
     sweep = pixel_evaluation(input, target, pixel.cross_entropy, **options)
+    if 0 in sweep.layout.rows_shape[1:]:
+        msg = f"Points need pixels; got images of shape {sweep.layout.rows_shape[1:]}."
+        raise ValueError(msg)
     if points is None:
         return AtPoints(sweep, _drawn(sweep, num_points, oversampling, importance, seed))
     backend = common_backend(input=input, points=points)
@@ -106,9 +109,9 @@ def point_sampled_cross_entropy(
 
 def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float, seed: int) -> Array:
     """Points of which the given share is uncertain."""
-    check_number("num_points", num_points, 1)
-    check_number("oversampling", oversampling, 1)
-    check_number("importance", importance, 0, 1)
+    num_points = check_index("num_points", num_points, 1)
+    oversampling = check_number("oversampling", oversampling, 1)
+    importance = check_number("importance", importance, 0, 1)
     pixels, backend = sweep.pixels, sweep.pixels.backend
     images, *spatial = sweep.layout.rows_shape
     uncertain = int(importance * num_points)

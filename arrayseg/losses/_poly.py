@@ -59,5 +59,5 @@ def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack
     >>> round(float(poly(np.array([[0.0, 0.0]]), np.array([1]))), 4)
     1.1931
     """
-    check_number("epsilon", epsilon, -1)
+    epsilon = check_number("epsilon", epsilon, -1)
     return pixel_evaluation(input, target, formulas.poly(epsilon), **options)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, TypeGuard
 
-from arrayseg._checks import check_choice, check_indices
+from arrayseg._checks import check_choice, check_index, check_indices, check_number, check_numbers
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.kernels.layout import Layout
 from arrayseg.kernels.pixels import Pixels
 
 __all__ = [
+    "check_axis_is_clear",
     "check_ids",
     "class_numbers",
     "entering_classes",
+    "half_dtypes",
     "is_array",
     "layout_of",
+    "plain",
     "prepare",
 ]
 
@@ -32,11 +36,12 @@ def prepare(
     pixel_weights: Array | None = None,
     class_weights: Weights | None = None,
     binary: bool | None = None,
+    has_shares: bool = True,
 ) -> tuple[Layout, Pixels]:
     """The layout and the pixels of a call; every argument is checked here and nowhere else.
 
     `binary` tells independent classes from exclusive ones where the activation does not: with probabilities, a single
-    channel is binary unless said otherwise.
+    channel is binary unless said otherwise. `has_shares` says that a floating target holds values from 0 to 1.
     """
     check_choice("activation", activation, ("softmax", "sigmoid", None))
     backend = common_backend(input=input, target=target, mask=mask, pixel_weights=pixel_weights)
@@ -49,8 +54,9 @@ def prepare(
             "Use activation='sigmoid' for one binary channel, or give one channel per class."
         )
         raise ValueError(msg)
-    rows = _target_rows(input, target, layout, backend, binary=binary)
+    rows = _target_rows(input, target, layout, backend)
     if ignore_index is not None:
+        ignore_index = check_index("ignore_index", ignore_index)
         _check_ignore_index(ignore_index, target, layout, backend, is_ids=rows.ndim == 2)
     for name, array in (("mask", mask), ("pixel_weights", pixel_weights)):
         _check_rows(name, array, layout, backend)
@@ -60,7 +66,12 @@ def prepare(
     what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
     bits = _bits(rows, backend)
     if bits is None:
-        check_ids(rows, high, what, backend, _ignored(rows, mask_rows, ignore_index, backend), ignore_index)
+        ignored = _ignored(rows, mask_rows, ignore_index, backend)
+        plain_ids = check_ids(rows, high, what, backend, ignored, ignore_index)
+        if has_shares:
+            _check_shares(rows, backend)
+    if (bits is not None or plain_ids) and not 0 <= (ignore_index or 0) <= high:
+        ignore_index = None  # no pixel has it, so no pixel need be compared with it
     pixels = Pixels(
         backend=backend,
         scores=layout.scores(input, xp),
@@ -76,6 +87,24 @@ def prepare(
     return layout, pixels
 
 
+def check_axis_is_clear(input: Any, target: Any) -> None:
+    """Raise where an integer or boolean target of the shape of an input of three axes may be a mask without classes."""
+    if not (is_array(input) and is_array(target)) or input.ndim != 3 or tuple(input.shape) != tuple(target.shape):
+        return
+    if backend_of(target, "target").xp.isdtype(target.dtype, ("integral", "bool")):
+        msg = (
+            f"`input` and `target` both have the shape {tuple(input.shape)}, which may be one binary channel, "
+            "(N, H, W), or a value for each of C classes, (N, C, L). Pass class_axis=None for the first or "
+            "class_axis=1 for the second."
+        )
+        raise ValueError(msg)
+
+
+def plain(value: Any) -> Any:
+    """Return an array of a subclass as a plain array of its library; other values as they are."""
+    return backend_of(value).plain(value) if is_array(value) else value
+
+
 def is_array(values: object) -> TypeGuard[Array]:
     """Whether values are an array, not a sequence of numbers or a number."""
     return hasattr(values, "ndim")
@@ -87,14 +116,14 @@ def class_numbers(
     """An array `(C,)` of one number per class, on the device of the input."""
     if values is None:
         return None
-    if isinstance(values, int | float):
-        values = (values,) * classes
+    if isinstance(values, int | float) or getattr(values, "shape", None) == ():
+        values = (check_number(name, values),) * classes
     if is_array(values):
         common_backend(input=like, **{name: values})
         numbers = values
     else:
         dtype = like.dtype if like.dtype == backend.xp.float64 else backend.xp.float32
-        numbers = backend.asarray(tuple(float(value) for value in values), dtype=dtype, like=like)
+        numbers = backend.asarray(check_numbers(name, values), dtype=dtype, like=like)
     if tuple(numbers.shape) != (classes,):
         msg = (
             f"`{name}` must hold one number for each of the {classes} classes; got shape {tuple(numbers.shape)}. "
@@ -124,8 +153,8 @@ def layout_of(input: Array, class_axis: int | None) -> Layout:
     xp = backend_of(input).xp
     if not xp.isdtype(input.dtype, "real floating") and input.dtype not in half_dtypes(xp):
         msg = (
-            f"`input` must be floating: logits or probabilities; got dtype {input.dtype}. "
-            "Class ids belong in `target`; for metrics of ids see arrayseg.metrics."
+            f"`input` must be floating: logits or probabilities; got dtype {input.dtype}. Class ids belong in "
+            "`target`, the second argument; for metrics of ids see arrayseg.metrics."
         )
         raise TypeError(msg)
     shape = tuple(input.shape)
@@ -134,6 +163,7 @@ def layout_of(input: Array, class_axis: int | None) -> Layout:
             msg = "`input` must have a batch axis, (N, *spatial); got a number without axes."
             raise ValueError(msg)
         return Layout(shape, None)
+    class_axis = check_index("class_axis", class_axis)
     axis = class_axis + len(shape) if class_axis < 0 else class_axis
     if not 1 <= axis < len(shape):
         msg = (
@@ -152,7 +182,7 @@ def half_dtypes(xp: Any) -> tuple[Any, ...]:
     return tuple(getattr(xp, name) for name in ("float16", "bfloat16") if hasattr(xp, name))
 
 
-def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend, *, binary: bool) -> Array:
+def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend) -> Array:
     """The target as ids `(N, S)` or values `(N, C, S)`."""
     xp = backend.xp
     shape = tuple(target.shape)
@@ -161,7 +191,7 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend, 
         return layout.scores(target, xp)
     if shape == layout.rows_shape:
         if layout.classes == 1:
-            return xp.reshape(layout.rows(target, xp), (shape[0], 1, -1 if 0 not in shape else 0))
+            return xp.reshape(layout.rows(target, xp), (shape[0], 1, prod(shape[1:])))
         if is_id_dtype:
             return layout.rows(target, xp)
         msg = (
@@ -173,6 +203,8 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend, 
         f"`target` must hold class ids of shape {layout.rows_shape} or a value per class of shape {layout.shape}, to "
         f"go with `input` of shape {layout.shape}; got {shape}."
     )
+    if len(shape) == len(layout.shape) and shape == (shape[0], 1, *layout.rows_shape[1:]):
+        msg += " Drop the channel of ids: target[:, 0, ...]."
     raise ValueError(msg)
 
 
@@ -216,22 +248,59 @@ def _bits(rows: Array, backend: Backend) -> Array | None:
 
 def check_ids(
     ids: Array, high: int, what: str, backend: Backend, ignored: Array | None, ignore_index: int | None
-) -> None:
-    """Raise on an id that is not in 0 to `high`, wherever values can be read and a pixel is not `ignored`."""
+) -> bool:
+    """Return whether every id is known to be in 0 to `high`; raise if one is not that is not `ignored` either."""
     xp = backend.xp
     if 0 in ids.shape or not xp.isdtype(ids.dtype, "integral") or not backend.is_concrete(ids, ignored):
-        return
+        return False
     if backend.are_ids(ids, high):
-        return
+        return True
     if ignored is not None:
         ids = xp.where(ignored, xp.zeros_like(ids), ids)
         if backend.are_ids(ids, high):
-            return
-    least = int(xp.min(ids))
-    wrong = least if least < 0 else int(xp.max(ids))
+            return False
+    raise ValueError(_wrong_id(backend.to_numpy(ids), high, what, ignore_index))
+
+
+def _wrong_id(ids: Any, high: int, what: str, ignore_index: int | None) -> str:
+    """Return the sentence about ids, on the host, of which at least one is not in 0 to `high`."""
+    least, most = int(ids.min()), int(ids.max())
+    wrong = least if least < 0 else most
     besides = "" if ignore_index is None else f" (besides ignore_index={ignore_index})"
-    msg = f"`target` must hold {what}{besides}; got {wrong}. Is it a void label? Then pass ignore_index={wrong}."
-    raise ValueError(msg)
+    found = f"`target` must hold {what}{besides}; got {wrong}"
+    if wrong > 1 and ((ids == 0) | (ids == wrong)).all() and (ids.ndim == 3 or (ids == 0).any()):
+        if ids.ndim == 3:
+            return f"{found} and no third value. Is it a mask of the foreground? Then pass `target > 0`."
+        return (
+            f"{found} and no other value but 0. Is it a mask of the foreground? Then pass `target // {wrong}`. "
+            f"Is it a void label? Then pass ignore_index={wrong}."
+        )
+    if ids.ndim == 3 and ids.shape[1] > 1:
+        return f"{found}. Does it mark void pixels? Then leave them out with `mask`."
+    return f"{found}. Is it a void label? Then pass ignore_index={wrong}."
+
+
+#: How far beyond 0 and 1 a soft target may lie by rounding; half precision rounds to a hundredth.
+ROUNDING, HALF_ROUNDING = 1e-5, 1e-2
+
+
+def _check_shares(rows: Array, backend: Backend) -> None:
+    """Raise on a floating target beyond [0, 1], wherever values can be read; NaN makes the loss NaN instead."""
+    xp = backend.xp
+    halves = half_dtypes(xp)
+    if 0 in rows.shape or not (xp.isdtype(rows.dtype, "real floating") or rows.dtype in halves):
+        return
+    if not backend.is_concrete(rows):
+        return
+    rounding = HALF_ROUNDING if rows.dtype in halves else ROUNDING
+    least, most = float(xp.min(rows)), float(xp.max(rows))
+    if least < -rounding or most > 1 + rounding:
+        wrong = least if least < -rounding else most
+        msg = (
+            f"A floating `target` must hold values from 0 to 1; got {wrong:g}. Divide a mask of 0 and 255 by 255, or "
+            "pass `target > 0`; cast class ids to an integer dtype, without a class axis."
+        )
+        raise ValueError(msg)
 
 
 def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend: Backend) -> Array | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import TypedDict, Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_number, check_numbers, is_traced
 from arrayseg._typing import (
     Absent,
     Activation,
@@ -21,12 +21,12 @@ from arrayseg._typing import (
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
-from arrayseg.kernels.scores import Score
+from arrayseg.kernels.scores import OverlapScore, Score
 from arrayseg.kernels.sweep import Sweep, Term
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import entering_classes, prepare
 
-__all__ = ["dice", "jaccard", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
+__all__ = ["dice", "jaccard", "positive", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
 
 Smooth = float | tuple[float, float]
 
@@ -139,24 +139,34 @@ def region_evaluation(
 
 def smoothing(smooth: Smooth) -> tuple[float, float]:
     """What is added to the numerator and to the denominator."""
-    both = (float(smooth), float(smooth)) if isinstance(smooth, int | float) else tuple(smooth)
+    if isinstance(smooth, str) or not isinstance(smooth, Iterable) or getattr(smooth, "shape", None) == ():
+        number = check_number("smooth", smooth, 0)
+        return number, number
+    both = check_numbers("smooth", smooth, 0)
     if len(both) != 2:
         msg = f"`smooth` must be a number or (numerator, denominator); got {smooth!r}."
         raise ValueError(msg)
-    for number in both:
-        check_number("smooth", number, 0)
-    return both
+    return both[0], both[1]
+
+
+def positive(name: str, value: float) -> float:
+    """Return a number that is greater than 0, or that a compiler traces."""
+    number = check_number(name, value)
+    if not is_traced(number) and number <= 0:
+        msg = f"`{name}` must be greater than 0; got {number}."
+        raise ValueError(msg)
+    return number
 
 
 def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) -> Score:
     """The score of Dice, Jaccard and Tversky losses, its arguments checked."""
     check_choice("smooth_form", smooth_form, SmoothForm)
-    check_number("alpha", alpha, 0)
-    check_number("beta", beta, 0)
+    alpha = check_number("alpha", alpha, 0)
+    beta = check_number("beta", beta, 0)
     return scores.tversky(alpha, beta, smoothing(smooth), 2 if smooth_form == "double" else 1)
 
 
-def region_loss(score: Score) -> Callable[..., Array]:
+def region_loss(score: OverlapScore) -> Callable[..., Array]:
     r"""A region loss of your own, from the formula of its score.
 
     The loss has every option that region losses share (see `dice`), runs on every backend, and has gradients there:
@@ -203,7 +213,7 @@ def region_loss(score: Score) -> Callable[..., Array]:
 
     @wraps(score)
     def evaluation(input: Array, target: Array, **options: Unpack[RegionOptions]) -> Evaluation:
-        return region_evaluation(input, target, score, **options)
+        return region_evaluation(input, target, scores.of_overlap(score), **options)
 
     del evaluation.__wrapped__  # the signature is the loss's own
     return loss(region_evaluation)(evaluation)

@@ -8,7 +8,7 @@ from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
-from arrayseg.kernels.region import ErrorTerm
+from arrayseg.kernels.region import CellsTerm, ErrorTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import RegionOptions, Smooth, region_evaluation, smoothing
 
@@ -73,8 +73,8 @@ def matthews_corrcoef(
     >>> round(float(matthews_corrcoef(probabilities, ids, activation=None)), 4)
     0.4975
     """
-    check_number("cell_smooth", cell_smooth, 0)
-    return region_evaluation(input, target, scores.matthews(smoothing(smooth), cell_smooth), **options)
+    cell_smooth = check_number("cell_smooth", cell_smooth, 0)
+    return region_evaluation(input, target, scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options)
 
 
 @loss(region_evaluation, without=("soft_tp",))
@@ -132,7 +132,7 @@ def sensitivity_specificity(
     >>> round(float(sensitivity_specificity(probabilities, ids, activation=None, smooth=0)), 4)
     0.065
     """
-    check_number("sensitivity_weight", sensitivity_weight, 0, 1)
-    check_number("smooth", smooth, 0)
+    sensitivity_weight = check_number("sensitivity_weight", sensitivity_weight, 0, 1)
+    smooth = check_number("smooth", smooth, 0)
     score = scores.sensitivity_specificity(sensitivity_weight, smooth)
     return region_evaluation(input, target, score, ErrorTerm, **options)

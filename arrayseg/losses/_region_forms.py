@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal, Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_number, is_traced
 from arrayseg._typing import Array, SmoothForm
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Score
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._region import RegionOptions, Smooth, positive, ratio, region_evaluation, smoothing
 
 __all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]
 
@@ -86,9 +86,7 @@ def focal_tversky(
     >>> round(float(focal_tversky(probabilities, ids, activation=None)), 4)
     0.354
     """
-    if exponent <= 0:
-        msg = f"`exponent` must be greater than 0; got {exponent!r}."
-        raise ValueError(msg)
+    exponent = positive("exponent", exponent)
     check_choice("power_of", power_of, ("score", "mean"))
     score, power = ratio(alpha, beta, smooth, smooth_form), scores.power(exponent)
     if power_of == "mean":
@@ -155,7 +153,7 @@ def asymmetric_f_beta(
     >>> round(float(asymmetric_f_beta(probabilities, ids, activation=None)), 4)
     0.2508
     """
-    check_number("beta", beta, 0)
+    beta = check_number("beta", beta, 0)
     recall = beta**2 / (1 + beta**2)
     return region_evaluation(input, target, ratio(1 - recall, recall, smooth, smooth_form), **options)
 
@@ -344,7 +342,8 @@ def log_cosh_dice(
 def log_ratio(weight: float, smooth: Smooth, smooth_form: SmoothForm, floor: float) -> Score:
     """The score of the logarithms of Dice and Jaccard, where mistakes of both kinds have a weight of 1/2 or 1."""
     check_choice("smooth_form", smooth_form, SmoothForm)
-    if not 0 < floor < 1:
+    floor = check_number("floor", floor)
+    if not (is_traced(floor) or 0 < floor < 1):
         msg = f"`floor` must be between 0 and 1; got {floor!r}."
         raise ValueError(msg)
     return scores.log_tversky(weight, weight, smoothing(smooth), 2 if smooth_form == "double" else 1, floor)

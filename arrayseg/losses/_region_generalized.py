@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, TypedDict, Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_number, check_numbers
 from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
 from arrayseg.backends import backend_of, common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -177,7 +177,7 @@ def penalty_generalized_dice(
     >>> round(float(penalty_generalized_dice(probabilities, ids, activation=None)), 4)
     0.1327
     """
-    check_number("penalty", penalty, 0)
+    penalty = check_number("penalty", penalty, 0)
     score = scores.chain(generalized(weighting, absent, pool, smooth), scores.penalized(penalty))
     return region_evaluation(input, target, score, pool=pool, **options)
 
@@ -291,7 +291,7 @@ def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> 
     if is_array(distances):
         common_backend(input=input, distances=distances)
     else:
-        rows = [[float(value) for value in row] for row in distances]
+        rows = [check_numbers("distances", row) for row in distances]
         if len({len(row) for row in rows}) > 1:
             msg = f"`distances` must be a matrix; got rows of different lengths: {rows}."
             raise ValueError(msg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import log
 from typing import Unpack
 
-from arrayseg._checks import check_number
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
@@ -80,8 +80,8 @@ def ohem_cross_entropy(
     >>> round(float(loss), 4), round(float(-np.log(0.6 * 0.2) / 2), 4)
     (1.0601, 1.0601)
     """
-    check_number("threshold", threshold, 0, 1)
-    check_number("min_kept", min_kept, 0)
+    threshold = check_number("threshold", threshold, 0, 1)
+    min_kept = check_index("min_kept", min_kept, 0)
     hardness = -log(threshold) if threshold > 0 else float("inf")
     return Hardest(
         pixel_evaluation(input, target, pixel.cross_entropy, **options), above_or_largest(hardness, min_kept)
@@ -141,7 +141,7 @@ def top_k_cross_entropy(
     >>> round(float(loss), 4), round(float(-np.log(0.6 * 0.2) / 2), 4)
     (1.0601, 1.0601)
     """
-    check_number("share", share, 0, 1)
+    share = check_number("share", share, 0, 1)
     if share == 0:
         msg = "`share` must be above 0: with no pixel there is no loss."
         raise ValueError(msg)
@@ -211,8 +211,8 @@ def bootstrapped_cross_entropy(
     >>> round(float(loss), 4), round(float(-(np.log(0.6 * 0.2) / 2 + np.log(0.8)) / 2), 4)
     (0.6416, 0.6416)
     """
-    check_number("loss_threshold", loss_threshold, 0)
-    check_number("min_kept", min_kept, 0)
+    loss_threshold = check_number("loss_threshold", loss_threshold, 0)
+    min_kept = check_index("min_kept", min_kept, 0)
     mean_of_images = options.get("reduction", "mean") == "mean"
     return Hardest(
         pixel_evaluation(input, target, pixel.cross_entropy, **options),

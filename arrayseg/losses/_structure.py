@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
-from arrayseg._checks import check_number, check_spacing
+from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, Pool
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import fields, skeleton
-from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
@@ -29,8 +28,8 @@ def centerline_evaluation(
     **options: Unpack[RegionOptions],
 ) -> Sweep:
     """The sweep of a centreline Dice, with the options of a region loss."""
-    check_number("iterations", iterations, 0)
-    check_number("epsilon", epsilon, 0)
+    iterations = check_index("iterations", iterations, 0)
+    epsilon = check_number("epsilon", epsilon, 0)
     sweep = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
     (term,) = sweep.terms
     spatial = sweep.layout.rows_shape[1:]
@@ -112,7 +111,7 @@ def cb_dice(
     [0.0, 0.0667]
     """
     prepared = Prepared(input, target, None, ratio(0.5, 0.5, smooth, "double"), options)
-    check_number("iterations", iterations, 0)
+    iterations = check_index("iterations", iterations, 0)
     backend, pixels, steps = prepared.backend, prepared.pixels, check_spacing(spacing, len(prepared.spatial))
     xp, axes = backend.xp, range(2, 2 + len(prepared.spatial))
     wanted, predicted = prepared.masks(), prepared.predicted_masks("threshold")
@@ -137,7 +136,7 @@ def cb_dice(
         BoundaryCenterlineTerm,
         fields=xp.stack([prepared.rows(amount) for amount in amounts]),
         spatial=prepared.spatial,
-        iterations=int(iterations),
+        iterations=iterations,
         smooth=smoothing(smooth),
     )
 
@@ -277,7 +276,7 @@ def dice_cl_dice(
     >>> bool(np.isclose(value, 0.75 * dice(logits, ids, smooth=1) + 0.25 * cl_dice(logits, ids)))
     True
     """
-    check_number("alpha", alpha, 0, 1)
+    alpha = check_number("alpha", alpha, 0, 1)
     if options.get("reduction") == "none":
         msg = "dice_cl_dice is a sum of two losses of different shapes; use reduction='mean' or 'sum', or each alone."
         raise ValueError(msg)
@@ -357,13 +356,13 @@ def skeleton_recall(
     >>> float(skeleton_recall(broken, line, class_axis=None, activation=None))
     0.125
     """
-    check_number("iterations", iterations, 0)
-    check_number("tube", tube, 0)
-    prepared = Prepared(input, target, skeleton_map, ratio(0.5, 0.5, smooth, "double"), options)
+    iterations = check_index("iterations", iterations, 0)
+    tube = check_index("tube", tube, 0)
+    prepared = Prepared(input, target, skeleton_map, ratio(0.0, 1.0, smooth, "tp"), options)
     backend, pixels = prepared.backend, prepared.pixels
     xp = backend.xp
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeleton.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
     wanted = replace(pixels, target=prepared.rows(skeleton_map), ignore_index=None, mask=pixels.whole().valid)
-    return replace(prepared.of(RegionTerm, score=skeleton.recall(smoothing(smooth))), pixels=wanted)
+    return replace(prepared.sweep, pixels=wanted)

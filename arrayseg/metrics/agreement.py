@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from arrayseg._typing import Array, Namespace
+from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics.outcomes import COUNTING, Absent, diagonal, overall, ratio, square_root
+from arrayseg.metrics.outcomes import (
+    COUNTING,
+    Absent,
+    check_absent,
+    evaluate,
+    outcomes,
+    overall,
+    quotient,
+    ratio,
+    settle,
+    square_root,
+    take_classes,
+)
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["cohen_kappa", "matthews_corrcoef"]
@@ -64,8 +76,9 @@ def cohen_kappa(
         rank = xp.arange(counts.shape[-1], dtype=counts.dtype, device=backend.device(counts))
         gap = xp.abs(rank[:, None] - rank[None, :])
         cost = xp.where(gap == 0, xp.zeros_like(gap), gap**power)
-        actual, predicted = _shares(xp, counts)
-        observed = ratio(xp, counts, xp.sum(counts, axis=(-2, -1), keepdims=True))
+        total = xp.sum(counts, axis=(-2, -1), keepdims=True)
+        observed, _ = quotient(xp, counts, total)
+        actual, predicted = xp.sum(observed, axis=-1), xp.sum(observed, axis=-2)
         expected = actual[..., :, None] * predicted[..., None, :]
         return 1 - ratio(xp, xp.sum(cost * observed, axis=(-2, -1)), xp.sum(cost * expected, axis=(-2, -1)))
 
@@ -110,24 +123,28 @@ def matthews_corrcoef(matrix: Array, *, absent: Absent = "skip", classes: Sequen
     >>> metrics.matthews_corrcoef(np.asarray([[3, 1], [2, 4]]))
     array(0.40824829)
     """
+    check_absent(absent)
 
     def correlation(backend: Backend, counts: Array) -> Array:
         xp = backend.xp
-        actual, predicted = _shares(xp, counts)
-        hits = xp.where(diagonal(backend, counts), counts, xp.zeros_like(counts))
-        agreement = ratio(xp, xp.sum(hits, axis=(-2, -1)), xp.sum(counts, axis=(-2, -1)))
-        # 1 - sum of squares, without the cancellation.
-        spread, target_spread = (xp.sum(share * (1 - share), axis=-1) for share in (predicted, actual))
-        covariance = agreement - xp.sum(predicted * actual, axis=-1)
-        return ratio(xp, covariance, square_root(xp, spread * target_spread))
+        table = outcomes(backend, take_classes(backend, take_classes(backend, counts, classes, axis=-2), classes))
+        total = table.total
+        hits, false, missed, rest, predicted, actual, rejected, negatives = (
+            quotient(xp, part, total)[0]
+            for part in (
+                table.true_positives, table.false_positives, table.false_negatives, table.true_negatives,
+                table.predicted, table.actual, table.rejected, table.negatives,
+            )
+        )  # fmt: skip
+        # Of each class, c - p t is TP TN - FP FN, and 1 - p the other pixels: differences of shares, which are close to
+        # each other where most pixels are of one class, would lose the digits.
+        covariance = xp.sum(hits * rest - false * missed, axis=-1)
+        spread, target_spread = xp.sum(predicted * rejected, axis=-1), xp.sum(actual * negatives, axis=-1)
+        root = square_root(xp, spread) * square_root(xp, target_spread)
+        score, undefined = quotient(xp, covariance, root)
+        return settle(xp, score, absent, where=undefined)
 
-    return overall(correlation, matrix, absent=absent, classes=classes)
+    return evaluate(matrix, correlation)
 
 
 _POWERS = {None: 0, "linear": 1, "quadratic": 2}
-
-
-def _shares(xp: Namespace, counts: Array) -> tuple[Array, Array]:
-    """The shares of the classes in the target and in the prediction, `(..., C)` each."""
-    total = xp.sum(counts, axis=(-2, -1))[..., None]
-    return ratio(xp, xp.sum(counts, axis=-1), total), ratio(xp, xp.sum(counts, axis=-2), total)

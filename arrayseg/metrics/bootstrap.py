@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 
@@ -95,12 +96,17 @@ def bootstrap_interval(
     >>> [round(float(value), 3) for value in interval]
     [0.631, 0.475, 0.818]
     """
+    if not callable(function) or callable(statistic):
+        msg = (
+            "bootstrap_interval takes a function and then a statistic, for example bootstrap_interval(mean_iou, "
+            f"matrices); got {type(function).__name__} and {type(statistic).__name__}."
+        )
+        raise TypeError(msg)
+    level = check_number("level", level)
     if not 0 < level < 1:
         msg = f"`level` is a probability in (0, 1), for example 0.95; got {level}."
         raise ValueError(msg)
-    if resamples < 1:
-        msg = f"`resamples` must be at least 1; got {resamples}."
-        raise ValueError(msg)
+    resamples = check_index("resamples", resamples, 1)
     images = _first_array(statistic).shape[0]
     if images == 0:
         msg = "`statistic` holds no images (its first axis has length 0), so there is nothing to draw from."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import index
 from typing import Any, Literal, NamedTuple
 
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, square_root
+from arrayseg.metrics.labels import check_per_image
+from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio, settle, square_root
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.segments import put
 from arrayseg.metrics.statistics import computed_from
@@ -141,11 +142,14 @@ def calibration_bins(
     >>> round(float(metrics.expected_calibration_error(statistic)), 6)
     0.3
     """
-    if index(bins) < 1 or mode not in _MODES or closed not in _SIDES:
-        msg = f"`bins` must be at least 1, `mode` one of {_MODES}, `closed` one of {tuple(_SIDES)}; "
-        msg += f"got {bins}, {mode!r}, {closed!r}."
+    bins = check_index("bins", bins, 1)
+    if mode not in _MODES or closed not in _SIDES:
+        msg = f"`mode` must be one of {_MODES}, `closed` one of {tuple(_SIDES)}; got {mode!r}, {closed!r}."
         raise ValueError(msg)
+    clip = clip if clip is None else check_number("clip", clip, 0, 1)
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
+    if per_image:
+        check_per_image(target)
     with backend.wide(probabilities, target, mask):
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         maps = read_scores("probabilities", probabilities, target, limits=(0, 1), **options)
@@ -369,6 +373,7 @@ def _evaluate(bins: CalibrationBins, formula: Callable[[Namespace, CalibrationBi
     """A formula of the statistic as floating arrays."""
     check_absent(absent)
     backend = common_backend(**bins._asdict())
+    check_counts(backend, "bins", *bins)
     xp, dtype = backend.xp, backend.sum_dtype(bins.confidence_sum)
     with backend.wide(*bins):
         wide = backend.sum_dtype(bins.confidence_sum)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from arrayseg._checks import check_number
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend
 from arrayseg.metrics.outcomes import COUNTING, Absent, Outcomes, overall, per_class, ratio
@@ -122,6 +123,7 @@ def net_benefit(
     >>> metrics.net_benefit(np.asarray([[3, 1], [2, 4]]), threshold=0.2)
     array([0.25 , 0.375])
     """
+    threshold = check_number("threshold", threshold)
     if not 0 <= threshold < 1:
         msg = f"`threshold` is a probability in [0, 1); got {threshold}."
         raise ValueError(msg)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from math import nan
 from typing import Literal
 
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import Backend, backend_of
+from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.metrics.labels import LabelMaps, count_label_maps, refuse_out_of_range
-from arrayseg.metrics.outcomes import intersections, mean_of_scores, ratio, take_classes
+from arrayseg.metrics.outcomes import check_counts, intersections, mean_of_scores, ratio, take_classes
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["class_counts", "fine_grained_mean"]
@@ -41,7 +42,9 @@ def class_counts(
     mask
         Boolean array of `target`'s shape, True where a pixel counts.
     class_axis
-        The axis of the scores in `prediction`, 1 by default; only for scores.
+        The axis of the scores in `prediction`, 1 by default; only for scores. Or, of boolean `prediction` and `target`
+        `(N, C, *spatial)`, the axis of their channels: masks that may overlap, each counted by itself. Void pixels are
+        then given by `mask`, `(N, *spatial)`.
 
     Returns
     -------
@@ -74,6 +77,8 @@ def class_counts(
            [[3, 0, 1],
             [0, 1, 0]]])
     """
+    if class_axis is not None and prediction.ndim == target.ndim:
+        return _count_channels(prediction, target, num_classes, ignore_index, mask, class_axis)
     return count_label_maps(
         _outcomes,
         prediction,
@@ -84,6 +89,47 @@ def class_counts(
         per_image=True,
         class_axis=class_axis,
     )
+
+
+def _count_channels(
+    prediction: Array, target: Array, num_classes: int, ignore_index: int | None, mask: Array | None, class_axis: int
+) -> Array:
+    """Return `(N, C, 3)` counts of boolean channels that may overlap, each counted by itself."""
+    backend = common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
+    xp, axis = backend.xp, check_index("class_axis", class_axis, -target.ndim, target.ndim - 1) % target.ndim
+    shape = tuple(target.shape)
+    if not all(xp.isdtype(array.dtype, "bool") for array in (prediction, target)) or ignore_index is not None:
+        msg = (
+            "With `class_axis`, `prediction` must hold scores with one axis more than `target`; or both must be "
+            "boolean, with a channel for each class, and void pixels be given by `mask` instead of `ignore_index`; "
+            f"got {prediction.dtype}, {target.dtype} and ignore_index={ignore_index}."
+        )
+        raise ValueError(msg)
+    if axis == 0 or target.ndim < 3 or shape[axis] != num_classes or tuple(prediction.shape) != shape:
+        msg = (
+            f"Channels of `prediction` and `target` must have one shape, (N, C, *spatial) with C = {num_classes} on "
+            f"axis {axis}; got {tuple(prediction.shape)} and {shape}."
+        )
+        raise ValueError(msg)
+    if mask is not None:
+        if not xp.isdtype(mask.dtype, "bool") or tuple(mask.shape) != (*shape[:axis], *shape[axis + 1 :]):
+            msg = f"`mask` must be boolean and have the shape of `target` without its channels; got {mask.dtype} "
+            msg += f"{tuple(mask.shape)}."
+            raise ValueError(msg)
+        mask = xp.broadcast_to(xp.expand_dims(mask, axis=1), (shape[0], num_classes, *mask.shape[1:]))
+    channels = (xp.moveaxis(array, axis, 1) for array in (prediction, target))
+    return backend.sum_of_chunks(_outcomes_of_channels, *channels, mask, batch_axes=2)
+
+
+def _outcomes_of_channels(backend: Backend, prediction: Array, target: Array, mask: Array | None) -> Array:
+    """Return `(N, C, 3)`."""
+    xp, axes = backend.xp, tuple(range(2, target.ndim))
+    if mask is not None:
+        prediction, target = prediction & mask, target & mask
+    with backend.wide(prediction, target):
+        dtype = backend.count_dtype(target)
+        parts = (prediction & target, prediction & ~target, target & ~prediction)
+        return xp.stack([xp.sum(xp.astype(part, dtype), axis=axes, dtype=dtype) for part in parts], axis=-1)
 
 
 def _outcomes(maps: LabelMaps) -> Array:
@@ -108,6 +154,7 @@ def fine_grained_mean(
     lowest: float | Sequence[float] = 100.0,
     present: Literal["target", "union"] = "target",
     classes: Sequence[int] | None = None,
+    overlapping: bool = False,
 ) -> Array:
     r"""Mean of the scores of images: a score of each class in each image, averaged in the order that is asked for.
 
@@ -135,6 +182,10 @@ def fine_grained_mean(
         (``"union"``).
     classes
         The classes that enter the means; None: all.
+    overlapping
+        Whether the classes are channels that may overlap, or a selection of the classes. By default they are all the
+        classes of label maps, so that an image has as many false positives as false negatives. Counts `(N, 3, 3)` in
+        which it has not are refused, because they may be confusion matrices.
 
     Returns
     -------
@@ -171,7 +222,8 @@ def fine_grained_mean(
         if value not in choices:
             msg = f"`{name}` must be one of {', '.join(choices)}; got {value!r}."
             raise ValueError(msg)
-    percents = [float(percent) for percent in (lowest if isinstance(lowest, Sequence | range) else [lowest])]
+    several = lowest.tolist() if hasattr(lowest, "tolist") else lowest
+    percents = [check_number("lowest", each) for each in (several if isinstance(several, Sequence) else [several])]
     if not percents or not all(0 < percent <= 100 for percent in percents):
         msg = f"`lowest` must be a percentage in (0, 100], or several; got {lowest}."
         raise ValueError(msg)
@@ -180,6 +232,9 @@ def fine_grained_mean(
         msg = f"`counts` must have shape (N, C, 3), from class_counts; got {tuple(counts.shape)}."
         raise ValueError(msg)
     xp, dtype = backend.xp, backend.sum_dtype(counts)
+    check_counts(backend, "counts", counts)
+    if not overlapping:
+        _refuse_matrices(backend, counts)
     with backend.wide(counts):
         scores = take_classes(backend, _scores(backend, counts, average == "dataset", score, present), classes)
         if average == "class":
@@ -195,6 +250,20 @@ _AVERAGES = ("image", "class", "pair", "dataset")
 _PRESENT = ("target", "union")
 # What the numerator TP is divided by is TP + a FP + b FN.
 _SCORES = {"iou": (1.0, 1.0), "dice": (0.5, 0.5), "accuracy": (0.0, 1.0)}
+
+
+def _refuse_matrices(backend: Backend, counts: Array) -> None:
+    """Raise for counts of three classes that no label maps have: they may be matrices, which have the same shape."""
+    if counts.shape[1] != 3 or not backend.is_concrete(counts):
+        return
+    false = backend.to_numpy(counts).sum(axis=1)[:, 1:]
+    if (false[:, 0] != false[:, 1]).any():
+        msg = (
+            "`counts` must come from class_counts(...), and of label maps an image has as many false positives as "
+            "false negatives there; these have not, as confusion matrices (N, 3, 3) have not. Choose classes with "
+            "`classes`, and pass `overlapping=True` for counts of channels that may overlap."
+        )
+        raise ValueError(msg)
 
 
 def _scores(backend: Backend, counts: Array, pooled: bool, score: str, present: str) -> Array:

@@ -6,12 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import prod
-from operator import index
+from typing import Any
 
+import numpy as np
+
+from arrayseg._checks import check_index
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 
-__all__ = ["LabelMaps", "check_num_classes", "count_label_maps", "read_label_maps", "refuse_out_of_range"]
+__all__ = [
+    "LabelMaps",
+    "check_num_classes",
+    "check_per_image",
+    "count_label_maps",
+    "read_label_maps",
+    "refuse_out_of_range",
+]
 
 
 @dataclass(frozen=True)
@@ -24,14 +34,33 @@ class LabelMaps:
     mask: Array | None
     num_classes: int
     ignore_index: int | None
+    #: Whether the prediction is the arg max of scores, and -1 where a score is nan.
+    of_scores: bool = False
 
     def as_images(self, per_image: bool) -> LabelMaps:
-        """The images of the batch apart, or one image of all the pixels: `(N, P)` or `(1, P)`."""
+        """Return the images apart, `(N, P)`, or all pixels as one image, `(1, P)`."""
         shape = self.target.shape
         rows = (shape[0], prod(shape[1:])) if per_image else (1, prod(shape))
+        return self._each(lambda array: self.backend.xp.reshape(array, rows))
+
+    def in_memory_order(self, per_image: bool) -> LabelMaps:
+        """Return the maps with their axes as they lie in memory, behind the batch axis where images are apart.
+
+        Counts do not depend on the order of the pixels, and medical volumes come in Fortran order, out of which a
+        reshape would copy them number by number.
+        """
+        if not self.is_concrete:
+            return self
+        order = self.backend.memory_order(self.target)
+        if per_image:
+            order = (0, *(axis for axis in order if axis))
+        if order == tuple(range(len(order))):
+            return self
+        return self._each(lambda array: self.backend.xp.permute_dims(array, order))
+
+    def _each(self, function: Callable[[Array], Array]) -> LabelMaps:
         prediction, target, mask = (
-            None if array is None else self.backend.xp.reshape(array, rows)
-            for array in (self.prediction, self.target, self.mask)
+            None if array is None else function(array) for array in (self.prediction, self.target, self.mask)
         )
         return replace(self, prediction=prediction, target=target, mask=mask)
 
@@ -94,7 +123,9 @@ def count_label_maps(
     """
     backend = common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
     maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, per_image, class_axis)
-    count = partial(_count, statistic, per_image, maps.num_classes, maps.ignore_index)
+    if per_image:
+        check_per_image(maps.target)
+    count = partial(_count, statistic, per_image, maps.num_classes, maps.ignore_index, maps.of_scores)
     return backend.sum_of_chunks(count, maps.prediction, maps.target, maps.mask, batch_axes=int(per_image))
 
 
@@ -103,14 +134,15 @@ def _count(
     per_image: bool,
     num_classes: int,
     ignore_index: int | None,
+    of_scores: bool,
     backend: Backend,
     prediction: Array,
     target: Array,
     mask: Array | None,
 ) -> Array:
-    """The statistic of checked arrays."""
-    maps = LabelMaps(backend, prediction, target, mask, num_classes, ignore_index)
-    counts = statistic(maps.as_images(per_image))
+    """Return the statistic of checked arrays."""
+    maps = LabelMaps(backend, prediction, target, mask, num_classes, ignore_index, of_scores)
+    counts = statistic(maps.in_memory_order(per_image).as_images(per_image))
     return counts if per_image else counts[0, ...]
 
 
@@ -127,7 +159,8 @@ def _check_maps(
     """Label maps of the shape of `target`, or a sentence that says what is wrong with them."""
     num_classes = check_num_classes(num_classes)
     _check_labels(backend, target, "target")
-    if prediction.ndim == target.ndim + 1:
+    of_scores = prediction.ndim == target.ndim + 1
+    if of_scores:
         prediction = _arg_max(backend, prediction, target, num_classes, 1 if class_axis is None else class_axis)
     elif class_axis is not None:
         msg = (
@@ -137,24 +170,45 @@ def _check_maps(
         raise ValueError(msg)
     _check_labels(backend, prediction, "prediction")
     _check_shape(prediction, target, "prediction")
+    _refuse_channels(backend, prediction, target, num_classes)
     if mask is not None:
         if not backend.xp.isdtype(mask.dtype, "bool"):
             msg = f"`mask` must be boolean, True where a pixel counts; got {mask.dtype}. Write for example `mask > 0`."
             raise TypeError(msg)
         _check_shape(mask, target, "mask")
     if per_image and target.ndim == 0:
-        msg = "`per_image` needs maps with a batch axis, (N, *spatial); got a single number."
-        raise ValueError(msg)
-    ignore_index = None if ignore_index is None else _representable(backend, target, ignore_index)
-    return LabelMaps(backend, prediction, target, mask, num_classes, ignore_index)
+        check_per_image(target)
+    if ignore_index is not None:
+        ignore_index = check_index("ignore_index", ignore_index)
+        ignore_index = ignore_index if backend.holds(target, ignore_index) else None
+    return LabelMaps(backend, prediction, target, mask, num_classes, ignore_index, of_scores)
 
 
 def check_num_classes(num_classes: int) -> int:
-    """The number of classes as a positive Python integer."""
-    if (number := index(num_classes)) < 1:
-        msg = f"`num_classes` must be at least 1; got {number}."
+    """Return the number of classes as a positive Python integer."""
+    return check_index("num_classes", num_classes, 1)
+
+
+def check_per_image(target: Array) -> None:
+    """Raise for a single map, whose rows would be taken for images."""
+    if target.ndim < 3:
+        msg = (
+            "Counting each image needs maps with a batch axis and at least two spatial axes, (N, *spatial); got shape "
+            f"{tuple(target.shape)}. Pass a single map as `target[None, ...]`, and N signals as `target[..., None]`."
+        )
         raise ValueError(msg)
-    return number
+
+
+def _refuse_channels(backend: Backend, prediction: Array, target: Array, num_classes: int) -> None:
+    """Raise for boolean arrays of more than two classes: their channels would be read as the ids 0 and 1."""
+    if num_classes > 2 and all(backend.xp.isdtype(array.dtype, "bool") for array in (prediction, target)):
+        msg = (
+            f"`prediction` and `target` are boolean, so they hold the ids 0 and 1 only, but `num_classes` is "
+            f"{num_classes}. Masks with a channel for each class, which may overlap, are not label maps: count each "
+            "channel by itself with metrics.class_counts(prediction, target, num_classes="
+            f"{num_classes}, class_axis=1), or pass class ids, the arg max over the channels."
+        )
+        raise TypeError(msg)
 
 
 def refuse_out_of_range(maps: LabelMaps, uncounted: Array) -> None:
@@ -166,18 +220,40 @@ def refuse_out_of_range(maps: LabelMaps, uncounted: Array) -> None:
     if maps.mask is not None:
         wanted &= maps.backend.to_numpy(maps.mask)
     for name, labels in (("target", target), ("prediction", prediction)):
-        outside = labels[wanted & ((labels < 0) | (labels >= maps.num_classes))]
+        counted = labels[wanted]
+        outside = counted[(counted < 0) | (counted >= maps.num_classes)]
+        if outside.size and name == "prediction" and maps.of_scores:
+            msg = (
+                f"`prediction` holds nan scores at {outside.size} of {labels.size} pixels, so they have no predicted "
+                "class. Leave them out with a `mask`, or find out why the model gives nan."
+            )
+            raise ValueError(msg)
         if outside.size:
-            remedy = f"`ignore_index={outside[0]}` if it marks void pixels" if name == "target" else "a `mask`"
             msg = (
                 f"`{name}` has the label {outside[0]} at {outside.size} of {labels.size} pixels, outside 0 .. "
-                f"{maps.num_classes - 1}. Pass a larger `num_classes`, or {remedy}."
+                f"{maps.num_classes - 1}. {_remedy(name, counted, outside[0])}"
             )
             raise ValueError(msg)
 
 
+def _remedy(name: str, labels: np.ndarray[Any, Any], label: int) -> str:
+    """Return what to do about a label out of range; to ignore that of a mask would leave out all its foreground."""
+    if ((labels == 0) | (labels == label)).all():
+        return f"It holds nothing else but 0, as a mask read from a file does: pass `{name} > 0`, of two classes."
+    return (
+        "Pass a larger `num_classes`, or "
+        f"{f'`ignore_index={label}` if it marks void pixels' if name == 'target' else 'a `mask`'}."
+    )
+
+
 def _arg_max(backend: Backend, scores: Array, target: Array, num_classes: int, class_axis: int) -> Array:
-    """The class of the highest score."""
+    """Return the class of the highest score; -1, which is no class, where a score is nan."""
+    if backend.xp.isdtype(scores.dtype, "bool"):
+        msg = (
+            "`prediction` is boolean and has one axis more than `target`: each channel is a mask, and not a score. "
+            "Pass the class ids, or floating scores, whose arg max is taken."
+        )
+        raise TypeError(msg)
     if not -scores.ndim <= class_axis < scores.ndim:
         msg = f"`class_axis` is {class_axis}, but `prediction` has {scores.ndim} axes."
         raise ValueError(msg)
@@ -192,7 +268,11 @@ def _arg_max(backend: Backend, scores: Array, target: Array, num_classes: int, c
     if shape[class_axis] != num_classes:
         msg = f"`prediction` has {shape[class_axis]} scores on axis {class_axis}, but `num_classes` is {num_classes}."
         raise ValueError(msg)
-    return backend.xp.argmax(scores, axis=class_axis)
+    highest = backend.xp.argmax(scores, axis=class_axis)
+    if not backend.xp.isdtype(scores.dtype, "real floating"):
+        return highest
+    undefined = backend.xp.any(backend.xp.isnan(scores), axis=class_axis)
+    return backend.xp.where(undefined, backend.xp.full_like(highest, -1), highest)
 
 
 def _check_labels(backend: Backend, labels: Array, name: str) -> None:
@@ -206,12 +286,3 @@ def _check_shape(array: Array, target: Array, name: str) -> None:
     if tuple(array.shape) != tuple(target.shape):
         msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {tuple(target.shape)}; they must be equal."
         raise ValueError(msg)
-
-
-def _representable(backend: Backend, target: Array, ignore_index: int) -> int | None:
-    """The id, or None if no pixel can have it: -1 compared with uint8 is an error, or 255, in some libraries."""
-    ignore_index = index(ignore_index)
-    if backend.xp.isdtype(target.dtype, "bool"):
-        return ignore_index if ignore_index in (0, 1) else None
-    limits = backend.xp.iinfo(target.dtype)
-    return ignore_index if limits.min <= ignore_index <= limits.max else None

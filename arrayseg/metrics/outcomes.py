@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from math import nan
-from operator import index
+from math import inf, nan
 from typing import Literal, TypeAlias
 
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 
@@ -17,15 +17,18 @@ __all__ = [
     "Absent",
     "Outcomes",
     "check_absent",
+    "check_counts",
     "count_outcomes",
     "diagonal",
     "evaluate",
     "intersections",
+    "mean_of_defined",
     "mean_of_scores",
     "mean_over_classes",
     "outcomes",
     "overall",
     "per_class",
+    "quotient",
     "ratio",
     "settle",
     "square_root",
@@ -48,6 +51,8 @@ class Outcomes:
     false_positives: Array
     false_negatives: Array
     true_negatives: Array
+    #: Where the ratios that were taken are 0 / 0. A mask and not nan, at which ``jax.debug_nans`` would stop.
+    undefined: list[Array] = field(default_factory=list)
 
     @property
     def predicted(self) -> Array:
@@ -90,8 +95,10 @@ class Outcomes:
         return self.ratio(self.true_negatives, self.negatives)
 
     def ratio(self, numerator: Array, denominator: Array) -> Array:
-        """`ratio` of two arrays of the table's own namespace."""
-        return ratio(self.xp, numerator, denominator)
+        """Return a quotient, 0 where it is 0 / 0, and note where that is."""
+        value, undefined = quotient(self.xp, numerator, denominator)
+        self.undefined.append(undefined)
+        return value
 
 
 Formula: TypeAlias = Callable[[Outcomes], Array]
@@ -118,7 +125,9 @@ def _widest(function: Callable[[Backend, Array], Array], backend: Backend, matri
     with backend.wide(matrix):
         integral = xp.isdtype(matrix.dtype, "integral")
         wide = backend.count_dtype(matrix) if integral else backend.sum_dtype(matrix)
-        return xp.astype(function(backend, xp.astype(matrix, wide, copy=False)), dtype, copy=False)
+        counts = xp.astype(matrix, wide, copy=False)
+        check_counts(backend, "matrix", counts)
+        return xp.astype(function(backend, counts), dtype, copy=False)
 
 
 def outcomes(backend: Backend, matrix: Array) -> Outcomes:
@@ -145,12 +154,18 @@ def count_outcomes(backend: Backend, hits: Array, predicted: Array, actual: Arra
     return Outcomes(backend.xp, *(backend.xp.astype(count, dtype, copy=False) for count in counts))
 
 
-def ratio(xp: Namespace, numerator: Array, denominator: Array) -> Array:
-    """A quotient with finite derivatives everywhere: nan for 0 / 0, infinity for any other division by 0."""
+def quotient(xp: Namespace, numerator: Array, denominator: Array) -> tuple[Array, Array]:
+    """Return a quotient with finite derivatives, and where it is 0 / 0: it is 0 there, and inf for other zeros."""
     zero = denominator == 0
-    quotient = numerator / xp.where(zero, xp.ones_like(denominator), denominator)
-    undefined = xp.where(numerator == 0, xp.full_like(quotient, nan), xp.full_like(quotient, xp.inf))
-    return xp.where(zero, undefined, quotient)
+    value = numerator / xp.where(zero, xp.ones_like(denominator), denominator)
+    none = numerator == 0
+    return xp.where(zero & ~none, inf, value), zero & none
+
+
+def ratio(xp: Namespace, numerator: Array, denominator: Array) -> Array:
+    """Return a quotient with finite derivatives: nan for 0 / 0, infinity for any other division by 0."""
+    value, undefined = quotient(xp, numerator, denominator)
+    return xp.where(undefined, nan, value)
 
 
 def square_root(xp: Namespace, array: Array) -> Array:
@@ -162,16 +177,21 @@ def square_root(xp: Namespace, array: Array) -> Array:
 
 
 def settle(xp: Namespace, scores: Array, absent: Absent, *, where: Array | None = None) -> Array:
-    """Scores with nan, or the number `absent`, where they are nan (0 / 0) and at the places `where`."""
+    """Return scores with nan, or the number `absent`, where they are nan (0 / 0) and at the places `where`."""
     undefined = xp.isnan(scores) if where is None else where | xp.isnan(scores)
-    return xp.where(undefined, xp.full_like(scores, nan if absent in ("skip", "nan") else float(absent)), scores)
+    # A Python number, because an array of nan would stop `jax.debug_nans` even if none of it is in the result.
+    return xp.where(undefined, nan if isinstance(absent, str) else float(absent), scores)
 
 
 def take_classes(backend: Backend, array: Array, classes: Sequence[int] | None, *, axis: int = -1) -> Array:
-    """The chosen entries of the class axis."""
+    """Return the chosen entries of the class axis."""
     if classes is None:
         return array
-    chosen, count = [index(label) for label in classes], array.shape[axis]
+    listed = classes.tolist() if hasattr(classes, "tolist") else classes
+    if isinstance(listed, str | dict) or not isinstance(listed, Iterable):
+        msg = f"`classes` must be a sequence of class ids, or None for all; got {classes!r}."
+        raise TypeError(msg)
+    chosen, count = [check_index("classes", label) for label in listed], array.shape[axis]
     if not chosen or not all(0 <= label < count for label in chosen):
         msg = f"`classes` must be ids of 0 .. {count - 1}, at least one; got {chosen}."
         raise ValueError(msg)
@@ -179,34 +199,61 @@ def take_classes(backend: Backend, array: Array, classes: Sequence[int] | None, 
 
 
 def check_absent(absent: object) -> None:
-    """Raise unless `absent` is one of the two words or a number."""
-    if absent in ("skip", "nan") or (isinstance(absent, int | float) and not isinstance(absent, bool)):
+    """Raise unless `absent` is one of the two words or a finite number."""
+    if isinstance(absent, str) and absent in ("skip", "nan"):
         return
-    msg = f'`absent` must be "skip", "nan" or a number; got {absent!r}.'
-    raise ValueError(msg)
+    if absent is None or isinstance(absent, str | bool):
+        msg = f'`absent` must be "skip", "nan" or a number; got {absent!r}.'
+        raise ValueError(msg)
+    check_number("absent", absent)
+
+
+def check_counts(backend: Backend, name: str, *counts: Array) -> None:
+    """Raise for counts that are negative, as those that wrapped are, or nan; not under a compiler."""
+    xp = backend.xp
+    for array in counts:
+        if backend.is_concrete(array) and not bool(xp.all(array >= 0)):
+            wrong = backend.to_numpy(array)
+            value = wrong[~(wrong >= 0)].flat[0]
+            msg = (
+                f"`{name}` holds {value}, but counts are never negative or nan. Sums of int32 or smaller integers wrap "
+                "to negative numbers: add statistics with metrics.add, or in int64."
+            )
+            raise ValueError(msg)
 
 
 def per_class(formula: Formula, matrix: Array, *, absent: Absent, classes: Sequence[int] | None) -> Array:
-    """A formula of the outcomes of each class: `(..., C)`, or as many as there are `classes`."""
+    """Return a formula of the outcomes of each class: `(..., C)`, or as many as there are `classes`."""
     check_absent(absent)
-    return evaluate(matrix, lambda backend, counts: _per_class(backend, formula, counts, absent, classes))
+
+    def scores(backend: Backend, counts: Array) -> Array:
+        values, undefined = _per_class(backend, formula, counts, classes)
+        return settle(backend.xp, values, absent, where=undefined)
+
+    return evaluate(matrix, scores)
 
 
 def mean_over_classes(formula: Formula, matrix: Array, *, absent: Absent, classes: Sequence[int] | None) -> Array:
-    """The mean of a formula over the classes, without those that are undefined if `absent` is "skip": `(...)`."""
+    """Return the mean of a formula over the classes, without those that are undefined if `absent` is "skip"."""
     check_absent(absent)
 
     def mean(backend: Backend, counts: Array) -> Array:
-        return mean_of_scores(backend.xp, _per_class(backend, formula, counts, absent, classes), absent)
+        xp = backend.xp
+        values, undefined = _per_class(backend, formula, counts, classes)
+        if absent == "skip":
+            return mean_of_defined(xp, values, ~undefined)
+        return xp.mean(settle(xp, values, absent, where=undefined), axis=-1)
 
     return evaluate(matrix, mean)
 
 
 def mean_of_scores(xp: Namespace, scores: Array, absent: Absent) -> Array:
-    """The mean over the last axis, without nan if `absent` is "skip"; nan if nothing is left."""
-    if absent != "skip":
-        return xp.mean(scores, axis=-1)
-    defined = ~xp.isnan(scores)
+    """Return the mean over the last axis, without nan if `absent` is "skip"; nan if nothing is left."""
+    return mean_of_defined(xp, scores, ~xp.isnan(scores)) if absent == "skip" else xp.mean(scores, axis=-1)
+
+
+def mean_of_defined(xp: Namespace, scores: Array, defined: Array) -> Array:
+    """Return the mean over the last axis of the scores that are defined; nan if none is."""
     total = xp.sum(xp.where(defined, scores, xp.zeros_like(scores)), axis=-1)
     return ratio(xp, total, xp.sum(xp.astype(defined, scores.dtype), axis=-1))
 
@@ -226,9 +273,11 @@ def overall(
     return evaluate(matrix, score)
 
 
-def _per_class(
-    backend: Backend, formula: Formula, counts: Array, absent: Absent, classes: Sequence[int] | None
-) -> Array:
+def _per_class(backend: Backend, formula: Formula, counts: Array, classes: Sequence[int] | None) -> tuple[Array, Array]:
+    """Return a formula of each of the classes, and where it is undefined."""
     table = outcomes(backend, counts)
-    scores = settle(backend.xp, formula(table), absent, where=table.union == 0)
-    return take_classes(backend, scores, classes)
+    scores = formula(table)
+    undefined = table.union == 0
+    for each in table.undefined:
+        undefined = undefined | each
+    return take_classes(backend, scores, classes), take_classes(backend, undefined, classes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.metrics.outcomes import (
@@ -148,7 +149,7 @@ def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: S
     def weighted_mean(backend: Backend, counts: Array) -> Array:
         xp, table = backend.xp, outcomes(backend, counts)
         weights = take_classes(backend, table.actual, classes)
-        scores = take_classes(backend, settle(xp, _iou(table), 0.0), classes)
+        scores = take_classes(backend, _iou(table), classes)  # 0 where it is 0 / 0
         return settle(xp, ratio(xp, xp.sum(weights * scores, axis=-1), xp.sum(weights, axis=-1)), absent)
 
     return evaluate(matrix, weighted_mean)
@@ -202,7 +203,7 @@ def category_iou(
             xp.stack([xp.sum(part, axis=(-2, -1)) for part in parts], axis=-1) for parts in (hits, columns, rows)
         )
         table = count_outcomes(backend, hit, predicted, actual, xp.sum(counts, axis=(-2, -1)))
-        return take_classes(backend, settle(xp, _iou(table), absent), classes)
+        return take_classes(backend, settle(xp, _iou(table), absent, where=table.union == 0), classes)
 
     return evaluate(matrix, merged)
 
@@ -306,7 +307,7 @@ def f_beta(matrix: Array, *, beta: float = 1.0, absent: Absent = "skip", classes
     >>> metrics.f_beta(matrix, beta=2)
     array([0.71428571, 0.68965517])
     """
-    weight = beta**2
+    weight = check_number("beta", beta, 0, 1e100) ** 2  # whose square is still finite
     return per_class(
         lambda table: table.ratio(
             (1 + weight) * table.true_positives,
@@ -362,6 +363,7 @@ def tversky_index(
     >>> metrics.tversky_index(matrix, alpha=0.3, beta=0.7)
     array([0.69767442, 0.70175439])
     """
+    alpha, beta = check_number("alpha", alpha, 0), check_number("beta", beta, 0)
     return per_class(
         lambda table: table.ratio(
             table.true_positives,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import index
 from typing import Any, NamedTuple, TypeAlias
 
+from arrayseg._checks import check_index
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio, settle
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.segments import put
 from arrayseg.metrics.statistics import computed_from
@@ -207,9 +207,7 @@ def score_histogram(
     if bins is None and not backend.is_concrete(scores, target, mask):
         msg = "Exact ranks (`bins=None`) depend on the scores, so no compiler can trace them; pass a number of `bins`."
         raise TypeError(msg)
-    if bins is not None and index(bins) < 1:
-        msg = f"`bins` must be at least 1, or None for exact ranks; got {bins}."
-        raise ValueError(msg)
+    bins = bins if bins is None else check_index("bins", bins, 1)
     with backend.wide(scores, target, mask):
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         if bins is None:
@@ -396,6 +394,7 @@ def _ranked(maps: ScoreMaps) -> RankedScores:
 def _evaluate(statistic: Statistic, formula: Callable[[Namespace, Array, Array, Array], list[Array]]) -> list[Array]:
     """A formula of the thresholds, from the highest down, and the true and false positives at each."""
     own = common_backend(**statistic._asdict())
+    check_counts(own, "statistic", statistic.positives, statistic.negatives)
     like, dtype = statistic.positives, own.sum_dtype(statistic.positives)
     with own.wide(*statistic):
         if isinstance(statistic, ScoreHistogram):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from operator import index
 from typing import Any, Literal, NamedTuple
 
+from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.labels import check_per_image
+from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio, settle
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.statistics import computed_from
 
@@ -106,10 +107,9 @@ def saliency_sums(
     >>> round(float(metrics.saliency_mae(metrics.saliency_sums(prediction, target))), 6)
     0.083333
     """
-    if index(thresholds) < 2 or beta_squared < 0:
-        msg = f"`thresholds` must be at least 2 and `beta_squared` not negative; got {thresholds} and {beta_squared}."
-        raise ValueError(msg)
+    thresholds, beta_squared = check_index("thresholds", thresholds, 2), check_number("beta_squared", beta_squared, 0)
     backend = common_backend(prediction=prediction, target=target, mask=mask)
+    check_per_image(target)
     xp = backend.xp
     with backend.wide(prediction, target, mask):
         options: dict[str, Any] = {"class_axis": None, "ignore_index": None, "mask": mask}
@@ -118,6 +118,7 @@ def saliency_sums(
         if normalize:
             scores = _stretched(maps)
         wide = backend.sum_dtype(scores)
+        scores = xp.where(counted, scores, xp.zeros_like(scores))  # what does not count may be nan
         exact = xp.astype(scores, wide, copy=False)
         weight = xp.astype(counted, wide)
         pixels = xp.sum(weight, axis=-1)
@@ -224,6 +225,8 @@ _THRESHOLDS = ("adaptive", "max", "mean", "curve")
 def _stretched(maps: ScoreMaps) -> Array:
     """The scores, those of each image from 0 to 1 where its pixels count, unless they are equal."""
     xp, scores = maps.backend.xp, maps.scores
+    if scores.shape[-1] == 0:
+        return scores
     least, most = (
         reduce(xp.where(maps.valid, scores, xp.full_like(scores, neutral)), axis=-1, keepdims=True)
         for reduce, neutral in ((xp.min, 1.0), (xp.max, 0.0))
@@ -242,6 +245,7 @@ def _f(xp: Namespace, hits: Array, found: Array, positives: Array, beta_squared:
 def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> Array:
     check_absent(absent)
     backend = common_backend(**sums._asdict())
+    check_counts(backend, "sums", *sums)
     xp, dtype = backend.xp, backend.sum_dtype(values)
     with backend.wide(*sums):
         wide = backend.sum_dtype(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
@@ -86,12 +86,14 @@ def read_scores(
         )
         raise ValueError(msg)
     number = max(2, layout.classes)
+    if number > 2 and xp.isdtype(target.dtype, "bool"):
+        target = xp.astype(target, xp.uint8)  # label maps of more than two classes are not boolean
     options: dict[str, Any] = {"ignore_index": ignore_index, "mask": mask, "per_image": True, "class_axis": None}
     maps = read_label_maps(target, target, num_classes=number, **options)
     labels = backend.widen(maps.target)
     wanted = xp.ones_like(labels, dtype=xp.bool) if maps.mask is None else maps.mask
     if maps.ignore_index is not None:
-        wanted = wanted & (labels != maps.ignore_index)
+        wanted = wanted & ~backend.equals(maps.target, maps.ignore_index)
     counted = wanted & (labels >= 0) & (labels < number)
     refuse_out_of_range(maps, xp.sum(xp.astype(wanted & ~counted, backend.count_dtype(labels))))
     flat = layout.scores(scores, xp)
@@ -100,7 +102,10 @@ def read_scores(
     classes = xp.arange(first, first + layout.classes, dtype=labels.dtype, device=backend.device(labels))
     result = ScoreMaps(backend, flat, labels, counted, labels[:, None, :] == classes[None, :, None])
     outside = result.valid & ~((flat >= limits[0]) & (flat <= limits[1]))
-    if maps.is_concrete and backend.is_concrete(scores) and bool(xp.any(outside)):
-        msg = f"`{name}` must be from {limits[0]} to {limits[1]}; found others, or nan. Apply a softmax or a sigmoid."
+    if not maps.is_concrete or not backend.is_concrete(scores):
+        return replace(result, counted=counted & ~xp.any(outside, axis=1))
+    if bool(xp.any(outside)):
+        remedy = "Apply a softmax or a sigmoid." if limits != (-inf, inf) else "Leave such pixels out with a `mask`."
+        msg = f"`{name}` must be from {limits[0]} to {limits[1]}; found others, or nan. {remedy}"
         raise ValueError(msg)
     return result

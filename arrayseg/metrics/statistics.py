@@ -95,7 +95,8 @@ def add(first: Statistic, /, *others: Statistic) -> Statistic:
 
 
 def _add_two(a: Any, b: Any) -> Any:
-    if type(a) is not type(b):
+    # Sums of NumPy's arrays of shape () are its scalars, so only the types of tuples are compared.
+    if type(a) is not type(b) and (isinstance(a, tuple) or isinstance(b, tuple)):
         msg = f"Statistics to add must have one structure; got {type(a).__name__} and {type(b).__name__}."
         raise TypeError(msg)
     if hasattr(a, "merged"):

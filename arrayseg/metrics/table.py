@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from math import isnan
+from math import isfinite, isnan
 from typing import Any
 
 from arrayseg._typing import Array
@@ -87,8 +87,9 @@ class Report:
     mean_pixel_accuracy: float
 
     def to_dict(self) -> dict[str, Any]:
-        """The same numbers as dictionaries and lists, ready for `json.dumps`."""
-        return asdict(self)
+        """Return the same numbers as dictionaries and lists, ready for JSON; None where a score is nan or infinite."""
+        scores: dict[str, Any] = _as_json(asdict(self))
+        return scores
 
     def to_markdown(self) -> str:
         """Both tables as GitHub Markdown, in percent."""
@@ -161,6 +162,9 @@ def report(
         msg = f"`matrix` must be a single confusion matrix (C, C); got shape {tuple(matrix.shape)}. Add or index first."
         raise ValueError(msg)
     count = matrix.shape[0]
+    if isinstance(class_names, str | dict):
+        msg = f"`class_names` must be a sequence of {count} names, in the order of the ids; got {class_names!r}."
+        raise TypeError(msg)
     names = [str(label) for label in range(count)] if class_names is None else list(class_names)
     if len(names) != count:
         msg = f"`class_names` must hold {count} names, one for each class; got {len(names)}."
@@ -177,6 +181,15 @@ def report(
     rows = tuple(map(ClassScores, chosen_names, *columns, pixels))
     means = (mean_iou, frequency_weighted_iou, mean_dice, pixel_accuracy, mean_pixel_accuracy)
     return Report(rows, *(float(mean(matrix, absent=absent, classes=chosen)) for mean in means))
+
+
+def _as_json(value: Any) -> Any:
+    """Return dictionaries and lists of what JSON has: it has no nan and no infinity."""
+    if isinstance(value, dict):
+        return {key: _as_json(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [_as_json(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _percent(value: float) -> str:

@@ -1,5 +1,8 @@
 """Compounds: sums of their parts, in one sweep where the parts allow; the named ones; several resolutions."""
 
+import copy
+import inspect
+import pickle
 from functools import partial
 
 import numpy as np
@@ -22,6 +25,9 @@ from arrayseg.losses import (
     generalized_dice,
     generalized_dice_focal,
     lovasz_softmax,
+    multi_scale,
+    pixel_loss,
+    region_loss,
     tversky,
     unified_focal,
 )
@@ -222,7 +228,170 @@ def test_deep_supervision_resizes_masks_and_one_hot_targets():
         assert float(loss(last, target, mask=mask, class_axis=-1)) == pytest.approx(float(expected), rel=1e-14)
 
 
+@pytest.mark.parametrize("axis", [1, 2, 3, -1, -2, -3])
+@pytest.mark.parametrize("in_partial", [False, True])
+def test_deep_supervision_along_any_class_axis(axis, in_partial):
+    outputs = [GENERATOR.normal(size=(1, 3, 4, 6)), GENERATOR.normal(size=(1, 3, 2, 3))]
+    ids, mask = GENERATOR.integers(0, 3, size=(1, 4, 6)), GENERATOR.random((1, 4, 6)) < 0.7
+    hot = np.moveaxis(np.eye(3)[ids], -1, 1)
+    pairs = ((ids, mask), (ids[:, 1::2, 1::2], mask[:, 1::2, 1::2]))
+    expected = [arrayseg.value_and_grad(dice)(x, *t[:1], mask=t[1]) for x, t in zip(outputs, pairs, strict=True)]
+    loss = partial(dice, class_axis=axis) if in_partial else dice
+    options = {"mask": mask} if in_partial else {"mask": mask, "class_axis": axis}
+    moved = [np.moveaxis(output, 1, axis) for output in outputs]
+    for made in (deep_supervision(loss, (1, 0.5)), deep_supervision(compound({loss: 1.0}), (1, 0.5))):
+        for target in (ids, np.moveaxis(hot, 1, axis)):
+            value, gradients = arrayseg.value_and_grad(made)(moved, target, **options)
+            assert float(value) == pytest.approx(float(expected[0][0] + 0.5 * expected[1][0]), rel=1e-14)
+            assert float(made(moved, target, **options)) == pytest.approx(float(value), rel=1e-14)
+            for gradient, (_, slope), share in zip(gradients, expected, (1, 0.5), strict=True):
+                assert relative_difference(np.moveaxis(gradient, axis, 1), share * slope) < 1e-14
+
+
+def test_deep_supervision_without_a_class_axis():
+    outputs, target = [GENERATOR.normal(size=(2, 4, 6)), GENERATOR.normal(size=(2, 2, 3))], GENERATOR.random((2, 4, 6))
+    mask = GENERATOR.random((2, 4, 6)) < 0.7
+    binary = partial(dice, activation="sigmoid", class_axis=None)
+    expected = binary(outputs[0], target, mask=mask) + binary(
+        outputs[1], target[:, 1::2, 1::2], mask=mask[:, 1::2, 1::2]
+    )
+    assert float(deep_supervision(binary, (1, 1))(outputs, target, mask=mask)) == pytest.approx(float(expected))
+    value, _ = arrayseg.value_and_grad(partial(deep_supervision(binary, (1, 1)), mask=mask))(outputs, target)
+    assert float(value) == pytest.approx(float(expected))
+
+
+# Objects.
+
+
+@pixel_loss
+def missing_probability(log_probability, xp, *, power=2):
+    missing = -xp.expm1(log_probability)
+    return missing**power, -power * missing ** (power - 1) * (1 - missing)
+
+
+@region_loss
+def missed(overlap, xp):
+    inverse = 1 / (overlap.target + 1)
+    return 1 - overlap.intersection * inverse, -inverse, xp.zeros_like(inverse)
+
+
+OBJECTS = {
+    "compound({dice: 1, focal: 0.5})": compound({dice: 1, focal: 0.5}),
+    "compound({partial(focal, gamma=3.0): 1.0, compound({dice: 2.0}): 0.5})": compound(
+        [(partial(focal, gamma=3.0), 1.0), (compound({dice: 2.0}), 0.5)]
+    ),
+    "compound([(dice, 0.5), (dice, 0.25)])": compound([(dice, 0.5), (dice, 0.25)]),
+    "compound({missing_probability: 1.0, missed: 0.5})": compound({missing_probability: 1.0, missed: 0.5}),
+    "deep_supervision(dice)": deep_supervision(dice),
+    "deep_supervision(compound({dice: 1.0}), weights=(1, 0.5))": deep_supervision(compound({dice: 1.0}), [1, 0.5]),
+    "multi_scale(dice)": multi_scale(dice),
+    "multi_scale(partial(dice, class_axis=-1), scales=(1, 2), weights=(0.25, 0.75))": multi_scale(
+        partial(dice, class_axis=-1), np.asarray([1, 2]), np.asarray([0.25, 0.75])
+    ),
+    "value_and_grad(dice)": arrayseg.value_and_grad(dice),
+    "grad(compound({dice: 1.0}))": arrayseg.grad(compound({dice: 1.0})),
+    "value_and_grad(multi_scale(missed))": arrayseg.value_and_grad(multi_scale(missed)),
+}
+
+
+@pytest.mark.parametrize(("text", "made"), OBJECTS.items(), ids=OBJECTS)
+def test_what_is_made_of_losses_prints_copies_and_pickles(text, made):
+    assert repr(made) == text
+    inputs = [LOGITS, LOGITS[..., :3, :4]] if text.startswith("deep") else LOGITS
+    target = IDS % 4 if "class_axis" not in text else IDS[:, :4, :5]
+    expected = made(inputs, target)
+    for other in (pickle.loads(pickle.dumps(made)), copy.copy(made), copy.deepcopy(made)):
+        assert other == made
+        assert hash(other) == hash(made)
+        assert repr(other) == text
+        found = other(inputs, target)
+        pairs = zip(found, expected, strict=True) if isinstance(found, tuple) else [(found, expected)]
+        assert all(np.array_equal(one, two) for one, two in pairs)
+    assert list(inspect.signature(made).parameters)[1:] == ["target", "options"]
+    assert made.__doc__.endswith(".")
+    with pytest.raises(AttributeError):
+        made.loss = dice
+
+
+def test_what_is_made_of_losses_compares_by_its_arguments():
+    assert len(set(OBJECTS.values())) == len(OBJECTS)
+    assert compound({dice: 1}) == compound([(dice, 1.0)])
+    assert compound({partial(dice, smooth=1): 1}) == compound({partial(dice, smooth=1.0): 1})
+    assert compound({partial(dice, smooth=1): 1}) != compound({partial(dice, smooth=2): 1})
+    assert compound({dice: 1}) != compound({dice: 2})
+    assert compound({dice: 1}) != compound({focal: 1})
+    assert compound({dice: 1, focal: 1}) != compound({dice: 1})
+    assert arrayseg.grad(dice) != arrayseg.value_and_grad(dice)
+    weights = np.ones(4)
+    assert compound({partial(dice, class_weights=weights): 1}) == compound({partial(dice, class_weights=weights): 1})
+
+
+# Weights that are learned or traced.
+
+
+MADE_WITH_WEIGHTS = {
+    "compound": (lambda one, two: compound({dice: one, lovasz_softmax: two}), lambda x: x),
+    "one part": (lambda one, two: compound({lovasz_softmax: one}), lambda x: x),
+    "deep_supervision": (lambda one, two: deep_supervision(dice, (one, two)), lambda x: [x, x[..., ::2, ::2]]),
+    "multi_scale": (lambda one, two: multi_scale(dice, (1, 2), (one, two)), lambda x: x),
+}
+
+
+@pytest.mark.parametrize(("make", "inputs"), MADE_WITH_WEIGHTS.values(), ids=MADE_WITH_WEIGHTS)
+def test_a_weight_that_torch_learns_is_refused(make, inputs):
+    torch = pytest.importorskip("torch")
+    weight = torch.tensor(0.3, requires_grad=True)
+    with pytest.raises(TypeError, match=r"`weights?` must be a plain number; got a tensor that requires a gradient"):
+        make(weight, 1.0)
+    plain = make(torch.tensor(0.3, dtype=torch.float64), np.float32(0.5))
+    assert float(plain(inputs(LOGITS), IDS)) == pytest.approx(float(make(0.3, 0.5)(inputs(LOGITS), IDS)), rel=1e-12)
+
+
+@pytest.mark.parametrize(("make", "inputs"), MADE_WITH_WEIGHTS.values(), ids=MADE_WITH_WEIGHTS)
+def test_a_traced_weight_has_a_gradient(make, inputs):
+    slope = float(make(1.0, 0.0)(inputs(LOGITS), IDS))  # the loss is linear in its weights
+    jax = pytest.importorskip("jax")
+    logits, ids = jax.numpy.asarray(LOGITS, dtype="float32"), jax.numpy.asarray(IDS)
+    found = jax.jit(jax.grad(lambda one: make(one, 0.5)(inputs(logits), ids)))(0.3)
+    assert float(found) == pytest.approx(slope, rel=2e-6)
+
+
+@pytest.mark.parametrize(("make", "inputs"), MADE_WITH_WEIGHTS.values(), ids=MADE_WITH_WEIGHTS)
+def test_a_weight_under_transforms_of_torch_has_a_gradient(make, inputs):
+    torch = pytest.importorskip("torch")
+    slope = float(make(1.0, 0.0)(inputs(LOGITS), IDS))
+    logits, ids = torch.asarray(LOGITS), torch.asarray(IDS)
+    found = torch.func.grad(lambda one: make(one, 0.5)(inputs(logits), ids))(torch.tensor(0.3, dtype=torch.float64))
+    assert float(found) == pytest.approx(slope, rel=1e-12)
+
+
 # Errors.
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: compound([dice, focal]), r"A compound takes pairs \(loss, weight\), .*; got \[<function"),
+        (lambda: compound({dice: "1"}), "`weight` must be a number; got '1'"),
+        (lambda: compound({dice: np.ones(2)}), "`weight` must be a number; got an array of shape"),
+        (lambda: deep_supervision(dice, (1, None)), "`weights` must be a number; got None"),
+        (lambda: deep_supervision(dice, 1.0), "`weights` must be a sequence of numbers; got 1.0"),
+        (lambda: deep_supervision(dice)(LOGITS, IDS), "`inputs` must be a sequence of arrays"),
+        (lambda: multi_scale(dice, 2), "`scales` must be a sequence of numbers; got 2"),
+        (lambda: multi_scale(dice, (1, 1.5)), "`scales` must be a whole number"),
+        (lambda: multi_scale(dice, (1, 2), ("a", 1)), "`weights` must be a number; got 'a'"),
+    ],
+)
+def test_arguments_of_the_wrong_kind(call, message):
+    with pytest.raises(TypeError, match=rf"{message}.*\."):
+        call()
+
+
+@pytest.mark.parametrize("made", [deep_supervision(cross_entropy), multi_scale(cross_entropy)], ids=repr)
+def test_maps_of_several_resolutions_are_not_added(made):
+    inputs = [LOGITS, LOGITS[..., :1, :1]] if "deep" in repr(made) else LOGITS
+    with pytest.raises(ValueError, match="reduction='none' gives arrays of the shapes"):
+        made(inputs, IDS, reduction="none")
 
 
 def test_errors():
@@ -237,6 +406,8 @@ def test_errors():
             loss(LOGITS, IDS, reduction="none")
     with pytest.raises(ValueError, match="as many targets and weights as inputs; got 1, 3 and 1"):
         deep_supervision(dice, weights=(1, 1, 1))([LOGITS], [IDS])
+    with pytest.raises(ValueError, match="There must be at least one input"):
+        deep_supervision(dice)([], [])
     with pytest.raises(ValueError, match="`asymmetric` tells class 0, the background, from others"):
         unified_focal(LOGITS, IDS, asymmetric=True, activation="sigmoid")
     with pytest.raises(ValueError, match="`alpha` must be from 0 to 1"):

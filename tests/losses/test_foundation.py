@@ -211,7 +211,7 @@ def test_binary_cross_entropy_is_that_of_torch(drawn, kind):
         pos_weight=None if pos_weight is None else torch.from_numpy(pos_weight).reshape(spread),
         reduction=drawn["reduction"],
     )
-    options = {"pos_weight": pos_weight, "reduction": drawn["reduction"]}
+    options = {"pos_weight": pos_weight, "reduction": drawn["reduction"], "class_axis": 1}
     value = binary_cross_entropy(logits, target, **options)
     if drawn["reduction"] == "none":
         assert relative_difference(value, expected.detach().numpy().sum(axis=1)) < 1e-12

@@ -39,7 +39,7 @@ def test_interval_of_each_class_leaves_out_undefined_samples(library):
 
 def test_interval_of_a_mean_over_images(library):
     counts = np.random.default_rng(1).integers(1, 20, (9, 3, 3))
-    metric = partial(metrics.fine_grained_mean, average="class", lowest=50)
+    metric = partial(metrics.fine_grained_mean, average="class", lowest=50, overlapping=True)
     interval = metrics.bootstrap_interval(metric, library.asarray(counts), pooled=False, resamples=25)
     draws = np.random.default_rng(0).integers(0, 9, (25, 9))
     expected = np.quantile([metric(counts[draw]) for draw in draws], [0.025, 0.975])

@@ -305,7 +305,7 @@ def test_jax_without_x64_counts_and_adds_exactly():
 import jax, jax.numpy as jnp, numpy as np
 from arrayseg import metrics
 assert not jax.config.jax_enable_x64
-labels = jnp.asarray(np.asarray([[0, 1, 2, 255, 0]], dtype=np.uint8))
+labels = jnp.asarray(np.asarray([[[0, 1, 2, 255, 0]]], dtype=np.uint8))
 matrix = metrics.confusion_matrix(labels, labels, num_classes=3, ignore_index=255)
 assert matrix.dtype == np.int64
 for _ in range(40):
@@ -313,7 +313,7 @@ for _ in range(40):
 expected = np.diag([2, 1, 1]) * 2**40
 assert (np.asarray(matrix) == expected).all()
 assert (np.asarray(matrix + matrix) == 2 * expected).all()
-missed = metrics.confusion_matrix(labels.at[0, 0].set(1), labels, num_classes=3, ignore_index=255)
+missed = metrics.confusion_matrix(labels.at[0, 0, 0].set(1), labels, num_classes=3, ignore_index=255)
 one_off = metrics.add(matrix, missed)
 assert int(np.asarray(one_off)[0, 1]) == 1
 for name in ("iou", "specificity"):

@@ -1,11 +1,13 @@
 """Statistics: how they add, and what a function of one says to whatever is not one."""
 
+import json
 from functools import partial
 
 import numpy as np
 import pytest
 
 from arrayseg import metrics
+from arrayseg.testing import to_numpy
 
 MASK, OTHER = np.eye(4, dtype=bool), np.tri(4, dtype=bool)
 OF_MATRICES = [
@@ -53,3 +55,111 @@ def test_a_statistic_of_another_kind_is_refused_by_its_name(name):
     other = metrics.SegmentCounts(*map(np.asarray, (1.0, 1, 0, 0)))
     with pytest.raises(TypeError, match="got SegmentCounts"):
         getattr(metrics, name)(other)
+
+
+@pytest.mark.parametrize("matrix", [[[-2147483594, 3], [4, 5]], [[3, np.nan], [4.0, 5.0]]])
+def test_counts_that_cannot_be_are_refused(library, matrix):
+    with pytest.raises(ValueError, match="never negative or nan"):
+        metrics.mean_iou(library.asarray(np.asarray(matrix)))
+
+
+@pytest.mark.parametrize("large", [2**24, 2**31, 2**45])
+def test_correlation_of_one_frequent_class(library, large):
+    # (TP TN - FP FN) / sqrt(...) of Python integers, which do not round.
+    tn, fp, fn, tp = large, 3, 4, 5
+    expected = (tp * tn - fp * fn) / ((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)) ** 0.5
+    found = metrics.matthews_corrcoef(library.asarray(np.asarray([[tn, fp], [fn, tp]])))
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-14)
+
+
+def test_any_number_of_statistics_add():
+    one = metrics.match_instances(np.array([[0, 2, 2]]), np.array([[0, 5, 5]]))
+    assert metrics.add(one, one, one).true_positives.tolist() == (3 * one.true_positives).tolist()
+    assert metrics.add(np.float64(1.5), np.asarray(2.0)) == 3.5
+    with pytest.raises(TypeError, match="one structure"):
+        metrics.add(one, np.asarray(1))
+
+
+def test_nan_scores_are_no_class(library):
+    scores, target = np.zeros((1, 3, 2, 2)), np.asarray([[[0, 255], [0, 1]]])
+    scores[0, 1, 0, 1] = np.nan
+    arrays = library.asarray(scores), library.asarray(target)
+    matrix = to_numpy(metrics.confusion_matrix(*arrays, num_classes=3, ignore_index=255))  # a void pixel may be nan
+    assert matrix.tolist() == [[2, 0, 0], [1, 0, 0], [0, 0, 0]]
+    scores[0, 2, 1, 1] = np.nan
+    for count in (metrics.confusion_matrix, metrics.class_counts):
+        with pytest.raises(ValueError, match="nan scores at 1 of 4 pixels"):
+            count(library.asarray(scores), arrays[1], num_classes=3, ignore_index=255)
+    scores[0, :, 1, 1] = -np.inf, np.inf, 0
+    matrix = to_numpy(metrics.confusion_matrix(library.asarray(scores), arrays[1], num_classes=3, ignore_index=255))
+    assert matrix.tolist() == [[2, 0, 0], [0, 1, 0], [0, 0, 0]]
+
+
+def test_channels_are_counted_by_themselves_or_refused(library):
+    rng = np.random.default_rng(0)
+    prediction, target, mask = (
+        rng.random((2, 3, 8, 7)) < 0.4,
+        rng.random((2, 3, 8, 7)) < 0.4,
+        rng.random((2, 8, 7)) < 0.5,
+    )
+    arrays = library.asarray(prediction), library.asarray(target)
+    for count in (metrics.class_counts, metrics.confusion_matrix):
+        with pytest.raises(TypeError, match="channel by itself"):
+            count(*arrays, num_classes=3)
+    found = metrics.class_counts(*arrays, num_classes=3, class_axis=1, mask=library.asarray(mask))
+    counted = mask[:, None]
+    parts = (prediction & target, prediction & ~target, ~prediction & target)
+    expected = np.stack([(part & counted).sum((2, 3)) for part in parts], -1)
+    np.testing.assert_array_equal(to_numpy(found), expected)
+    mean = metrics.fine_grained_mean(found, average="pair", overlapping=True)
+    np.testing.assert_allclose(to_numpy(mean), np.mean(expected[..., 0] / expected.sum(-1)), rtol=1e-12)
+
+
+def test_rows_of_one_map_are_no_images(library):
+    labels = library.asarray(np.zeros((4, 5), dtype=np.int64))
+    with pytest.raises(ValueError, match=r"target\[None"):
+        metrics.confusion_matrix(labels, labels, num_classes=2, per_image=True)
+    with pytest.raises(ValueError, match=r"target\[None"):
+        metrics.class_counts(labels, labels, num_classes=2)
+
+
+def test_matrices_are_not_counts(library):
+    rng = np.random.default_rng(0)
+    arrays = [library.asarray(rng.integers(0, 3, (2, 9, 9))) for _ in range(2)]
+    with pytest.raises(ValueError, match="class_counts"):
+        metrics.fine_grained_mean(metrics.confusion_matrix(*arrays, num_classes=3, per_image=True))
+    assert 0 < float(metrics.fine_grained_mean(metrics.class_counts(*arrays, num_classes=3))) < 1
+
+
+def test_a_mask_of_0_and_255_is_not_told_to_ignore_its_foreground(library):
+    mask = library.asarray(np.asarray([[0, 255], [255, 0]], dtype=np.uint8))
+    with pytest.raises(ValueError, match=r"pass `target > 0`") as error:
+        metrics.confusion_matrix(mask, mask, num_classes=2)
+    assert "ignore_index" not in str(error.value)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (0, 3, 1, 2)])
+def test_the_order_in_memory_changes_no_count(order):
+    rng = np.random.default_rng(0)
+    prediction, target = rng.integers(0, 3, (2, 2, 4, 5, 6))
+    mask = rng.random(target.shape) < 0.5
+    laid = [np.ascontiguousarray(array.transpose(order)).transpose(np.argsort(order)) for array in (prediction, target)]
+    for options in ({}, {"mask": mask}, {"per_image": True}, {"per_image": True, "mask": mask}):
+        expected = metrics.confusion_matrix(prediction, target, num_classes=3, **options)
+        np.testing.assert_array_equal(metrics.confusion_matrix(*laid, num_classes=3, **options), expected)
+    # by NumPy's own comparison, whatever the order
+    matrix = metrics.confusion_matrix(*laid, num_classes=3)
+    assert all(matrix[t, p] == ((target == t) & (prediction == p)).sum() for t in range(3) for p in range(3))
+
+
+def test_a_report_is_json():
+    found = metrics.report(np.array([[3, 1, 0], [0, 2, 0], [0, 0, 0]])).to_dict()
+    assert json.loads(json.dumps(found, allow_nan=False))["classes"][2]["iou"] is None
+
+
+def test_absent_classes_make_no_nan_on_the_way():
+    jax = pytest.importorskip("jax")
+    matrix = jax.numpy.asarray(np.asarray([[3, 1, 0], [0, 2, 0], [0, 0, 0]]))
+    with jax.debug_nans(True):
+        assert float(metrics.mean_iou(matrix)) == pytest.approx((3 / 4 + 2 / 3) / 2)
+        assert float(metrics.mean_dice(matrix, absent=1)) == pytest.approx((6 / 7 + 4 / 5 + 1) / 3)

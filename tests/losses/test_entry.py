@@ -1,0 +1,132 @@
+"""What enters a loss: which targets, numbers and names it takes, and what it says of the rest."""
+
+import inspect
+import re
+import traceback
+
+import numpy as np
+import pytest
+
+from arrayseg import losses, value_and_grad
+from arrayseg.losses._options import INSTEAD, NAMES, PEERS, PRESETS
+from arrayseg.testing import to_numpy
+
+RANDOM = np.random.default_rng(0)
+LOGITS, IDS = RANDOM.normal(size=(2, 4, 5, 6)), RANDOM.integers(0, 4, (2, 5, 6))
+VOID = 2**64 - 3
+
+
+def test_unsigned_void_labels_are_ignored(library):
+    void = np.arange(60).reshape(2, 5, 6) % 7 == 0
+    ids = library.asarray(np.where(void, np.uint64(VOID), IDS.astype(np.uint64)))
+    logits = library.asarray(LOGITS)
+    expected = losses.dice(LOGITS, IDS, mask=~void)
+    assert abs(float(losses.dice(logits, ids, ignore_index=VOID)) - expected) < 1e-12
+    with pytest.raises(ValueError, match=f"got {VOID}"):
+        losses.dice(logits, ids)
+
+
+@pytest.mark.parametrize("unused", [-1, 255, VOID, np.int64(255)])
+def test_an_unused_ignore_index_changes_nothing(library, unused):
+    ids, logits = library.asarray(IDS.astype(np.uint8)), library.asarray(LOGITS)
+    assert float(losses.cross_entropy(logits, ids, ignore_index=unused)) == float(losses.cross_entropy(logits, ids))
+
+
+@pytest.mark.parametrize("target", [255.0 * (IDS[:, None] == np.arange(4)[:, None, None]), -0.5 + 0 * LOGITS])
+def test_soft_targets_lie_in_0_to_1(library, target):
+    for loss in (losses.dice, losses.cross_entropy, losses.focal):
+        with pytest.raises(ValueError, match="must hold values from 0 to 1; got"):
+            loss(library.asarray(LOGITS), library.asarray(target))
+
+
+def test_soft_targets_may_round(library):
+    target = library.asarray(np.full(LOGITS.shape, 1 + 1e-7))
+    assert np.isfinite(float(losses.dice(library.asarray(LOGITS), target)))
+
+
+@pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])
+@pytest.mark.parametrize("options", [{"activation": "sigmoid"}, {}])
+def test_a_mask_of_three_axes_needs_its_class_axis(library, kind, options):
+    logits, mask = library.asarray(LOGITS[0]), library.asarray((IDS[:1] > 1).repeat(4, 0).astype(kind))
+    with pytest.raises(ValueError, match="class_axis=None"):
+        losses.dice(logits, mask, **options)
+    one = losses.dice(logits, mask, activation="sigmoid", class_axis=None)
+    channel = losses.dice(logits[:, None, ...], mask[:, None, ...], activation="sigmoid")
+    assert float(one) == float(channel)
+    assert float(losses.dice(logits, mask, activation="sigmoid", class_axis=1)) != float(one)
+
+
+def test_a_mask_of_0_and_255_is_told_the_conversion(library):
+    mask = library.asarray((IDS[:, None] > 1).astype(np.uint8) * 255)
+    with pytest.raises(ValueError, match="`target > 0`") as caught:
+        losses.binary_cross_entropy(library.asarray(LOGITS[:, :1]), mask)
+    assert "ignore_index" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"ignore_index": 1.5}, TypeError, "`ignore_index` must be a whole number"),
+        ({"ignore_index": "255"}, TypeError, "`ignore_index` must be a whole number"),
+        ({"class_axis": 1.0}, TypeError, "`class_axis` must be a whole number"),
+        ({"class_axis": "1"}, TypeError, "`class_axis` must be a whole number"),
+        ({"gamma": "2"}, TypeError, "`gamma` must be a number"),
+        ({"class_weights": "1111"}, TypeError, "`class_weights` must be"),
+        ({"weight": [1, 1, 1, 1]}, TypeError, "here it is `class_weights`"),
+        ({"y_true": IDS}, TypeError, "here it is `target`"),
+        ({"to_onehot_y": True}, TypeError, r"arrayseg\.compat\.monai_1_6\.focal_loss"),
+        ({"from_logits": True}, TypeError, r"arrayseg\.compat\.keras_3_16\.categorical_focal_crossentropy"),
+    ],
+)
+def test_options_that_are_not_of_the_loss(options, error, message):
+    with pytest.raises(error, match=message):
+        losses.focal(LOGITS, IDS, **options)
+
+
+def test_positions_and_missing_arrays():
+    with pytest.raises(TypeError, match="dice takes `input` and `target` by position; got 3"):
+        losses.dice(LOGITS, IDS, 1.0)
+    with pytest.raises(TypeError, match=r"`target` must be an array .* got None"):
+        losses.dice(LOGITS, None)
+    with pytest.raises(TypeError, match="Class ids belong in `target`"):
+        losses.dice(IDS, LOGITS)
+    with pytest.raises(ValueError, match=r"target\[:, 0, \.\.\.\]"):
+        losses.dice(LOGITS, IDS[:, None])
+
+
+def test_what_other_names_point_to_exists():
+    from arrayseg import compat
+
+    public = {name: getattr(losses, name) for name in losses.__all__}
+    options = {name for loss in public.values() for name in inspect.signature(loss).parameters}
+    assert {option for ways in NAMES.values() for option, _ in ways} <= options
+    assert {name for way in INSTEAD.values() for name in re.findall(r"losses\.(\w+)", way)} <= public.keys()
+    for module, presets in PRESETS.items():
+        assert presets.keys() <= public.keys()
+        assert all(hasattr(getattr(compat, module), preset) for preset in presets.values())
+    assert set(PEERS.values()) <= PRESETS.keys()
+
+
+def test_a_traceback_ends_at_the_public_function():
+    with pytest.raises(ValueError, match="`gamma`") as caught:
+        losses.focal(LOGITS, IDS, gamma=-1)
+    assert len(traceback.extract_tb(caught.value.__traceback__)) == 2
+    assert caught.value.__cause__ is None
+
+
+def test_torch_subclasses_are_plain():
+    torch = pytest.importorskip("torch")
+
+    class Meta(torch.Tensor):
+        pass
+
+    logits = torch.tensor(LOGITS).as_subclass(Meta).requires_grad_()
+    ids = torch.tensor(IDS).as_subclass(Meta)
+    value = losses.dice(logits, ids)
+    (gradient,) = torch.autograd.grad(value, logits)
+    expected, expected_gradient = value_and_grad(losses.dice)(LOGITS, IDS)
+    assert type(value) is torch.Tensor
+    np.testing.assert_allclose(value.detach().numpy(), expected, rtol=1e-13)
+    np.testing.assert_allclose(to_numpy(gradient.as_subclass(torch.Tensor)), expected_gradient, atol=1e-15)
+    with pytest.raises(ValueError, match="got 13"):
+        losses.dice(logits, ids + 10)
