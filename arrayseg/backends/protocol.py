@@ -142,14 +142,6 @@ class Backend:
         """Return the axes of a concrete array from the slowest to the fastest in memory."""
         return tuple(range(array.ndim))
 
-    def as_stored(self, *arrays: Array) -> tuple[Array, ...]:
-        """Return arrays of one shape with their axes in the order in which the first lies in memory.
-
-        For what does not depend on the order of the pixels: reading along the memory is several times as fast.
-        """
-        order = self.memory_order(arrays[0])
-        return tuple(self.xp.permute_dims(array, order) for array in arrays)
-
     def sum_dtype(self, array: Array, /) -> DType:
         """The dtype in which sums over pixels are accumulated: float64 where the device has it."""
         info = self.xp.__array_namespace_info__()

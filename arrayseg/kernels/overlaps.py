@@ -75,7 +75,9 @@ def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
         raise TypeError(msg)
     backend, maps = backend.shared_view(*maps)
     with backend.wide(*maps):
-        flat = [backend.xp.reshape(labels, (-1,)) for labels in backend.as_stored(*maps)]
+        # The order of the pixels does not matter: they are read along the memory.
+        order = backend.memory_order(maps[0])
+        flat = [backend.xp.reshape(backend.xp.permute_dims(labels, order), (-1,)) for labels in maps]
         parts = backend.map(lambda block: _counted(backend, [labels[block] for labels in flat]), _blocks(backend, flat))
     if len(parts) == 1:
         return parts[0]

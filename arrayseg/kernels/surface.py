@@ -7,7 +7,7 @@ from itertools import product
 from math import hypot, prod, sqrt
 
 from arrayseg._typing import Array
-from arrayseg.backends import Backend
+from arrayseg.backends import Backend, host
 from arrayseg.backends.constant import constant
 from arrayseg.kernels.morphology import dilate_neighbours, padded
 
@@ -39,21 +39,41 @@ def label_boxes(backend: Backend, maps: Sequence[Array], num_labels: int) -> lis
 
     The box ends at the edge of the image, and is one pixel for a label that no map has.
     """
-    xp, shape = backend.xp, maps[0].shape
-    spans = []
-    for axis, length in enumerate(shape):
-        seen = None
-        for labels in maps:
-            # A place at the end takes the pixels of other labels.
-            known = (labels >= 0) & (labels < num_labels)
-            index = xp.arange(length, dtype=labels.dtype, device=backend.device(labels)) * (num_labels + 1)
-            index = xp.reshape(index, tuple(length if axis == other else 1 for other in range(len(shape))))
-            codes = index + xp.where(known, labels, xp.full_like(labels, num_labels))
-            found = backend.bincount(xp.reshape(codes, (-1,)), length=length * (num_labels + 1)) > 0
-            seen = found if seen is None else seen | found
-        table = backend.to_numpy(seen).reshape(length, num_labels + 1)
-        spans.append([_span(table[:, label].nonzero()[0].tolist(), length) for label in range(num_labels)])
-    return list(zip(*spans, strict=True))
+    shape = tuple(maps[0].shape)
+    if 0 in shape:
+        return [tuple(slice(0, 1) for _ in shape)] * num_labels
+    seen = [host().xp.zeros((num_labels + 1) * length, dtype=bool) for length in shape]
+    for labels in maps:
+        places, values = _run_ends(backend, labels, num_labels)
+        for axis, length in enumerate(shape):
+            stride = prod(shape[axis + 1 :])
+            codes = values * length + places // stride % length
+            found = host().bincount(codes, length=(num_labels + 1) * length) > 0
+            seen[axis] = found | seen[axis]
+    rows = [table.reshape(num_labels + 1, length) for table, length in zip(seen, shape, strict=True)]
+    return [
+        tuple(_span(table[label].nonzero()[0].tolist(), length) for table, length in zip(rows, shape, strict=True))
+        for label in range(num_labels)
+    ]
+
+
+def _run_ends(backend: Backend, labels: Array, num_labels: int) -> tuple[Array, Array]:
+    """Return the places of the first and last pixel of each run of one label in a line, and the labels, on the host.
+
+    Labels that are none of 0 to `num_labels - 1` come as `num_labels`.
+    """
+    xp, size = backend.xp, prod(labels.shape)
+    lines = xp.reshape(labels, (size // labels.shape[-1], labels.shape[-1]))
+    edge = xp.ones((lines.shape[0], 1), dtype=xp.bool, device=backend.device(labels))
+    differs = lines[:, 1:] != lines[:, :-1]
+    (first,), (last,) = (
+        xp.nonzero(xp.reshape(xp.concat(parts, axis=1), (-1,))) for parts in ([edge, differs], [differs, edge])
+    )
+    values = backend.to_numpy(xp.take(xp.reshape(labels, (-1,)), first))
+    places = host().xp.concat([backend.to_numpy(first), backend.to_numpy(last)])
+    known = (values >= 0) & (values < num_labels)
+    values = host().xp.where(known, values, num_labels)
+    return places, host().xp.concat([values, values])
 
 
 def _span(occupied: Sequence[int], length: int) -> slice:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from arrayseg import metrics
+from arrayseg.backends import backend_of
+from arrayseg.kernels.surface import label_boxes
 from arrayseg.testing import to_numpy
 
 DEFINITIONS = ("voxel", "surface_element", "corner", "points")
@@ -417,6 +419,21 @@ def test_table_of_maps_in_any_memory_order():
     for order in (np.ascontiguousarray, np.asfortranarray):
         table = metrics.surface_table(order(prediction), order(target), **options)
         np.testing.assert_array_equal(table["hausdorff"], expected)
+
+
+def test_boxes_of_labels(library):
+    """In any number of axes, at the edges of the image too; labels that are none are in no box."""
+    rng = np.random.default_rng(0)
+    for shape in ((9,), (1, 7), (8, 6), (5, 4, 6)):
+        maps = rng.integers(-1, 6, (2, *shape))
+        maps[:, ..., : shape[-1] // 2] = 7
+        backend = backend_of(library.asarray(maps))
+        boxes = label_boxes(backend, [library.asarray(labels, "int32") for labels in maps], 5)
+        for label, box in enumerate(boxes):
+            places = np.argwhere((maps == label).any(0))
+            for axis, span in enumerate(box):
+                low, high = (places[:, axis].min(), places[:, axis].max()) if len(places) else (0, -1)
+                assert (span.start, span.stop) == (max(0, low - 1), min(shape[axis], high + 2))
 
 
 # Errors.
