@@ -10,7 +10,8 @@ import numpy as np
 import typer
 from PIL import Image
 
-from arrayseg.app._console import console
+from arrayseg.app._arguments import check_output_folder
+from arrayseg.app._console import console, tell
 from arrayseg.app._evaluate import evaluate
 from arrayseg.app._validate import validate
 
@@ -29,13 +30,14 @@ def demo(
     ] = None,
 ) -> None:
     """Make a small labelled scene, evaluate it, and check the installed backends against each other."""
+    check_output_folder(output)
     folder = Path(tempfile.mkdtemp(prefix="arrayseg-demo-")) if output is None else output
     stdout = console()
-    stdout.print(f"Masks of six made-up landscapes in {folder}", markup=False, soft_wrap=True)
+    tell(stdout, f"Masks of six made-up landscapes in {folder}")
     write_scene(folder)
     command = f"arrayseg evaluate {folder / 'predictions'} {folder / 'targets'} --num-classes {len(CLASS_NAMES)} "
     command += f"--ignore-index {VOID} --class-names {folder / 'classes.txt'} --output {folder / 'results'}"
-    stdout.print(f"\n$ {command}", markup=False, soft_wrap=True)
+    tell(stdout, f"\n$ {command}")
     evaluate(
         folder / "predictions",
         folder / "targets",
@@ -44,7 +46,7 @@ def demo(
         class_names=folder / "classes.txt",
         output=folder / "results",
     )
-    stdout.print("\n$ arrayseg validate", soft_wrap=True)
+    tell(stdout, "\n$ arrayseg validate")
     validate()
 
 
