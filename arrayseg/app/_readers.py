@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -132,7 +133,7 @@ def read_tiff(path: Path) -> LabelMap:
             slices = [image.asarray() for image in images]
         except (ImportError, NotImplementedError, ValueError) as error:
             # tifffile leaves LZW, fax, Zstandard and packed bits to other packages; Pillow has most of them.
-            if isinstance(error, ValueError) and "imagecodecs" not in str(error):
+            if isinstance(error, ValueError) and not re.search("imagecodecs|not supported", str(error)):
                 raise
             slices = [decode_with_pillow(path, image) for image in images]
         return LabelMap(slices[0] if len(slices) == 1 else np.stack(slices))
