@@ -28,7 +28,7 @@ class Problem(NamedTuple):
 
 
 def pair_files(predictions: Path, targets: Path) -> tuple[list[Pair], list[Problem]]:
-    """The pairs of two folders (or of two single files), sorted by path, and the files without a partner.
+    """Return the pairs of two folders (or of two single files), sorted by path, and the files without a partner.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def pair_files(predictions: Path, targets: Path) -> tuple[list[Pair], list[Probl
     list of Pair
         Files whose paths below the two folders are equal up to the suffix.
     list of Problem
-        Files that only one folder has, and names that one folder has twice, as in `a.png` beside `a.npy`.
+        Files that only one folder has, and names that one folder has twice, as in `a.png` next to `a.npy`.
 
     Raises
     ------

@@ -99,7 +99,7 @@ def print_scores(scores: Scores, console: Console) -> None:
 
 
 def digits(value: float) -> str:
-    """Six decimals, or a dash for a class that does not occur."""
+    """Return six decimals, or a dash for a class that does not occur."""
     return "-" if math.isnan(value) else f"{value:.6f}"
 
 
@@ -147,5 +147,5 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
 
 
 def none_if_nan(value: Any) -> Any:
-    """JSON and CSV have no nan."""
+    """Return None for nan, which JSON and CSV lack."""
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -54,7 +54,7 @@ def validate(
 
 
 def table_of(records: list[Record]) -> Table:
-    """A row for each function, backend and dtype, with the worst of its cases: `dice, pool=batch` is one of `dice`."""
+    """Return a row for each function, backend and dtype, with its worst case: `dice, pool=batch` is one of `dice`."""
     groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         # Only losses have gradients; there is a loss and a metric of the name dice.
