@@ -1,9 +1,10 @@
-"""The command line: `arrayseg evaluate`, `arrayseg validate`, `arrayseg demo`."""
+"""The command line: `arrayseg evaluate`, `validate`, `bench` and `demo`."""
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
+from io import TextIOWrapper
 
 __all__ = ["main"]
 
@@ -21,4 +22,8 @@ def main() -> None:
         )
     from arrayseg.app._cli import app
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # A name that the terminal's encoding lacks is escaped, and ends no run.
+            stream.reconfigure(errors="backslashreplace")
     app()

@@ -26,7 +26,7 @@ class BackendName(StrEnum):
 
 
 def placer(backend: BackendName, device: str | None) -> Placer:
-    """The function that brings a NumPy array to a device (`cpu`, `cuda`, `cuda:1`, ...) of a backend.
+    """Return the function that brings a NumPy array to a device (`cpu`, `cuda`, `cuda:1`, ...) of a backend.
 
     A library that is not installed, or that lacks the device, raises here, in the library's own words and before any
     file is read.

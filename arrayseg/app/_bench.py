@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from enum import StrEnum
@@ -13,10 +14,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from arrayseg.app._arguments import check_environment, check_output_file, parse_names
 from arrayseg.app._console import console, fail
 from arrayseg.app._environment import environment
-from arrayseg.app._growth import exponents, growth, table_of_growth
-from arrayseg.app._measure import TOLERANCES, Result, measure
+from arrayseg.app._growth import exponents, growing_pairs, growth, table_of_growth
+from arrayseg.app._measure import Result, measure
 from arrayseg.app.contests import SIZES, Contest, Scene, contests, metric_contests
 from arrayseg.app.contests.scene import available
 
@@ -28,6 +30,15 @@ class Labels(StrEnum):
 
     BLOCKY = "blocky"
     RANDOM = "random"
+
+
+class Dtype(StrEnum):
+    """The floating dtypes of the logits."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
 
 
 class Device(StrEnum):
@@ -46,7 +57,7 @@ def bench(
     functions: Annotated[str | None, typer.Option(metavar="NAME,...", help="All that there are by default.")] = None,
     backends: Annotated[str | None, typer.Option(metavar="NAME,...", help="All installed ones by default.")] = None,
     device: Annotated[Device, typer.Option(help="Where torch and JAX compute; on cuda CuPy, too.")] = Device.CPU,
-    dtype: Annotated[str, typer.Option(help="float32, float64, float16 or bfloat16.")] = "float32",
+    dtype: Annotated[Dtype, typer.Option(help="Floating dtype of the logits.")] = Dtype.FLOAT32,
     labels: Annotated[Labels, typer.Option(help="In blocks, as objects are, or pixel by pixel.")] = Labels.BLOCKY,
     peers: Annotated[bool, typer.Option("--peers", help="Also beside every installed library that has it.")] = False,
     metrics: Annotated[bool, typer.Option(help="Also the metrics, on inputs of their own.")] = True,
@@ -62,34 +73,39 @@ def bench(
 
     With --growth, a few functions are timed instead as pixels, classes, batch and threads grow.
     """
-    chosen = [] if sizes == "none" else sizes.split(",")
-    unknown = set(chosen) - set(SIZES)
-    if unknown:
-        fail(f"There is no size {min(unknown)!r}; choose of {', '.join(SIZES)}.")
-    if dtype not in TOLERANCES:
-        fail(f"There is no dtype {dtype!r}; choose of {', '.join(TOLERANCES)}.")
+    check_environment()
+    chosen = [] if sizes == "none" else parse_names("--sizes", sizes, SIZES)
+    check_output_file(output)
     os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # torch's profiler, which records the memory, is chatty
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX leaves the memory of a GPU to its rivals
     if not available(device.value):
         fail(
             f"Nothing here computes on {device.value!r}: none of torch, JAX and CuPy is installed and finds a device. "
-            "Install one of them for CUDA on a machine that has a device, or leave out --device."
+            "Install one of them for CUDA on a machine that has a device, or leave out --device.",
+            code=2,
         )
+    setting = {"dtype": dtype.value, "labels": labels.value}
+
+    def rounds() -> Iterator[Round]:
+        return _rounds(chosen, setting, device.value, with_peers=peers, with_metrics=metrics)
+
+    if functions is not None or backends is not None:
+        measured = _pairs(rounds()) if not growing else growing_pairs(dtype.value, device.value)
+        _check_names(measured, functions, backends)
 
     def wanted(function: str, backend: str) -> bool:
         return _among(function, functions) and _among(backend, backends)
 
-    setting = {"dtype": dtype, "labels": labels.value}
-    title = f"Value and gradient, {dtype}, {labels.value} labels, {device.value}"
+    title = f"Value and gradient, {dtype.value}, {labels.value} labels, {device.value}"
     problems: list[str] = []
     with console(stderr=True).status("Measuring ...") as status:
         if growing:
-            points = growth(dtype, device.value, wanted, repeat, blocky=labels == Labels.BLOCKY, say=status.update)
+            blocky = labels == Labels.BLOCKY
+            points = growth(dtype.value, device.value, wanted, repeat, blocky=blocky, say=status.update)
             figures = {"growth": [asdict(point) for point in points], "exponents": exponents(points)}
             table = table_of_growth(points, title)
         else:
-            rounds = _rounds(chosen, setting, device.value, with_peers=peers, with_metrics=metrics)
-            results, problems = _measured(rounds, wanted, repeat, status.update)
+            results, problems = _measured(rounds(), wanted, repeat, status.update)
             figures = {"results": [asdict(result) for row in results for result in row]}
             table = table_of(results, title)
             if any(result.agrees is False for row in results for result in row):
@@ -139,9 +155,31 @@ def _measured(rounds: Iterator[Round], wanted: Wanted, repeat: int, say: Say) ->
     return results, failures
 
 
+def _pairs(rounds: Iterator[Round]) -> set[tuple[str, str]]:
+    """Return the function and the backend of every contest."""
+    return {(contest.name, contest.backend) for _, _, contest in rounds}
+
+
+def _check_names(measured: set[tuple[str, str]], functions: str | None, backends: str | None) -> None:
+    """Refuse functions and backends of which there is nothing to measure, before hours of measuring the others."""
+    if backends is not None:
+        parse_names("--backends", backends, sorted({backend for _, backend in measured}))
+    if functions is not None:
+        names = {name for function, _ in measured for name in _names_of(function) if "," not in name}
+        parse_names("--functions", functions, sorted(names))
+    if not any(_among(function, functions) and _among(backend, backends) for function, backend in measured):
+        msg = f"none of the backends {backends} has any of the functions {functions}."
+        raise typer.BadParameter(msg, param_hint="--functions")
+
+
 def _among(name: str, chosen: str | None) -> bool:
-    """Whether a contest's name, or the part before its options, is among those chosen."""
-    return chosen is None or bool({name, name.partition("(")[0], name.partition(",")[0]} & set(chosen.split(",")))
+    """Return whether a contest is among those chosen."""
+    return chosen is None or bool(_names_of(name) & {each.strip() for each in chosen.split(",")})
+
+
+def _names_of(contest: str) -> set[str]:
+    """Return the name of a contest, and the part before its options."""
+    return {contest, re.split(r"[(,]", contest)[0]}
 
 
 def table_of(results: list[list[Result]], title: str) -> Table:

@@ -10,7 +10,8 @@ import numpy as np
 import typer
 from PIL import Image
 
-from arrayseg.app._console import console
+from arrayseg.app._arguments import check_output_folder
+from arrayseg.app._console import console, tell
 from arrayseg.app._evaluate import evaluate
 from arrayseg.app._validate import validate
 
@@ -29,13 +30,14 @@ def demo(
     ] = None,
 ) -> None:
     """Make a small labelled scene, evaluate it, and check the installed backends against each other."""
+    check_output_folder(output)
     folder = Path(tempfile.mkdtemp(prefix="arrayseg-demo-")) if output is None else output
     stdout = console()
-    stdout.print(f"Masks of six made-up landscapes in {folder}", markup=False, soft_wrap=True)
+    tell(stdout, f"Masks of six made-up landscapes in {folder}")
     write_scene(folder)
     command = f"arrayseg evaluate {folder / 'predictions'} {folder / 'targets'} --num-classes {len(CLASS_NAMES)} "
     command += f"--ignore-index {VOID} --class-names {folder / 'classes.txt'} --output {folder / 'results'}"
-    stdout.print(f"\n$ {command}", markup=False, soft_wrap=True)
+    tell(stdout, f"\n$ {command}")
     evaluate(
         folder / "predictions",
         folder / "targets",
@@ -44,12 +46,12 @@ def demo(
         class_names=folder / "classes.txt",
         output=folder / "results",
     )
-    stdout.print("\n$ arrayseg validate", soft_wrap=True)
+    tell(stdout, "\n$ arrayseg validate")
     validate()
 
 
 def write_scene(folder: Path) -> None:
-    """Six targets with a void seam between the regions, six imperfect predictions, and the names of the classes."""
+    """Write six targets with void seams between the regions, six imperfect predictions, and the class names."""
     generator = np.random.default_rng(seed=0)
     for name in ("summer/0", "summer/1", "summer/2", "winter/0", "winter/1", "winter/2"):
         truth = landscape(generator)
@@ -59,7 +61,7 @@ def write_scene(folder: Path) -> None:
 
 
 def landscape(generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Class ids of a sky over a meadow, with a lake, trees and a house."""
+    """Return class ids of a sky over a meadow, with a lake, trees and a house."""
     row, column = np.mgrid[:HEIGHT, :WIDTH]
     labels = np.zeros((HEIGHT, WIDTH), dtype=np.uint8)
     labels[row < 45 + 8 * np.sin(column / generator.uniform(15, 40))] = 1
@@ -72,7 +74,7 @@ def landscape(generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uin
 
 
 def seams(labels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """The pixels whose right or lower neighbour is of another class."""
+    """Return the pixels whose right or lower neighbour is of another class."""
     seam = np.zeros(labels.shape, dtype=np.bool_)
     seam[:, :-1] = labels[:, 1:] != labels[:, :-1]
     seam[:-1] |= labels[1:] != labels[:-1]
@@ -82,14 +84,14 @@ def seams(labels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dty
 def imperfect(
     labels: np.ndarray[Any, np.dtype[np.uint8]], generator: np.random.Generator
 ) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """What a model might predict: everything a little displaced, and scattered wrong pixels."""
+    """Return what a model might predict: everything a little displaced, and scattered wrong pixels."""
     moved = np.roll(labels, generator.integers(-3, 4, size=2), axis=(0, 1))
     wrong = generator.random(labels.shape) < 0.03
     return np.where(wrong, generator.integers(0, len(CLASS_NAMES), size=labels.shape), moved).astype(np.uint8)
 
 
 def save_mask(path: Path, labels: np.ndarray[Any, Any]) -> None:
-    """A PNG whose values are the labels and whose palette makes them visible."""
+    """Write a PNG whose values are the labels and whose palette makes them visible."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(labels.astype(np.uint8))
     # All 256 colours: Pillow would store a shorter palette with 4 bits per pixel, and the label 255 as 15.

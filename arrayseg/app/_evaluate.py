@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,80 +9,29 @@ import typer
 from rich.progress import track
 
 from arrayseg import __version__
+from arrayseg.app._arguments import (
+    check_environment,
+    check_output_folder,
+    parse_absent,
+    parse_classes,
+    parse_label_map,
+    read_class_names,
+)
 from arrayseg.app._backend import BackendName, Placer, placer
-from arrayseg.app._console import console, fail
+from arrayseg.app._console import console, fail, tell
 from arrayseg.app._counting import PairCounter
 from arrayseg.app._pairs import pair_files
 from arrayseg.app._report import print_scores, score, write_files
-from arrayseg.metrics.outcomes import Absent
 
 __all__ = ["evaluate"]
 
 
-def parse_label_map(texts: Sequence[str] | None) -> dict[int, int]:
-    """Read `["255=1,254=0", "7=2"]` as `{255: 1, 254: 0, 7: 2}`."""
-    changes: dict[int, int] = {}
-    for entry in ",".join(texts).split(",") if texts else ():
-        try:
-            old, new = map(int, entry.split("="))
-        except ValueError:
-            msg = f"{entry!r} is no change of labels; write OLD=NEW, as in 255=1."
-            raise typer.BadParameter(msg) from None
-        if changes.setdefault(old, new) != new:
-            msg = f"label {old} cannot become both {changes[old]} and {new}."
-            raise typer.BadParameter(msg)
-    return changes
-
-
-def parse_classes(text: str | None, num_classes: int) -> list[int]:
-    """Read `"1-3,7"` as `[1, 2, 3, 7]`; None means every class."""
-    if text is None:
-        return list(range(num_classes))
-    classes: set[int] = set()
-    for entry in text.split(","):
-        first, _, last = entry.partition("-")
-        if not (first.strip().isdecimal() and (last or first).strip().isdecimal()):
-            msg = f"{entry!r} is no class or range of classes; write for example 1-3,7."
-            raise typer.BadParameter(msg)
-        classes |= set(range(int(first), int(last or first) + 1))
-    if not classes or max(classes) >= num_classes:
-        msg = f"{text!r} must name classes from 0 to {num_classes - 1}."
-        raise typer.BadParameter(msg)
-    return sorted(classes)
-
-
-def parse_absent(text: str) -> Absent:
-    """Read `skip`, `nan` or a number."""
-    words: dict[str, Absent] = {"skip": "skip", "nan": "nan"}
-    try:
-        return words[text] if text in words else float(text)
-    except ValueError:
-        msg = f"{text!r} is none of skip, nan and a number."
-        raise typer.BadParameter(msg) from None
-
-
-def read_class_names(path: Path | None, num_classes: int) -> list[str]:
-    """One name per line, as many as classes; without a file, the ids are the names."""
-    if path is None:
-        return [str(label) for label in range(num_classes)]
-    try:
-        # utf-8-sig: some editors begin a text file with a byte order mark.
-        names = [line.strip() for line in path.read_text("utf-8-sig").rstrip().splitlines()]
-    except UnicodeDecodeError as error:
-        msg = f"{path} is not a text file in UTF-8: {error}."
-        raise typer.BadParameter(msg) from error
-    if len(names) != num_classes:
-        msg = f"{path} has {len(names)} lines; write one name for each of the {num_classes} classes."
-        raise typer.BadParameter(msg)
-    return names
-
-
 def choose_placer(backend: BackendName, device: str | None) -> Placer:
-    """The placer of a backend and device that exist here, or the library's own words and exit code 1."""
+    """Return the placer of a backend and device that exist here, or fail in the library's own words."""
     try:
         return placer(backend, device)
     except (AssertionError, ImportError, IndexError, RuntimeError, ValueError) as error:
-        fail(f"--backend {backend}{f' --device {device}' if device else ''}: {error}")
+        fail(f"--backend {backend}{f' --device {device}' if device else ''}: {error}", code=2)
 
 
 def count_pairs(predictions: Path, targets: Path, counter: PairCounter) -> None:
@@ -100,14 +48,14 @@ def count_pairs(predictions: Path, targets: Path, counter: PairCounter) -> None:
         counter.add(pair)
 
     for warning in counter.warnings:
-        stderr.print(f"Warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+        tell(stderr, f"Warning: {warning}", style="yellow")
     if counter.problems:
-        stderr.print(f"Problems ({len(counter.problems)}):", style="bold red", soft_wrap=True)
+        tell(stderr, f"Problems ({len(counter.problems)}):", style="bold red")
     for problem in counter.problems:
-        stderr.print(f"  {problem.kind}: {problem.message}", markup=False, soft_wrap=True)
+        tell(stderr, f"  {problem.kind}: {problem.message}")
     if any(problem.kind == "label" for problem in counter.problems):
         hint = "--label-map changes labels on reading (255=1 for masks of 0 and 255); --ignore-index leaves one out."
-        stderr.print(hint, soft_wrap=True)
+        tell(stderr, hint)
     if not counter.pairs:
         fail("No pair of files could be evaluated.")
 
@@ -158,33 +106,33 @@ def evaluate(
     Masks hold one label per pixel: PNG (modes 1, L, P, I;16), TIFF, NPY, NPZ and NIfTI (.nii, .nii.gz); other files are
     passed over. One pair is in memory at a time.
 
-    Exit code 0: the results stand. 1: some file is without partner, unreadable, of another shape than its partner or
-    holds a label out of range; every such file is listed, and no result is printed or written. With --skip-errors
-    the results are those of the good pairs and the exit code is 0 as long as there is one. 2: wrong usage.
+    Exit code 0: the results stand. 1: some file has no partner, is unreadable, has another shape or place in space
+    than its partner, or holds a label out of range; every such file is listed, and no result is printed or written.
+    With --skip-errors the results are those of the good pairs, and the exit code is 0 as long as there is one.
+    2: wrong usage.
     """
+    check_environment()
+    check_output_folder(output)
     names = read_class_names(class_names, num_classes)
     chosen = parse_classes(classes, num_classes)
     absent_score = parse_absent(absent)
-    common = parse_label_map(label_map)
-    counter = PairCounter(
-        num_classes=num_classes,
-        ignore_index=ignore_index,
-        prediction_map=common | parse_label_map(prediction_map),
-        target_map=common | parse_label_map(target_map),
-        place=choose_placer(backend, device),
-    )
-    count_pairs(predictions, targets, counter)
+    common = parse_label_map("--label-map", label_map)
+    options: dict[str, Any] = {
+        "prediction_map": common | parse_label_map("--prediction-map", prediction_map),
+        "target_map": common | parse_label_map("--target-map", target_map),
+        "place": choose_placer(backend, device),
+    }
+    try:
+        counter = PairCounter(num_classes, ignore_index, **options)
+        count_pairs(predictions, targets, counter)
+    except MemoryError as error:
+        fail(f"The counts of {num_classes:,} classes do not fit in memory: {error or 'no room is left'}.")
     if counter.problems and not skip_errors:
         fail(
             f"No result is given; with --skip-errors the good pairs ({counter.pairs}) are evaluated without the others."
         )
 
     scores = score(counter.matrix, names, chosen, absent_score)
-    stdout = console()
-    print_scores(scores, stdout)
-    stdout.print(f"Pairs of files: {counter.pairs:,}; pixels: {counter.matrix.sum():,}")
-    if output is None:
-        return
     settings = {
         "predictions": str(predictions),
         "targets": str(targets),
@@ -196,15 +144,23 @@ def evaluate(
         "backend": backend.value,
         "device": device,
     }
+    # Written before anything is printed: a pipe that closes, or a full disk behind it, loses the tables alone.
     try:
-        files = write_files(output, scores, document(settings, counter))
+        files = [] if output is None else write_files(output, scores, document(settings, counter))
     except OSError as error:
         fail(f"The results could not be written to {output}: {error}")
-    stdout.print(f"Written: {', '.join(map(str, files))}", markup=False, soft_wrap=True)
+    stdout = console()
+    try:
+        print_scores(scores, stdout)
+        tell(stdout, f"Pairs of files: {counter.pairs:,}; pixels: {counter.matrix.sum():,}")
+        if files:
+            tell(stdout, f"Written: {', '.join(map(str, files))}")
+    except OSError as error:
+        fail(f"The tables could not be printed: {error}")
 
 
 def document(settings: dict[str, Any], counter: PairCounter) -> dict[str, Any]:
-    """What the JSON file records beside the scores: enough to repeat the run, and the counts to compute others."""
+    """Return what the JSON file records next to the scores: enough to repeat the run, and the counts themselves."""
     return {
         "arrayseg": __version__,
         **settings,

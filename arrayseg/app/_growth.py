@@ -19,7 +19,7 @@ from arrayseg.app.contests.ours import confusion_matrix, value_and_gradient
 from arrayseg.app.contests.scene import available
 from arrayseg.backends.numpy import thread_count
 
-__all__ = ["AXES", "FUNCTIONS", "Point", "exponents", "growth", "table_of_growth"]
+__all__ = ["AXES", "FUNCTIONS", "Point", "exponents", "growing_pairs", "growth", "table_of_growth"]
 
 LOSSES = ("cross_entropy", "dice", "dice_cross_entropy")
 FUNCTIONS = (*LOSSES, "confusion_matrix")
@@ -83,6 +83,11 @@ def growth(
                 say(f"Measuring {function} on {backend} as its {axis} grow ...")
                 points += measure_growth(axis, function, backend, scenes, repeat)
     return points
+
+
+def growing_pairs(dtype: str, device: str) -> set[tuple[str, str]]:
+    """Return every function and backend that is measured as something grows."""
+    return {pair for axis in AXES for pair in _pairs(axis, dtype, device)}
 
 
 def _pairs(axis: str, dtype: str, device: str) -> Iterator[tuple[str, str]]:

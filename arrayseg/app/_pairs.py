@@ -20,7 +20,7 @@ class Pair(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is wrong with a file or a pair: `kind` is unpaired, ambiguous, unreadable, shape or label."""
+    """What is wrong with a file or a pair: `kind` is unpaired, ambiguous, unreadable, shape, geometry or label."""
 
     kind: str
     files: tuple[Path, ...]
@@ -28,19 +28,20 @@ class Problem(NamedTuple):
 
 
 def pair_files(predictions: Path, targets: Path) -> tuple[list[Pair], list[Problem]]:
-    """The pairs of two folders (or of two single files), sorted by path, and the files without a partner.
+    """Return the pairs of two folders (or of two single files), sorted by path, and the files without a partner.
 
     Parameters
     ----------
     predictions, targets : Path
-        Two folders, searched with all folders below them, symbolic links followed; or two files.
+        Two folders, searched with all folders below them, except hidden ones. Symbolic links are followed, except to a
+        folder that contains them. Or two files.
 
     Returns
     -------
     list of Pair
         Files whose paths below the two folders are equal up to the suffix.
     list of Problem
-        Files that only one folder has, and names that one folder has twice, as in `a.png` beside `a.npy`.
+        Files that only one folder has, and names that one folder has twice, as in `a.png` next to `a.npy`.
 
     Raises
     ------
@@ -75,17 +76,28 @@ def pair_files(predictions: Path, targets: Path) -> tuple[list[Pair], list[Probl
 
 
 def masks_below(folder: Path) -> dict[str, list[Path]]:
-    """The mask files below a folder by their path without suffix; hidden and other files are none of ours."""
+    """Return the mask files below a folder by their path without suffix; hidden and other files are passed over."""
 
     def refuse(error: OSError) -> None:
         raise error
 
     found: dict[str, list[Path]] = defaultdict(list)
     # os.walk passes over a folder that it cannot list unless it is told not to.
-    for parent, _, names in os.walk(folder, followlinks=True, onerror=refuse):
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not is_hidden(name) and not leads_back(Path(parent, name)))
         for name in sorted(names):
             suffix = mask_suffix(name)
-            if suffix and not name.startswith("."):
+            if suffix and not is_hidden(name):
                 path = Path(parent, name)
                 found[path.relative_to(folder).as_posix()[: -len(suffix)]].append(path)
     return found
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a file or folder was made by a tool and not by the user: .ipynb_checkpoints, ._a.png, __MACOSX."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def leads_back(path: Path) -> bool:
+    """Return whether a folder is a link to one that contains it, whose files would be found again and again."""
+    return path.is_symlink() and any(path.samefile(above) for above in path.absolute().parents)

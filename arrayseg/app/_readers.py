@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -34,12 +35,12 @@ class UnreadableFileError(Exception):
 
 
 def mask_suffix(name: str) -> str:
-    """The suffix by which a reader knows its file, or an empty string; upper case counts too."""
+    """Return the suffix by which a reader knows its file, in lower case, or an empty string."""
     return next((suffix for suffix in READERS if name.lower().endswith(suffix)), "")
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """The labels of one file as uint8, uint16 or int32, whichever holds them, contiguous.
+    """Read the labels of one file as uint8, uint16 or int32, whichever holds them, contiguous.
 
     Raises
     ------
@@ -63,7 +64,7 @@ def read_label_map(path: Path) -> LabelMap:
 
 
 def map_labels(labels: Labels, changes: Mapping[int, int]) -> Labels:
-    """The labels with some replaced, all at once: `{0: 1, 1: 0}` swaps two."""
+    """Return the labels with some replaced, all at once: `{0: 1, 1: 0}` swaps two."""
     if not changes:
         return labels
     mapped = labels.astype(np.int32)
@@ -73,7 +74,7 @@ def map_labels(labels: Labels, changes: Mapping[int, int]) -> Labels:
 
 
 def as_labels(values: np.ndarray[Any, Any]) -> Labels:
-    """Booleans, integers and integer-valued floats as the narrowest of uint8, uint16 and int32."""
+    """Convert booleans, integers and integer-valued floats to the narrowest of uint8, uint16 and int32."""
     if values.dtype.kind not in "biuf":
         msg = f"its values are of type {values.dtype}; labels are integers."
         raise ValueError(msg)
@@ -132,7 +133,7 @@ def read_tiff(path: Path) -> LabelMap:
             slices = [image.asarray() for image in images]
         except (ImportError, NotImplementedError, ValueError) as error:
             # tifffile leaves LZW, fax, Zstandard and packed bits to other packages; Pillow has most of them.
-            if isinstance(error, ValueError) and "imagecodecs" not in str(error):
+            if isinstance(error, ValueError) and not re.search("imagecodecs|not supported", str(error)):
                 raise
             slices = [decode_with_pillow(path, image) for image in images]
         return LabelMap(slices[0] if len(slices) == 1 else np.stack(slices))

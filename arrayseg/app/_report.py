@@ -7,7 +7,6 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from itertools import starmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from arrayseg import metrics
+from arrayseg.app._console import printable
 from arrayseg.metrics.outcomes import Absent
 
 __all__ = ["ClassScore", "Scores", "print_scores", "score", "write_files"]
@@ -53,7 +53,7 @@ class Scores(NamedTuple):
 def score(
     matrix: np.ndarray[Any, np.dtype[np.int64]], names: Sequence[str], classes: list[int], absent: Absent
 ) -> Scores:
-    """The scores of a confusion matrix whose rows are the target.
+    """Return the scores of a confusion matrix whose rows are the target, as `arrayseg.metrics.report` has them.
 
     Parameters
     ----------
@@ -71,25 +71,13 @@ def score(
     Scores
         Per class and overall.
     """
-    options: Any = {"absent": absent, "classes": classes}
-    columns = zip(
-        classes,
-        (names[label] for label in classes),
-        matrix.sum(axis=1)[classes].tolist(),
-        matrix.sum(axis=0)[classes].tolist(),
-        metrics.iou(matrix, **options).tolist(),
-        metrics.dice(matrix, **options).tolist(),
-        metrics.class_accuracy(matrix, **options).tolist(),
-        strict=True,
-    )
-    overall = {
-        "mean_iou": metrics.mean_iou(matrix, **options),
-        "frequency_weighted_iou": metrics.frequency_weighted_iou(matrix, **options),
-        "pixel_accuracy": metrics.pixel_accuracy(matrix),
-        "mean_pixel_accuracy": metrics.mean_pixel_accuracy(matrix, **options),
-        "mean_dice": metrics.mean_dice(matrix, **options),
-    }
-    return Scores(list(starmap(ClassScore, columns)), {name: float(value) for name, value in overall.items()})
+    report = metrics.report(matrix, class_names=names, absent=absent, classes=classes)
+    predicted = matrix.sum(axis=0).tolist()
+    rows = [
+        ClassScore(label, row.name, row.target_pixels, predicted[label], row.iou, row.dice, row.accuracy)
+        for label, row in zip(classes, report.classes, strict=True)
+    ]
+    return Scores(rows, {name: getattr(report, name) for name in OVERALL_TITLES})
 
 
 def print_scores(scores: Scores, console: Console) -> None:
@@ -100,7 +88,9 @@ def print_scores(scores: Scores, console: Console) -> None:
     for row in scores.per_class:
         counts = (f"{row.target_pixels:,}", f"{row.predicted_pixels:,}")
         # Text, because a class may be called [red].
-        table.add_row(str(row.label), Text(row.name), *counts, *map(digits, (row.iou, row.dice, row.accuracy)))
+        table.add_row(
+            str(row.label), Text(printable(row.name)), *counts, *map(digits, (row.iou, row.dice, row.accuracy))
+        )
     console.print(table)
 
     table = Table(*OVERALL_TITLES.values(), title="Overall")
@@ -109,14 +99,14 @@ def print_scores(scores: Scores, console: Console) -> None:
 
 
 def digits(value: float) -> str:
-    """Six decimals, or a dash for a class that does not occur."""
+    """Return six decimals, or a dash for a class that does not occur."""
     return "-" if math.isnan(value) else f"{value:.6f}"
 
 
 def write_files(folder: Path, scores: Scores, document: dict[str, Any]) -> list[Path]:
     """Write `evaluation.json`, `overall.csv` and `per_class.csv`, none of them ever incomplete.
 
-    They are made in a folder beside their places and moved there when the last is complete, so that an interruption
+    They are made in a folder next to their places and moved there when the last is complete, so that an interruption
     leaves the files of an earlier run as they were.
 
     Parameters
@@ -157,5 +147,5 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) 
 
 
 def none_if_nan(value: Any) -> Any:
-    """JSON and CSV have no nan."""
+    """Return None for nan, which JSON and CSV lack."""
     return None if isinstance(value, float) and math.isnan(value) else value

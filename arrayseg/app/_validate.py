@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from arrayseg.app._console import console, fail
+from arrayseg.app._arguments import check_environment
+from arrayseg.app._console import console, fail, tell
 
 if TYPE_CHECKING:
     from arrayseg.testing import Record
@@ -28,10 +29,11 @@ def validate(
 
     The reference is NumPy in float64. JAX has float64 where the environment sets JAX_ENABLE_X64=1.
 
-    Exit code 0: all agree; 1: some do not, or a backend is not installed.
+    Exit code 0: all agree; 1: some do not; 2: wrong usage, such as a backend that is not installed.
     """
     from arrayseg import testing
 
+    check_environment()
     options = {"backends": backends, "dtypes": dtypes}
     chosen = {name: text.split(",") for name, text in options.items() if text is not None}
     stdout = console()
@@ -39,20 +41,20 @@ def validate(
         with console(stderr=True).status("Checking ..."):
             records = list(testing.validate(**chosen))
     except (ImportError, ValueError) as error:
-        fail(str(error))
+        fail(str(error), code=2)
 
     stdout.print(table_of(records))
     failed = [record for record in records if not record.passed]
     for record in failed:
         case = f"FAIL: {record.name} on {record.backend} in {record.dtype}"
-        stdout.print(case, style="red", markup=False, soft_wrap=True)
+        tell(stdout, case, style="red")
     stdout.print(f"{len(records)} checks, {len(failed)} failures.")
     if failed or not records:
         raise typer.Exit(1)
 
 
 def table_of(records: list[Record]) -> Table:
-    """A row for each function, backend and dtype, with the worst of its cases: `dice, pool=batch` is one of `dice`."""
+    """Return a row for each function, backend and dtype, with its worst case: `dice, pool=batch` is one of `dice`."""
     groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
     for record in records:
         # Only losses have gradients; there is a loss and a metric of the name dice.

@@ -40,6 +40,12 @@ def tiny(monkeypatch):
     monkeypatch.setattr(_bench, "SIZES", TINY)
 
 
+@pytest.fixture
+def nothing_is_measured(monkeypatch):
+    monkeypatch.setattr(_bench, "measure", lambda *_: pytest.fail("this was to be refused before it is measured"))
+    monkeypatch.setattr(_growth, "measure_growth", lambda *_: pytest.fail("so was this"))
+
+
 def rivals_of_one(monkeypatch, **rivals):
     contest = Contest("sum", "numpy", lambda scene: scene.logits.sum, rivals)
     monkeypatch.setattr(_bench, "contests", lambda scene, with_peers: [contest])
@@ -98,11 +104,35 @@ def test_a_failure_of_ours_costs_no_other_figure(arrayseg, monkeypatch, tmp_path
     assert result["function"] == "sum"
 
 
-@pytest.mark.parametrize(("option", "value"), [("--sizes", "huge"), ("--dtype", "float8"), ("--labels", "striped")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--sizes", "huge"),
+        ("--sizes", "small,huge"),
+        ("--functions", "nosuch"),
+        ("--functions", "dice,nosuch"),
+        ("--backends", "nosuch"),
+        ("--dtype", "float8"),
+        ("--labels", "striped"),
+        ("--output", "-"),
+        ("--output", "no/such/folder"),
+    ],
+)
+@pytest.mark.usefixtures("nothing_is_measured")
 def test_unknown_options(arrayseg, option, value):
-    run = arrayseg("bench", option, value)
-    assert run.exit_code != 0
-    assert value in run.output
+    run = arrayseg("bench", "--sizes", "small", option, value)
+    assert run.exit_code == 2
+    assert value.rpartition(",")[2] in run.output
+    assert arrayseg("bench", "--growth", option, value).exit_code == 2
+
+
+@pytest.mark.usefixtures("nothing_is_measured")
+def test_a_backend_that_has_none_of_the_functions(arrayseg, monkeypatch):
+    found = [Contest("first", "numpy", lambda scene: None, {}), Contest("second", "torch", lambda scene: None, {})]
+    monkeypatch.setattr(_bench, "contests", lambda scene, with_peers: found)
+    run = arrayseg("bench", "--sizes", "small", "--no-metrics", "--functions", "first", "--backends", "torch")
+    assert run.exit_code == 2
+    assert "none of the backends torch has any of the functions first" in run.output
 
 
 def test_every_array_must_agree():
@@ -207,7 +237,7 @@ def test_jax_tells_its_memory():
 def test_no_device_is_said_before_anything_is_measured(arrayseg, monkeypatch):
     monkeypatch.setattr(_bench, "available", lambda device: ("numpy",) if device == "cpu" else ())
     run = arrayseg("bench", "--device", "cuda")
-    assert run.exit_code == 1
+    assert run.exit_code == 2
     assert "Nothing here computes on 'cuda'" in run.output
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -46,7 +47,7 @@ def test_missing_backend_is_one_sentence(arrayseg, masks, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     folders = masks(predictions={"a": np.zeros((2, 3), int)}, targets={"a": np.zeros((2, 3), int)})
     run = arrayseg("evaluate", *folders, "--num-classes", 2, "--backend", "torch")
-    assert run.exit_code == 1
+    assert run.exit_code == 2
     assert "Error: --backend torch: " in run.output
 
 
@@ -87,8 +88,44 @@ def test_validate_of_a_missing_backend(arrayseg, monkeypatch):
 
     monkeypatch.setattr("arrayseg.testing.validate", validate, raising=False)
     run = arrayseg("validate", "--backends", "cupy")
-    assert run.exit_code == 1
+    assert run.exit_code == 2
     assert "Error: CuPy is not installed." in run.output
+
+
+@pytest.mark.parametrize("options", [("--backends", "nosuch"), ("--backends", ""), ("--dtypes", "float8")])
+def test_validate_of_an_unknown_name(arrayseg, options):
+    run = arrayseg("validate", *options)
+    assert run.exit_code == 2
+    assert f"{options[1]!r}" in run.output
+
+
+@pytest.mark.parametrize("threads", ["many", "0", "-1", "1.5", ""])
+def test_threads_that_are_no_number(arrayseg, monkeypatch, masks, threads):
+    monkeypatch.setenv("ARRAYSEG_NUM_THREADS", threads)
+    folders = masks(predictions={"a": np.zeros((2, 3), int)}, targets={"a": np.zeros((2, 3), int)})
+    run = arrayseg("evaluate", *folders, "--num-classes", 2)
+    assert run.exit_code == 2
+    assert "ARRAYSEG_NUM_THREADS" in run.output
+    assert arrayseg("evaluate", "--help").exit_code == 0
+
+
+def test_names_that_the_terminal_cannot_print_end_no_run(masks, tmp_path):
+    pytest.importorskip("typer", reason="the extra `app` is not installed")
+    folders = masks(predictions={"a": np.zeros((2, 3), int)}, targets={"a": np.zeros((2, 3), int)})
+    (tmp_path / "names.txt").write_text("木\n山\n", encoding="utf-8")
+    command = [sys.executable, "-m", "arrayseg", "evaluate", *map(str, folders), "--num-classes", "2"]
+    command += ["--class-names", str(tmp_path / "names.txt")]
+    run = subprocess.run(command, capture_output=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"})
+    assert run.returncode == 0, run.stderr
+    assert rb"\u6728" in run.stdout
+
+
+@pytest.mark.parametrize("output", ["-", "file", "file/below"])
+def test_demo_of_no_folder(arrayseg, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert arrayseg("demo", "--output", output).exit_code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_validate_of_nothing_is_no_success(arrayseg, monkeypatch):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from arrayseg import metrics
 
 RNG = np.random.default_rng(7)
 
@@ -227,10 +230,18 @@ def test_class_names(arrayseg, masks, tmp_path):
     assert run.exit_code == 0, run.output
     assert "[red] car" in run.output
     assert [row["name"] for row in results(tmp_path / "out")["per_class"]] == ["[red] car", "Straße", "sky"]
-    names.write_text("only\ntwo\n", encoding="utf-8")
-    run = arrayseg(*command)
-    assert run.exit_code == 2
-    assert "2 lines" in run.output
+    names.write_bytes(b"[red] car\r\nStra\xc3\x9fe\r\nsky\r\n\r\n")
+    assert arrayseg(*command, "--output", tmp_path / "out").exit_code == 0
+    assert [row["name"] for row in results(tmp_path / "out")["per_class"]] == ["[red] car", "Straße", "sky"]
+    for content, sentence in (
+        (b"only\ntwo\n", "2 lines"),
+        (b"only\n\nthree\n", "line 2"),
+        ("Stra\u00dfe\n".encode("latin-1") * 3, "not a text file in UTF-8"),
+    ):
+        names.write_bytes(content)
+        run = arrayseg(*command)
+        assert run.exit_code == 2
+        assert sentence in run.output
 
 
 def test_label_maps(arrayseg, masks, tmp_path):
@@ -274,15 +285,44 @@ def test_classes_and_absent(arrayseg, masks, tmp_path):
         ("--label-map", "255=1", "--label-map", "255=0"),
         ("--classes", "1-9"),
         ("--classes", "2-1"),
+        ("--classes", "2-1,0"),
+        ("--classes", "1-"),
+        ("--classes", "-1"),
+        ("--classes", "1-2-3"),
+        ("--classes", "1,,2"),
+        ("--classes", ""),
+        ("--classes", "0-99999999999999"),
         ("--classes", "all"),
+        ("--label-map", "1=99999999999"),
         ("--absent", "maybe"),
+        ("--absent", "inf"),
+        ("--absent", "-inf"),
+        ("--absent", "-nan"),
+        ("--absent", "1e999"),
         ("--backend", "tensorflow"),
         ("--num-classes", "0"),
+        ("--num-classes", "2.5"),
+        ("--ignore-index", "1.5"),
+        ("--output", "-"),
+        ("--class-names", "no such file"),
     ],
 )
 def test_wrong_usage(arrayseg, masks, options):
     folders = masks(predictions={"a": labels()}, targets={"a": labels()})
-    assert arrayseg("evaluate", *folders, "--num-classes", 3, *options).exit_code == 2
+    run = arrayseg("evaluate", *folders, "--num-classes", 3, *options)
+    assert run.exit_code == 2
+    assert options[0] in run.output
+    assert "Counting" not in run.output
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(arrayseg, masks, tmp_path):
+    folders = masks(predictions={"a": labels()}, targets={"a": labels()})
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    for output in ("file", "file/below", "file/far/below"):
+        run = arrayseg("evaluate", *folders, "--num-classes", 3, "--output", tmp_path / output)
+        assert run.exit_code == 2
+        assert "Counting" not in run.output
+    assert (tmp_path / "file").read_text("utf-8") == "mine"
 
 
 # One marker for "two libraries in one process".
@@ -308,22 +348,196 @@ def test_unknown_device(arrayseg, masks, backend):
     pytest.importorskip(backend)
     folders = masks(predictions={"a": labels()}, targets={"a": labels()})
     run = arrayseg("evaluate", *folders, "--num-classes", 3, "--backend", backend, "--device", "abacus")
-    assert run.exit_code == 1
+    assert run.exit_code == 2
     assert f"--backend {backend} --device abacus: " in run.output
 
 
-def test_volumes_in_different_places_warn(arrayseg, tmp_path):
+def turned(degrees: float) -> np.ndarray:
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[cosine, -sine, 0, 0], [sine, cosine, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+
+
+def moved(distance: float) -> np.ndarray:
+    affine = np.eye(4)
+    affine[0, 3] = distance
+    return affine
+
+
+HERE = np.diag([0.8, 0.8, 2.5, 1.0])
+PLACES = {
+    "rounding": (HERE + 1e-6, None),
+    "rounding of the origin": (moved(4e-4) @ HERE, None),
+    "turned by rounding": (turned(1e-3) @ HERE, None),
+    "other spacing": (
+        np.diag([0.8, 0.8, 5.0, 1.0]),
+        ("orientation RAS, spacing 0.8 x 0.8 x 5 mm", "0.8 x 0.8 x 2.5 mm"),
+    ),
+    "flipped": (np.diag([-0.8, -0.8, 2.5, 1.0]), ("orientation LPS, spacing 0.8 x 0.8 x 2.5 mm", "orientation RAS")),
+    "other axes": (HERE[[1, 0, 2, 3]], ("orientation ARS", "orientation RAS")),
+    "moved": (moved(3.0) @ HERE, ("origin (3, 0, 0)", "origin (0, 0, 0)", "up to 3.75 voxels apart")),
+    "turned": (turned(10) @ HERE, ("voxels apart",)),
+    "identity": (np.eye(4), ("spacing 1 x 1 x 1 mm", "save it with the target's affine")),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_volumes_of_other_geometry_are_a_problem(arrayseg, tmp_path, place):
     nibabel = pytest.importorskip("nibabel")
-    volume = labels(shape=(4, 3, 2))
-    for name, affine in (("here", np.eye(4)), ("same", np.eye(4) + 1e-7), ("there", np.diag([1, 1, 3, 1]))):
-        nibabel.save(nibabel.Nifti1Image(volume, affine), tmp_path / f"{name}.nii.gz")
-    run = arrayseg("evaluate", tmp_path / "here.nii.gz", tmp_path / "same.nii.gz", "--num-classes", 3)
-    assert run.exit_code == 0
-    assert "affine" not in run.output
-    run = arrayseg("evaluate", tmp_path / "here.nii.gz", tmp_path / "there.nii.gz", "--num-classes", 3)
-    assert run.exit_code == 0
-    assert "Warning: " in run.output
-    assert "different affines" in run.output
+    affine, sentences = PLACES[place]
+    volume = labels(shape=(8, 8, 6))
+    for folder, where in (("predictions", affine), ("targets", HERE)):
+        (tmp_path / folder).mkdir()
+        nibabel.save(nibabel.Nifti1Image(volume, where), tmp_path / folder / "case.nii.gz")
+    command = ("evaluate", tmp_path / "predictions", tmp_path / "targets", "--num-classes", 3)
+    run = arrayseg(*command)
+    if sentences is None:
+        assert run.exit_code == 0, run.output
+        assert "Warning" not in run.output
+        return
+    assert run.exit_code == 1
+    for sentence in ("geometry: ", "predictions/case.nii.gz", "targets/case.nii.gz", *sentences):
+        assert sentence in run.output
+    assert "mIoU" not in run.output
+
+    nibabel.save(nibabel.Nifti1Image(volume, HERE), tmp_path / "predictions" / "good.nii")
+    nibabel.save(nibabel.Nifti1Image(volume, HERE), tmp_path / "targets" / "good.nii.gz")
+    run = arrayseg(*command, "--skip-errors", "--output", tmp_path / "out")
+    assert run.exit_code == 0, run.output
+    written = results(tmp_path / "out")
+    assert written["overall"]["mean_iou"] == 1
+    assert [problem["kind"] for problem in written["problems"]] == ["geometry"]
+
+
+def test_geometry_is_that_of_the_volume_and_not_of_its_header(arrayseg, tmp_path):
+    """The same place by qform alone, and in meters."""
+    nibabel = pytest.importorskip("nibabel")
+    volume = labels(shape=(8, 8, 6))
+    nibabel.save(nibabel.Nifti1Image(volume, HERE), tmp_path / "sform.nii")
+    image = nibabel.Nifti1Image(volume, HERE)
+    image.set_sform(None, code=0)
+    image.set_qform(turned(0) @ HERE, code=1)
+    nibabel.save(image, tmp_path / "qform.nii")
+    image = nibabel.Nifti1Image(volume, np.diag([1e-3, 1e-3, 1e-3, 1]) @ HERE)
+    image.header.set_xyzt_units(xyz="meter")
+    nibabel.save(image, tmp_path / "meters.nii")
+    for name in ("qform.nii", "meters.nii"):
+        run = arrayseg("evaluate", tmp_path / name, tmp_path / "sform.nii", "--num-classes", 3)
+        assert run.exit_code == 0, run.output
+        assert "Warning" not in run.output
+
+
+def test_files_without_geometry_are_compared_by_index(arrayseg, tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    volume = labels(shape=(8, 8, 6))
+    nibabel.save(nibabel.Nifti1Image(volume, HERE), tmp_path / "placed.nii")
+    nibabel.save(nibabel.Nifti1Image(volume, None), tmp_path / "nowhere.nii")
+    np.save(tmp_path / "array.npy", volume)
+    run = arrayseg("evaluate", tmp_path / "array.npy", tmp_path / "placed.nii", "--num-classes", 3)
+    assert run.exit_code == 0, run.output
+    assert "Warning" not in run.output
+    run = arrayseg("evaluate", tmp_path / "nowhere.nii", tmp_path / "placed.nii", "--num-classes", 3)
+    assert run.exit_code == 0, run.output
+    assert "nowhere.nii does not say how it is oriented" in run.output
+
+
+def test_other_shape_says_where_the_volumes_lie(arrayseg, tmp_path):
+    nibabel = pytest.importorskip("nibabel")
+    nibabel.save(nibabel.Nifti1Image(labels(shape=(8, 7, 6)), HERE), tmp_path / "a.nii")
+    nibabel.save(nibabel.Nifti1Image(labels(shape=(6, 7, 8)), HERE[[2, 1, 0, 3]]), tmp_path / "b.nii")
+    run = arrayseg("evaluate", tmp_path / "a.nii", tmp_path / "b.nii", "--num-classes", 3)
+    assert run.exit_code == 1
+    for sentence in ("shape: ", "(8, 7, 6), orientation RAS", "(6, 7, 8), orientation SAR"):
+        assert sentence in run.output
+
+
+def test_hidden_folders_and_links_back_are_passed_over(arrayseg, masks, tmp_path):
+    folders = masks(predictions={"a/0": labels()}, targets={"a/0": labels()})
+    for folder in folders:
+        for hidden in (".ipynb_checkpoints", "__MACOSX", "a/.cache"):
+            (folder / hidden).mkdir()
+            np.save(folder / hidden / "0-checkpoint.npy", labels())
+        for link, target in (("latest", "."), ("again", "."), ("a/up", ".."), ("a/out", tmp_path)):
+            (folder / link).symlink_to(target, target_is_directory=True)
+    run = arrayseg("evaluate", *folders, "--num-classes", 3)
+    assert run.exit_code == 0, run.output
+    assert "Pairs of files: 1;" in run.output
+
+
+def test_linked_folders_are_followed(arrayseg, masks, tmp_path):
+    masks(predictions={"a/0": labels()}, targets={"a/0": labels()})
+    for folder in ("linked_predictions", "linked_targets"):
+        (tmp_path / folder).mkdir()
+        for name in ("one", "two"):
+            (tmp_path / folder / name).symlink_to(tmp_path / folder.partition("_")[2] / "a", target_is_directory=True)
+    run = arrayseg("evaluate", tmp_path / "linked_predictions", tmp_path / "linked_targets", "--num-classes", 3)
+    assert run.exit_code == 0, run.output
+    assert "Pairs of files: 2;" in run.output
+
+
+def test_a_pipe_is_a_problem_by_name(arrayseg, masks):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    folders = masks(predictions={"a": labels()}, targets={"a": labels()})
+    for folder in folders:
+        os.mkfifo(folder / "pipe.png")
+    run = arrayseg("evaluate", *folders, "--num-classes", 3)
+    assert run.exit_code == 1
+    assert "predictions/pipe.png cannot be read: " in run.output
+
+
+def test_accuracy_of_some_classes_is_that_of_the_report(arrayseg, masks, tmp_path):
+    target, prediction = np.array([[0, 0, 0, 1, 1, 2, 2, 2]]), np.array([[0, 1, 0, 1, 0, 2, 0, 2]])
+    folders = masks(predictions={"a": prediction}, targets={"a": target})
+    run = arrayseg("evaluate", *folders, "--num-classes", 3, "--classes", "1,2", "--output", tmp_path / "out")
+    assert run.exit_code == 0, run.output
+    # Of the 5 pixels of classes 1 and 2, 3 are right.
+    assert results(tmp_path / "out")["overall"]["pixel_accuracy"] == 0.6
+    matrix = metrics.confusion_matrix(prediction, target, num_classes=3)
+    assert metrics.report(matrix, classes=[1, 2]).pixel_accuracy == 0.6
+
+
+def test_mask_of_0_and_255_is_told_how_to_be_read(arrayseg, masks):
+    folders = masks(predictions={"a": labels(2) * 255}, targets={"a": labels(2) * 255})
+    run = arrayseg("evaluate", *folders, "--num-classes", 2)
+    assert run.exit_code == 1
+    assert "a mask of 0 and 255, read it with --label-map 255=1" in run.output
+
+
+def test_control_characters_of_names_are_escaped(arrayseg, masks, tmp_path):
+    name = "\x1b]0;owned\x07"
+    folders = masks(predictions={name: labels()}, targets={"a": labels()})
+    run = arrayseg("evaluate", *folders, "--num-classes", 3)
+    assert run.exit_code == 1
+    assert "\x1b" not in run.output
+    assert r"\x1b]0;owned\x07.npy has no target" in run.output
+
+
+def test_results_are_written_before_they_are_printed(arrayseg, masks, tmp_path, monkeypatch):
+    from arrayseg.app import _evaluate
+
+    def full(*_: object) -> None:
+        msg = "no space left on device"
+        raise OSError(msg)
+
+    monkeypatch.setattr(_evaluate, "print_scores", full)
+    folders = masks(predictions={"a": labels()}, targets={"a": labels()})
+    run = arrayseg("evaluate", *folders, "--num-classes", 3, "--output", tmp_path / "out")
+    assert run.exit_code == 1
+    assert "The tables could not be printed: no space left on device" in run.output
+    assert results(tmp_path / "out")["pairs"] == 1
+
+
+def test_too_many_classes_for_the_memory(arrayseg, masks, monkeypatch):
+    from arrayseg.app import _counting
+
+    def none_left(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(_counting, "confusion_matrix", none_left)
+    folders = masks(predictions={"a": labels()}, targets={"a": labels()})
+    run = arrayseg("evaluate", *folders, "--num-classes", 3000)
+    assert run.exit_code == 1
+    assert "The counts of 3,000 classes do not fit in memory" in run.output
 
 
 @pytest.mark.data
