@@ -8,7 +8,7 @@ function of metrics, and is registered as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial, wraps
@@ -27,6 +27,7 @@ __all__ = [
     "PRESETS",
     "Adjusted",
     "Call",
+    "Changed",
     "Preset",
     "Record",
     "Unreduced",
@@ -93,9 +94,12 @@ def snake_case(name: str) -> str:
 
 
 def loss_preset(
-    peer: str, *records: Record, note: str = ""
+    peer: str, *records: Record, note: str = "", family: Callable[..., Any] | None = None
 ) -> Callable[[Callable[Parameters, Call]], Callable[Parameters, Array]]:
-    """Make a loss of a function that says which of our losses, with which options, the peer's call is."""
+    """Make a loss of a function that says which of our losses, with which options, the peer's call is.
+
+    `family` is a function to which the setting hands its `**options`, whose options are the peer's too.
+    """
 
     def decorate(setting: Callable[Parameters, Call]) -> Callable[Parameters, Array]:
         @wraps(setting)
@@ -111,13 +115,14 @@ def loss_preset(
                 _check_options(function, own, args, kwargs)
             return setting(*args, **kwargs)
 
-        own = frozenset(_options(setting)) | {"input", "target"}
+        own = frozenset(["input", "target", *_options(setting), *(_options(family) if family else ())])
+        function.family = family  # type: ignore[attr-defined]
         function.setting = setting  # type: ignore[attr-defined]
         function.peer = peer  # type: ignore[attr-defined]
         function.evaluation = evaluation  # type: ignore[attr-defined]
         function.__annotations__ = {**setting.__annotations__, "return": "Array"}
         function.__signature__ = signature(setting).replace(return_annotation="Array")  # type: ignore[attr-defined]
-        function.__doc__ = _docstring(setting, peer, note)
+        function.__doc__ = _docstring(setting, family, peer, note)
         PRESETS.append(Preset(function, setting, peer, records, note))
         return function
 
@@ -129,9 +134,10 @@ def _options(function: Callable[..., Any]) -> list[str]:
     return [name for name, each in signature(function).parameters.items() if each.kind is Parameter.KEYWORD_ONLY]
 
 
-def _check_options(preset: Any, own: Iterable[str], args: Sequence[Any], options: Mapping[str, Any]) -> None:
+def _check_options(preset: Any, own: frozenset[str], args: Sequence[Any], options: Mapping[str, Any]) -> None:
     """Raise on an option that neither the peer nor the loss that the preset calls has, under the preset's name."""
-    of_peer, of_loss, given = _options(preset.setting), set[str](), set[str]()
+    of_peer = [*_options(preset.setting), *(_options(preset.family) if preset.family else ())]
+    of_loss, given = set[str](), set[str]()
     if any(each.kind is Parameter.VAR_KEYWORD for each in signature(preset.setting).parameters.values()):
         call = preset.setting(*args, **{name: value for name, value in options.items() if name in own})
         while (called := _called(call)) is not None:
@@ -150,7 +156,7 @@ def _check_options(preset: Any, own: Iterable[str], args: Sequence[Any], options
             raise TypeError(msg)
 
 
-def _called(call: Call) -> partial[Array] | None:
+def _called(call: Call) -> Any:
     """Return the call of another preset that a call is; None if it is one of a loss."""
     inner = call.call if isinstance(call, Adjusted | Unreduced) else call
     return inner if isinstance(inner, partial) and hasattr(inner.func, "setting") else None
@@ -212,13 +218,14 @@ array
     What ``{peer}`` returns for the same masks, as an array of the library of the argument.{notes}"""
 
 
-def _docstring(setting: Callable[..., Any], peer: str, note: str) -> str | None:
+def _docstring(setting: Callable[..., Any], family: Callable[..., Any] | None, peer: str, note: str) -> str | None:
     if setting.__doc__ is None:  # python -OO
         return None
-    parameters = signature(setting).parameters
+    parameters = {**(signature(family).parameters if family else {}), **signature(setting).parameters}
+    of_peer = [*_options(setting), *(_options(family) if family else ())]
     names = {
-        "": [name for name in _options(setting) if parameters[name].default is Parameter.empty],
-        ", optional": [name for name in _options(setting) if parameters[name].default is not Parameter.empty],
+        "": [name for name in of_peer if parameters[name].default is Parameter.empty],
+        ", optional": [name for name in of_peer if parameters[name].default is not Parameter.empty],
     }
     entries = [
         f"{', '.join(group)} : option{'s' if len(group) > 1 else ''} of the peer{optional}\n"
@@ -309,6 +316,23 @@ class Shifted:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """A loss whose evaluation is changed in a way that no option has, to be a part of a compound."""
+
+    loss: partial[Array]
+    adjust: Callable[[Evaluation], Evaluation]
+    text: str
+    """How the table says it, after the loss."""
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> Array:
+        evaluation = self.evaluation(input, target, **options)
+        return backend_of(evaluation.input).attach(evaluation)
+
+    def evaluation(self, input: Array, target: Array, **options: Any) -> Evaluation:
+        return self.adjust(call_evaluation(partial(self.loss, input, target, **options)))
+
+
+@dataclass(frozen=True)
 class Unreduced:
     """A call of a loss without a reduction, and what becomes of it; it has a value and no gradient of a number."""
 
@@ -370,7 +394,7 @@ def class_ids(input: Array, target: Array) -> Array:
     if ids.ndim == input.ndim or backend.xp.isdtype(ids.dtype, ("integral", "bool")):
         return ids
     whole = backend.xp.astype(ids, backend.count_dtype(ids))
-    if backend.is_concrete(ids) and bool(backend.xp.any(whole != ids)):
+    if backend.is_concrete(ids) and bool(backend.xp.any(backend.xp.astype(whole, ids.dtype) != ids)):
         msg = (
             f"`target` must hold class ids, whole numbers, of any dtype; got {ids.dtype} values with fractions. "
             "Round the ids if they were resampled, or give a value for every class."

@@ -28,8 +28,9 @@ PER_IMAGE = (0.0, 1.0, 0.0)
     Record(0.755044),
     Record(0.757078, {"average": "macro"}),
     note=(
-        "An image with every pixel ignored does not count here, and counts as a loss of 1 in kornia; weights with "
-        "`average='micro'`, which stand inside the sums, are not had. Before 0.9 one-hot values were 1e-6 too large."
+        "An image with every pixel ignored does not count here, and counts as a loss of 1 in kornia. Weights with "
+        "`average='micro'`, which stand inside the sums, are not supported. Before 0.9.0 `average='macro'` was a mean "
+        "over all classes, absent ones too, and one-hot values were 1e-6 too large in both averages: not reproduced."
     ),
 )
 def dice_loss(
