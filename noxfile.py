@@ -23,7 +23,7 @@ PYTEST = ("pytest", "pytest-xdist", "hypothesis")
 # Dask's chunks are NumPy's; `bare` shows that nothing needs it.
 DASK = ("dask", "distributed")
 LIBRARIES = {"numpy": DASK, "strict": ("array-api-strict",), "torch": ("torch",), "jax": ("jax",)}
-PEERS = ("keras", "kornia", "monai", "optax", "scikit-image", "scikit-learn", "torchmetrics")
+PEERS = ("keras", "kornia", "monai", "optax", "pycocotools", "scikit-image", "scikit-learn", "torchmetrics")
 # Peers of which a part is compared that needs few of their dependencies, or which ask for older releases than they work
 # with; among these are models, torchvision and NumPy. What panoptica imports is named here.
 BARE_PEERS = ("medpy", "panoptica", "segmentation-models-pytorch", "surface-distance")

@@ -153,7 +153,7 @@ class JaxBackend(Backend):
         return jnp.sum(matrix, axis=(-2, -1), dtype=self.sum_dtype(array))
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        return jax.nn.sigmoid(scores)  # XLA's tanh takes ten times as long
+        return _sigmoid(scores)
 
     def log_sigmoid(self, scores: Array, /) -> Array:
         return -_softplus(-scores)
@@ -186,12 +186,21 @@ class JaxBackend(Backend):
 
 
 @jax.custom_jvp
+def _sigmoid(scores: Array) -> Array:
+    """1 / (1 + exp(-z)); JAX's own derivative, s (1 - s), has no digits left where s is close to 1."""
+    return jax.nn.sigmoid(scores)
+
+
+_sigmoid.defjvps(lambda tangent, probability, scores: tangent * (probability * _sigmoid(-scores)))
+
+
+@jax.custom_jvp
 def _softplus(scores: Array) -> Array:
     """log(1 + exp(z)), whose derivative would else be made of its four steps: in twice the time."""
     return jnp.maximum(scores, 0) + jnp.log1p(jnp.exp(-jnp.abs(scores)))
 
 
-_softplus.defjvps(lambda tangent, _, scores: tangent * jax.nn.sigmoid(scores))
+_softplus.defjvps(lambda tangent, _, scores: tangent * _sigmoid(scores))
 
 
 JAX = JaxBackend()

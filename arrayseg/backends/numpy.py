@@ -16,7 +16,7 @@ import numpy as np
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends.nearest import nearest_distances
-from arrayseg.backends.protocol import Backend, Item, Result
+from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, Result
 
 __all__ = ["NUMPY", "NumpyBackend"]
 
@@ -68,9 +68,6 @@ TILE = 10_000
 
 #: Pixels that are summed in float32.
 RUN = 256
-
-#: Scores up to which an exponential stays finite in float32.
-EXP_LIMIT = 80
 
 
 class NumpyBackend(Backend):
@@ -204,28 +201,46 @@ class NumpyBackend(Backend):
     # The same formulas, each step written over the last: a third of the arrays of a block.
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        probabilities = np.multiply(scores, 0.5, out=out)
-        np.tanh(probabilities, out=probabilities)
-        probabilities *= 0.5
-        probabilities += 0.5
+        # Reading the greatest score takes a fifth of the time of the minimum.
+        is_small = np.max(scores, initial=0) < EXP_LIMIT
+        limited = scores if is_small else np.minimum(scores, EXP_LIMIT, out=out)
+        probabilities = np.exp(limited, out=out if is_small else limited)
+        probabilities /= probabilities + 1
         return probabilities
 
+    def sigmoid_slope(self, scores: Array, /) -> Array:
+        # As a function of z alone where the square of 1 + exp(z) is finite in float32.
+        slope = scores if np.max(scores, initial=0) < EXP_LIMIT / 2 else -np.abs(scores)
+        slope = np.exp(slope)
+        below = slope + 1
+        below *= below
+        slope /= below
+        return slope
+
     def softplus(self, scores: Array, /) -> tuple[Array, Array]:
-        # Half the passes of the formulas that cannot overflow.
+        beyond = None
         if not np.max(scores, initial=0) < EXP_LIMIT:
-            return super().softplus(scores)
+            beyond = np.maximum(scores, EXP_LIMIT)
+            beyond -= EXP_LIMIT
+            np.minimum(scores, EXP_LIMIT, out=scores)
         slope = np.exp(scores, out=scores)
         value = np.log1p(slope)
         slope /= slope + 1
+        if beyond is not None:
+            value += beyond
         return value, slope
 
     def log_sigmoid(self, scores: Array, /) -> Array:
         rest = np.abs(scores)
-        below = scores - rest
-        below *= 0.5
+        below = np.minimum(scores, 0)
         np.exp(np.negative(rest, out=rest), out=rest)
         below -= np.log1p(rest, out=rest)
         return below
+
+    def shared(self, values: Array, shares: Array, /) -> Array:
+        # Reading the extremes takes a tenth of the time of choosing numbers by a mask.
+        is_finite = np.isfinite(np.max(values, initial=0)) and np.isfinite(np.min(values, initial=0))
+        return values if is_finite else super().shared(values, shares)
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return np.multiply(array, factor, out=out)

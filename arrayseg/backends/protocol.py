@@ -20,10 +20,13 @@ from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.components import propagated_components
 from arrayseg.backends.distance import separable_distance_transform
 
-__all__ = ["Backend", "Evaluation"]
+__all__ = ["EXP_LIMIT", "Backend", "Evaluation"]
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+
+#: Scores from which on 1 + exp(z) is exp(z) to the last digit, whose exponential is still finite in float32.
+EXP_LIMIT = 80.0
 
 
 class Evaluation(Protocol):
@@ -322,8 +325,10 @@ class Backend:
 
     def softplus(self, scores: Array, /) -> tuple[Array, Array]:
         """log(1 + exp(z)), which is -log s(-z), and its derivative s(z); the scores may be written in."""
-        log_probability = self.log_sigmoid(-scores)
-        return -log_probability, self.exp_in_place(log_probability + scores)
+        limit = self._limit(scores)
+        exponentials = self.xp.exp(self.xp.minimum(scores, limit))
+        value = self.xp.log1p(exponentials) + (self.xp.maximum(scores, limit) - limit)
+        return value, exponentials / (exponentials + 1)
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         """The product, written into `out` and returned as it."""
@@ -342,18 +347,33 @@ class Backend:
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        """1 / (1 + exp(-z)), by one function that cannot overflow; it may be written into `out`."""
-        return 0.5 + 0.5 * self.xp.tanh(scores / 2)
+        """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z); it may be written into `out`."""
+        exponentials = self.xp.exp(self.xp.minimum(scores, self._limit(scores)))
+        return exponentials / (exponentials + 1)
+
+    def sigmoid_slope(self, scores: Array, /) -> Array:
+        """The derivative s(z) s(-z) of the sigmoid s; from s alone, 1 - s would lose the digits where s is close to 1."""
+        exponentials = self.xp.exp(-self.xp.abs(scores))
+        return exponentials / (exponentials + 1) ** 2
 
     def log_sigmoid(self, scores: Array, /) -> Array:
-        """log(1 / (1 + exp(-z))) = (z - |z|) / 2 - log(1 + exp(-|z|)), which cannot overflow.
+        """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow.
 
         |z| as a product with the sign, which is 1 at 0: libraries disagree on the derivative of `abs` there, and one of
         0, which `maximum` has, would make the second derivative of this 0 instead of -1/4.
         """
         xp = self.xp
-        magnitude = scores * (2 * xp.astype(scores >= 0, scores.dtype) - 1)
-        return (scores - magnitude) / 2 - xp.log1p(xp.exp(-magnitude))
+        positive = scores >= 0
+        magnitude = scores * (2 * xp.astype(positive, scores.dtype) - 1)
+        return xp.where(positive, xp.zeros_like(scores), scores) - xp.log1p(xp.exp(-magnitude))
+
+    def shared(self, values: Array, shares: Array, /) -> Array:
+        """Values that shares will multiply: 0 for an infinite one of which the share is 0, because 0 log 0 = 0."""
+        is_nothing = self.xp.isinf(values) & (shares == 0)
+        return self.xp.where(is_nothing, self.xp.zeros_like(values), values)
+
+    def _limit(self, scores: Array) -> Array:
+        return self.xp.full((), EXP_LIMIT, dtype=scores.dtype, device=self.device(scores))
 
     def stop_gradient(self, array: Array, /) -> Array:
         """The same values, of which no derivative is taken."""

@@ -138,7 +138,17 @@ class TorchBackend(Backend):
         return torch.from_numpy(NUMPY.connected_components(mask.numpy(), connectivity=connectivity))
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        return torch.sigmoid(scores) if out is None else torch.sigmoid(scores, out=out)
+        if out is not None:
+            return torch.sigmoid(scores, out=out)
+        if self.is_concrete(scores) and not scores.requires_grad:
+            return torch.sigmoid(scores)
+        # The derivative of torch's, s (1 - s), has no digits left where s is close to 1; that of this has.
+        positive = scores >= 0
+        less = torch.sigmoid(torch.where(positive, -scores, scores))
+        return torch.where(positive, 1 - less, less)
+
+    def sigmoid_slope(self, scores: Array, /) -> Array:
+        return torch.sigmoid(scores).mul_(torch.sigmoid(-scores))
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return torch.mul(array, factor, out=out)

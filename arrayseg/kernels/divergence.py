@@ -115,8 +115,7 @@ class DivergenceTerm(MeanTerm):
             log_p, inner = safe_log(block.scores, xp)
             log_q, outer = safe_log(1 - block.scores, xp)
         else:
-            log_p, log_q = block.log_sigmoid, block.backend.log_sigmoid(-block.scores)
-            inner, outer = xp.exp(log_q), xp.exp(log_p)
+            log_p, log_q, inner, outer = block.two_sides(gradient=scale is not None)
         on, on_slope = self.divergence(log_p, block.target, xp)
         off, off_slope = self.divergence(log_q, 1 - block.target, xp)
         losses = xp.sum(self._weigh(block, on + off), axis=1)

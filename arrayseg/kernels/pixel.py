@@ -213,6 +213,7 @@ class PixelTerm(MeanTerm):
         else:
             log_p, inner = block.log_softmax, None
         shares = block.weighted(self._shares(block))
+        log_p = block.backend.shared(log_p, shares)
         if scale is None:
 
             def of_classes(shares: Array, log_p: Array, *, axis: int) -> Array:
@@ -234,19 +235,17 @@ class PixelTerm(MeanTerm):
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes: each is the target or is not."""
-        xp = block.xp
+        xp, shared = block.xp, block.backend.shared
         if block.pixels.activation is None:
             log_p, inner = self._log_of_input(block, block.scores)
             log_q, outer = self._log_of_input(block, 1 - block.scores)
         else:
-            log_p = block.log_sigmoid
-            log_q = log_p - block.scores
-            inner, outer = xp.exp(log_q), xp.exp(log_p)
-        on, on_slope = self.formula(log_p, xp)
-        off, off_slope = (self.negative_formula or self.formula)(log_q, xp)
+            log_p, log_q, inner, outer = block.two_sides(gradient=scale is not None)
         target = self._smoothed(block)
         positive = self._scale_classes(block, target, self.positive_weights)
         negative = self._scale_classes(block, 1 - target, self.negative_weights)
+        on, on_slope = self.formula(shared(log_p, positive), xp)
+        off, off_slope = (self.negative_formula or self.formula)(shared(log_q, negative), xp)
         losses = xp.sum(block.weighted(positive * on + negative * off), axis=1)
         if scale is None:
             return losses, None
@@ -254,14 +253,23 @@ class PixelTerm(MeanTerm):
         return losses, block.weighted(steps) * scale
 
     def _independent_cross_entropy(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """The same for -l without weights of classes: -t log s(z) - (1 - t) log s(-z) = (1 - t) z - log s(z)."""
-        rest = 1 - self._smoothed(block)
+        """The same for -l without weights of classes: u |z| - log s(|z|), u the share of the side that z is not on.
+
+        Nothing cancels in it, nor in its derivative in |z|, which is u - s(-|z|).
+        """
+        target = self._smoothed(block)
+        positive = block.xp.astype(block.scores >= 0, block.dtype)
+        sign = 2 * positive - 1
+        magnitude = sign * block.scores
+        wrong = target + positive * (1 - 2 * target)
+        of_wrong = wrong * block.backend.shared(magnitude, wrong)
         if scale is None:
-            return block.sum_classes(block.weighted(rest * block.scores - block.log_sigmoid)), None
-        loss, slope = block.backend.softplus(-block.scores)
-        loss += rest * block.scores
-        rest -= slope
-        return block.sum_classes(block.weighted(loss)), block.product(block.weighted(rest), scale)
+            return block.sum_classes(block.weighted(of_wrong - block.backend.log_sigmoid(magnitude))), None
+        loss, slope = block.backend.softplus(-magnitude)
+        loss += of_wrong
+        wrong -= slope
+        wrong *= sign
+        return block.sum_classes(block.weighted(loss)), block.product(block.weighted(wrong), scale)
 
     def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""

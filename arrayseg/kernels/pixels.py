@@ -330,8 +330,11 @@ class Block:
             def cross_entropy(shares: Array, shifted: Array, total: Array, *, axis: int) -> Array:
                 return xp.sum(shares * (xp.log(total) - shifted), axis=axis, keepdims=True)
 
-            return self.over_classes(cross_entropy, shares, self.shifted, self.total)[:, 0, :]
-        of_scores = self.sum_classes(shares * self.shifted)  # before the exponentials are written over them
+            shifted = self.backend.shared(self.shifted, shares)
+            return self.over_classes(cross_entropy, shares, shifted, self.total)[:, 0, :]
+        of_scores = self.sum_classes(
+            shares * self.backend.shared(self.shifted, shares)
+        )  # before the exponentials are written over them
         return self.sum_classes(shares) * xp.log(self.total)[:, 0, :] - of_scores
 
     @once
@@ -369,16 +372,33 @@ class Block:
 
     @once
     def log_sigmoid(self) -> Array:
-        """log s(z), `(B, C, P)`; log s(-z) is this less z."""
+        """log s(z), `(B, C, P)`."""
         return self.backend.log_sigmoid(self.scores)
+
+    @once
+    def log_other(self) -> Array:
+        """log s(-z), `(B, C, P)`."""
+        return self.backend.log_sigmoid(-self.scores)
+
+    def two_sides(self, *, gradient: bool) -> tuple[Array, Array, Array | None, Array | None]:
+        """log s(z), log s(-z) and, for the closed form, their derivatives s(-z) and s(z), each `(B, C, P)`."""
+        if not gradient:
+            return self.log_sigmoid, self.log_other, None, None
+        below, by_below = self.backend.softplus(-self.scores)
+        above, by_above = self.backend.softplus(self.xp.asarray(self.scores, copy=True))
+        return -below, -above, by_below, by_above
+
+    @once
+    def slope(self) -> Array:
+        """The derivative of the sigmoid, `(B, C, P)`."""
+        return self.backend.sigmoid_slope(self.scores)
 
     def pull_back(self, gradient: Array) -> Array:
         """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`."""
         if self.pixels.activation is None:
             return self.keep(gradient)
         if self.pixels.activation == "sigmoid":
-            gradient *= self.probabilities
-            return self.product(gradient, 1 - self.probabilities)
+            return self.product(gradient, self.slope)
         gradient -= self.xp.sum(gradient * self.probabilities, axis=1, keepdims=True)
         return self.product(gradient, self.probabilities)
 
@@ -388,7 +408,7 @@ class Block:
         if self.pixels.activation is None:
             return self.keep(self.add_at_id(by_class + self.xp.zeros_like(self.probabilities), at_id))
         if self.pixels.activation == "sigmoid":
-            slope = self.probabilities - self.probabilities**2
+            slope = self._released("slope")
             at_id *= self.at_id(slope)
             slope *= by_class
             return self.add_at_id(slope, at_id)

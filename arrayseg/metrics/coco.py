@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from arrayseg._checks import check_choice, check_index, check_numbers, is_several
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
+from arrayseg.kernels.runs import Runs, runs_of_lengths, runs_of_masks
 from arrayseg.metrics.labels import check_num_classes
 from arrayseg.metrics.segments import put
 
@@ -125,17 +127,9 @@ def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
     array([[False,  True],
            [ True,  True]])
     """
-    height, width = rle["size"]
-    counts = rle["counts"]
-    lengths = (
-        _expand(counts.decode() if isinstance(counts, bytes) else counts) if isinstance(counts, str | bytes) else counts
-    )
-    if sum(lengths) != height * width:
-        msg = f"The run lengths add up to {sum(lengths)}, but a mask of {height} x {width} has {height * width} pixels."
-        raise ValueError(msg)
+    ((height, width, lengths),) = _lengths([rle])
     xp = host().xp
-    values = xp.arange(len(lengths)) % 2 == 1
-    flat = xp.repeat(values, xp.asarray(lengths, dtype=xp.int64))
+    flat = xp.repeat(xp.arange(lengths.shape[0]) % 2 == 1, lengths)
     mask = xp.matrix_transpose(xp.reshape(flat, (width, height)))
     if like is None:
         return mask
@@ -152,7 +146,7 @@ def match_detections(
     target_labels: Array | None = None,
     crowd: Array | None = None,
     target_areas: Array | None = None,
-    thresholds: Sequence[float] | None = None,
+    thresholds: float | Sequence[float] | None = None,
     area_range: tuple[float, float] = (0, inf),
     max_detections: int = 100,
 ) -> DetectionMatches:
@@ -179,7 +173,8 @@ def match_detections(
     target_areas
         Array `(T,)` of areas by which `area_range` chooses, as COCO's annotations give them; None: the masks' pixels.
     thresholds
-        IoU thresholds; None for COCO's 0.5, 0.55, ..., 0.95.
+        IoU thresholds, from 0 to 1; None for COCO's 0.5, 0.55, ..., 0.95, which are ``linspace(0.5, 0.95, 10)``. An IoU
+        that equals the threshold is a match.
     area_range
         Targets outside these areas do not count, nor do unmatched detections outside them. COCO's small objects have
         (0, 32**2), medium ones (32**2, 96**2), large ones (96**2, inf).
@@ -194,14 +189,14 @@ def match_detections(
     Raises
     ------
     ValueError
-        If shapes do not fit.
+        If shapes do not fit, an option is out of range, or a confidence is nan.
     TypeError
         If libraries are mixed, or a compiler traces the call.
 
     Notes
     -----
-    The pixels are counted on the device by one matrix product; the matching runs on the host. The rules are those of
-    pycocotools.
+    The runs of the masks are found on the device, and compared and matched on the host; only masks of one class whose
+    rows meet are compared, and run lengths are never decoded. The rules are those of pycocotools.
 
     References
     ----------
@@ -217,31 +212,37 @@ def match_detections(
     array([[ True, False],
            [False, False]])
     """
-    masks = _masks(prediction, scores), _masks(target, scores)
-    named: dict[str, Any] = {
+    named = {"prediction": prediction, "target": target}
+    arrays: dict[str, Any] = {name: masks for name, masks in named.items() if not isinstance(masks, Sequence)}
+    numbered: dict[str, Any] = {
         "labels": labels,
         "target_labels": target_labels,
         "crowd": crowd,
         "target_areas": target_areas,
     }
-    backend = common_backend(scores=scores, prediction=masks[0], target=masks[1], **named)
-    levels = [0.5 + 0.05 * step for step in range(10)] if thresholds is None else [float(level) for level in thresholds]
-    if not backend.is_concrete(scores, *masks):
+    backend = common_backend(scores=scores, **arrays, **numbered)
+    if not backend.is_concrete(scores, *arrays.values()):
         msg = "Detections are matched on the host, so no compiler can trace this function. Call it outside of it."
         raise TypeError(msg)
-    sizes = {"scores": 0, "labels": 0, "target_labels": 1, "crowd": 1, "target_areas": 1}
-    for name, array in {"scores": scores, **named}.items():
-        if array is not None and tuple(array.shape) != (masks[sizes[name]].shape[0],):
-            number = masks[sizes[name]].shape[0]
+    levels = _levels(thresholds)
+    check_index("max_detections", max_detections, 0)
+    detections, objects = _runs(prediction, target)
+    sizes = {"scores": detections, "labels": detections}
+    for name, array in {"scores": scores, **numbered}.items():
+        number = sizes.get(name, objects).number
+        if array is not None and tuple(array.shape) != (number,):
             msg = f"`{name}` must have shape ({number},), one for each mask; got {tuple(array.shape)}."
             raise ValueError(msg)
-    both, areas, counted_areas = _overlaps(backend, *masks)
+    areas, object_areas = detections.areas.tolist(), objects.areas.tolist()
     detection_class = _listed(backend, labels, areas, 0)
-    target_class = _listed(backend, target_labels, counted_areas, 0)
-    crowded = [bool(flag) for flag in _listed(backend, crowd, counted_areas, False)]
-    sized = counted_areas if target_areas is None else _listed(backend, target_areas, counted_areas, 0)
+    target_class = _listed(backend, target_labels, object_areas, 0)
+    crowded = [bool(flag) for flag in _listed(backend, crowd, object_areas, False)]
+    sized = object_areas if target_areas is None else _listed(backend, target_areas, object_areas, 0)
     aside = [flag or not area_range[0] <= area <= area_range[1] for flag, area in zip(crowded, sized, strict=True)]
     confidence = _listed(backend, scores, areas, 0)
+    if any(score != score for score in confidence):  # noqa: PLR0124
+        msg = "`scores` must hold a confidence for each detection; got nan, which has no place in their order."
+        raise ValueError(msg)
 
     kept: list[int] = []
     found: dict[int, list[tuple[bool, bool]]] = {}
@@ -251,17 +252,16 @@ def match_detections(
         targets = sorted((t for t, own in enumerate(target_class) if own == label), key=lambda t: aside[t])
         ranked = ranked[:max_detections]
         kept += ranked
-        overlap = {
-            (p, t): both[p][t] / (areas[p] if crowded[t] else areas[p] + counted_areas[t] - both[p][t] or 1)
-            for p in ranked
-            for t in targets
-            if both[p][t]
-        }
-        outside = [p for p in ranked if not area_range[0] <= areas[p] <= area_range[1]]
+        overlap: dict[int, list[tuple[int, float]]] = {p: [] for p in ranked}
+        for t in targets:
+            for p, both in zip(ranked, objects.shared_pixels(t, detections, ranked), strict=True):
+                union = areas[p] if crowded[t] else areas[p] + object_areas[t] - both
+                overlap[p].append((t, both / (union or 1)))
+        outside = {p for p in ranked if not area_range[0] <= areas[p] <= area_range[1]}
         for p in ranked:
             found[p] = []
         for level in levels:
-            hits = _assign(ranked, targets, overlap, level, aside, crowded)
+            hits = _assign(overlap, level, aside, crowded)
             for p in ranked:
                 hit = hits.get(p)
                 found[p].append((hit is not None, aside[hit] if hit is not None else p in outside))
@@ -324,10 +324,9 @@ def coco_average_precision(
     0.50495
     """
     num_classes = check_num_classes(num_classes)
-    if not matches or reduction not in {"mean", "none"}:
-        msg = (
-            f'`matches` must not be empty, and `reduction` must be "mean" or "none"; got {len(matches)}, {reduction!r}.'
-        )
+    check_choice("reduction", reduction, ("mean", "none"))
+    if not matches:
+        msg = "`matches` must hold what `match_detections` returns of one image at least; got none."
         raise ValueError(msg)
     like = matches[0].scores
     backend = backend_of(like, "matches")
@@ -366,63 +365,87 @@ def _area_of_101(matched: Array, ignored: Array, positives: int) -> float:
     return sum(float(envelope[rank]) for rank in ranks) / 101
 
 
+def _levels(thresholds: float | Sequence[float] | None) -> tuple[float, ...]:
+    """The thresholds of the IoU; those of COCO are what its own code has, of which 0.85 is not 0.5 + 7 x 0.05."""
+    if thresholds is None:
+        return tuple(host().xp.linspace(0.5, 0.95, 10).tolist())
+    return check_numbers("thresholds", thresholds if is_several(thresholds) else (thresholds,), 0, 1)
+
+
 def _assign(
-    ranked: Sequence[int],
-    targets: Sequence[int],
-    overlap: Mapping[tuple[int, int], float],
-    level: float,
-    aside: Sequence[bool],
-    crowded: Sequence[bool],
+    overlap: Mapping[int, Sequence[tuple[int, float]]], level: float, aside: Sequence[bool], crowded: Sequence[bool]
 ) -> dict[int, int]:
-    """The target of each detection that has one; of equal overlaps the last."""
+    """The target of each detection that has one, of those listed for it with their overlaps; of equal ones the last."""
     taken: set[int] = set()
     hits: dict[int, int] = {}
-    for p in ranked:
-        best, chosen = min(level, 1 - 1e-10), None
-        for t in targets:
-            if t in taken and not crowded[t]:
+    least = min(level, 1 - 1e-10)
+    for p, candidates in overlap.items():
+        best, chosen = least, None
+        for t, value in candidates:
+            if value < best or (t in taken and not crowded[t]):
                 continue
             if chosen is not None and not aside[chosen] and aside[t]:
                 break
-            if overlap.get((p, t), 0.0) >= best:
-                best, chosen = overlap.get((p, t), 0.0), t
+            best, chosen = value, t
         if chosen is not None:
             hits[p] = chosen
             taken.add(chosen)
     return hits
 
 
-def _masks(masks: Array | Sequence[RunLengths], like: Array) -> Array:
-    """Masks `(n, H, W)` of the library of `like`."""
-    if not isinstance(masks, Sequence):
-        backend = backend_of(masks, "masks")
-        if masks.ndim != 3 or not backend.xp.isdtype(masks.dtype, "bool"):
-            msg = f"Masks must be boolean, of shape (n, H, W); got {masks.dtype} of shape {tuple(masks.shape)}."
+def _runs(prediction: Array | Sequence[RunLengths], target: Array | Sequence[RunLengths]) -> tuple[Runs, Runs]:
+    """The runs of the masks of both, counted along the rows, or down the columns where neither has pixels."""
+    both = prediction, target
+    if all(isinstance(masks, Sequence) for masks in both):
+        read = [_lengths(masks) for masks in both]
+        sizes = {(height, width) for lengths in read for height, width, _ in lengths}
+        _check_one_size(sizes)
+        first, second = (runs_of_lengths([lengths for _, _, lengths in masks]) for masks in read)
+        return first, second
+    arrays = [_dense(masks) if isinstance(masks, Sequence) else masks for masks in both]
+    for name, masks in zip(("prediction", "target"), arrays, strict=True):
+        if masks.ndim != 3 or not backend_of(masks, name).xp.isdtype(masks.dtype, "bool"):
+            msg = f"`{name}` must hold boolean masks (n, H, W); got {masks.dtype} of shape {tuple(masks.shape)}."
             raise ValueError(msg)
-        return masks
-    backend = backend_of(like, "scores")
-    if not masks:
-        return backend.asarray([], dtype=backend.xp.bool, like=like)[:, None, None]
-    return backend.xp.stack([rle_decode(rle, like=like) for rle in masks])
+    _check_one_size({tuple(masks.shape[1:]) for masks in arrays if masks.shape[0]})
+    first, second = (runs_of_masks(backend_of(masks), masks) for masks in arrays)
+    return first, second
 
 
-def _overlaps(backend: Backend, prediction: Array, target: Array) -> tuple[Any, Any, Any]:
-    """Pixels in both, `[P][T]`, and in each mask, as Python numbers."""
-    if 0 in (prediction.shape[0], target.shape[0]):
-        pixels: list[list[float]] = [[] for _ in range(prediction.shape[0])]
-    elif tuple(prediction.shape[1:]) != tuple(target.shape[1:]):
-        msg = f"Masks must be of one image; got shapes {tuple(prediction.shape[1:])} and {tuple(target.shape[1:])}."
+def _dense(masks: Sequence[RunLengths]) -> Array:
+    """Masks `(n, H, W)` of run lengths, on the host."""
+    xp = host().xp
+    _check_one_size({tuple(rle["size"]) for rle in masks})
+    return xp.stack([rle_decode(rle) for rle in masks]) if masks else xp.zeros((0, 0, 0), dtype=xp.bool)
+
+
+def _check_one_size(sizes: set[tuple[int, int]]) -> None:
+    if len(sizes) > 1:
+        msg = f"Masks must be of one image; got shapes {', '.join(map(str, sorted(sizes)))}."
         raise ValueError(msg)
-    xp = backend.xp
-    with backend.wide(prediction, target):
-        flat = [
-            xp.astype(xp.reshape(masks, (masks.shape[0], masks.shape[1] * masks.shape[2])), backend.sum_dtype(masks))
-            for masks in (prediction, target)
-        ]
-        areas = [backend.to_numpy(xp.sum(masks, axis=1)).tolist() for masks in flat]
-        if 0 not in (prediction.shape[0], target.shape[0]):
-            pixels = backend.to_numpy(xp.matmul(flat[0], xp.matrix_transpose(flat[1]))).tolist()
-    return pixels, *areas
+
+
+def _lengths(masks: Sequence[RunLengths]) -> list[tuple[int, int, Array]]:
+    """The height and width of each mask and the lengths of its runs, on the host."""
+    xp = host().xp
+    counts = [rle["counts"] for rle in masks]
+    texts = [each.encode() if isinstance(each, str) else each for each in counts if isinstance(each, str | bytes)]
+    expanded = iter(_expand(texts))
+    read = []
+    for rle, each in zip(masks, counts, strict=True):
+        height, width = (int(length) for length in rle["size"])
+        lengths = (
+            next(expanded) if isinstance(each, str | bytes) else xp.asarray([int(c) for c in each], dtype=xp.int64)
+        )
+        total = int(xp.sum(lengths))
+        if total != height * width or xp.any(lengths < 0):
+            msg = (
+                f"The run lengths add up to {total}, but a mask of {height} x {width} has {height * width} pixels; "
+                "none may be negative."
+            )
+            raise ValueError(msg)
+        read.append((height, width, lengths))
+    return read
 
 
 def _listed(backend: Backend, array: Array | None, like: Sequence[float], fill: Any) -> list[Any]:
@@ -443,16 +466,27 @@ def _compress(lengths: Sequence[int]) -> str:
     return "".join(text)
 
 
-def _expand(text: str) -> list[int]:
-    """The lengths of COCO's text."""
-    lengths: list[int] = []
-    number = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        number |= (bits & 31) << shift
-        shift += 5
-        if not bits & 32:
-            number -= (1 << shift) if bits & 16 else 0
-            lengths.append(number + lengths[-2] if len(lengths) > 2 else number)
-            number = shift = 0
+def _expand(texts: Sequence[bytes]) -> list[Array]:
+    """The lengths of each of COCO's texts, as `_compress` writes them."""
+    xp = host().xp
+    bits = xp.asarray(list(b"".join(texts)), dtype=xp.int64) - 48
+    (last,) = xp.nonzero((bits & 32) == 0)
+    characters = xp.concat([last[:1] + 1, last[1:] - last[:-1]])
+    first = last - characters + 1
+    # The place of each character in its number, and the sum of all characters before it.
+    place = xp.arange(bits.shape[0])[: int(xp.sum(characters))] - xp.repeat(first, characters)
+    sums = xp.cumulative_sum((bits[: place.shape[0]] & 31) << (5 * place), include_initial=True)
+    numbers = xp.take(sums, last + 1) - xp.take(sums, first)
+    numbers = numbers - xp.where((bits[last] & 16) > 0, 1 << (5 * characters), xp.zeros_like(last))
+    ends = xp.cumulative_sum(xp.asarray([len(text) for text in texts], dtype=xp.int64), include_initial=True)
+    bounds = xp.searchsorted(last, ends).tolist()
+    return [_summed(numbers[start:stop]) for start, stop in pairwise(bounds)]
+
+
+def _summed(numbers: Array) -> Array:
+    """Lengths of which each from the third on is given as its difference to the length before last."""
+    xp = host().xp
+    lengths = xp.asarray(numbers, copy=True)
+    for start in (1, 2):
+        lengths[start::2] = xp.cumulative_sum(numbers[start::2])
     return lengths

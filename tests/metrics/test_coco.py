@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 
 from arrayseg import metrics
+from arrayseg.backends import backend_of
+from arrayseg.kernels.runs import runs_of_lengths, runs_of_masks
 from arrayseg.testing import to_numpy
 
 SHAPE = (24, 37)
@@ -96,16 +98,68 @@ def test_images_without_detections_or_targets(library):
     assert np.isnan(float(metrics.coco_average_precision([wrong])))
 
 
-@pytest.mark.compat
-@pytest.mark.parametrize("area_range", [(0, 1e10), (0, 80), (80, 1e10)])
-def test_average_precision_of_pycocotools(area_range, capsys):
+def test_levels_are_met_by_equal_overlaps(library):
+    """An IoU of k / 20 matches at every level up to it: the levels are k / 20 in floating point, as NumPy divides."""
+    for kept in range(9, 20):
+        target = np.ones((1, 4, 5), bool)
+        prediction = target & (np.arange(20).reshape(4, 5) < kept)
+        found = metrics.match_detections(
+            library.asarray(prediction), library.asarray(np.asarray([0.5])), library.asarray(target)
+        )
+        assert to_numpy(found.matched)[:, 0].tolist() == [level <= kept for level in range(10, 20)]
+
+
+@given(st.data())
+def test_shared_pixels_of_runs(data):
+    """Of any masks, whole, empty and of one pixel among them, in both orders of the pixels."""
+    shape = data.draw(hnp.array_shapes(min_dims=2, max_dims=2, max_side=9))
+    first, second = (data.draw(hnp.arrays(bool, (number, *shape))) for number in (3, 2))
+    runs = [runs_of_masks(backend_of(masks), masks) for masks in (first, second)]
+    columns = [runs_of_lengths([lengths_down_the_columns(mask) for mask in masks]) for masks in (first, second)]
+    expected = np.einsum("phw,thw->tp", first.astype(int), second.astype(int))
+    for of_first, of_second in (runs, columns):
+        assert of_first.areas.tolist() == first.sum((1, 2)).tolist()
+        assert [of_second.shared_pixels(t, of_first, range(3)) for t in range(2)] == expected.tolist()
+
+
+def lengths_down_the_columns(mask):
+    """The lengths of the runs of False, True, False, ..., pixel by pixel."""
+    lengths, value = [0], False
+    for pixel in mask.T.ravel():
+        if pixel != value:
+            lengths.append(0)
+            value = pixel
+        lengths[-1] += 1
+    return np.asarray(lengths)
+
+
+def test_what_is_refused():
+    masks, scores = np.ones((2, 3, 4), bool), np.asarray([0.5, 0.4])
+    with pytest.raises(ValueError, match="`scores` must hold a confidence for each detection; got nan"):
+        metrics.match_detections(masks, np.asarray([0.5, np.nan]), masks)
+    with pytest.raises(ValueError, match=r"`labels` must have shape \(2,\)"):
+        metrics.match_detections(masks, scores, masks, labels=np.zeros(3, int))
+    with pytest.raises(ValueError, match="Masks must be of one image"):
+        metrics.match_detections(masks, scores, masks[:, :2])
+    with pytest.raises(ValueError, match="`target` must hold boolean masks"):
+        metrics.match_detections(masks, scores, masks.astype(np.uint8))
+    with pytest.raises(ValueError, match="`thresholds` must be from 0 to 1"):
+        metrics.match_detections(masks, scores, masks, thresholds=[50])
+    with pytest.raises(TypeError, match="`max_detections` must be a whole number"):
+        metrics.match_detections(masks, scores, masks, max_detections=1.5)
+    with pytest.raises(ValueError, match="none may be negative"):
+        metrics.rle_decode({"size": [2, 2], "counts": [-1, 5]})
+    for thresholds in (0.5, np.asarray([0.5]), [np.float32(0.5)]):
+        assert metrics.match_detections(masks, scores, masks, thresholds=thresholds).matched.shape == (1, 2)
+
+
+def assert_pycocotools_agrees(scenes, area_range):
     cocoeval = pytest.importorskip("pycocotools.cocoeval")
     coco = pytest.importorskip("pycocotools.coco")
     encode = pytest.importorskip("pycocotools.mask").encode
     images, annotations, results, matches = [], [], [], []
-    for number in range(1, 5):
-        prediction, scores, labels, target, target_labels, crowd = image(number)
-        images.append({"id": number, "height": SHAPE[0], "width": SHAPE[1]})
+    for number, (prediction, scores, labels, target, target_labels, crowd) in enumerate(scenes, start=1):
+        images.append({"id": number, "height": target.shape[1], "width": target.shape[2]})
         for mask, label, flag in zip(target, target_labels, crowd, strict=True):
             annotations.append(
                 {"id": len(annotations) + 1, "image_id": number, "category_id": int(label) + 1, "iscrowd": int(flag)}
@@ -118,6 +172,10 @@ def test_average_precision_of_pycocotools(area_range, capsys):
             )
         options = {"labels": labels, "target_labels": target_labels, "crowd": crowd, "area_range": area_range}
         matches.append(metrics.match_detections(prediction, scores, target, **options))
+        run_lengths = [[metrics.rle_encode(mask) for mask in masks] for masks in (prediction, target)]
+        for pair in (run_lengths, (prediction, run_lengths[1])):
+            again = metrics.match_detections(pair[0], scores, pair[1], **options)
+            np.testing.assert_array_equal(again.matched, matches[-1].matched)
     ground_truth = coco.COCO()
     ground_truth.dataset = {
         "info": {},
@@ -135,3 +193,26 @@ def test_average_precision_of_pycocotools(area_range, capsys):
     expected = np.where(precision.min(1) < 0, np.nan, precision.mean(1))
     result = metrics.coco_average_precision(matches, num_classes=2, reduction="none")
     np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
+@pytest.mark.compat
+@pytest.mark.parametrize("area_range", [(0, 1e10), (0, 80), (80, 1e10)])
+def test_average_precision_of_pycocotools(area_range, capsys):
+    assert_pycocotools_agrees([image(number) for number in range(1, 5)], area_range)
+
+
+@pytest.mark.compat
+def test_overlaps_that_equal_a_level_of_pycocotools(capsys):
+    """Masks of 20 pixels and parts of them: every IoU is k / 20, so that each level is met exactly."""
+    rng = np.random.default_rng(0)
+    scenes = []
+    for _ in range(12):
+        target = np.zeros((2, 4, 12), bool)
+        target[0, :, :5], target[1, :, 6:11] = True, True
+        prediction = np.concatenate([target, target])
+        for mask in prediction:
+            pixels = np.argwhere(mask)
+            mask[tuple(pixels[rng.permutation(20)[: rng.integers(0, 11)]].T)] = False
+        labels = rng.integers(0, 2, 2)
+        scenes.append((prediction, rng.random(4), np.tile(labels, 2), target, labels, np.zeros(2, bool)))
+    assert_pycocotools_agrees(scenes, (0, 1e10))
