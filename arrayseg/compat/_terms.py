@@ -13,7 +13,7 @@ from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Overlap, Score
 from arrayseg.kernels.sweep import Sums
 
-__all__ = ["masked_ids_are_background", "mean_over_ignored_pixels", "of_the_background"]
+__all__ = ["masked_ids_are_background", "mean_over_ignored_pixels", "of_the_background", "with_smoothed_cells"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,26 @@ def mean_over_ignored_pixels(evaluation: Any) -> Evaluation:
         replace(term, denominator="all") if isinstance(term, MeanTerm) and term.reduction == "mean" else term
         for term in evaluation.terms
     ]
+    changed: Evaluation = replace(evaluation, terms=terms)
+    return changed
+
+
+@dataclass(frozen=True)
+class SmoothedCells:
+    """A score with a number added to each of the four cells, which defines it for masks without an error too."""
+
+    score: Score
+    smooth: float
+
+    def __call__(self, overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
+        hit, predicted, target, pixels = overlap
+        extra = self.smooth
+        return self.score(Overlap(hit + extra, predicted + 2 * extra, target + 2 * extra, pixels + 4 * extra), xp)
+
+
+def with_smoothed_cells(evaluation: Any, *, smooth: float) -> Evaluation:
+    """Add a number to the true and the false positives and negatives, whatever they are."""
+    terms = [replace(term, score=SmoothedCells(term.score, smooth)) for term in evaluation.terms]
     changed: Evaluation = replace(evaluation, terms=terms)
     return changed
 

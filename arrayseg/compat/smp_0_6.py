@@ -14,7 +14,8 @@ from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Reduction, Weights
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import foreground, of_matrix, pooled, replace_undefined
-from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
+from arrayseg.compat._preset import Adjusted, Call, Record, loss_preset, metric_preset
+from arrayseg.compat._terms import with_smoothed_cells
 
 __all__ = [
     "Mode",
@@ -307,19 +308,15 @@ def soft_bce_with_logits_loss(
     )
 
 
-@loss_preset("segmentation_models_pytorch.losses.MCCLoss", Record(0.993502, {}, "binary probabilities"))
+@loss_preset(
+    "segmentation_models_pytorch.losses.MCCLoss",
+    Record(0.993502, {}, "binary probabilities"),
+    note="A map of one class that is exactly right has a loss of 1/2, as there.",
+)
 def mcc_loss(input: Array, target: Array, *, eps: float = 1e-5, **options: Any) -> Call:
     """Loss of the Matthews correlation coefficient of one channel of probabilities."""
-    return partial(
-        losses.matthews_corrcoef,
-        input,
-        target,
-        activation=None,
-        smooth=0.0,
-        cell_smooth=eps,
-        pool="all",
-        **options,
-    )
+    call = partial(losses.matthews_corrcoef, input, target, activation=None, smooth=0.0, pool="all", **options)
+    return Adjusted(call, partial(with_smoothed_cells, smooth=eps), f"(each cell + {eps:g})")
 
 
 MetricReduction = Literal["micro", "macro", "weighted", "micro-imagewise", "macro-imagewise"] | None

@@ -140,14 +140,13 @@ def generalized_wasserstein(smooth: tuple[float, float], *, by_volume: bool) -> 
 def matthews(smooth: tuple[float, float], cell_smooth: float) -> Score:
     """1 - (N I - P T + s) / sqrt(P T (N - P) (N - T) + s'), the correlation of prediction and target.
 
-    N I - P T is TP TN - FP FN. `cell_smooth` is added to each of the four, which defines the score of every mask;
-    without it a prediction without an error has no loss.
+    N I - P T is TP TN - FP FN. `cell_smooth` is added to each of the four. Without an error there is no loss.
     """
     above, below = smooth
 
     def score(overlap: Overlap, xp: Any) -> tuple[Array, Array, Array]:
         hit, predicted, wanted, count = overlap
-        right = (predicted == hit) & (wanted == hit) & (cell_smooth == 0)
+        right = (predicted == hit) & (wanted == hit)
         hit, predicted, wanted, count = (
             amount + times * cell_smooth for amount, times in zip(overlap, (1, 2, 2, 4), strict=True)
         )
