@@ -350,12 +350,13 @@ class Unreduced:
         raise ValueError(msg)
 
 
-def loss_of_each_class(call: partial[Array], weights: Sequence[float]) -> Array:
-    """Return the losses `(N, C, *spatial)` of a call of a pixel loss, whose own map adds the classes of a pixel up."""
-    maps = []
-    for place, weight in enumerate(weights):
-        if weight:
-            maps.append(call(class_weights=[weight if place == each else 0.0 for each in range(len(weights))]))
+def loss_of_each_class(call: partial[Array], weights: Sequence[float], *, first: int = 0) -> Array:
+    """Return the losses `(N, C, *spatial)` of a pixel loss, whose own map adds the classes of a pixel up.
+
+    Classes before `first` are left out.
+    """
+    alone = [[weight if place == each else 0.0 for each, weight in enumerate(weights)] for place in range(len(weights))]
+    maps = [call(class_weights=row) for row in alone[first:]]
     return backend_of(maps[0]).xp.stack(maps, axis=1)
 
 

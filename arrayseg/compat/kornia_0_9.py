@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset, without_channel
+from arrayseg.compat._preset import Call, Record, Unreduced, loss_of_each_class, loss_preset, without_channel
 
 __all__ = [
     "binary_focal_loss_with_logits",
@@ -122,18 +122,20 @@ def focal_loss(
     """Focal loss of exclusive classes."""
     classes = input.shape[options.get("class_axis", 1)]
     share = 1 / classes if reduction == "mean" else 1.0
-    return partial(
+    weights = [share * float(value) for value in ([1.0] * classes if weight is None else weight)]
+    call = partial(
         losses.focal,
         input,
         target,
         alpha=alpha,
         gamma=gamma,
-        class_weights=[share * float(value) for value in ([1.0] * classes if weight is None else weight)],
+        class_weights=weights,
         ignore_index=ignore_index,
         reduction=reduction,
         denominator="all",
         **options,
     )
+    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
 
 
 @loss_preset(
@@ -152,7 +154,7 @@ def binary_focal_loss_with_logits(
     **options: Any,
 ) -> Call:
     """Focal loss of independent classes."""
-    return partial(
+    call = partial(
         losses.focal,
         input,
         target,
@@ -164,6 +166,8 @@ def binary_focal_loss_with_logits(
         denominator="elements",
         **options,
     )
+    weights = [1.0] * input.shape[options.get("class_axis", 1)] if weight is None else [float(each) for each in weight]
+    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
 
 
 @loss_preset("kornia.losses.HausdorffERLoss", Record(0.016430, {}, "probabilities with a channel"))

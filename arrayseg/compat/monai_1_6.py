@@ -422,7 +422,10 @@ def focal_loss(
     if reduction == "sum" and ignore_index is not None:
         settings["pixel_weights"] = shares_of_images(input, target, settings)
     call = partial(call, input, target, **settings, **options)
-    return Unreduced(call, maps_of_classes) if reduction == "none" else call
+    if reduction != "none":
+        return call
+    first = channels(input, options) - entering(input, include_background, options)
+    return Unreduced(call, partial(maps_of_classes, first=first))
 
 
 @loss_preset(
@@ -888,9 +891,9 @@ def shares_of_images(input: Array, target: Array, settings: Mapping[str, Any]) -
     return kept / xp.maximum(xp.sum(kept, axis=tuple(range(1, kept.ndim)), keepdims=True), xp.ones_like(kept[:1, ...]))
 
 
-def maps_of_classes(call: Any) -> Array:
-    """The focal losses of the classes that enter, `(N, C, *spatial)`."""
-    return loss_of_each_class(call, call.keywords["class_weights"])
+def maps_of_classes(call: Any, *, first: int) -> Array:
+    """The focal losses of the classes from `first` on, `(N, C, *spatial)`."""
+    return loss_of_each_class(call, call.keywords["class_weights"], first=first)
 
 
 def sum_of_maps(
@@ -900,13 +903,14 @@ def sum_of_maps(
     if reduction != "none":
         return weighted_sum(input, target, parts)
     (region, of_region), (focal, of_focal) = parts
-    added = partial(with_maps, focal=partial(focal, input, target), factors=(of_region, of_focal))
+    first = int(region.keywords["exclude_background"])
+    added = partial(with_maps, focal=partial(focal, input, target), factors=(of_region, of_focal), first=first)
     return Unreduced(partial(region, input, target), added)
 
 
-def with_maps(region: Any, *, focal: Any, factors: tuple[float, float]) -> Array:
+def with_maps(region: Any, *, focal: Any, factors: tuple[float, float], first: int) -> Array:
     """The sum of a region loss, `(N, C)`, `(C,)`, `(N,)` or `()`, and a focal loss, `(N, C, *spatial)`."""
-    scores, maps = region() * factors[0], maps_of_classes(focal) * factors[1]
+    scores, maps = region() * factors[0], maps_of_classes(focal, first=first) * factors[1]
     images = 1 if region.keywords["pool"] == "batch" else maps.shape[0]
     classes = 1 if region.func is losses.generalized_dice else maps.shape[1]
     return maps + backend_of(maps).xp.reshape(scores, (images, classes, *[1] * (maps.ndim - 2)))
