@@ -31,6 +31,7 @@ __all__ = [
     "Preset",
     "Record",
     "Unreduced",
+    "channels",
     "class_ids",
     "is_number",
     "loss_of_each_class",
@@ -386,6 +387,12 @@ def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[...
 def without_channel(input: Array, target: Array) -> Array:
     """Class ids without the channel of length one that some peers want; others as they are."""
     return target[:, 0, ...] if target.ndim == input.ndim and target.shape[1] == 1 else target
+
+
+def channels(input: Array, options: Mapping[str, Any] = {}) -> int:
+    """The number of channels of the input, whose axis an option may name."""
+    axis = options.get("class_axis", 1)
+    return 1 if axis is None else int(input.shape[axis])
 
 
 def class_ids(input: Array, target: Array) -> Array:

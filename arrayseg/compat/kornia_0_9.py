@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, Unreduced, loss_of_each_class, loss_preset, without_channel
+from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset, without_channel
 
 __all__ = [
     "binary_focal_loss_with_logits",
@@ -75,7 +75,10 @@ def dice_loss(
     "kornia.losses.tversky_loss",
     Record(0.755346, {"alpha": 0.3, "beta": 0.7}),
     Record(0.757602, {"alpha": 0.7, "beta": 0.3}),
-    note="alpha weighs false positives; before 0.9 only alpha + beta mattered, as classes were pooled.",
+    note=(
+        "alpha weighs false positives. An image with every pixel ignored does not count here, and counts as a loss of "
+        "1 in kornia. Before 0.9 only alpha + beta mattered, as classes were pooled."
+    ),
 )
 def tversky_loss(
     input: Array,
@@ -120,7 +123,7 @@ def focal_loss(
     **options: Any,
 ) -> Call:
     """Focal loss of exclusive classes."""
-    classes = input.shape[options.get("class_axis", 1)]
+    classes = channels(input, options)
     share = 1 / classes if reduction == "mean" else 1.0
     weights = [share * float(value) for value in ([1.0] * classes if weight is None else weight)]
     call = partial(
@@ -166,7 +169,7 @@ def binary_focal_loss_with_logits(
         denominator="elements",
         **options,
     )
-    weights = [1.0] * input.shape[options.get("class_axis", 1)] if weight is None else [float(each) for each in weight]
+    weights = [1.0] * channels(input, options) if weight is None else [float(each) for each in weight]
     return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
 
 

@@ -24,6 +24,7 @@ from arrayseg.compat._preset import (
     Changed,
     Record,
     Unreduced,
+    channels,
     class_ids,
     is_number,
     loss_of_each_class,
@@ -109,12 +110,6 @@ def taken(
     elif ignore_index is not None:
         settings["mask"] = counted(input, target, ignore_index)
     return target, settings
-
-
-def channels(input: Array, options: Mapping[str, Any] = {}) -> int:
-    """The number of channels of the input."""
-    axis = options.get("class_axis", 1)
-    return 1 if axis is None else int(input.shape[axis])
 
 
 def counted(input: Array, target: Array, ignore_index: int) -> Array:

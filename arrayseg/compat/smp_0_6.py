@@ -14,7 +14,16 @@ from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Reduction, Weights
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import foreground, of_matrix, pooled, replace_undefined
-from arrayseg.compat._preset import Adjusted, Call, Record, loss_preset, metric_preset
+from arrayseg.compat._preset import (
+    Adjusted,
+    Call,
+    Record,
+    Unreduced,
+    channels,
+    loss_of_each_class,
+    loss_preset,
+    metric_preset,
+)
 from arrayseg.compat._terms import with_smoothed_cells
 
 __all__ = [
@@ -184,7 +193,8 @@ def tversky_loss(
     Record(0.363578, MULTICLASS),
     Record(0.235336, {**MULTICLASS, "alpha": 0.25}),
     note=(
-        "The sigmoid form in every mode; of several classes the mean since 0.6, up to 0.5 their sum. "
+        "The sigmoid form in every mode; of several classes the mean since 0.6, whatever the reduction of each class, "
+        "up to 0.5 their sum. "
         "`from_logits=False` and `normalized` are not had."
     ),
 )
@@ -205,6 +215,9 @@ def focal_loss(
     weights = None if class_weights is None else [float(weight) for weight in class_weights]
     if weights is not None:
         weights = [weight * len(weights) / sum(weights) for weight in weights]
+    if mode != "binary" and reduction == "sum":
+        classes = channels(input, options)
+        weights = [weight / classes for weight in weights or [1.0] * classes]
     loss: Any = losses.focal
     if reduced_threshold is not None:
         loss = partial(losses.reduced_focal, threshold=reduced_threshold, continuous=False)
@@ -217,7 +230,7 @@ def focal_loss(
         activation="sigmoid",
         class_weights=weights,
         ignore_index=ignore_index,
-        reduction=reduction,
+        reduction="mean" if mode != "binary" and reduction == "none" else reduction,
         denominator="elements",
         **options,
     )
@@ -228,7 +241,7 @@ def focal_loss(
     Record(0.768673, MULTICLASS),
     Record(0.769023, {**MULTICLASS, "per_image": True}),
     Record(1.818054, {"mode": "multilabel"}, "one-hot"),
-    note="Several labels are ranked as one set.",
+    note="Several labels are ranked as one set. With every pixel ignored the peer's is empty, and this is 0.",
 )
 def lovasz_loss(
     input: Array,
@@ -252,7 +265,10 @@ def lovasz_loss(
     Record(1.733316),
     Record(1.732208, {"smooth_factor": 0.1}),
     Record(0.840824, {"ignore_index": 255}, "half void ids"),
-    note="The mean counts ignored pixels. The peer's default of `smooth_factor` raises.",
+    note=(
+        "The mean counts ignored pixels. The peer's default of `smooth_factor` raises. Without a reduction the peer "
+        "keeps an axis of length one instead of the classes."
+    ),
 )
 def soft_cross_entropy_loss(
     input: Array,
@@ -293,19 +309,20 @@ def soft_bce_with_logits_loss(
     **options: Any,
 ) -> Call:
     """Binary cross entropy with label smoothing."""
-    channels = input.shape[1]
-    return partial(
+    count = channels(input, options)
+    call = partial(
         losses.binary_cross_entropy,
         input,
         target,
         pos_weight=pos_weight,
         label_smoothing=2 * (smooth_factor or 0.0),
-        class_weights=[1 / channels] * channels if reduction == "mean" else None,
+        class_weights=[1 / count] * count if reduction == "mean" else [1.0] * count,
         ignore_index=ignore_index,
         reduction=reduction,
         denominator="all",
         **options,
     )
+    return Unreduced(call, partial(loss_of_each_class, weights=[1.0] * count)) if reduction == "none" else call
 
 
 @loss_preset(

@@ -7,7 +7,7 @@ from typing import Any
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction
-from arrayseg.compat._preset import Call, Record, Unreduced, loss_of_each_class, loss_preset
+from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset
 
 __all__ = ["sigmoid_focal_loss"]
 
@@ -38,5 +38,5 @@ def sigmoid_focal_loss(
         denominator="elements",
         **options,
     )
-    weights = [1.0] * input.shape[options.get("class_axis", 1)]
+    weights = [1.0] * channels(input, options)
     return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call

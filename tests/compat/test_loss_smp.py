@@ -32,6 +32,8 @@ CASES = {
         ("void ids", {**MULTICLASS, "ignore_index": 255, "alpha": 0.25}),
         ("one-hot", {**MULTILABEL, "gamma": 1.5}),
         ("binary", {**BINARY, "alpha": 0.1}),
+        ("ids", {**MULTICLASS, "reduction": "sum"}),
+        ("one-hot", {**MULTILABEL, "reduction": "none"}),
         ("ids", {**MULTICLASS, "reduced_threshold": 0.4, "alpha": 0.25}),
     ],
     "LovaszLoss": [
