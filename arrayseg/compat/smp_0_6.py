@@ -23,6 +23,7 @@ from arrayseg.compat._preset import (
     loss_of_each_class,
     loss_preset,
     metric_preset,
+    without_channel,
 )
 from arrayseg.compat._terms import with_smoothed_cells
 
@@ -62,6 +63,11 @@ def region(
 ) -> Call:
     """A region loss by what its four have in common."""
     activation: Activation = ("softmax" if mode == "multiclass" else "sigmoid") if from_logits else None
+    ignored = options.pop("ignore_index", None)
+    if ignored is not None and mode == "binary" and "mask" not in options:
+        options["mask"] = without_channel(input, target) != ignored  # the peer's binary targets may be floating
+    else:
+        options["ignore_index"] = ignored
     return partial(
         loss,
         input,

@@ -19,6 +19,7 @@ REGION = [
     ("ids", {**MULTICLASS, "smooth": 1.0, "classes": [1, 0]}),
     ("void ids", {**MULTICLASS, "ignore_index": 255}),
     ("binary", {**BINARY, "smooth": 0.5}),
+    ("binary floats", {**BINARY, "ignore_index": 0}),
     ("one-hot", MULTILABEL),
     ("soft", MULTILABEL),
     ("probabilities", {**MULTICLASS, "from_logits": False}),
