@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from compat.reference import of_form
 
 from arrayseg import compat, losses
-from arrayseg.compat._preset import PRESETS, Adjusted, Call, Preset
+from arrayseg.compat._preset import PRESETS, Adjusted, Call, Changed, Preset
 
 #: What the arrays of a reference batch have in common; only their shapes matter here.
 LOGITS, IDS = np.zeros((2, 4, 8, 8)), np.zeros((2, 8, 8), dtype=np.int64)
@@ -61,6 +61,8 @@ def describe(call: Call) -> str:
     """Write the losses of a call with the options that are not their defaults."""
     if isinstance(call, Adjusted):
         return f"{describe(call.call)} {call.text}"
+    if isinstance(call, Changed):
+        return f"{describe(call.loss)} {call.text}"
     function, given = (call.func, call.keywords) if isinstance(call, partial) else (call, {})
     if function in SETTINGS:
         return describe(SETTINGS[function](*call.args, **given))

@@ -27,9 +27,11 @@ __all__ = [
     "PRESETS",
     "Adjusted",
     "Call",
+    "Changed",
     "Preset",
     "Record",
     "Unreduced",
+    "channels",
     "class_ids",
     "is_number",
     "loss_of_each_class",
@@ -93,9 +95,12 @@ def snake_case(name: str) -> str:
 
 
 def loss_preset(
-    peer: str, *records: Record, note: str = ""
+    peer: str, *records: Record, note: str = "", family: Callable[..., Any] | None = None
 ) -> Callable[[Callable[Parameters, Call]], Callable[Parameters, Array]]:
-    """Make a loss of a function that says which of our losses, with which options, the peer's call is."""
+    """Make a loss of a function that says which of our losses, with which options, the peer's call is.
+
+    `family` is a function to which the setting hands its `**options`, whose options are the peer's too.
+    """
 
     def decorate(setting: Callable[Parameters, Call]) -> Callable[Parameters, Array]:
         @wraps(setting)
@@ -111,13 +116,14 @@ def loss_preset(
                 _check_options(function, own, args, kwargs)
             return setting(*args, **kwargs)
 
-        own = frozenset(_options(setting)) | {"input", "target"}
+        own = frozenset(["input", "target", *_options(setting), *(_options(family) if family else ())])
+        function.family = family  # type: ignore[attr-defined]
         function.setting = setting  # type: ignore[attr-defined]
         function.peer = peer  # type: ignore[attr-defined]
         function.evaluation = evaluation  # type: ignore[attr-defined]
         function.__annotations__ = {**setting.__annotations__, "return": "Array"}
         function.__signature__ = signature(setting).replace(return_annotation="Array")  # type: ignore[attr-defined]
-        function.__doc__ = _docstring(setting, peer, note)
+        function.__doc__ = _docstring(setting, family, peer, note)
         PRESETS.append(Preset(function, setting, peer, records, note))
         return function
 
@@ -131,7 +137,8 @@ def _options(function: Callable[..., Any]) -> list[str]:
 
 def _check_options(preset: Any, own: frozenset[str], args: Sequence[Any], options: Mapping[str, Any]) -> None:
     """Raise on an option that neither the peer nor the loss that the preset calls has, under the preset's name."""
-    of_peer, of_loss, given = _options(preset.setting), set[str](), set[str]()
+    of_peer = [*_options(preset.setting), *(_options(preset.family) if preset.family else ())]
+    of_loss, given = set[str](), set[str]()
     if any(each.kind is Parameter.VAR_KEYWORD for each in signature(preset.setting).parameters.values()):
         call = preset.setting(*args, **{name: value for name, value in options.items() if name in own})
         while (called := _called(call)) is not None:
@@ -151,7 +158,7 @@ def _check_options(preset: Any, own: frozenset[str], args: Sequence[Any], option
             raise TypeError(msg)
 
 
-def _called(call: Call) -> partial[Array] | None:
+def _called(call: Call) -> Any:
     """Return the call of another preset that a call is; None if it is one of a loss."""
     inner = call.call if isinstance(call, Adjusted | Unreduced) else call
     return inner if isinstance(inner, partial) and hasattr(inner.func, "setting") else None
@@ -213,13 +220,14 @@ array
     What ``{peer}`` returns for the same masks, as an array of the library of the argument.{notes}"""
 
 
-def _docstring(setting: Callable[..., Any], peer: str, note: str) -> str | None:
+def _docstring(setting: Callable[..., Any], family: Callable[..., Any] | None, peer: str, note: str) -> str | None:
     if setting.__doc__ is None:  # python -OO
         return None
-    parameters = signature(setting).parameters
+    parameters = {**(signature(family).parameters if family else {}), **signature(setting).parameters}
+    of_peer = [*_options(setting), *(_options(family) if family else ())]
     names = {
-        "": [name for name in _options(setting) if parameters[name].default is Parameter.empty],
-        ", optional": [name for name in _options(setting) if parameters[name].default is not Parameter.empty],
+        "": [name for name in of_peer if parameters[name].default is Parameter.empty],
+        ", optional": [name for name in of_peer if parameters[name].default is not Parameter.empty],
     }
     entries = [
         f"{', '.join(group)} : option{'s' if len(group) > 1 else ''} of the peer{optional}\n"
@@ -310,6 +318,23 @@ class Shifted:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """A loss whose evaluation is changed in a way that no option has, to be a part of a compound."""
+
+    loss: partial[Array]
+    adjust: Callable[[Evaluation], Evaluation]
+    text: str
+    """How the table says it, after the loss."""
+
+    def __call__(self, input: Array, target: Array, **options: Any) -> Array:
+        evaluation = self.evaluation(input, target, **options)
+        return backend_of(evaluation.input).attach(evaluation)
+
+    def evaluation(self, input: Array, target: Array, **options: Any) -> Evaluation:
+        return self.adjust(call_evaluation(partial(self.loss, input, target, **options)))
+
+
+@dataclass(frozen=True)
 class Unreduced:
     """A call of a loss without a reduction, and what becomes of it; it has a value and no gradient of a number."""
 
@@ -327,12 +352,13 @@ class Unreduced:
         raise ValueError(msg)
 
 
-def loss_of_each_class(call: partial[Array], weights: Sequence[float]) -> Array:
-    """Return the losses `(N, C, *spatial)` of a call of a pixel loss, whose own map adds the classes of a pixel up."""
-    maps = []
-    for place, weight in enumerate(weights):
-        if weight:
-            maps.append(call(class_weights=[weight if place == each else 0.0 for each in range(len(weights))]))
+def loss_of_each_class(call: partial[Array], weights: Sequence[float], *, first: int = 0) -> Array:
+    """Return the losses `(N, C, *spatial)` of a pixel loss, whose own map adds the classes of a pixel up.
+
+    Classes before `first` are left out.
+    """
+    alone = [[weight if place == each else 0.0 for each, weight in enumerate(weights)] for place in range(len(weights))]
+    maps = [call(class_weights=row) for row in alone[first:]]
     return backend_of(maps[0]).xp.stack(maps, axis=1)
 
 
@@ -364,6 +390,12 @@ def without_channel(input: Array, target: Array) -> Array:
     return target[:, 0, ...] if target.ndim == input.ndim and target.shape[1] == 1 else target
 
 
+def channels(input: Array, options: Mapping[str, Any] = {}) -> int:
+    """The number of channels of the input, whose axis an option may name."""
+    axis = options.get("class_axis", 1)
+    return 1 if axis is None else int(input.shape[axis])
+
+
 def class_ids(input: Array, target: Array) -> Array:
     """Class ids as integers without a channel, of ids that the peer takes in any dtype and with a channel."""
     backend = backend_of(target, "target")
@@ -371,7 +403,7 @@ def class_ids(input: Array, target: Array) -> Array:
     if ids.ndim == input.ndim or backend.xp.isdtype(ids.dtype, ("integral", "bool")):
         return ids
     whole = backend.xp.astype(ids, backend.count_dtype(ids))
-    if backend.is_concrete(ids) and bool(backend.xp.any(whole != ids)):
+    if backend.is_concrete(ids) and bool(backend.xp.any(backend.xp.astype(whole, ids.dtype) != ids)):
         msg = (
             f"`target` must hold class ids, whole numbers, of any dtype; got {ids.dtype} values with fractions. "
             "Round the ids if they were resampled, or give a value for every class."

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from numbers import Integral
 from typing import Any, Literal
 
 from arrayseg import losses, metrics
 from arrayseg._typing import Array, Pool, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
+from arrayseg.compat._counts import replace_undefined
+from arrayseg.compat._preset import Call, Record, is_number, loss_preset, metric_preset
 
 __all__ = [
     "binary_crossentropy",
@@ -42,7 +44,7 @@ def reduced(reduction: KerasReduction) -> Reduction:
 
 def pool(input: Array, axis: int | Sequence[int] | None) -> Pool:
     """Over what the sums run, by the axes that they run over."""
-    axes = range(input.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
+    axes: Any = range(input.ndim) if axis is None else [axis] if isinstance(axis, Integral) else axis
     pools: dict[tuple[bool, bool], Pool] = {
         (True, True): "all",
         (True, False): "batch",
@@ -136,7 +138,7 @@ def categorical_focal_crossentropy(
         losses.focal,
         input,
         target,
-        alpha=[alpha] * input.shape[-1] if isinstance(alpha, int | float) else alpha,
+        alpha=[alpha] * input.shape[-1] if is_number(alpha) else alpha,
         gamma=gamma,
         activation="softmax" if from_logits else None,
         label_smoothing=label_smoothing,
@@ -281,11 +283,11 @@ def categorical_generalized_cross_entropy(
 
 @metric_preset("keras.metrics.MeanIoU")
 def mean_iou(matrix: Array) -> Array:
-    """Mean intersection over union of the classes that occur."""
-    return metrics.mean_iou(matrix)
+    """Mean intersection over union of the classes that occur; 0 where there is none."""
+    return replace_undefined(metrics.mean_iou(matrix), 0.0)
 
 
 @metric_preset("keras.metrics.IoU")
 def iou(matrix: Array, *, target_class_ids: Sequence[int]) -> Array:
-    """Mean intersection over union of those of the given classes that occur."""
-    return metrics.mean_iou(matrix, classes=target_class_ids)
+    """Mean intersection over union of those of the given classes that occur; 0 where there is none."""
+    return replace_undefined(metrics.mean_iou(matrix, classes=target_class_ids), 0.0)

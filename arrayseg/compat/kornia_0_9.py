@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset, without_channel
+from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset, without_channel
 
 __all__ = [
     "binary_focal_loss_with_logits",
@@ -28,8 +28,9 @@ PER_IMAGE = (0.0, 1.0, 0.0)
     Record(0.755044),
     Record(0.757078, {"average": "macro"}),
     note=(
-        "An image with every pixel ignored does not count here, and counts as a loss of 1 in kornia; weights with "
-        "`average='micro'`, which stand inside the sums, are not had. Before 0.9 one-hot values were 1e-6 too large."
+        "An image with every pixel ignored does not count here, and counts as a loss of 1 in kornia. Weights with "
+        "`average='micro'`, which stand inside the sums, are not supported. Before 0.9.0 `average='macro'` was a mean "
+        "over all classes, absent ones too, and one-hot values were 1e-6 too large in both averages: not reproduced."
     ),
 )
 def dice_loss(
@@ -74,7 +75,10 @@ def dice_loss(
     "kornia.losses.tversky_loss",
     Record(0.755346, {"alpha": 0.3, "beta": 0.7}),
     Record(0.757602, {"alpha": 0.7, "beta": 0.3}),
-    note="alpha weighs false positives; before 0.9 only alpha + beta mattered, as classes were pooled.",
+    note=(
+        "alpha weighs false positives. An image with every pixel ignored does not count here, and counts as a loss of "
+        "1 in kornia. Before 0.9 only alpha + beta mattered, as classes were pooled."
+    ),
 )
 def tversky_loss(
     input: Array,
@@ -119,20 +123,22 @@ def focal_loss(
     **options: Any,
 ) -> Call:
     """Focal loss of exclusive classes."""
-    classes = input.shape[options.get("class_axis", 1)]
+    classes = channels(input, options)
     share = 1 / classes if reduction == "mean" else 1.0
-    return partial(
+    weights = [share * float(value) for value in ([1.0] * classes if weight is None else weight)]
+    call = partial(
         losses.focal,
         input,
         target,
         alpha=alpha,
         gamma=gamma,
-        class_weights=[share * float(value) for value in ([1.0] * classes if weight is None else weight)],
+        class_weights=weights,
         ignore_index=ignore_index,
         reduction=reduction,
         denominator="all",
         **options,
     )
+    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
 
 
 @loss_preset(
@@ -151,7 +157,7 @@ def binary_focal_loss_with_logits(
     **options: Any,
 ) -> Call:
     """Focal loss of independent classes."""
-    return partial(
+    call = partial(
         losses.focal,
         input,
         target,
@@ -163,6 +169,8 @@ def binary_focal_loss_with_logits(
         denominator="elements",
         **options,
     )
+    weights = [1.0] * channels(input, options) if weight is None else [float(each) for each in weight]
+    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
 
 
 @loss_preset("kornia.losses.HausdorffERLoss", Record(0.016430, {}, "probabilities with a channel"))

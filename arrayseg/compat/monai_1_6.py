@@ -1,21 +1,39 @@
 """MONAI 1.6: the numbers of `monai.losses` and `monai.metrics`.
 
-Targets are MONAI's: with ``to_onehot_y`` class ids, with MONAI's channel of length one or without it; else a value for
-every class. Without a reduction the result has no axes of length one in the place of the spatial ones.
+Targets are MONAI's: with ``to_onehot_y`` class ids of any dtype, with MONAI's channel of length one or without it; else
+a value for every class. On a single channel ``softmax``, ``to_onehot_y``, ``include_background`` and weights of region
+losses have no effect, as in MONAI. Without a reduction the result of a region loss has no axes of length one instead of
+the spatial ones. ``other_act`` is not supported: apply the function to the input first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from math import nan
+from math import nan, prod
 from typing import Any, Literal
 
 from arrayseg import losses, metrics
-from arrayseg._typing import Activation, Array, Pool, Reduction, SoftTruePositive, Weights
+from arrayseg._checks import check_choice
+from arrayseg._typing import Array, Pool, Reduction, SoftTruePositive, Weights
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import foreground, mean_of_defined, of_counts, of_matrix, replace_undefined, target_pixels
-from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset, weighted_sum, without_channel
+from arrayseg.compat._preset import (
+    Adjusted,
+    Call,
+    Changed,
+    Record,
+    Unreduced,
+    channels,
+    class_ids,
+    is_number,
+    loss_of_each_class,
+    loss_preset,
+    metric_preset,
+    weighted_sum,
+    without_channel,
+)
+from arrayseg.compat._terms import masked_ids_are_background, mean_over_ignored_pixels, of_the_background
 from arrayseg.metrics import SegmentCounts, SurfaceDistances
 
 __all__ = [
@@ -46,6 +64,15 @@ __all__ = [
     "tversky_loss",
 ]
 
+IGNORED = (
+    "With `ignore_index`, a batch with no pixel left has a loss of 0, and 1 - smooth_nr / smooth_dr in MONAI; soft "
+    "targets with the id of a class to ignore are ignored where they are 1, and in proportion in MONAI."
+)
+FOCAL_PART = (
+    "The focal loss has sigmoids even with `softmax=True`; targets between 0 and 1 make another focal loss in MONAI. "
+    "Its sum adds the means over the pixels of each image and class; without a reduction the result is "
+    "`(N, C, *spatial)`, the region loss added to each pixel."
+)
 NOTHING = "Where no image has a class that counts it is nan; MONAI has 0."
 
 MetricReduction = Literal["mean", "mean_batch", "none"]
@@ -54,18 +81,44 @@ WEIGHTS = (1.0, 2.0, 3.0, 4.0)
 IDS: dict[str, Any] = {"softmax": True, "to_onehot_y": True}
 CHANNEL = "ids with a channel"
 
-
-def labels(input: Array, target: Array, to_onehot_y: bool) -> Array:
-    """The target without a channel of length one, where it holds ids."""
-    return without_channel(input, target) if to_onehot_y else target
+EPSILON = 1e-7
 
 
-def activation(sigmoid: bool, softmax: bool) -> Activation:
-    """The activation by MONAI's two flags."""
+def taken(
+    input: Array,
+    target: Array,
+    *,
+    to_onehot_y: bool,
+    sigmoid: bool = False,
+    softmax: bool = False,
+    include_background: bool = True,
+    ignore_index: int | None = None,
+    options: Mapping[str, Any] = {},
+) -> tuple[Array, dict[str, Any]]:
+    """Return the target and our options of what MONAI's losses share; most of it has no effect on a single channel."""
     if sigmoid and softmax:
         msg = "`sigmoid` and `softmax` cannot both be true; give the one that makes probabilities of the input."
         raise ValueError(msg)
-    return "sigmoid" if sigmoid else "softmax" if softmax else None
+    several = channels(input, options) > 1
+    target = class_ids(input, target) if to_onehot_y and several else target
+    settings: dict[str, Any] = {
+        "activation": "sigmoid" if sigmoid else "softmax" if softmax and several else None,
+        "exclude_background": several and not include_background,
+    }
+    if ignore_index is not None and several and target.ndim < input.ndim:
+        settings["ignore_index"] = ignore_index
+    elif ignore_index is not None:
+        settings["mask"] = counted(input, target, ignore_index)
+    return target, settings
+
+
+def counted(input: Array, target: Array, ignore_index: int) -> Array:
+    """The pixels that are not ignored, of a target with a value for every class."""
+    if target.ndim < input.ndim or target.shape[1] == 1:
+        return without_channel(input, target) != ignore_index
+    if 0 <= ignore_index < target.shape[1]:
+        return target[:, ignore_index, ...] < 1
+    return backend_of(target, "target").xp.sum(target, axis=1) > 0
 
 
 def pool(batch: bool) -> Pool:
@@ -78,18 +131,29 @@ def true_positives(squared_pred: bool, soft_label: bool) -> SoftTruePositive:
     return "l2" if squared_pred else "l1" if soft_label else "product"
 
 
-def of_all_classes(weight: float | Weights | None, include_background: bool) -> float | Weights | None:
-    """MONAI's weights, which leave out the background where it does not enter, with a place for it."""
-    if weight is None or include_background or isinstance(weight, int | float):
-        return weight
-    return (0.0, *(float(value) for value in weight))
+def entering(input: Array, include_background: bool, options: Mapping[str, Any] = {}) -> int:
+    """The number of channels without the background where it does not enter."""
+    several = channels(input, options) > 1
+    return channels(input, options) - (several and not include_background)
 
 
-def foreground_weights(weight: float | Weights | None, classes: int) -> tuple[float, ...]:
-    """Weights of all classes whose mean is that of the foreground's."""
-    if weight is None or isinstance(weight, int | float):
-        weight = (1.0 if weight is None else weight,) * (classes - 1)
-    return (0.0, *(float(value) * classes / (classes - 1) for value in weight))
+def of_every_class(values: float | Weights, missing: float, total: int, count: int, name: str) -> list[float]:
+    """One number for each of `total` classes, of one number or one for each of the last `count` that enter."""
+    numbers = [float(values)] * count if is_number(values) else [float(value) for value in values]  # type: ignore[union-attr,arg-type]
+    if len(numbers) != count:
+        msg = f"`{name}` must be a number or hold one for each of the {count} classes that enter; got {len(numbers)}."
+        raise ValueError(msg)
+    return [missing] * (total - count) + numbers
+
+
+def region_weights(
+    input: Array, weight: float | Weights | None, include_background: bool, options: Mapping[str, Any] = {}
+) -> list[float] | None:
+    """Weights of all classes in a region loss; MONAI has none for a single class."""
+    count = entering(input, include_background, options)
+    if weight is None or count == 1:
+        return None
+    return of_every_class(weight, 0.0, channels(input, options), count, "weight")
 
 
 @loss_preset(
@@ -98,7 +162,7 @@ def foreground_weights(weight: float | Weights | None, classes: int) -> tuple[fl
     Record(0.755556, {**IDS, "batch": True}, CHANNEL),
     Record(0.649165, {**IDS, "squared_pred": True}, CHANNEL),
     Record(1.906748, {**IDS, "weight": WEIGHTS}, CHANNEL),
-    note="Weights are not normalised: the mean of w times the loss.",
+    note=f"Weights are not normalized: the mean of w times the loss. {IGNORED}",
 )
 def dice_loss(
     input: Array,
@@ -120,36 +184,70 @@ def dice_loss(
     **options: Any,
 ) -> Call:
     """Dice or Jaccard loss."""
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        ignore_index=ignore_index,
+        options=options,
+    )
     return partial(
         losses.jaccard if jaccard else losses.dice,
         input,
-        labels(input, target, to_onehot_y),
-        activation=activation(sigmoid, softmax),
+        target,
         smooth=(smooth_nr, smooth_dr),
         pool=pool(batch),
         soft_tp=true_positives(squared_pred, soft_label),
-        exclude_background=not include_background,
-        class_weights=of_all_classes(weight, include_background),
+        class_weights=region_weights(input, weight, include_background, options),
         reduction=reduction,
-        ignore_index=ignore_index,
+        **settings,
         **options,
     )
 
 
+def boolean_mask(input: Array, mask: Array) -> Array:
+    """The mask `(N, *spatial)` of one in any dtype, with a channel, of one image or each."""
+    backend = backend_of(mask, "mask")
+    xp = backend.xp
+    rows = without_channel(input, mask)
+    if not xp.isdtype(rows.dtype, "bool"):
+        kept = rows != 0
+        if backend.is_concrete(rows) and bool(xp.any(kept & (rows != 1))):
+            msg = "`mask` must hold 0 and 1, or booleans; got other values. Pass weights of pixels as `pixel_weights`."
+            raise ValueError(msg)
+        rows = kept
+    return xp.broadcast_to(rows, (input.shape[0], *rows.shape[1:]))
+
+
 @loss_preset(
     "monai.losses.MaskedDiceLoss",
-    note="The mask is of booleans, `(N, *spatial)` or with a channel.",
+    note=(
+        "The mask holds booleans or 0 and 1, of shape `(N, *spatial)` or with a channel. With `to_onehot_y` MONAI "
+        "masks the ids before they are one-hot, so that masked pixels are target pixels of class 0, as here. Without "
+        "it they count nowhere."
+    ),
 )
-def masked_dice_loss(input: Array, target: Array, *, mask: Array | None = None, **options: Any) -> Call:
+def masked_dice_loss(
+    input: Array, target: Array, *, mask: Array | None = None, to_onehot_y: bool = False, **options: Any
+) -> Call:
     """Dice loss of the pixels of a mask; the options are those of `dice_loss`."""
-    return partial(dice_loss, input, target, mask=None if mask is None else without_channel(input, mask), **options)
+    call = partial(dice_loss, input, target, to_onehot_y=to_onehot_y, **options)
+    if mask is None:
+        return call
+    call = partial(call, mask=boolean_mask(input, mask))
+    if not to_onehot_y or channels(input) == 1:
+        return call
+    return Adjusted(call, masked_ids_are_background, "(masked pixels in the target of class 0)")
 
 
 @loss_preset(
     "monai.losses.TverskyLoss",
     Record(0.757078, IDS, CHANNEL),
     Record(0.756835, {**IDS, "alpha": 0.9, "beta": 0.1}, CHANNEL),
-    note="alpha weighs false positives.",
+    note=f"alpha weighs false positives. {IGNORED}",
 )
 def tversky_loss(
     input: Array,
@@ -170,19 +268,27 @@ def tversky_loss(
     **options: Any,
 ) -> Call:
     """Tversky loss."""
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        ignore_index=ignore_index,
+        options=options,
+    )
     return partial(
         losses.tversky,
         input,
-        labels(input, target, to_onehot_y),
+        target,
         alpha=alpha,
         beta=beta,
-        activation=activation(sigmoid, softmax),
         smooth=(smooth_nr, smooth_dr),
         pool=pool(batch),
         soft_tp=true_positives(False, soft_label),
-        exclude_background=not include_background,
         reduction=reduction,
-        ignore_index=ignore_index,
+        **settings,
         **options,
     )
 
@@ -210,17 +316,25 @@ def generalized_dice_loss(
     **options: Any,
 ) -> Call:
     """Generalised Dice loss."""
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        options=options,
+    )
     return partial(
         losses.generalized_dice,
         input,
-        labels(input, target, to_onehot_y),
+        target,
         weighting=w_type,
-        activation=activation(sigmoid, softmax),
         smooth=(smooth_nr, smooth_dr),
         pool=pool(batch),
         soft_tp=true_positives(False, soft_label),
-        exclude_background=not include_background,
         reduction=reduction,
+        **settings,
         **options,
     )
 
@@ -261,9 +375,9 @@ def generalized_wasserstein_dice_loss(
     Record(0.313108, {"to_onehot_y": True, "use_softmax": True}, CHANNEL),
     Record(1.218079, {"to_onehot_y": True, "use_softmax": True, "ignore_index": 255}, "void ids with a channel"),
     note=(
-        "With `ignore_index` the mean is C times as large. Not had: `include_background=False` with softmax, which "
-        "takes class 0 out of the softmax; the sum, of which MONAI takes the mean over space; a list of alpha with "
-        "sigmoid. Up to 0.5 it was the softmax form."
+        "With `ignore_index` the mean is C times as large. The sum adds the means over the pixels of each image and "
+        "class. `include_background=False` with softmax, which takes class 0 out of the softmax, is not supported. "
+        "Targets between 0 and 1 make another loss in MONAI with sigmoids. Up to 0.5 it was the softmax form."
     ),
 )
 def focal_loss(
@@ -275,34 +389,45 @@ def focal_loss(
     alpha: float | Weights | None = None,
     weight: float | Weights | None = None,
     include_background: bool = True,
-    reduction: Literal["mean", "none"] = "mean",
+    reduction: Reduction = "mean",
     use_softmax: bool = False,
     ignore_index: int | None = None,
     **options: Any,
 ) -> Call:
     """Focal loss, by default of independent classes."""
-    if use_softmax and not include_background:
+    if use_softmax and not include_background and channels(input, options) > 1:
         msg = (
             "MONAI's focal loss takes class 0 out of the softmax with include_background=False, which this preset does "
             "not reproduce. Leave it out, or use arrayseg.losses.focal with class_weights."
         )
         raise ValueError(msg)
-    return partial(
-        losses.focal,
+    target, settings = taken(input, target, to_onehot_y=to_onehot_y, ignore_index=ignore_index, options=options)
+    del settings["exclude_background"], settings["activation"]
+    call = independent_focal(
         input,
-        labels(input, target, to_onehot_y),
+        include_background=include_background,
         gamma=gamma,
         alpha=alpha,
-        activation="softmax" if use_softmax else "sigmoid",
-        class_weights=weight if include_background else foreground_weights(weight, input.shape[1]),
+        weight=weight,
         reduction=reduction,
-        denominator="elements" if ignore_index is None else "valid",
-        ignore_index=ignore_index,
-        **options,
+        softmax=use_softmax,
+        ignores=ignore_index is not None,
+        options=options,
     )
+    if reduction == "sum" and ignore_index is not None:
+        settings["pixel_weights"] = shares_of_images(input, target, settings)
+    call = partial(call, input, target, **settings, **options)
+    if reduction != "none":
+        return call
+    first = channels(input, options) - entering(input, include_background, options)
+    return Unreduced(call, partial(maps_of_classes, first=first))
 
 
-@loss_preset("monai.losses.MCCLoss", Record(1.003661, IDS, CHANNEL), note="New in 1.6.")
+@loss_preset(
+    "monai.losses.MCCLoss",
+    Record(1.003661, IDS, CHANNEL),
+    note="New in 1.6.",
+)
 def mcc_loss(
     input: Array,
     target: Array,
@@ -318,17 +443,48 @@ def mcc_loss(
     **options: Any,
 ) -> Call:
     """Loss of the Matthews correlation coefficient."""
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        options=options,
+    )
     return partial(
         losses.matthews_corrcoef,
         input,
-        labels(input, target, to_onehot_y),
-        activation=activation(sigmoid, softmax),
+        target,
         smooth=(smooth_nr, smooth_dr),
         pool=pool(batch),
-        exclude_background=not include_background,
         reduction=reduction,
+        **settings,
         **options,
     )
+
+
+def over_batch(call: partial[Array], batch: bool, reduction: Reduction) -> Call:
+    """A call whose losses of a class are averaged over the images before they are added up or returned."""
+    if not batch or reduction == "mean":
+        return call
+    if reduction == "none":
+        return Unreduced(call, mean_of_images)
+    input = call.args[0]
+    classes = channels(input, call.keywords)
+    return partial(call, class_weights=[1 / input.shape[0]] * classes)
+
+
+def mean_of_images(call: Call) -> Array:
+    """The mean over the images, `(C,)`."""
+    found = call()
+    return backend_of(found).xp.mean(found, axis=0)
+
+
+def log_of_one_more(call: Call) -> Array:
+    """The logarithm of one more than the loss."""
+    found = call()
+    return backend_of(found).xp.log1p(found)
 
 
 @loss_preset("monai.losses.BoundaryLoss", Record(0.253872, IDS, CHANNEL), note="New in 1.6; it has no spacing.")
@@ -341,18 +497,28 @@ def boundary_loss(
     sigmoid: bool = False,
     softmax: bool = False,
     reduction: Reduction = "mean",
+    batch: bool = False,
     **options: Any,
 ) -> Call:
     """Boundary loss."""
-    return partial(
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        options=options,
+    )
+    call = partial(
         losses.boundary,
         input,
-        labels(input, target, to_onehot_y),
-        activation=activation(sigmoid, softmax),
-        exclude_background=not include_background,
+        target,
         reduction=reduction,
+        **settings,
         **options,
     )
+    return over_batch(call, batch, reduction)
 
 
 @loss_preset(
@@ -368,19 +534,29 @@ def hausdorff_dt_loss(
     sigmoid: bool = False,
     softmax: bool = False,
     reduction: Reduction = "mean",
+    batch: bool = False,
     **options: Any,
 ) -> Call:
     """Hausdorff distance loss by distance transforms."""
-    return partial(
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        options=options,
+    )
+    call = partial(
         losses.hausdorff_distance_transform,
         input,
-        labels(input, target, to_onehot_y),
+        target,
         alpha=alpha,
-        activation=activation(sigmoid, softmax),
-        exclude_background=not include_background,
         reduction=reduction,
+        **settings,
         **options,
     )
+    return over_batch(call, batch, reduction)
 
 
 @loss_preset(
@@ -396,19 +572,26 @@ def log_hausdorff_dt_loss(
     sigmoid: bool = False,
     softmax: bool = False,
     reduction: Reduction = "mean",
+    batch: bool = False,
     **options: Any,
 ) -> Call:
     """The logarithm of one plus the Hausdorff distance loss."""
-    return partial(
-        losses.log_hausdorff_distance_transform,
+    hausdorff: Any = hausdorff_dt_loss
+    call = hausdorff.setting(
         input,
-        labels(input, target, to_onehot_y),
+        target,
         alpha=alpha,
-        activation=activation(sigmoid, softmax),
-        exclude_background=not include_background,
+        include_background=include_background,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
         reduction=reduction,
+        batch=batch,
         **options,
     )
+    if isinstance(call, Unreduced):
+        return Unreduced(call, log_of_one_more)
+    return partial(losses.log_hausdorff_distance_transform, *call.args, **call.keywords)
 
 
 @loss_preset(
@@ -432,17 +615,25 @@ def softcl_dice_loss(
     **options: Any,
 ) -> Call:
     """Soft centreline Dice loss, one for all classes of an image."""
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        options=options,
+    )
     return partial(
         losses.cl_dice,
         input,
-        labels(input, target, to_onehot_y),
+        target,
         iterations=iter_,
         smooth=(smooth_nr, smooth_dr),
         epsilon=smooth,
-        activation=activation(sigmoid, softmax),
         pool="micro",
-        exclude_background=not include_background,
         reduction=reduction,
+        **settings,
         **options,
     )
 
@@ -469,19 +660,27 @@ def soft_dicecl_dice_loss(
     **options: Any,
 ) -> Call:
     """Dice loss and soft centreline Dice loss."""
+    target, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+        options=options,
+    )
     return partial(
         losses.dice_cl_dice,
         input,
-        labels(input, target, to_onehot_y),
+        target,
         alpha=alpha,
         iterations=iter_,
         smooth=(smooth_nr, smooth_dr),
         epsilon=smooth,
-        activation=activation(sigmoid, softmax),
         pool="micro",
         dice_pool="image",
-        exclude_background=not include_background,
         reduction=reduction,
+        **settings,
         **options,
     )
 
@@ -512,16 +711,23 @@ def dice_ce_loss(
     label_smoothing: float = 0.0,
 ) -> Call:
     """Dice loss and cross entropy, which always is of exclusive classes."""
-    several = input.shape[1] > 1
+    several = channels(input) > 1
+    values, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+    )
     dice = partial(
         losses.jaccard if jaccard else losses.dice,
-        activation=activation(sigmoid, softmax),
         smooth=(smooth_nr, smooth_dr),
         pool=pool(batch),
         soft_tp=true_positives(squared_pred, False),
-        exclude_background=several and not include_background,
-        class_weights=weight if several else None,
+        class_weights=weight if entering(input, include_background) > 1 else None,
         reduction=reduction,
+        **settings,
     )
     if several:
         entropy = partial(
@@ -529,15 +735,14 @@ def dice_ce_loss(
         )
     else:
         entropy = partial(losses.binary_cross_entropy, pos_weight=weight, reduction=reduction)
-    parts = ((dice, lambda_dice), (entropy, lambda_ce))
-    return weighted_sum(input, without_channel(input, target) if several else target, parts)
+    return weighted_sum(input, values, ((dice, lambda_dice), (entropy, lambda_ce)))
 
 
 @loss_preset(
     "monai.losses.DiceFocalLoss",
     Record(1.120656, IDS, CHANNEL),
     Record(1.133250, {**IDS, "include_background": False}, CHANNEL),
-    note="The focal loss is that of sigmoids even with `softmax=True`.",
+    note=FOCAL_PART,
 )
 def dice_focal_loss(
     input: Array,
@@ -549,6 +754,7 @@ def dice_focal_loss(
     softmax: bool = False,
     squared_pred: bool = False,
     jaccard: bool = False,
+    reduction: Reduction = "mean",
     smooth_nr: float = 1e-5,
     smooth_dr: float = 1e-5,
     batch: bool = False,
@@ -558,25 +764,39 @@ def dice_focal_loss(
     lambda_focal: float = 1.0,
     alpha: float | None = None,
 ) -> Call:
-    """Dice loss and focal loss; the mean."""
+    """Dice loss and focal loss."""
+    values, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+    )
     dice = partial(
         losses.jaccard if jaccard else losses.dice,
-        activation=activation(sigmoid, softmax),
         smooth=(smooth_nr, smooth_dr),
         pool=pool(batch),
         soft_tp=true_positives(squared_pred, False),
-        exclude_background=not include_background,
-        class_weights=of_all_classes(weight, include_background),
+        class_weights=region_weights(input, weight, include_background),
+        reduction=reduction,
+        **settings,
     )
-    focal = independent_focal(input, include_background, gamma, alpha, weight)
-    parts = ((dice, lambda_dice), (focal, lambda_focal))
-    return weighted_sum(input, labels(input, target, to_onehot_y), parts)
+    focal = independent_focal(
+        input,
+        include_background=include_background,
+        gamma=gamma,
+        alpha=alpha,
+        weight=weight,
+        reduction=reduction,
+    )
+    return sum_of_maps(input, values, ((dice, lambda_dice), (focal, lambda_focal)), reduction)
 
 
 @loss_preset(
     "monai.losses.GeneralizedDiceFocalLoss",
     Record(1.117853, IDS, CHANNEL),
-    note="The focal loss is that of sigmoids even with `softmax=True`.",
+    note=FOCAL_PART,
 )
 def generalized_dice_focal_loss(
     input: Array,
@@ -587,6 +807,7 @@ def generalized_dice_focal_loss(
     sigmoid: bool = False,
     softmax: bool = False,
     w_type: Literal["square", "simple", "uniform"] = "square",
+    reduction: Reduction = "mean",
     smooth_nr: float = 1e-5,
     smooth_dr: float = 1e-5,
     batch: bool = False,
@@ -595,61 +816,154 @@ def generalized_dice_focal_loss(
     lambda_gdl: float = 1.0,
     lambda_focal: float = 1.0,
 ) -> Call:
-    """Generalised Dice loss and focal loss; the mean."""
+    """Generalised Dice loss and focal loss."""
+    values, settings = taken(
+        input,
+        target,
+        to_onehot_y=to_onehot_y,
+        sigmoid=sigmoid,
+        softmax=softmax,
+        include_background=include_background,
+    )
     dice = partial(
         losses.generalized_dice,
         weighting=w_type,
-        activation=activation(sigmoid, softmax),
         smooth=(smooth_nr, smooth_dr),
         pool=pool(batch),
-        exclude_background=not include_background,
+        reduction=reduction,
+        **settings,
     )
-    focal = independent_focal(input, include_background, gamma, None, weight)
-    parts = ((dice, lambda_gdl), (focal, lambda_focal))
-    return weighted_sum(input, labels(input, target, to_onehot_y), parts)
+    focal = independent_focal(
+        input,
+        include_background=include_background,
+        gamma=gamma,
+        alpha=None,
+        weight=weight,
+        reduction=reduction,
+    )
+    return sum_of_maps(input, values, ((dice, lambda_gdl), (focal, lambda_focal)), reduction)
 
 
 def independent_focal(
-    input: Array, include_background: bool, gamma: float, alpha: float | None, weight: float | Weights | None
+    input: Array,
+    *,
+    include_background: bool,
+    gamma: float,
+    alpha: float | Weights | None,
+    weight: float | Weights | None,
+    reduction: Reduction,
+    softmax: bool = False,
+    ignores: bool = False,
+    options: Mapping[str, Any] = {},
 ) -> partial[Array]:
-    """The focal part of a compound."""
+    """MONAI's focal loss; its sum adds the means over the pixels of an image and class."""
+    total, count = channels(input, options), entering(input, include_background, options)
+    share = 1.0
+    if reduction != "none" and not ignores:
+        share = total / count if reduction == "mean" else total / prod(input.shape[1:])
+    weights = of_every_class(1.0 if weight is None else weight, 0.0, total, count, "weight")
+    if not (alpha is None or is_number(alpha) or softmax):
+        # A list multiplies positive targets alone: a w = alpha and (1 - a) w = 1.
+        of_class = of_every_class(alpha, 1.0, total, count, "alpha")
+        weights = [each * (1 + factor) for each, factor in zip(weights, of_class, strict=True)]
+        alpha = [factor / (1 + factor) for factor in of_class]
     return partial(
         losses.focal,
         gamma=gamma,
         alpha=alpha,
-        activation="sigmoid",
-        class_weights=weight if include_background else foreground_weights(weight, input.shape[1]),
-        denominator="elements",
+        activation="softmax" if softmax else "sigmoid",
+        class_weights=[share * each for each in weights],
+        denominator="valid" if ignores else "elements",
+        reduction=reduction,
     )
+
+
+def shares_of_images(input: Array, target: Array, settings: Mapping[str, Any]) -> Array:
+    """The weight of each pixel in the mean over those of its image that are not ignored."""
+    xp = backend_of(input).xp
+    kept = settings["mask"] if "mask" in settings else target != settings["ignore_index"]
+    kept = xp.astype(kept, input.dtype)
+    return kept / xp.maximum(xp.sum(kept, axis=tuple(range(1, kept.ndim)), keepdims=True), xp.ones_like(kept[:1, ...]))
+
+
+def maps_of_classes(call: Any, *, first: int) -> Array:
+    """The focal losses of the classes from `first` on, `(N, C, *spatial)`."""
+    return loss_of_each_class(call, call.keywords["class_weights"], first=first)
+
+
+def sum_of_maps(
+    input: Array, target: Array, parts: Sequence[tuple[partial[Array], float]], reduction: Reduction
+) -> Call:
+    """The call of a region loss and a focal loss; without a reduction the former is added to each pixel's latter."""
+    if reduction != "none":
+        return weighted_sum(input, target, parts)
+    (region, of_region), (focal, of_focal) = parts
+    first = int(region.keywords["exclude_background"])
+    added = partial(with_maps, focal=partial(focal, input, target), factors=(of_region, of_focal), first=first)
+    return Unreduced(partial(region, input, target), added)
+
+
+def with_maps(region: Any, *, focal: Any, factors: tuple[float, float], first: int) -> Array:
+    """The sum of a region loss, `(N, C)`, `(C,)`, `(N,)` or `()`, and a focal loss, `(N, C, *spatial)`."""
+    scores, maps = region() * factors[0], maps_of_classes(focal, first=first) * factors[1]
+    images = 1 if region.keywords["pool"] == "batch" else maps.shape[0]
+    classes = 1 if region.func is losses.generalized_dice else maps.shape[1]
+    return maps + backend_of(maps).xp.reshape(scores, (images, classes, *[1] * (maps.ndim - 2)))
 
 
 @loss_preset(
     "monai.losses.AsymmetricUnifiedFocalLoss",
     Record(0.411845, {"to_onehot_y": True}, "two probabilities with a channel"),
-    note="Takes probabilities of two classes; the focal part is a mean over classes too. No gradient up to 1.5.",
+    note=(
+        "Takes probabilities of two classes, in two channels or in one. The focal part is a mean over classes too, and "
+        "over ignored pixels. Every `reduction` gives the same number, as in MONAI. MONAI bounds probabilities by "
+        "1e-7, so that wrong ones of 0 or 1 have a loss of at most 16 there, and an image with every pixel ignored a "
+        "loss above 0. It has no gradient up to 1.5."
+    ),
 )
 def asymmetric_unified_focal_loss(
     input: Array,
     target: Array,
     *,
     to_onehot_y: bool = False,
+    num_classes: int = 2,
     weight: float = 0.5,
     gamma: float = 0.5,
     delta: float = 0.7,
+    reduction: Reduction = "mean",
     ignore_index: int | None = None,
 ) -> Call:
-    """Asymmetric unified focal loss; the mean."""
-    unified = partial(
-        losses.unified_focal,
-        delta=delta,
-        gamma=gamma,
-        asymmetric=True,
-        smooth=1e-7,
-        activation=None,
-        ignore_index=ignore_index,
-    )
-    parts = ((partial(unified, weight=0.0), weight / 2), (partial(unified, weight=1.0), 1 - weight))
-    return weighted_sum(input, labels(input, target, to_onehot_y), parts)
+    """Asymmetric unified focal loss."""
+    check_choice("num_classes", num_classes, (2,))
+    check_choice("reduction", reduction, Reduction)
+    target, settings = taken(input, target, to_onehot_y=to_onehot_y, ignore_index=ignore_index)
+    del settings["exclude_background"]
+    several = channels(input) > 1
+    parts = unified_of_two(settings, gamma, delta) if several else unified_of_one(settings, gamma, delta)
+    shares = [weight / 2] * (len(parts) // 2) + [(1 - weight) / (1 if several else 2)] * (len(parts) // 2)
+    return weighted_sum(input, target, tuple(zip(parts, shares, strict=True)))
+
+
+def unified_of_two(settings: Mapping[str, Any], gamma: float, delta: float) -> list[Any]:
+    """The focal part and the Tversky part of two channels."""
+    unified = partial(losses.unified_focal, delta=delta, gamma=gamma, asymmetric=True, smooth=EPSILON, **settings)
+    return [
+        Changed(partial(unified, weight=0.0), mean_over_ignored_pixels, "(mean over all pixels)"),
+        partial(unified, weight=1.0),
+    ]
+
+
+def unified_of_one(settings: Mapping[str, Any], gamma: float, delta: float) -> list[Any]:
+    """The focal parts and the Tversky parts of the background and the foreground of one channel."""
+    settings = {**settings, "activation": None}
+    focal = partial(losses.focal, denominator="all", **settings)
+    region = {"alpha": 1 - delta, "beta": delta, "smooth": EPSILON, "smooth_form": "tp", **settings}
+    return [
+        partial(focal, gamma=gamma, alpha=0.0, class_weights=[1 - delta]),
+        partial(focal, gamma=0.0, alpha=1.0, class_weights=[delta]),
+        Changed(partial(losses.tversky, **region), of_the_background, "(of the background)"),
+        partial(losses.focal_tversky, exponent=1 - gamma, **region),
+    ]
 
 
 @metric_preset("monai.metrics.utils.get_edge_surface_distance")
@@ -743,7 +1057,7 @@ def compute_generalized_dice(
     return metrics.generalized_dice(matrices, weight=weight_type, absent=1.0, classes=classes)[..., None]
 
 
-RATES: dict[str, tuple[Callable[..., Array], int]] = {
+RATES: dict[str, tuple[Callable[..., Array], int | None]] = {
     "tpr": (metrics.recall, 1),
     "tnr": (metrics.recall, 0),
     "ppv": (metrics.precision, 1),
@@ -754,26 +1068,58 @@ RATES: dict[str, tuple[Callable[..., Array], int]] = {
     "for": (metrics.false_discovery_rate, 0),
     "pt": (metrics.prevalence_threshold, 1),
     "ts": (metrics.iou, 1),
-    "f1": (metrics.dice, 1),
+    "acc": (metrics.pixel_accuracy, None),
     "ba": (metrics.balanced_accuracy, 1),
+    "f1": (metrics.dice, 1),
+    "mcc": (metrics.matthews_corrcoef, None),
     "fm": (metrics.fowlkes_mallows, 1),
     "bm": (metrics.informedness, 1),
     "mk": (metrics.markedness, 1),
 }
-"""By MONAI's short names a metric, and of which class: 1 is the class, 0 the rest, which an absent class has, too."""
+"""By MONAI's short names a metric, and of which class: 1 is the class, 0 the rest, None both of them together."""
+
+NAMES = {
+    "tpr": ("sensitivity", "recall", "hit_rate", "true_positive_rate"),
+    "tnr": ("specificity", "selectivity", "true_negative_rate"),
+    "ppv": ("precision", "positive_predictive_value"),
+    "npv": ("negative_predictive_value",),
+    "fnr": ("miss_rate", "false_negative_rate"),
+    "fpr": ("fall_out", "false_positive_rate"),
+    "fdr": ("false_discovery_rate",),
+    "for": ("false_omission_rate",),
+    "pt": ("prevalence_threshold",),
+    "ts": ("threat_score", "critical_success_index", "csi"),
+    "acc": ("accuracy",),
+    "ba": ("balanced_accuracy",),
+    "f1": ("f1_score",),
+    "mcc": ("matthews_correlation_coefficient",),
+    "fm": ("fowlkes_mallows_index",),
+    "bm": ("informedness", "bookmaker_informedness", "youden_index", "youden"),
+    "mk": ("markedness", "deltap"),
+}
+"""MONAI's long names of the same metrics."""
 
 
-@metric_preset("monai.metrics.compute_confusion_matrix_metric", note="By MONAI's short names.")
+@metric_preset(
+    "monai.metrics.compute_confusion_matrix_metric",
+    note=(
+        "By MONAI's short names or its long ones. The prevalence threshold of equal rates is its limit of 1/2, where "
+        "MONAI has nan."
+    ),
+)
 def compute_confusion_matrix_metric(
     matrices: Array, *, metric_name: str = "tpr", include_background: bool = True
 ) -> Array:
     """A rate of each class in each image `(N, C)`; nan where it is 0 / 0."""
-    if metric_name not in RATES:
-        msg = f"`metric_name` must be one of {', '.join(RATES)}; got {metric_name!r}."
+    name = metric_name.replace(" ", "_").lower()
+    short = next((short for short, long in NAMES.items() if name == short or name in long), None)
+    if short is None:
+        msg = f"`metric_name` must be one of {', '.join(RATES)}, or a long name of one; got {metric_name!r}."
         raise ValueError(msg)
-    classes = range(0 if include_background else 1, matrices.shape[-1])
-    rate, side = RATES[metric_name]
-    return rate(of_matrix(matrices, classes=classes))[..., side]
+    classes = range(0 if include_background or matrices.shape[-1] == 1 else 1, matrices.shape[-1])
+    rate, side = RATES[short]
+    scores = rate(of_matrix(matrices, classes=classes))
+    return scores if side is None else scores[..., side]
 
 
 @metric_preset("monai.metrics.compute_panoptic_quality")

@@ -53,13 +53,13 @@ def region(
     )
 
 
-@loss_preset("dice_loss.SoftDiceLoss", Record(-0.266027, SOFTMAX))
+@loss_preset("dice_loss.SoftDiceLoss", Record(-0.266027, SOFTMAX), family=region)
 def soft_dice_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative Dice score, smoothed by 1."""
     return shifted(partial(region(losses.dice, **options), input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.IoULoss", Record(-0.168678, SOFTMAX))
+@loss_preset("dice_loss.IoULoss", Record(-0.168678, SOFTMAX), family=region)
 def io_u_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative Jaccard score, smoothed by 1."""
     loss = region(losses.jaccard, smooth_form="tp", **options)
@@ -67,7 +67,10 @@ def io_u_loss(input: Array, target: Array, **options: Any) -> Call:
 
 
 @loss_preset(
-    "dice_loss.TverskyLoss", Record(-0.289422, SOFTMAX), note="False positives weigh 0.3, false negatives 0.7."
+    "dice_loss.TverskyLoss",
+    Record(-0.289422, SOFTMAX),
+    family=region,
+    note="False positives weigh 0.3, false negatives 0.7.",
 )
 def tversky_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative Tversky score, smoothed by 1."""
@@ -88,14 +91,14 @@ def focal_tversky_loss(
     return partial(loss, input, without_channel(input, target))
 
 
-@loss_preset("dice_loss.AsymLoss", Record(-0.289334, SOFTMAX))
+@loss_preset("dice_loss.AsymLoss", Record(-0.289334, SOFTMAX), family=region)
 def asym_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative F-beta score of beta 1.5, smoothed by 1."""
     loss = region(losses.asymmetric_f_beta, beta=1.5, **options)
     return shifted(partial(loss, input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.SSLoss", Record(0.141923, SOFTMAX))
+@loss_preset("dice_loss.SSLoss", Record(0.141923, SOFTMAX), family=region)
 def ss_loss(input: Array, target: Array, **options: Any) -> Call:
     """Sensitivity-specificity loss, a tenth of it sensitivity, smoothed by 1."""
     loss = region(losses.sensitivity_specificity, sensitivity_weight=0.1, **options)

@@ -14,7 +14,18 @@ from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Reduction, Weights
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import foreground, of_matrix, pooled, replace_undefined
-from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
+from arrayseg.compat._preset import (
+    Adjusted,
+    Call,
+    Record,
+    Unreduced,
+    channels,
+    loss_of_each_class,
+    loss_preset,
+    metric_preset,
+    without_channel,
+)
+from arrayseg.compat._terms import with_smoothed_cells
 
 __all__ = [
     "Mode",
@@ -52,6 +63,11 @@ def region(
 ) -> Call:
     """A region loss by what its four have in common."""
     activation: Activation = ("softmax" if mode == "multiclass" else "sigmoid") if from_logits else None
+    ignored = options.pop("ignore_index", None)
+    if ignored is not None and mode == "binary" and "mask" not in options:
+        options["mask"] = without_channel(input, target) != ignored  # the peer's binary targets may be floating
+    else:
+        options["ignore_index"] = ignored
     return partial(
         loss,
         input,
@@ -183,7 +199,8 @@ def tversky_loss(
     Record(0.363578, MULTICLASS),
     Record(0.235336, {**MULTICLASS, "alpha": 0.25}),
     note=(
-        "The sigmoid form in every mode; of several classes the mean since 0.6, up to 0.5 their sum. "
+        "The sigmoid form in every mode; of several classes the mean since 0.6, whatever the reduction of each class, "
+        "up to 0.5 their sum. "
         "`from_logits=False` and `normalized` are not had."
     ),
 )
@@ -204,6 +221,9 @@ def focal_loss(
     weights = None if class_weights is None else [float(weight) for weight in class_weights]
     if weights is not None:
         weights = [weight * len(weights) / sum(weights) for weight in weights]
+    if mode != "binary" and reduction == "sum":
+        classes = channels(input, options)
+        weights = [weight / classes for weight in weights or [1.0] * classes]
     loss: Any = losses.focal
     if reduced_threshold is not None:
         loss = partial(losses.reduced_focal, threshold=reduced_threshold, continuous=False)
@@ -216,7 +236,7 @@ def focal_loss(
         activation="sigmoid",
         class_weights=weights,
         ignore_index=ignore_index,
-        reduction=reduction,
+        reduction="mean" if mode != "binary" and reduction == "none" else reduction,
         denominator="elements",
         **options,
     )
@@ -227,7 +247,7 @@ def focal_loss(
     Record(0.768673, MULTICLASS),
     Record(0.769023, {**MULTICLASS, "per_image": True}),
     Record(1.818054, {"mode": "multilabel"}, "one-hot"),
-    note="Several labels are ranked as one set.",
+    note="Several labels are ranked as one set. With every pixel ignored the peer's is empty, and this is 0.",
 )
 def lovasz_loss(
     input: Array,
@@ -251,7 +271,10 @@ def lovasz_loss(
     Record(1.733316),
     Record(1.732208, {"smooth_factor": 0.1}),
     Record(0.840824, {"ignore_index": 255}, "half void ids"),
-    note="The mean counts ignored pixels. The peer's default of `smooth_factor` raises.",
+    note=(
+        "The mean counts ignored pixels. The peer's default of `smooth_factor` raises. Without a reduction the peer "
+        "keeps an axis of length one instead of the classes."
+    ),
 )
 def soft_cross_entropy_loss(
     input: Array,
@@ -292,34 +315,31 @@ def soft_bce_with_logits_loss(
     **options: Any,
 ) -> Call:
     """Binary cross entropy with label smoothing."""
-    channels = input.shape[1]
-    return partial(
+    count = channels(input, options)
+    call = partial(
         losses.binary_cross_entropy,
         input,
         target,
         pos_weight=pos_weight,
         label_smoothing=2 * (smooth_factor or 0.0),
-        class_weights=[1 / channels] * channels if reduction == "mean" else None,
+        class_weights=[1 / count] * count if reduction == "mean" else [1.0] * count,
         ignore_index=ignore_index,
         reduction=reduction,
         denominator="all",
         **options,
     )
+    return Unreduced(call, partial(loss_of_each_class, weights=[1.0] * count)) if reduction == "none" else call
 
 
-@loss_preset("segmentation_models_pytorch.losses.MCCLoss", Record(0.993502, {}, "binary probabilities"))
+@loss_preset(
+    "segmentation_models_pytorch.losses.MCCLoss",
+    Record(0.993502, {}, "binary probabilities"),
+    note="A map of one class that is exactly right has a loss of 1/2, as there.",
+)
 def mcc_loss(input: Array, target: Array, *, eps: float = 1e-5, **options: Any) -> Call:
     """Loss of the Matthews correlation coefficient of one channel of probabilities."""
-    return partial(
-        losses.matthews_corrcoef,
-        input,
-        target,
-        activation=None,
-        smooth=0.0,
-        cell_smooth=eps,
-        pool="all",
-        **options,
-    )
+    call = partial(losses.matthews_corrcoef, input, target, activation=None, smooth=0.0, pool="all", **options)
+    return Adjusted(call, partial(with_smoothed_cells, smooth=eps), f"(each cell + {eps:g})")
 
 
 MetricReduction = Literal["micro", "macro", "weighted", "micro-imagewise", "macro-imagewise"] | None

@@ -7,7 +7,7 @@ from typing import Any
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset, nan_of_nothing
+from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset, nan_of_nothing
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
 
@@ -74,7 +74,7 @@ def nll_loss(
 )
 def binary_cross_entropy(input: Array, target: Array, *, reduction: Reduction = "mean", **options: Any) -> Call:
     """Binary cross entropy of probabilities."""
-    return partial(
+    call = partial(
         losses.binary_cross_entropy,
         input,
         target,
@@ -83,6 +83,8 @@ def binary_cross_entropy(input: Array, target: Array, *, reduction: Reduction = 
         denominator="elements",
         **options,
     )
+    weights = [1.0] * channels(input, options)
+    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
 
 
 @loss_preset(
@@ -100,7 +102,7 @@ def binary_cross_entropy_with_logits(
     **options: Any,
 ) -> Call:
     """Binary cross entropy of logits."""
-    return partial(
+    call = partial(
         losses.binary_cross_entropy,
         input,
         target,
@@ -109,3 +111,5 @@ def binary_cross_entropy_with_logits(
         denominator="elements",
         **options,
     )
+    weights = [1.0] * channels(input, options)
+    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call

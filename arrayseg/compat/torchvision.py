@@ -7,7 +7,7 @@ from typing import Any
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction
-from arrayseg.compat._preset import Call, Record, loss_preset
+from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset
 
 __all__ = ["sigmoid_focal_loss"]
 
@@ -16,7 +16,6 @@ __all__ = ["sigmoid_focal_loss"]
     "torchvision.ops.sigmoid_focal_loss",
     Record(0.235336, {"reduction": "mean"}, "one-hot"),
     Record(0.363578, {"alpha": -1, "reduction": "mean"}, "one-hot"),
-    note="Without a reduction the classes of a pixel are added up here, and are apart in torchvision.",
 )
 def sigmoid_focal_loss(
     input: Array,
@@ -28,7 +27,7 @@ def sigmoid_focal_loss(
     **options: Any,
 ) -> Call:
     """Focal loss of independent classes; a negative alpha is none."""
-    return partial(
+    call = partial(
         losses.focal,
         input,
         target,
@@ -39,3 +38,5 @@ def sigmoid_focal_loss(
         denominator="elements",
         **options,
     )
+    weights = [1.0] * channels(input, options)
+    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call

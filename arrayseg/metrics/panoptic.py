@@ -101,10 +101,12 @@ def panoptic_counts(
     The pixels are counted on the device, in one pass without a loop over segments; the table of segments is worked on
     the host, so that this function cannot be compiled.
 
-    The rules are those of the COCO panoptic API, of Cityscapes and DeepLab2. Where a class has several crowd regions,
-    COCO's looks at the last one listed, and this function at all of them. Torchmetrics knows no crowd, also takes void
-    predictions out of the target's area, and forgives target segments that are mostly predicted as void. MONAI knows
-    neither. Panoptica and StarDist match at an IoU of exactly one half, too, and ignore classes: `match_instances`.
+    The rules are those of the COCO panoptic API and of Cityscapes, and of DeepLab2 where every void pixel has the
+    instance id 0: there, void pixels with another id stay in the union and excuse no prediction. Where a class has
+    several crowd regions, COCO's looks at the last one listed, and this function at all of them. Torchmetrics knows no
+    crowd, also takes void predictions out of the target's area, and forgives target segments that are mostly predicted
+    as void. MONAI knows neither. Panoptica and StarDist match at an IoU of exactly one half, too, and ignore classes:
+    `match_instances`.
 
     References
     ----------

@@ -68,3 +68,17 @@ def test_hausdorff_by_erosion(data):
     input, target = of_form("probabilities with a channel", *drawn_batch(data))
     expected = torch_value_and_gradient(kornia_losses.HausdorffERLoss(k=3), input, target)
     assert_same(PRESETS["HausdorffERLoss"].function, {"k": 3}, input, target, expected, rtol=2e-6)  # a float32 kernel
+
+
+@pytest.mark.parametrize(("name", "form"), [("focal_loss", "void ids"), ("binary_focal_loss_with_logits", "one-hot")])
+@given(data=st.data())
+def test_focal_losses_without_a_reduction(name, form, data):
+    """Each class has its own loss, a class of weight 0 too."""
+    input, target = of_form(form, *drawn_batch(data))
+    options = {"alpha": 0.3, **({"ignore_index": 255} if form == "void ids" else {})}
+    weight = np.linspace(0, 2, input.shape[1])
+    expected = getattr(kornia_losses, name)(
+        torch.tensor(input), torch.tensor(target), weight=torch.tensor(weight), **options
+    )
+    found = PRESETS[name].function(input, target, weight=weight, **options)
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9, atol=1e-12)

@@ -8,7 +8,7 @@ from hypothesis import assume, given, strategies as st
 torch = pytest.importorskip("torch")
 monai_losses = pytest.importorskip("monai.losses")
 
-pytestmark = pytest.mark.compat
+pytestmark = [pytest.mark.compat, pytest.mark.filterwarnings("ignore:single channel prediction")]
 
 SOFTMAX = {"softmax": True, "to_onehot_y": True}
 IDS = "ids with a channel"
@@ -38,6 +38,8 @@ CASES = {
         (IDS, {**SOFTMAX, "w_type": "uniform"}),
     ],
     "FocalLoss": [
+        (IDS, {"to_onehot_y": True, "reduction": "sum"}),
+        ("void ids with a channel", {"to_onehot_y": True, "reduction": "sum", "ignore_index": 255}),
         (IDS, {"to_onehot_y": True, "alpha": 0.2}),
         (IDS, {"to_onehot_y": True, "alpha": 0.2, "gamma": 1.5, "use_softmax": True}),
         ("one-hot", {"gamma": 0.5, "include_background": False}),
@@ -51,17 +53,29 @@ CASES = {
         ("binary", {"sigmoid": True}),
     ],
     "DiceFocalLoss": [
+        (IDS, {**SOFTMAX, "reduction": "sum", "lambda_focal": 0.3}),
         (IDS, {**SOFTMAX, "lambda_focal": 0.5, "gamma": 1.5, "alpha": 0.3}),
         (IDS, {**SOFTMAX, "include_background": False}),
     ],
-    "GeneralizedDiceFocalLoss": [(IDS, SOFTMAX), (IDS, {**SOFTMAX, "include_background": False, "w_type": "simple"})],
+    "GeneralizedDiceFocalLoss": [
+        (IDS, SOFTMAX),
+        (IDS, {**SOFTMAX, "reduction": "sum", "batch": True}),
+        (IDS, {**SOFTMAX, "include_background": False, "w_type": "simple"}),
+    ],
     "AsymmetricUnifiedFocalLoss": [
         ("two probabilities with a channel", {"to_onehot_y": True}),
         ("two probabilities with a channel", {"to_onehot_y": True, "weight": 0.2, "gamma": 0.3, "delta": 0.6}),
+        ("two probabilities with a channel", {"to_onehot_y": True, "ignore_index": 0, "reduction": "sum"}),
+        ("binary probabilities", {"gamma": 0.3, "delta": 0.6}),
+        ("binary probabilities", {"ignore_index": 0}),
     ],
     "MCCLoss": POOLED,
-    "BoundaryLoss": [(IDS, SOFTMAX), ("one-hot", {"sigmoid": True, "reduction": "sum"})],
-    "HausdorffDTLoss": [(IDS, SOFTMAX), (IDS, {**SOFTMAX, "alpha": 1.0, "reduction": "sum"})],
+    "BoundaryLoss": [(IDS, SOFTMAX), ("one-hot", {"sigmoid": True, "reduction": "sum", "batch": True})],
+    "HausdorffDTLoss": [
+        (IDS, {**SOFTMAX, "batch": True, "reduction": "sum"}),
+        (IDS, SOFTMAX),
+        (IDS, {**SOFTMAX, "alpha": 1.0, "reduction": "sum"}),
+    ],
     "LogHausdorffDTLoss": [(IDS, SOFTMAX), ("one-hot", {"sigmoid": True, "include_background": True})],
     "SoftclDiceLoss": REGION,
     "SoftDiceclDiceLoss": [*REGION, (IDS, {**SOFTMAX, "iter_": 1, "alpha": 0.2})],
@@ -82,9 +96,13 @@ PRESETS = presets_of("monai_1_6")
 @pytest.mark.parametrize(("name", "form", "options"), [(name, *case) for name in CASES for case in CASES[name]])
 @given(data=st.data())
 def test_value_and_gradient(name, form, options, data):
-    input, target = of_form(form, *drawn_batch(data))
+    logits, ids = drawn_batch(data)
+    if name == "AsymmetricUnifiedFocalLoss":  # which bounds probabilities, those of ignored pixels too, by 1e-7
+        logits = np.clip(logits, -6, 6)
+        assume("ignore_index" not in options or np.all(np.any(ids == 1, axis=(1, 2))))
+    input, target = of_form(form, logits, ids)
     expected = torch_value_and_gradient(getattr(monai_losses, name)(**options), input, target)
-    single = name in SINGLE or "squared_pred" in options
+    single = name in SINGLE or "squared_pred" in options or "ignore_index" in options
     assert_same(PRESETS[name].function, options, input, target, expected, rtol=2e-6 if single else 1e-9)
 
 
@@ -113,6 +131,53 @@ def test_masked_dice(data):
     expected = torch_value_and_gradient(lambda x, t: peer(x, t, torch.tensor(mask)), input, target)
     options = {"softmax": True, "mask": mask}
     assert_same(PRESETS["MaskedDiceLoss"].function, options, input, target, expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"jaccard": True}, {"batch": True, "include_background": False}])
+@pytest.mark.parametrize("dtype", [np.int64, np.float32])
+@given(data=st.data())
+def test_masked_dice_of_ids(options, dtype, data):
+    """MONAI masks ids before they are one-hot: what the mask leaves out is class 0 in the target."""
+    logits, ids = drawn_batch(data)
+    mask = np.random.default_rng(5).random(ids.shape)[:, None] < 0.6
+    options = {"softmax": True, "to_onehot_y": True, **options}
+    input, target = logits, ids[:, None].astype(dtype)
+    peer = monai_losses.MaskedDiceLoss(**options)
+    expected = torch_value_and_gradient(lambda x, t: peer(x, t, torch.tensor(mask)), input, target)
+    for given_mask in (mask, mask.astype(np.float32)):
+        assert_same(PRESETS["MaskedDiceLoss"].function, {**options, "mask": given_mask}, input, target, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "options"),
+    [
+        ("FocalLoss", IDS, {"to_onehot_y": True, "alpha": 0.3}),
+        ("FocalLoss", "void ids with a channel", {"to_onehot_y": True, "use_softmax": True, "ignore_index": 255}),
+        ("DiceFocalLoss", IDS, SOFTMAX),
+        ("DiceFocalLoss", IDS, {**SOFTMAX, "batch": True, "lambda_focal": 0.3}),
+        ("GeneralizedDiceFocalLoss", IDS, SOFTMAX),
+        ("AsymmetricUnifiedFocalLoss", "two probabilities with a channel", {"to_onehot_y": True}),
+        ("BoundaryLoss", IDS, {**SOFTMAX, "batch": True}),
+        ("HausdorffDTLoss", IDS, {**SOFTMAX, "batch": True}),
+        ("LogHausdorffDTLoss", IDS, {**SOFTMAX, "batch": True}),
+    ],
+)
+@given(data=st.data())
+def test_without_a_reduction(name, form, options, data):
+    """The values are MONAI's; axes of length one are left out."""
+    input, target = of_form(form, *drawn_batch(data))
+    options = {**options, "reduction": "none"}
+    expected = getattr(monai_losses, name)(**options)(torch.tensor(input), torch.tensor(target)).numpy()
+    found = PRESETS[name].function(input, target, **options)
+    np.testing.assert_allclose(np.ravel(found), np.ravel(expected), rtol=3e-6, atol=3e-6)
+
+
+@given(data=st.data())
+def test_one_channel_takes_no_notice_of_options_for_several(data):
+    input, target = of_form("binary floats", *drawn_batch(data))
+    options = {"sigmoid": True, "to_onehot_y": True, "include_background": False, "weight": 3.0, "ignore_index": 0}
+    expected = torch_value_and_gradient(monai_losses.DiceLoss(**options), input, target)
+    assert_same(PRESETS["DiceLoss"].function, options, input, target, expected)
 
 
 @pytest.mark.parametrize("weighting", ["default", "GDL"])

@@ -1,5 +1,7 @@
 """The presets give the numbers recorded of the peers, on every backend that a preset is called with, with gradients."""
 
+import inspect
+import pickle
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -167,6 +169,47 @@ def test_partial_and_options_of_our_own():
     np.testing.assert_allclose(np.moveaxis(gradient_last, -1, 1), gradient, rtol=1e-9, atol=1e-14)
     with pytest.raises(TypeError, match="did you mean `mask`"):
         loss(logits, ids, masks=ids > 0)
+
+
+@pytest.mark.parametrize(
+    ("preset", "options", "own"),
+    [
+        (compat.monai_1_6.dice_loss, {"foo": 1}, "include_background"),
+        (compat.monai_1_6.dice_loss, {"activation": "sigmoid"}, "include_background"),
+        (compat.monai_1_6.masked_dice_loss, {"foo": 1}, "include_background"),
+        (compat.monai_1_6.dice_ce_loss, {"foo": 1}, "lambda_ce"),
+        (compat.torch.cross_entropy, {"foo": 1}, "label_smoothing"),
+        (compat.seglossodyssey.soft_dice_loss, {"foo": 1}, "batch_dice"),
+    ],
+)
+def test_unknown_option_is_told_under_the_name_of_the_preset(preset, options, own):
+    logits, ids = small_batch()
+    with pytest.raises(TypeError, match=f"^{preset.__name__} has no option `{min(options)}`; .*{own}"):
+        preset(logits, ids, **options)
+
+
+def test_presets_pickle_and_return_arrays():
+    for preset in PRESETS:
+        assert pickle.loads(pickle.dumps(preset.function)) is preset.function
+    for preset in LOSSES:
+        assert inspect.signature(preset.function).return_annotation == "Array"
+
+
+def test_float_ids_and_numpy_numbers(library):
+    logits, ids = small_batch()
+    options = {"softmax": True, "to_onehot_y": True}
+    expected = float(compat.monai_1_6.dice_loss(logits, ids, weight=2.0, **options))
+    floats = library.asarray(ids[:, None].astype(np.float32))
+    value = compat.monai_1_6.dice_loss(library.asarray(logits), floats, weight=np.float32(2.0), **options)
+    assert float(value) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(ValueError, match="whole numbers"):
+        compat.monai_1_6.dice_loss(library.asarray(logits), floats + 0.5, **options)
+
+
+def test_smp_mcc_of_a_perfect_map_of_one_class():
+    """Each cell of 40 pixels has 1e-5 more: 40 e / sqrt((40 + 2 e)^2 (2 e)^2) is one half."""
+    ones = np.ones((2, 1, 4, 5))
+    assert float(compat.smp_0_6.mcc_loss(ones, ones)) == pytest.approx(0.500000249999875, abs=1e-9)
 
 
 def test_preset_on_other_libraries(library):

@@ -19,6 +19,7 @@ REGION = [
     ("ids", {**MULTICLASS, "smooth": 1.0, "classes": [1, 0]}),
     ("void ids", {**MULTICLASS, "ignore_index": 255}),
     ("binary", {**BINARY, "smooth": 0.5}),
+    ("binary floats", {**BINARY, "ignore_index": 0}),
     ("one-hot", MULTILABEL),
     ("soft", MULTILABEL),
     ("probabilities", {**MULTICLASS, "from_logits": False}),
@@ -32,6 +33,8 @@ CASES = {
         ("void ids", {**MULTICLASS, "ignore_index": 255, "alpha": 0.25}),
         ("one-hot", {**MULTILABEL, "gamma": 1.5}),
         ("binary", {**BINARY, "alpha": 0.1}),
+        ("ids", {**MULTICLASS, "reduction": "sum"}),
+        ("one-hot", {**MULTILABEL, "reduction": "none"}),
         ("ids", {**MULTICLASS, "reduced_threshold": 0.4, "alpha": 0.25}),
     ],
     "LovaszLoss": [

@@ -52,6 +52,15 @@ def test_class_weights(form, label_smoothing, data):
     assert_same(PRESETS["cross_entropy"].function, options, input, target, expected)
 
 
+@pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
+@given(data=st.data())
+def test_binary_losses_without_a_reduction(name, data):
+    input, target = of_form("independent probabilities", *drawn_batch(data))
+    expected = getattr(torch.nn.functional, name)(torch.tensor(input), torch.tensor(target), reduction="none")
+    found = PRESETS[name].function(input, target, reduction="none")
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9, atol=1e-12)
+
+
 def test_mean_of_nothing_is_nan_as_in_torch():
     input, target = np.zeros((1, 3, 2, 3)), np.full((1, 2, 3), -100)
     expected = torch_value_and_gradient(torch.nn.functional.cross_entropy, input, target)
