@@ -272,10 +272,14 @@ class NumpyBackend(Backend):
         if one.dtype != np.float32 or whole == 0:
             return np.einsum("...r,...r->...", one, two, dtype=np.float64)
         runs = (array[..., :whole].reshape(*lead, whole // RUN, RUN) for array in (one, two))
-        sums = np.sum(np.einsum("...r,...r->...", *runs), axis=-1, dtype=np.float64)
+        sums = np.sum(np.vecdot(*runs), axis=-1, dtype=np.float64)
         if whole == length:
             return sums
         return sums + np.einsum("...r,...r->...", one[..., whole:], two[..., whole:], dtype=np.float64)
+
+    def sum_class_products(self, one: Array, two: Array, /) -> Array:
+        # Without an array of the products, in two thirds of the time.
+        return np.einsum("bcp,bcp->bp", one, two)[:, None, :]
 
     def flat(self, array: Array, /) -> tuple[Array, int, int]:
         # Of a part of the pixels of an image too, without a copy: the memory from its first number to its last.
