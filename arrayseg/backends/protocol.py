@@ -379,7 +379,7 @@ class Backend:
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
     def sum_products(self, one: Array, two: Array, /) -> Array:
-        """The sums over the last axis of the products of two arrays, in `sum_dtype`."""
+        """The sums over the last axis of the products of two arrays of as many axes, in `sum_dtype`."""
         return self.sum_pixels(one * two)
 
     def sum_class_products(self, one: Array, two: Array, /) -> Array:

@@ -119,6 +119,12 @@ class Block:
     room: Array | None = None
     #: Whether what an earlier sweep kept is given (see `kept`), and nothing else should be made of the scores.
     only_probabilities = False
+    #: Whether a gradient is asked for, so that the probabilities of a sigmoid are best made with their complements.
+    needs_slopes = False
+    #: Whether one term alone asks for what is made here, so that it may leave holes in the probabilities.
+    is_alone = False
+    #: The probabilities of the ids, `(B, P)`, where 0 stands in their place; they wait apart from sweep to sweep.
+    taken_out: Array | None = None
 
     def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
         self.pixels = pixels
@@ -295,6 +301,14 @@ class Block:
         flat, *steps = self.backend.flat(array)
         flat[self.places(*steps)] = values if isinstance(values, float) else self.xp.reshape(values, (-1,))
 
+    def _swap_at_id(self, array: Array, number: float) -> Array:
+        """Write a number in the entry of each pixel's id of `(B, C, P)`, and return what was there, `(B, P)`."""
+        flat, *steps = self.backend.flat(array)
+        places = self.places(*steps)
+        before = self.xp.take(flat, places)
+        flat[places] = number
+        return self.xp.reshape(before, self.ids.shape)
+
     def add_at_id(self, array: Array, values: Array) -> Array:
         """`(B, C, P)`, overwritten, with values `(B, P)` or `()` added at each pixel's id."""
         xp = self.xp
@@ -348,7 +362,8 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            return self._sigmoids[0]
+            both = self.needs_slopes or self.backend.has_autodiff
+            return self._sigmoids[0] if both else self.backend.sigmoid(self.scores)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
         inverse = 1 / self.total  # before the exponentials are given away, or they would be made twice
@@ -402,19 +417,45 @@ class Block:
 
         For exclusive classes 1 less it is the sum of the others, in which nothing cancels. Those sums may be of squares.
         """
+        activation = self.pixels.activation
+        if activation == "softmax" and not squared and "probabilities" not in self.__dict__:
+            return self._exponentials_by_id()
         probabilities = self.probabilities
-        if self.pixels.activation is None:  # the caller's, in which nothing may be written
+        if activation is None:  # the caller's, in which nothing may be written
             probabilities = self.xp.asarray(probabilities, copy=True)
-        hit = self.at_id(probabilities)
-        self.put_at_id(probabilities, 0.0)
+        hit = self._swap_at_id(probabilities, 0.0)
         others = self.weighted(probabilities)
         alarm = self.sum_products(others, probabilities) if squared else self.sum(others, axis=2)
-        if self.pixels.activation == "softmax":
+        if activation == "softmax":
             miss = self._sum_of_classes(probabilities)
         else:
-            miss = 1 - hit if self.pixels.activation is None else self.at_id(self.complements)
-        self.put_at_id(probabilities, hit)
+            miss = 1 - hit if activation is None else self.at_id(self.complements)
+        if activation == "softmax" and self.is_alone:
+            self.taken_out = hit
+        elif activation is not None:
+            self.put_at_id(probabilities, hit)
         return hit, miss, alarm
+
+    def _exponentials_by_id(self) -> tuple[Array, Array, Array]:
+        """`probabilities_by_id` by the exponentials.
+
+        These are in cache: in the gradient, where the probabilities will wait, ids take three times as long to reach.
+        The total is made of the two parts.
+        """
+        exponentials = self.exponentials
+        at_id = self._swap_at_id(exponentials, 0.0)
+        others = self._sum_of_classes(exponentials)
+        total = at_id + others
+        inverse = 1 / total
+        hit = at_id * inverse
+        alarm = self.sum_products(exponentials, self.weighted(inverse)[:, None, :])
+        self.total = total[:, None, :]
+        if self.is_alone:
+            self.taken_out = hit
+        else:
+            self.put_at_id(exponentials, at_id)
+        others *= inverse
+        return hit, others, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
@@ -499,9 +540,8 @@ class Block:
             gradient = by_others * probabilities if errors else by_others + xp.zeros_like(probabilities)
             self.put_at_id(gradient, -at_id * self.at_id(self.complements) if errors else at_id)
             return self.keep(gradient) if activation is None else self.product(gradient, self.slopes)
-        probability = self.at_id(probabilities)
         # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
-        self.put_at_id(probabilities, 0.0)
+        probability = self._swap_at_id(probabilities, 0.0) if self.taken_out is None else self.taken_out
         if errors:
             steps = by_others * probabilities
             missed = self._sum_of_classes(probabilities)
@@ -513,7 +553,7 @@ class Block:
             spread, missed = sums[:, 0, :], sums[:, 1, :]
         pulled = self.product(steps - (spread + at_id * probability)[:, None, :], probabilities)
         self.put_at_id(pulled, (at_id * missed - spread) * probability)
-        if self.room is None:  # other terms may ask for them
+        if self.room is None and self.taken_out is None:  # other terms may ask for them
             self.put_at_id(probabilities, probability)
         return pulled
 

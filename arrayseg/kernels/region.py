@@ -49,7 +49,7 @@ class RegionTerm(Term):
     def count(self, block: Block) -> Sums:
         if self._goes_by_id(block):
             return *self._sums_of_ids(block), block.amount[:, None]
-        if self._is_product(block.pixels):
+        if self._has_exact_cells(block):
             return *self._sums_of_products(block), block.amount[:, None]
         if type(self).amounts is RegionTerm.amounts and self.sums == 5:
             return *self._sums_of_overlap(block), block.amount[:, None]
@@ -114,24 +114,26 @@ class RegionTerm(Term):
         # The sums of the other classes are 0, not nearly, where every pixel is of one.
         return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
 
-    def _sums_of_products(self, block: Block) -> list[Array]:
-        """The sums of the cells and of the target.
+    def _has_exact_cells(self, block: Block) -> bool:
+        """Whether each cell is counted by itself: of ids, for scores of all four, and where compilers fuse the loops.
 
-        The misses of shares of exclusive classes are what the hits leave of the target, to 1e-7 of it: the complements
-        would take as long as the rest. Of ids, and for scores of all four cells, they are counted.
+        Otherwise that would take half as long again. Then the false alarms and the misses are differences, to 1e-7 of
+        the sums.
         """
+        return self._is_product(block.pixels) and (
+            self.sums == 6 or block.pixels.has_ids or block.backend.has_autodiff
+        )
+
+    def _sums_of_products(self, block: Block) -> list[Array]:
+        """The sums of the cells and of the target."""
         inside, outside = block.weighted(block.target), block.weighted(block.outside)
-        probability, target = block.keep(block.probabilities), block.sum(inside, axis=2)
-        hit, alarm = block.sum_products(probability, inside), block.sum_products(probability, outside)
-        if self.sums == 5 and not block.pixels.has_ids and block.pixels.activation != "sigmoid":
-            return [hit, alarm, target - hit, target]
-        complement = block.keep(block.complements)
-        miss = block.sum_products(complement, inside)
-        rest = [] if self.sums == 5 else [block.sum_products(complement, outside)]
-        return [hit, alarm, miss, *rest, target]
+        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
+        pairs = [(probability, inside), (probability, outside), (complement, inside), (complement, outside)]
+        cells = [block.sum_products(*pair) for pair in pairs[: self.sums - 2]]
+        return [*cells, block.sum(inside, axis=2)]
 
     def _sums_of_overlap(self, block: Block) -> list[Array]:
-        """The sums of the first cells and of the target, where the cells are differences to 1e-7 of the sums."""
+        """The sums of the first cells and of the target: what I leaves of the prediction and of the target."""
         probability, target = block.keep(block.probabilities), block.target
         inside, predicted = block.weighted(target), block.weighted(probability)
         wanted = block.sum(inside, axis=2)
@@ -139,8 +141,11 @@ class RegionTerm(Term):
             hit = block.sum_products(probability, inside)
             squares = block.sum_products(probability, predicted), block.sum_products(target, inside)
             return [hit, *(square - hit for square in squares), wanted]
-        # (|p| + |t| - |p - t|) / 2, without the kink that libraries disagree on
-        hit = block.sum(block.weighted(block.xp.minimum(probability, target)), axis=2)
+        if self._is_product(block.pixels):
+            hit = block.sum_products(probability, inside)
+        else:
+            # (|p| + |t| - |p - t|) / 2, without the kink that libraries disagree on
+            hit = block.sum(block.weighted(block.xp.minimum(probability, target)), axis=2)
         return [hit, block.sum(predicted, axis=2) - hit, wanted - hit, wanted]
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
@@ -163,15 +168,15 @@ class RegionTerm(Term):
         xp, target = block.xp, block.target
         by_hit, by_alarm, by_miss, *by_rest = by
         by_alarm = by_alarm - by_rest[0] if by_rest else by_alarm
-        outside, inside = block.narrow(by_alarm), block.narrow(by_hit - by_miss)
-        if not self._is_product(block.pixels):
-            difference = block.errors
-            if self.soft_tp == "l2":
-                return block.narrow(by_hit - by_miss + by_alarm) * target + 2 * outside * difference
-            mean = (inside + outside) / 2
-            return xp.where(difference < 0, inside, xp.where(difference > 0, outside, mean))
-        gradient = block.narrow(by_hit - by_miss - by_alarm) * target
-        gradient += outside
+        inside, outside = by_hit - by_miss, block.narrow(by_alarm)
+        if self._is_product(block.pixels) or self.soft_tp == "l2":
+            gradient = block.narrow(inside - by_alarm) * target
+            gradient += outside if self.soft_tp != "l2" else 2 * outside * block.probabilities
+            return gradient
+        # `inside` where p is below t, `outside` where it is above.
+        gradient = xp.sign(target - block.probabilities)
+        gradient *= block.narrow((inside - by_alarm) / 2)
+        gradient += block.narrow((inside + by_alarm) / 2)
         return gradient
 
     def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
