@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import log
 from typing import Literal, TypeAlias
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.metrics.images import class_counts
@@ -23,6 +24,7 @@ __all__ = [
 Normalize: TypeAlias = Literal["mean", "sum"] | None
 
 
+@raises_here
 def pixel_counts(
     target: Array, *, num_classes: int, ignore_index: int | None = None, mask: Array | None = None
 ) -> Array:
@@ -64,6 +66,7 @@ def pixel_counts(
     return class_counts(labels, labels, num_classes=num_classes, ignore_index=ignore_index, mask=image)[0, :, 0]
 
 
+@raises_here
 def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     r"""Weights inverse to the frequency of a class.
 
@@ -96,6 +99,7 @@ def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     return _weights(counts, normalize, lambda backend, share, counts: 1 / share)
 
 
+@raises_here
 def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     r"""Weights that are the share of all the other classes.
 
@@ -124,6 +128,7 @@ def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array
     return _weights(counts, normalize, lambda backend, share, counts: 1 - share)
 
 
+@raises_here
 def median_frequency(counts: Array, *, image_pixels: Array | None = None, normalize: Normalize = None) -> Array:
     r"""Median frequency balancing: the median of the frequencies over the frequency of the class.
 
@@ -174,6 +179,7 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
     return _weights(counts, normalize, weights)
 
 
+@raises_here
 def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize = None) -> Array:
     r"""Weights inverse to the logarithm of the frequency, which bounds them.
 
@@ -212,6 +218,7 @@ def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize =
     return _weights(counts, normalize, lambda backend, share, counts: 1 / backend.xp.log(offset + share))
 
 
+@raises_here
 def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normalize = None) -> Array:
     r"""Weights inverse to the effective number of samples (class-balanced loss).
 

@@ -145,6 +145,7 @@ class ValueAndGrad(Composed):
 
     made_by = "value_and_grad"
 
+    @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
         own = method_of(self.loss, "value_and_grad")
         if own is not None:  # deep supervision, whose input is several arrays
@@ -208,6 +209,7 @@ class Grad(Composed):
 
     made_by = "grad"
 
+    @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         _, gradient = ValueAndGrad(self.loss)(input, target, **options)
         return gradient

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import backend_of
 from arrayseg.losses._prepare import check_ids
@@ -9,6 +10,7 @@ from arrayseg.losses._prepare import check_ids
 __all__ = ["one_hot"]
 
 
+@raises_here
 def one_hot(
     target: Array,
     num_classes: int,
