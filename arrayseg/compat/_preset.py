@@ -144,7 +144,7 @@ def _check_options(preset: Any, own: frozenset[str], args: Sequence[Any], option
     if any(each.kind is Parameter.VAR_KEYWORD for each in signature(preset.setting).parameters.values()):
         call = preset.setting(*args, **{name: value for name, value in options.items() if name in own})
         while (called := _called(call)) is not None:
-            setting: Callable[..., Call] = called.func.setting  # type: ignore[attr-defined]
+            setting: Callable[..., Call] = called.func.setting
             call = setting(*called.args, **called.keywords)
             of_peer += [name for name in _options(setting) if name not in of_peer]
         inner = call.call if isinstance(call, Adjusted | Unreduced) else call
@@ -384,10 +384,8 @@ def _nan_of_nothing(evaluation: Any) -> Evaluation:
 
 
 def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[..., Array], float]]) -> Call:
-    """The call of a compound, its parts kept for the table."""
-    loss = compound(parts)
-    loss.parts = parts  # type: ignore[attr-defined]
-    return partial(loss, input, target)
+    """Return the call of a compound."""
+    return partial(compound(parts), input, target)
 
 
 def without_channel(input: Array, target: Array) -> Array:
