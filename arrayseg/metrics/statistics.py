@@ -38,7 +38,9 @@ def computed_from(
             statistic = arguments[0] if arguments else options.get(first)
             if len(arguments) > most:
                 fault = f"{name} takes {most} positional argument(s) and options by keyword; got {len(arguments)}"
-            elif statistic is not None and not (isinstance(statistic, kinds) if kinds else _may_hold_counts(statistic)):
+            elif (arguments or first in options) and not (
+                isinstance(statistic, kinds) if kinds else _may_hold_counts(statistic)
+            ):
                 wanted = f"be {' or '.join(kind.__name__ for kind in kinds)}" if kinds else "hold pixel counts"
                 fault = f"`{first}` must {wanted}; got {_described(statistic)}"
             else:
