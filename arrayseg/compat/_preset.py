@@ -17,6 +17,7 @@ from math import nan
 from numbers import Real
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.protocol import Evaluation
@@ -45,7 +46,7 @@ __all__ = [
 ]
 
 Parameters = ParamSpec("Parameters")
-Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 Call = Callable[[], Array]
 """A loss with everything it takes, a `functools.partial` or an `Adjusted` one: called, it is the value."""
@@ -103,6 +104,7 @@ def loss_preset(
     """
 
     def decorate(setting: Callable[Parameters, Call]) -> Callable[Parameters, Array]:
+        @raises_here
         @wraps(setting)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
             return checked(*args, **kwargs)()
@@ -171,10 +173,13 @@ def call_evaluation(call: Call) -> Evaluation:
     return build()
 
 
-def metric_preset(peer: str, *records: Record, note: str = "") -> Callable[[Function], Function]:
+def metric_preset(
+    peer: str, *records: Record, note: str = ""
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Register a function of a statistic, whose kind its first parameter names, under the peer's name for it."""
 
-    def decorate(function: Function) -> Function:
+    def decorate(preset: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        function = raises_here(preset)
         function.__doc__ = _metric_docstring(function, peer, note)
         PRESETS.append(Preset(function, None, peer, records, note))
         return function

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_index, check_number
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of, common_backend, host
 from arrayseg.kernels.overlaps import joint_counts, overlaps
@@ -115,6 +116,7 @@ Table: TypeAlias = Array | ContingencyTable
 Formula: TypeAlias = Callable[[Namespace, Array, Array, Array, Array], Array]
 
 
+@raises_here
 def contingency_table(
     prediction: Array,
     target: Array,
@@ -183,6 +185,7 @@ def contingency_table(
     return ContingencyTable(*(put(backend, column[kept], target) for column in (*columns[:2], counts)))
 
 
+@raises_here
 def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
     r"""Adjusted Rand index: the agreement about pairs of pixels beyond what chance would give.
 
@@ -224,6 +227,7 @@ def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
     return _evaluate(table, [formula], absent)[0]
 
 
+@raises_here
 def variation_of_information(table: Table, *, absent: Absent = "skip") -> VariationOfInformation:
     r"""Variation of information in bits, with the parts of false splits and false merges.
 
@@ -271,6 +275,7 @@ def variation_of_information(table: Table, *, absent: Absent = "skip") -> Variat
     return VariationOfInformation(*_evaluate(table, [split, merge, both], absent))
 
 
+@raises_here
 def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "skip") -> AdaptedRandError:
     r"""Adapted Rand error: one minus the F score of the pairs of pixels.
 
@@ -332,6 +337,7 @@ def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "sk
     return AdaptedRandError(*_evaluate(table, [error, precision, recall], absent))
 
 
+@raises_here
 def normalized_mutual_information(
     table: Table,
     *,

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_index, check_numbers, is_several
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.kernels.runs import Runs, runs_of_lengths, runs_of_masks
@@ -51,6 +52,7 @@ class DetectionMatches(NamedTuple):
     target_labels: Array
 
 
+@raises_here
 def rle_encode(mask: Array) -> dict[str, Any]:
     r"""COCO's run lengths of a mask.
 
@@ -98,6 +100,7 @@ def rle_encode(mask: Array) -> dict[str, Any]:
     return {"size": [int(length) for length in mask.shape], "counts": _compress(lengths)}
 
 
+@raises_here
 def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
     r"""The mask of COCO's run lengths.
 
@@ -137,6 +140,7 @@ def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
     return backend.asarray(mask, dtype=backend.xp.bool, like=like)
 
 
+@raises_here
 def match_detections(
     prediction: Array | Sequence[RunLengths],
     scores: Array,
@@ -277,6 +281,7 @@ def match_detections(
     )
 
 
+@raises_here
 def coco_average_precision(
     matches: Sequence[DetectionMatches], *, num_classes: int = 1, reduction: Literal["mean", "none"] = "mean"
 ) -> Array:
