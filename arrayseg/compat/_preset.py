@@ -21,6 +21,7 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.losses import compound
+from arrayseg.losses._composed import shown
 from arrayseg.losses._evaluate import evaluation_of
 
 __all__ = [
@@ -319,12 +320,15 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Changed:
-    """A loss whose evaluation is changed in a way that no option has, to be a part of a compound."""
+    """A part of a compound: a loss whose evaluation is changed in a way for which there is no option."""
 
     loss: partial[Array]
     adjust: Callable[[Evaluation], Evaluation]
     text: str
-    """How the table says it, after the loss."""
+    """What the table and the representation write after the loss."""
+
+    def __repr__(self) -> str:
+        return f"{shown(self.loss)} {self.text}"
 
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         evaluation = self.evaluation(input, target, **options)
