@@ -26,6 +26,7 @@ from arrayseg.losses._evaluate import evaluation_of
 
 __all__ = [
     "PRESETS",
+    "TOLERANCE",
     "Adjusted",
     "Call",
     "Changed",
@@ -185,6 +186,12 @@ def metric_preset(peer: str, *records: Record, note: str = "") -> Callable[[Func
 
 CLASSES_LAST = {"keras_3_15", "keras_3_16", "optax_0_2"}
 """The modules of peers whose class axis is the last one."""
+
+TOLERANCE = (
+    "A distance that exceeds the tolerance by at most a millionth of it counts as within it, so that rounding does not "
+    "decide where both are equal; the library compares its rounded distances exactly."
+)
+"""What the presets of surface Dice scores say of a distance that equals the tolerance."""
 
 STATISTICS = {
     "binary": "Confusion matrix `(2, 2)` of two masks as classes 0 and 1.",
