@@ -208,17 +208,23 @@ class NumpyBackend(Backend):
     # The same formulas, each step written over the last: a third of the arrays of a block.
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        probabilities = np.minimum(scores, EXP_LIMIT, out=out)
+        # Reading an extreme takes a sixth of the time of a minimum.
+        if not np.min(scores, initial=0) > -EXP_LIMIT:
+            probabilities = np.minimum(scores, EXP_LIMIT, out=out)
+            np.exp(probabilities, out=probabilities)
+            probabilities /= probabilities + 1
+            return probabilities
+        probabilities = np.negative(scores, out=out)  # 1 / (1 + exp(-z)), each step written over the last
         np.exp(probabilities, out=probabilities)
-        probabilities /= probabilities + 1
-        return probabilities
+        probabilities += 1
+        return np.reciprocal(probabilities, out=probabilities)
 
-    def sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
-        # By one exponential, which is finite, as far as its inverse is a normal number: beyond, that is as good as 0.
-        limit = int(-np.log(np.finfo(scores.dtype).smallest_normal))
-        probabilities = np.minimum(scores, limit)
-        np.exp(probabilities, out=probabilities)
-        complements = probabilities + 1
+    def sigmoids(self, scores: Array, out: Array | None = None, /) -> tuple[Array, Array]:
+        # By one exponential, where it is finite.
+        if not np.max(scores, initial=0) < EXP_LIMIT:
+            return super().sigmoids(scores)
+        probabilities = np.exp(scores)
+        complements = np.add(probabilities, 1, out=out)
         np.reciprocal(complements, out=complements)
         probabilities *= complements
         return probabilities, complements

@@ -391,8 +391,8 @@ class Backend:
         _, classes, pixels = array.shape
         return self.xp.reshape(array, (-1,)), classes * pixels, pixels
 
-    def sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
-        """1 / (1 + exp(-z)) and 1 / (1 + exp(z))."""
+    def sigmoids(self, scores: Array, out: Array | None = None, /) -> tuple[Array, Array]:
+        """1 / (1 + exp(-z)) and 1 / (1 + exp(z)); the second may be written into `out`."""
         return self.sigmoid(scores), self.sigmoid(-scores)
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:

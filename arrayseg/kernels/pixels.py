@@ -389,8 +389,11 @@ class Block:
 
     @once
     def _sigmoids(self) -> tuple[Array, Array]:
-        """The sigmoids of the scores and of their negatives."""
-        return self.backend.sigmoids(self.scores)
+        """The sigmoids of the scores and of their negatives.
+
+        The second may wait where the slopes will be written: whoever needs it asks for it before them.
+        """
+        return self.backend.sigmoids(self.scores, self.room)
 
     @once
     def slopes(self) -> Array:
@@ -415,7 +418,7 @@ class Block:
     def probabilities_by_id(self, *, squared: bool = False) -> tuple[Array, Array, Array]:
         """The probability of each pixel's id and 1 less it, `(B, P)`, and the sums of the other classes', `(B, C)`.
 
-        For exclusive classes 1 less it is the sum of the others, in which nothing cancels. Those sums may be of squares.
+        For exclusive classes 1 less it is the sum of the others, in which nothing cancels. The sums may be of squares.
         """
         activation = self.pixels.activation
         if activation == "softmax" and not squared and "probabilities" not in self.__dict__:

@@ -66,9 +66,8 @@ def region_mutual_information(
     Notes
     -----
     The authors' code has ``activation="sigmoid"``, takes the sum over the classes (C times this mean), adds 1e-8 to the
-    roots of the determinant, and averages the loss with binary cross entropy. The loss may be negative. It is of few
-    numbers per window, so that float32, as JAX has it by default, is right to fewer digits. Axes of one element are
-    left out of the windows.
+    roots of the determinant, and averages the loss with binary cross entropy. The loss may be negative. Axes of
+    one element are left out of the windows.
 
     References
     ----------

@@ -69,6 +69,16 @@ def test_matthews_of_one_class_is_1(shape, dtype, library):
     assert not to_numpy(gradient).any()
 
 
+def test_smoothed_cells_of_a_perfect_prediction_follow_the_formula(library):
+    """Right on 4 and 12 pixels of two classes: (4.5 x 12.5 - 0.5^2) / (5 x 13), with no jump to 0."""
+    ids = np.where(np.arange(16).reshape(1, 4, 4) < 4, 1, 0)
+    logits = np.moveaxis(np.eye(2)[ids], -1, 1)
+    for scale in (30.0, 500.0):
+        given = library.asarray((scale * logits).astype(np.float32)), library.asarray(ids)
+        value = losses.matthews_corrcoef(*given, smooth=0, cell_smooth=0.5)
+        assert float(value) == pytest.approx(1 - (4.5 * 12.5 - 0.25) / (5 * 13), rel=1e-5)
+
+
 def test_value_of_a_nearly_right_prediction_by_its_expansion():
     """Logits of +-L are wrong by e^-2L: Dice loses e^-2L a pixel of each class, to first order."""
     ids = np.arange(64).reshape(1, 8, 8) % 2

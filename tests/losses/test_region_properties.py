@@ -30,7 +30,7 @@ LOSSES = {
         losses.generalized_wasserstein_dice, distances=DISTANCES, weighting="gdl"
     ),
     "matthews_corrcoef": losses.matthews_corrcoef,
-    "matthews_corrcoef, cells": partial(losses.matthews_corrcoef, cell_smooth=0.5, smooth=0, pool="batch"),
+    "matthews_corrcoef, cells": partial(losses.matthews_corrcoef, cell_smooth=0.1, smooth=0, pool="batch"),
     "sensitivity_specificity": losses.sensitivity_specificity,
     "jaccard_metric": losses.jaccard_metric,
     "fine_grained_jaccard": losses.fine_grained_jaccard,
