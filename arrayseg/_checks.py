@@ -24,6 +24,8 @@ __all__ = [
     "check_number",
     "check_numbers",
     "check_spacing",
+    "check_static",
+    "is_exactly",
     "is_several",
     "is_traced",
 ]
@@ -44,14 +46,17 @@ def check_flag(name: str, value: Any) -> None:
         check_choice(name, value, (True, False))
 
 
-def check_number(name: str, value: Any, low: float = -inf, high: float = inf, *, below: bool = False) -> float:
-    """Return a finite number with low <= value <= high, or value < high where `below`."""
+def check_number(
+    name: str, value: Any, low: float = -inf, high: float = inf, *, above: bool = False, below: bool = False
+) -> float:
+    """Return a finite number with low <= value <= high; low < value where `above`, and value < high where `below`."""
     if is_traced(value):
         traced: float = value
         return traced
     number = value if type(value) in (int, float) else _as_number(name, value)
-    if not (-inf < number < inf and low <= number <= high) or (below and number == high):
-        msg = f"`{name}` must be {_range(low, high, below)}; got {_shown(value)}."
+    outside = (above and number == low) or (below and number == high)
+    if outside or not (-inf < number < inf and low <= number <= high):
+        msg = f"`{name}` must be {_range(low, high, above, below)}; got {_shown(value)}."
         raise ValueError(msg)
     return number
 
@@ -69,15 +74,16 @@ def check_numbers(
 
 def check_index(name: str, value: Any, low: float = -inf, high: float = inf) -> int:
     """Return a whole number with low <= value <= high; 1.0 is not one, as it may have been 0.9999 or 1.0001."""
+    check_static(name, value)
     try:
-        if isinstance(value, bool) or is_traced(value):
+        if isinstance(value, bool):
             raise TypeError
         number = index(value)
     except TypeError as error:
         msg = f"`{name}` must be a whole number, such as 1; got {_shown(value)}."
         raise TypeError(msg) from error
     if not low <= number <= high:
-        msg = f"`{name}` must be {_range(low, high, below=False)}; got {_shown(value)}."
+        msg = f"`{name}` must be {_range(low, high)}; got {_shown(value)}."
         raise ValueError(msg)
     return number
 
@@ -107,9 +113,27 @@ def check_connectivity(connectivity: Any, axes: int) -> int:
     return axes if connectivity is None else check_index("connectivity", connectivity, 1, axes)
 
 
+def check_static(name: str, value: object) -> None:
+    """Raise for a traced value of an option that decides which operations are computed, or the shape of a result."""
+    if is_traced(value):
+        msg = (
+            f"`{name}` must be a plain Python value, because it decides what is computed, but it is traced. Make it a "
+            f'static argument, as jax.jit(..., static_argnames="{name}") does, or close over it.'
+        )
+        raise TypeError(msg)
+
+
 def is_several(value: object) -> bool:
     """Whether a value is a sequence or an array with axes, and not one number."""
     return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "shape", None) != ()
+
+
+def is_exactly(value: object, *numbers: float) -> bool:
+    """Whether a checked number is one of these; never one that is traced, whose value cannot be read.
+
+    A formula that is simpler for some numbers asks this, so that a traced number takes the general one.
+    """
+    return isinstance(value, int | float) and value in numbers
 
 
 def is_traced(value: object) -> bool:
@@ -147,13 +171,15 @@ def _listed(name: str, values: Any, what: str) -> Sequence[Any]:
     return values.tolist() if hasattr(values, "tolist") and not is_traced(values) else list(values)
 
 
-def _range(low: float, high: float, below: bool) -> str:
+def _range(low: float, high: float, above: bool = False, below: bool = False) -> str:
     if low == -inf and high == inf:
         return "a finite number"
     if high == inf:
-        return f"at least {low}"
+        return f"{'greater than' if above else 'at least'} {low}"
     if low == -inf:
         return f"{'below' if below else 'at most'} {high}"
+    if above:
+        return f"between {low} and {high}" if below else f"greater than {low} and at most {high}"
     return f"from {low} to {'just under ' if below else ''}{high}"
 
 

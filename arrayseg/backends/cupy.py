@@ -50,6 +50,8 @@ class CupyBackend(Backend):
         return cupy.int64
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        if index.size == 0:  # before CuPy 14, bincount raises for no element
+            return cupy.zeros(length, dtype=cupy.int64 if weights is None else weights.dtype)
         counts = cupy.bincount(
             cupy.reshape(index, (-1,)),
             weights=None if weights is None else cupy.reshape(weights, (-1,)),

@@ -127,7 +127,7 @@ class JaxBackend(Backend):
             return jax.device_put(counts, device), jax.device_put(uncounted, device)
 
     def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
-        if not self.is_concrete(mask) or any(device.platform != "cpu" for device in mask.devices()):
+        if not self.is_concrete(mask, *spacing) or any(device.platform != "cpu" for device in mask.devices()):
             return super().distance_transform(mask, spacing=spacing)
         distances = NUMPY.distance_transform(np.asarray(mask), spacing=spacing)
         return jax.device_put(distances.astype(self.sum_dtype(mask), copy=False), mask.sharding)

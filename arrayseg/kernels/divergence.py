@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from arrayseg._checks import is_exactly
 from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.formulas import guarded_power
 from arrayseg.kernels.pixel import MeanTerm, limited, safe_log
@@ -57,7 +58,7 @@ def quality_focal(beta: float) -> Divergence:
     """-|t - p|^beta t log p."""
 
     def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
-        if isinstance(beta, int | float) and beta == 0:
+        if is_exactly(beta, 0):
             return -target * log_probability, -target
         probability = xp.exp(log_probability)
         difference = probability - target
@@ -83,7 +84,7 @@ class DivergenceTerm(MeanTerm):
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         block = self._softened(block)
         losses, gradient = (self._independent if block.pixels.binary else self._exclusive)(block, scale)
-        if self.temperature == 1:
+        if is_exactly(self.temperature, 1):
             return losses, gradient
         return losses * self.temperature**2, None if gradient is None else gradient * self.temperature
 
@@ -93,7 +94,7 @@ class DivergenceTerm(MeanTerm):
         if self.target_logits:
             logits = Block(replace(pixels, scores=block.target / self.temperature), block.rows)
             pixels = replace(pixels, target=logits.probabilities)
-        if self.temperature != 1:
+        if not is_exactly(self.temperature, 1):
             pixels = replace(pixels, scores=block.scores / self.temperature)
         return block if pixels is block.pixels else Block(pixels, block.rows)
 

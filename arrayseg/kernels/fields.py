@@ -35,12 +35,13 @@ def boundary_distances(masks: Array, spacing: Sequence[float], backend: Backend)
     """Distances to the nearest element of the other kind: of the elements in a mask, and of those that are not.
 
     Both are 0 on the other side, and where a mask is empty or full: it has no boundary. The spatial axes are the last.
+    They are constants of the derivative, in the spacing too.
     """
     xp = backend.xp
     if not spacing or 0 in masks.shape:
         nowhere = xp.zeros(masks.shape, dtype=backend.sum_dtype(masks), device=backend.device(masks))
         return nowhere, nowhere
-    both = [backend.distance_transform(side, spacing=spacing) for side in (masks, ~masks)]
+    both = [backend.stop_gradient(backend.distance_transform(side, spacing=spacing)) for side in (masks, ~masks)]
     inside, outside = (xp.where(xp.isfinite(side), side, xp.zeros_like(side)) for side in both)
     return inside, outside
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from functools import reduce
 from operator import mul
 
+from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.kernels.pixel import GREATEST_POWER, SMALL_POWERS, Formula, cross_entropy, focal, limited
 
 __all__ = [
     "asymmetric_negative",
+    "expm1_ratio",
     "focal_weight",
     "generalized_cross_entropy",
     "poly",
@@ -34,11 +36,14 @@ def poly(epsilon: float) -> Formula:
 
 def generalized_cross_entropy(q: float) -> Formula:
     """(1 - e^(q l)) / q, which is -l for q = 0."""
-    if isinstance(q, int | float) and q < LEAST_EXPONENT:
+    traced = is_traced(q)
+    if not traced and q < LEAST_EXPONENT:
         return cross_entropy
 
     def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        return xp.expm1(q * log_probability) / -q, -xp.exp(q * log_probability)
+        steps = q * log_probability
+        value = -log_probability * expm1_ratio(steps, xp) if traced else xp.expm1(steps) / -q
+        return value, -xp.exp(steps)
 
     return formula
 
@@ -49,7 +54,7 @@ def symmetric_cross_entropy(alpha: float, beta: float, log_zero: float) -> Formu
 
     def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
         value = reverse * xp.expm1(log_probability)
-        if not (isinstance(alpha, int | float) and alpha == 0):  # 0 times an infinite logarithm would be NaN
+        if not is_exactly(alpha, 0):  # 0 times an infinite logarithm would be NaN
             value = value - alpha * log_probability
         return value, reverse * xp.exp(log_probability) - alpha
 
@@ -61,7 +66,7 @@ def focal_weight(gamma: float) -> Formula:
 
     def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
         rest = -xp.expm1(log_probability)
-        if isinstance(gamma, int | float) and gamma == 0:
+        if is_exactly(gamma, 0):
             return rest * 0 + 1, rest * 0  # NaN stays NaN
         value, slope = guarded_power(rest, gamma, xp)
         return value, slope * (rest - 1)
@@ -86,7 +91,7 @@ def reduced_focal(gamma: float, threshold: float, divisor: float) -> Formula:
 
 def asymmetric_negative(gamma: float, margin: float) -> Formula:
     """-r^gamma log(1 - r), r = max(1 - e^l - margin, 0): negatives with a probability below the margin are let go."""
-    if margin == 0:
+    if is_exactly(margin, 0):
         return focal(gamma)
 
     def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
@@ -103,6 +108,18 @@ def asymmetric_negative(gamma: float, margin: float) -> Formula:
     return formula
 
 
+def expm1_ratio(exponent: Array, xp: Namespace) -> Array:
+    """(e^x - 1) / x, which is 1 at 0, with its derivatives there: near 0 it is a series."""
+    near = xp.abs(exponent) < 0.1
+    zero, one = xp.zeros_like(exponent), xp.ones_like(exponent)
+    small = xp.where(near, exponent, zero)
+    series = one
+    for order in range(11, 1, -1):
+        series = 1 + series * small / order
+    large = xp.where(near, one, exponent)
+    return xp.where(near, series, xp.expm1(large) / large)
+
+
 def guarded_power(base: Array, exponent: float, xp: Namespace) -> tuple[Array, Array]:
     """The power of a number of at least 0 and its derivative; both 0 where it is 0 or subnormal.
 
@@ -111,11 +128,11 @@ def guarded_power(base: Array, exponent: float, xp: Namespace) -> tuple[Array, A
     outside = base <= float(xp.finfo(base.dtype).smallest_normal)
     one, zero = xp.ones_like(base), xp.zeros_like(base)
     safe = xp.where(outside, one, base)
-    if isinstance(exponent, int | float) and exponent in SMALL_POWERS:
+    if is_exactly(exponent, *SMALL_POWERS):
         lower = reduce(mul, [safe] * (int(exponent) - 1), one)
         power = lower * safe
     else:
-        exponent = min(exponent, GREATEST_POWER) if isinstance(exponent, int | float) else exponent
+        exponent = exponent if is_traced(exponent) else min(exponent, GREATEST_POWER)
         power = safe**exponent
         lower = power / safe
     return xp.where(outside, zero, power), xp.where(outside, zero, exponent * lower)

@@ -15,6 +15,7 @@ from math import exp
 from operator import mul
 from typing import Any
 
+from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Denominator, Reduction
 from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.sweep import Sums, Term
@@ -54,11 +55,11 @@ def cross_entropy(log_probability: Array, xp: Any) -> tuple[Array, float]:
 
 def focal(gamma: float) -> Formula:
     """-(1 - e^l)^gamma l."""
-    if isinstance(gamma, int | float):  # not a number that a compiler traces
-        if gamma == 0:
-            return cross_entropy
-        if gamma in SMALL_POWERS:
-            return _whole_focal(int(gamma))
+    if is_exactly(gamma, 0):
+        return cross_entropy
+    if is_exactly(gamma, *SMALL_POWERS):
+        return _whole_focal(int(gamma))
+    if not is_traced(gamma):
         gamma = min(gamma, GREATEST_POWER)
 
     def formula(log_probability: Array, xp: Any) -> tuple[Array, Array]:
@@ -190,7 +191,7 @@ class PixelTerm(MeanTerm):
     """The scores are log-probabilities already."""
 
     def pulls_probabilities(self, pixels: Pixels) -> bool:
-        by_id = pixels.has_ids and not pixels.binary and self.label_smoothing == 0
+        by_id = pixels.has_ids and not pixels.binary and is_exactly(self.label_smoothing, 0)
         return by_id and self.formula is cross_entropy and pixels.activation == "softmax" and not self.log_input
 
     def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array | None, Array | None]:
@@ -202,12 +203,14 @@ class PixelTerm(MeanTerm):
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         if block.pixels.binary:
-            is_hard = self.label_smoothing == 0 and block.xp.isdtype(block.pixels.target.dtype, ("bool", "integral"))
+            is_hard = is_exactly(self.label_smoothing, 0) and block.xp.isdtype(
+                block.pixels.target.dtype, ("bool", "integral")
+            )
             if is_hard:
                 return self._independent_hard(block, scale)
             plain = self._is_unweighted_cross_entropy(block) and block.pixels.activation == "sigmoid"
             return self._independent_cross_entropy(block, scale) if plain else self._independent(block, scale)
-        if block.pixels.has_ids and self.label_smoothing == 0:
+        if block.pixels.has_ids and is_exactly(self.label_smoothing, 0):
             return self._of_ids(block, scale)
         if self.formula is cross_entropy and block.pixels.activation == "softmax" and not self.log_input:
             return self._cross_entropy_of_distributions(block, scale)
@@ -330,7 +333,7 @@ class PixelTerm(MeanTerm):
 
     def _smoothed(self, block: Block) -> Array:
         """The target of independent classes, `(B, C, P)`."""
-        if self.label_smoothing == 0:
+        if is_exactly(self.label_smoothing, 0):
             return block.target
         return block.target * (1 - self.label_smoothing) + self.label_smoothing / 2
 
@@ -360,7 +363,7 @@ class PixelTerm(MeanTerm):
     def _shares(self, block: Block) -> Array:
         """The weighted share of each class in a pixel's target, `(B, C, P)`."""
         target = block.target
-        if self.label_smoothing > 0:
+        if not is_exactly(self.label_smoothing, 0):
             target = target * (1 - self.label_smoothing) + self.label_smoothing / block.classes
         return self._scale_classes(block, target, self.positive_weights)
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from arrayseg._checks import is_exactly
 from arrayseg._typing import Array
 
 __all__ = [
@@ -265,7 +266,7 @@ def power(exponent: float) -> Outer:
     """x ** exponent; 0 with slope 0 where there is no loss, as the slope may be infinite there."""
 
     def outer(loss: Array, xp: Any) -> tuple[Array, Array]:
-        if isinstance(exponent, int | float) and exponent == 1:
+        if is_exactly(exponent, 1):
             return loss, xp.ones_like(loss)
         none = loss <= float(xp.finfo(loss.dtype).smallest_normal)  # x ** e / x is finite from there on
         safe, zero = xp.where(none, xp.ones_like(loss), loss), xp.zeros_like(loss)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
+from arrayseg.kernels.formulas import expm1_ratio
 from arrayseg.kernels.pixel import MeanTerm
 from arrayseg.kernels.pixels import Block
 
@@ -41,18 +43,23 @@ def newton_step(scores: Array, normalizer: Array, t: float, xp: Namespace) -> Ar
     logarithms = log_exp_t(scores - normalizer, t, xp)
     total = xp.sum(xp.exp(logarithms), axis=1, keepdims=True)
     escort = xp.sum(xp.exp(t * logarithms), axis=1, keepdims=True)
-    excess = xp.log(total) if t == 1 else xp.expm1((t - 1) * xp.log(total)) / (t - 1)
-    return normalizer + excess * total / escort
+    return normalizer + log_t(xp.log(total), 2 - t, xp) * total / escort
 
 
 def log_exp_t(scores: Array, t: float, xp: Namespace) -> Array:
     """The logarithm of the tempered exponential, of scores that are at most 0."""
-    return scores if t == 1 else xp.log1p((1 - t) * scores) / (1 - t)
+    if is_exactly(t, 1):
+        return scores
+    logarithm = xp.log1p((1 - t) * scores)
+    return scores / expm1_ratio(logarithm, xp) if is_traced(t) else logarithm / (1 - t)
 
 
 def log_t(logarithm: Array, t: float, xp: Namespace) -> Array:
     """The tempered logarithm of a number whose logarithm is given; bounded below for t < 1."""
-    return logarithm if t == 1 else xp.expm1((1 - t) * logarithm) / (1 - t)
+    if is_exactly(t, 1):
+        return logarithm
+    steps = (1 - t) * logarithm
+    return logarithm * expm1_ratio(steps, xp) if is_traced(t) else xp.expm1(steps) / (1 - t)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_number, check_static
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -106,12 +106,10 @@ def active_boundary(
     (0.0, 0.3125)
     """
     check_choice("reduction", reduction, ("mean", "sum"))
+    check_static("share", share)
     share = check_number("share", share, 0, 1)
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
-    max_distance = check_number("max_distance", max_distance)
-    if max_distance <= 0:
-        msg = f"`max_distance` must be more than 0; got {max_distance!r}."
-        raise ValueError(msg)
+    max_distance = check_number("max_distance", max_distance, 0, above=True)
     layout, pixels = prepare(
         input, target, activation="softmax", class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )

@@ -24,7 +24,7 @@ from arrayseg.kernels.compound import outer_formula
 from arrayseg.kernels.pixel import Formula, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._region import Smooth, positive, ratio, region_evaluation
+from arrayseg.losses._region import Smooth, ratio, region_evaluation
 from arrayseg.losses._region_forms import log_ratio
 from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized
 
@@ -436,8 +436,8 @@ def exponential_logarithmic(
     >>> round(float(exponential_logarithmic(probabilities, ids, activation=None)), 4)
     0.6174
     """
-    dice_exponent = positive("dice_exponent", dice_exponent)
-    cross_entropy_exponent = positive("cross_entropy_exponent", cross_entropy_exponent)
+    dice_exponent = check_number("dice_exponent", dice_exponent, 0, above=True)
+    cross_entropy_exponent = check_number("cross_entropy_exponent", cross_entropy_exponent, 0, above=True)
     score = scores.chain(log_ratio(0.5, smooth, smooth_form, floor), scores.power(dice_exponent))
     formula = outer_formula(pixel.cross_entropy, scores.power(cross_entropy_exponent))
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from arrayseg._checks import check_number
+from arrayseg._checks import check_number, is_exactly
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.divergence import Divergence, DivergenceTerm, jensen_shannon as js, kullback_leibler
@@ -155,11 +155,8 @@ def _divergence(
     activation: Activation,
     **options: Unpack[MeanOptions],
 ) -> Evaluation:
-    temperature = check_number("temperature", temperature)
-    if temperature <= 0:
-        msg = f"`temperature` must be above 0 and finite; got {temperature!r}."
-        raise ValueError(msg)
-    if activation is None and (target_logits or temperature != 1):
+    temperature = check_number("temperature", temperature, 0, above=True)
+    if activation is None and (target_logits or not is_exactly(temperature, 1)):
         msg = "`temperature` and `target_logits` are of logits, but with activation=None the input holds probabilities."
         raise ValueError(msg)
     if target_logits and tuple(target.shape) != tuple(input.shape):

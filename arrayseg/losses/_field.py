@@ -13,7 +13,7 @@ from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import fields
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._region import RegionOptions, Smooth, positive, ratio, region_evaluation
+from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
 
 __all__ = [
     "boundary",
@@ -69,8 +69,11 @@ class Prepared:
     def rows(self, field: Array) -> Array:
         """A field of the input's shape or `(N, C, *spatial)` as `(N, C, S)`, in the compute dtype."""
         xp = self.backend.xp
-        rows = self.sweep.layout.scores(field, xp) if field is self.given else xp.reshape(field, self.pixels.shape)
-        return self.backend.stop_gradient(xp.astype(rows, self.pixels.compute_dtype, copy=False))
+        if field is self.given:
+            rows = self.sweep.layout.scores(self.backend.stop_gradient(field), xp)
+        else:
+            rows = xp.reshape(field, self.pixels.shape)
+        return xp.astype(rows, self.pixels.compute_dtype, copy=False)
 
     def of(self, kind: Any, **own: Any) -> Sweep:
         """The sweep with a term of another kind."""
@@ -98,7 +101,7 @@ def hausdorff_evaluation(
     options: RegionOptions,
 ) -> Sweep:
     """The sweep of a Hausdorff distance loss."""
-    alpha = positive("alpha", check_number("alpha", alpha, 0, HIGHEST_POWER))
+    alpha = check_number("alpha", alpha, 0, HIGHEST_POWER, above=True)
     check_choice("binarize", binarize, Binarize)
     check_choice("sides", sides, Sides)
     prepared = Prepared(input, target, field, fields.mean_amount, options)

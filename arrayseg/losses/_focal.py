@@ -232,10 +232,7 @@ def reduced_focal(
     0.0906
     """
     gamma = check_number("gamma", gamma, 0)
-    threshold = check_number("threshold", threshold, 0, 1)
-    if threshold in (0, 1):
-        msg = f"`threshold` must be between 0 and 1; got {threshold!r}. `focal` is the loss without one."
-        raise ValueError(msg)
+    threshold = check_number("threshold", threshold, 0, 1, above=True, below=True)
     positive, negative = focal_alphas(alpha, input, options)
     return pixel_evaluation(
         input,
@@ -363,10 +360,7 @@ def dual_focal(
     >>> round(float(dual_focal(np.array([[0.0, 0.0]]), np.array([1]))), 4)
     0.5753
     """
-    epsilon = check_number("epsilon", epsilon)
-    if epsilon <= 0:
-        msg = f"`epsilon` must be above 0, or an error of 1 is infinite; got {epsilon!r}."
-        raise ValueError(msg)
+    epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 an error of 1 would be infinite
     term = DivergenceTerm(divergence.dual_focal(epsilon))
     return mean_evaluation(input, target, term, activation=activation, **options)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Unpack
 
-from arrayseg._checks import check_choice, check_index, check_number, is_traced
+from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels.information import InformationTerm, Pooling, pooled_length
@@ -86,10 +86,7 @@ def region_mutual_information(
     radius = check_index("radius", radius, 1)
     downsample = check_index("downsample", downsample, 1)
     check_choice("pooling", pooling, Pooling)
-    epsilon = check_number("epsilon", epsilon)
-    if not is_traced(epsilon) and epsilon <= 0:
-        msg = f"`epsilon` must be more than 0, so that the covariances have an inverse; got {epsilon}."
-        raise ValueError(msg)
+    epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 some covariances would have no inverse
     sweep = region_evaluation(input, target, ratio(0.5, 0.5, 0, "double"), **options)
     spatial = sweep.layout.rows_shape[1:]
     if any(length > 1 and pooled_length(length, downsample) < radius for length in spatial):

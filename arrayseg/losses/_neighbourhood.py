@@ -82,8 +82,8 @@ def neighbor_aware_cross_entropy(
     check_choice("activation", activation, ("softmax", "sigmoid"))
     check_choice("distance", distance, ("l1", "l2"))
     alpha = check_number("alpha", alpha, 0)
-    kernel_size = check_index("kernel_size", kernel_size, 1)
-    if kernel_size % 2 == 0:
+    kernel_size = check_index("kernel_size", kernel_size)
+    if kernel_size < 1 or kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)
     sweep = pixel_evaluation(input, target, pixel.cross_entropy, activation=activation, **options)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import TypedDict, Unpack
 
-from arrayseg._checks import check_choice, check_number, check_numbers, is_traced
+from arrayseg._checks import check_choice, check_number, check_numbers
 from arrayseg._errors import raises_here
 from arrayseg._typing import (
     Absent,
@@ -27,7 +27,7 @@ from arrayseg.kernels.sweep import Sweep, Term
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import entering_classes, prepare
 
-__all__ = ["dice", "jaccard", "positive", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
+__all__ = ["dice", "jaccard", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
 
 Smooth = float | tuple[float, float]
 
@@ -148,15 +148,6 @@ def smoothing(smooth: Smooth) -> tuple[float, float]:
         msg = f"`smooth` must be a number or (numerator, denominator); got {smooth!r}."
         raise ValueError(msg)
     return both[0], both[1]
-
-
-def positive(name: str, value: float) -> float:
-    """Return a number that is greater than 0, or that a compiler traces."""
-    number = check_number(name, value)
-    if not is_traced(number) and number <= 0:
-        msg = f"`{name}` must be greater than 0; got {number}."
-        raise ValueError(msg)
-    return number
 
 
 def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) -> Score:

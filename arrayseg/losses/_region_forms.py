@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal, Unpack
 
-from arrayseg._checks import check_choice, check_number, is_traced
+from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Array, SmoothForm
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Score
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._region import RegionOptions, Smooth, positive, ratio, region_evaluation, smoothing
+from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 
 __all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]
 
@@ -86,7 +86,7 @@ def focal_tversky(
     >>> round(float(focal_tversky(probabilities, ids, activation=None)), 4)
     0.354
     """
-    exponent = positive("exponent", exponent)
+    exponent = check_number("exponent", exponent, 0, above=True)
     check_choice("power_of", power_of, ("score", "mean"))
     score, power = ratio(alpha, beta, smooth, smooth_form), scores.power(exponent)
     if power_of == "mean":
@@ -342,8 +342,5 @@ def log_cosh_dice(
 def log_ratio(weight: float, smooth: Smooth, smooth_form: SmoothForm, floor: float) -> Score:
     """The score of the logarithms of Dice and Jaccard, where mistakes of both kinds have a weight of 1/2 or 1."""
     check_choice("smooth_form", smooth_form, SmoothForm)
-    floor = check_number("floor", floor)
-    if not (is_traced(floor) or 0 < floor < 1):
-        msg = f"`floor` must be between 0 and 1; got {floor!r}."
-        raise ValueError(msg)
+    floor = check_number("floor", floor, 0, 1, above=True, below=True)
     return scores.log_tversky(weight, weight, smoothing(smooth), 2 if smooth_form == "double" else 1, floor)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, TypedDict, Unpack
 
-from arrayseg._checks import check_numbers
+from arrayseg._checks import check_number, check_numbers
 from arrayseg._typing import (
     Absent,
     Activation,
@@ -23,7 +23,7 @@ from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionBlend, RegionTerm
 from arrayseg.kernels.sweep import Term
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._region import Smooth, positive, ratio, region_evaluation
+from arrayseg.losses._region import Smooth, ratio, region_evaluation
 
 __all__ = ["dice_semimetric", "fine_grained_jaccard", "jaccard_metric"]
 
@@ -241,7 +241,7 @@ def fine_grained_jaccard(
     >>> round(float(fine_grained_jaccard(probabilities, ids, activation=None, smooth=0)), 4)
     0.3793
     """
-    exponent = positive("exponent", exponent)
+    exponent = check_number("exponent", exponent, 0, above=True)
     weights = check_numbers("weights", weights, 0)
     if len(weights) != 3:
         msg = f"`weights` must be three numbers, of the batch, the images and the classes; got {weights!r}."

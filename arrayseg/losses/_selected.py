@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from math import log
+from math import inf, log
 from typing import Unpack
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_index, check_number, is_traced
 from arrayseg._typing import Array
+from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.selection import Hardest, above_or_largest, above_or_largest_of_image, largest_share
@@ -82,7 +83,10 @@ def ohem_cross_entropy(
     """
     threshold = check_number("threshold", threshold, 0, 1)
     min_kept = check_index("min_kept", min_kept, 0)
-    hardness = -log(threshold) if threshold > 0 else float("inf")
+    if is_traced(threshold):
+        hardness = -backend_of(threshold).xp.log(threshold)
+    else:
+        hardness = -log(threshold) if threshold > 0 else inf
     return Hardest(
         pixel_evaluation(input, target, pixel.cross_entropy, **options), above_or_largest(hardness, min_kept)
     )
@@ -141,10 +145,7 @@ def top_k_cross_entropy(
     >>> round(float(loss), 4), round(float(-np.log(0.6 * 0.2) / 2), 4)
     (1.0601, 1.0601)
     """
-    share = check_number("share", share, 0, 1)
-    if share == 0:
-        msg = "`share` must be above 0: with no pixel there is no loss."
-        raise ValueError(msg)
+    share = check_number("share", share, 0, 1, above=True)
     return Hardest(pixel_evaluation(input, target, pixel.cross_entropy, **options), largest_share(share))
 
 

@@ -8,7 +8,7 @@ from itertools import product
 from math import ceil, hypot, prod
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_indices, check_number, is_traced
+from arrayseg._checks import check_choice, check_index, check_indices, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
@@ -294,10 +294,7 @@ def boundary_f(
     >>> metrics.boundary_f(counts)
     array([0.6])
     """
-    beta = check_number("beta", beta)
-    if not is_traced(beta) and beta <= 0:
-        msg = f"`beta` must be positive; got {beta}."
-        raise ValueError(msg)
+    beta = check_number("beta", beta, 0, above=True)
     return _evaluate(partial(_f_measure, beta), counts, absent, classes)
 
 

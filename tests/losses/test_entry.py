@@ -157,7 +157,7 @@ def test_every_option_is_checked(case):
             assert is_taken_or_refused(partial(case.function, *arrays, **given)), (name, value)
 
 
-@pytest.mark.parametrize("value", WRONG, ids=repr)
+@pytest.mark.parametrize("value", WRONG)
 def test_every_option_of_functions_around_losses_is_checked(value):
     counts = np.asarray([3, 1])
     for call in (
