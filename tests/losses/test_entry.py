@@ -188,3 +188,14 @@ def test_numbers_that_are_too_large_or_arrays_are_taken_or_refused_by_name(libra
     ):
         with pytest.raises(ValueError, match=sentence):
             loss(logits, ids, **options)
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+@pytest.mark.parametrize("name", ["class_weights", "alpha", "pos_weight"])
+def test_weights_of_classes_are_not_negative(library, name, as_array):
+    weights = library.asarray(np.asarray([1.0, 1, -0.5, 1])) if as_array else (1, 1, -0.5, 1)
+    loss = losses.binary_cross_entropy if name == "pos_weight" else partial(losses.focal, activation="sigmoid")
+    hot = library.asarray(np.moveaxis(np.eye(4)[IDS], -1, 1))
+    for call in (loss, value_and_grad(loss)):
+        with pytest.raises(ValueError, match=f"`{name}` must not be negative; got -0.5"):
+            call(library.asarray(LOGITS), hot, **{name: weights})
