@@ -22,10 +22,12 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.losses import compound
+from arrayseg.losses._composed import shown
 from arrayseg.losses._evaluate import evaluation_of
 
 __all__ = [
     "PRESETS",
+    "TOLERANCE",
     "Adjusted",
     "Call",
     "Changed",
@@ -190,6 +192,12 @@ def metric_preset(
 CLASSES_LAST = {"keras_3_15", "keras_3_16", "optax_0_2"}
 """The modules of peers whose class axis is the last one."""
 
+TOLERANCE = (
+    "A distance that exceeds the tolerance by at most a millionth of it counts as within it, so that rounding does not "
+    "decide where both are equal; the library compares its rounded distances exactly."
+)
+"""What the presets of surface Dice scores say of a distance that equals the tolerance."""
+
 STATISTICS = {
     "binary": "Confusion matrix `(2, 2)` of two masks as classes 0 and 1.",
     "matrix": "Confusion matrix `(C, C)` of a data set.",
@@ -324,12 +332,15 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Changed:
-    """A loss whose evaluation is changed in a way that no option has, to be a part of a compound."""
+    """A part of a compound: a loss whose evaluation is changed in a way for which there is no option."""
 
     loss: partial[Array]
     adjust: Callable[[Evaluation], Evaluation]
     text: str
-    """How the table says it, after the loss."""
+    """What the table and the representation write after the loss."""
+
+    def __repr__(self) -> str:
+        return f"{shown(self.loss)} {self.text}"
 
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         evaluation = self.evaluation(input, target, **options)

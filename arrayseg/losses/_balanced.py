@@ -73,7 +73,8 @@ def balanced_binary_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import balanced_binary_cross_entropy
-    >>> round(float(balanced_binary_cross_entropy(np.zeros((1, 1, 4)), np.array([[[1, 0, 0, 0]]]))), 4)
+    >>> target = np.array([[[1, 0, 0, 0]]])
+    >>> round(float(balanced_binary_cross_entropy(np.zeros((1, 1, 4)), target, class_axis=1)), 4)
     0.2599
     """
     check_choice("activation", activation, ("sigmoid", None))

@@ -8,7 +8,7 @@ from itertools import product
 from math import ceil, hypot, prod
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_number, is_traced
+from arrayseg._checks import check_choice, check_index, check_indices, check_number, is_traced
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
@@ -69,6 +69,7 @@ def boundary_confusion(
     ignore_index: int | None = None,
     mask: Array | None = None,
     per_image: bool = False,
+    classes: Sequence[int] | None = None,
     class_axis: int | None = None,
 ) -> BoundaryConfusion:
     r"""Boundary pixels of each class in prediction and target, and how many of them match.
@@ -84,7 +85,7 @@ def boundary_confusion(
     prediction
         Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
     target
-        Class ids `(N, *spatial)` with 1 to 3 spatial axes, of any integer dtype or boolean.
+        Class ids `(N, *spatial)` with 2 or 3 spatial axes, of any integer dtype or boolean.
     num_classes
         C, the number of classes; labels are 0 to C - 1. Every class has a boundary of its own, against all the others.
     definition
@@ -104,13 +105,16 @@ def boundary_confusion(
         Boolean array of `target`'s shape, True where a pixel counts, with the same effect.
     per_image
         Whether each image of the batch (axis 0) has its own counts.
+    classes
+        The classes to count, in this order, such as ``range(1, num_classes)`` without the background; None: all. The
+        counts, and the scores of them, have only these; ``"trimap"`` has its band at the borders of all classes.
     class_axis
         The axis of the scores in `prediction`, 1 by default; only for scores.
 
     Returns
     -------
     BoundaryConfusion
-        Integers `(C,)`, or `(N, C)` where `per_image`.
+        Integers `(K,)` of K classes, or `(N, K)` where `per_image`.
 
     Raises
     ------
@@ -153,11 +157,11 @@ def boundary_confusion(
         per_image=True,
         class_axis=class_axis,
     )
-    shape = tuple(target.shape)
-    radius = _radius(definition, ratio, radius, shape[1:])
+    radius = _radius(definition, ratio, radius, tuple(target.shape)[1:])
+    chosen = range(maps.num_classes) if classes is None else check_indices("classes", classes, maps.num_classes)
     backend = maps.backend
     with backend.wide(maps.prediction, maps.target, maps.mask):
-        counts = _count(maps, shape, definition, radius)
+        counts = _count(maps, target, definition, radius, chosen)
         return BoundaryConfusion(*(count if per_image else backend.xp.sum(count, axis=0) for count in counts))
 
 
@@ -316,11 +320,11 @@ def _radius(definition: str, share: float | None, radius: int | None, shape: tup
 _SHARES = {"band": 0.02, "contour": 0.008, "trimap": None}
 
 
-def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int) -> list[Array]:
-    """Four counts `(N, C)`."""
-    worker, prediction, target, valid = spatial_maps(maps, shape)
+def _count(maps: LabelMaps, target: Array, definition: str, radius: int, classes: Sequence[int]) -> list[Array]:
+    """Four counts `(N, K)` of K classes."""
+    worker, prediction, target, valid = spatial_maps(maps, target)
     xp = worker.xp
-    dtype, axes = worker.count_dtype(target), tuple(range(1, len(shape)))
+    dtype, axes = worker.count_dtype(target), tuple(range(1, target.ndim))
     if valid is None:
         valid = xp.ones_like(target, dtype=xp.bool)
     match = _MATCH[definition]
@@ -335,7 +339,7 @@ def _count(maps: LabelMaps, shape: tuple[int, ...], definition: str, radius: int
         matched = match(worker, regions[0], regions[1], where[images, ...], radius)
         return xp.stack([xp.sum(xp.astype(pixels, dtype), axis=axes) for pixels in matched])
 
-    items = worker.map(count, list(product(range(maps.num_classes), blocks)))
+    items = worker.map(count, list(product(classes, blocks)))
     of_blocks = [xp.stack(items[block :: len(blocks)], axis=-1) for block in range(len(blocks))]
     counts = xp.concat(of_blocks, axis=1)
     if worker is not maps.backend:

@@ -189,12 +189,13 @@ def check_num_classes(num_classes: int) -> int:
     return check_index("num_classes", num_classes, 1)
 
 
-def check_per_image(target: Array) -> None:
-    """Raise for a single map, whose rows would be taken for images."""
+def check_per_image(target: Array, *, signals: bool = True) -> None:
+    """Raise for a single map, whose rows would be taken for images; `signals` may be counted as images of a column."""
     if target.ndim < 3:
         msg = (
             "Counting each image needs maps with a batch axis and at least two spatial axes, (N, *spatial); got shape "
-            f"{tuple(target.shape)}. Pass a single map as `target[None, ...]`, and N signals as `target[..., None]`."
+            f"{tuple(target.shape)}. Pass a single map as `target[None, ...]`"
+            f"{', and N signals as `target[..., None]`' if signals else ''}."
         )
         raise ValueError(msg)
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics.labels import LabelMaps, refuse_out_of_range
+from arrayseg.metrics.labels import LabelMaps, check_per_image, refuse_out_of_range
 
 __all__ = ["SpatialMaps", "spatial_maps"]
 
@@ -20,10 +20,12 @@ class SpatialMaps(NamedTuple):
     valid: Array | None
 
 
-def spatial_maps(maps: LabelMaps, shape: tuple[int, ...]) -> SpatialMaps:
-    """Checked label maps in the shape that they had; a label out of range, where it counts, raises."""
-    if not 2 <= len(shape) <= 4:
-        msg = f"`target` must have a batch axis and 1 to 3 spatial axes, (N, *spatial); got shape {shape}."
+def spatial_maps(maps: LabelMaps, target: Array) -> SpatialMaps:
+    """Checked label maps in the shape of `target`; a label out of range, where it counts, raises."""
+    check_per_image(target, signals=False)  # in a column, all pixels of a signal are at the edge
+    shape = tuple(target.shape)
+    if len(shape) > 4:
+        msg = f"`target` must have a batch axis and 2 or 3 spatial axes, (N, *spatial); got shape {shape}."
         raise ValueError(msg)
     worker = maps.backend
     arrays = (maps.prediction, maps.target) if maps.mask is None else (maps.prediction, maps.target, maps.mask)

@@ -694,7 +694,7 @@ def surface_table(
     prediction
         Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
     target
-        Class ids `(N, *spatial)`, of any integer dtype or boolean.
+        Class ids `(N, *spatial)` with 2 or 3 spatial axes, of any integer dtype or boolean.
     num_classes
         C, the number of classes; labels are 0 to C - 1.
     metrics
@@ -752,7 +752,7 @@ def surface_table(
         per_image=True,
         class_axis=class_axis,
     )
-    worker, prediction, target, valid = spatial_maps(maps, tuple(target.shape))
+    worker, prediction, target, valid = spatial_maps(maps, target)
     functions = _TABLE if metrics is None else metrics
     labels = range(maps.num_classes) if classes is None else check_indices("classes", classes, maps.num_classes)
     if not target.shape[0]:

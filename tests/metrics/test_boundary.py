@@ -80,6 +80,32 @@ def test_counts_equal_the_definition(library, definition, radius):
     np.testing.assert_array_equal(np.stack([to_numpy(count) for count in counts], axis=-1), expected)
 
 
+@pytest.mark.parametrize(("definition", "radius"), DEFINITIONS.items())
+def test_chosen_classes_are_counted_in_their_order(library, definition, radius):
+    prediction, target = labels((2, 10, 13), 6)
+    options = {"num_classes": 4, "definition": definition, "radius": radius}
+    counts = metrics.boundary_confusion(
+        library.asarray(prediction), library.asarray(target), classes=np.asarray([3, 1]), **options
+    )
+    expected = sum(expected_counts(*pair, 4, definition, radius) for pair in zip(prediction, target, strict=True))
+    np.testing.assert_array_equal(np.stack([to_numpy(count) for count in counts], axis=-1), expected[[3, 1]])
+    images = metrics.boundary_confusion(prediction, target, classes=range(1, 4), per_image=True, **options)
+    assert all(count.shape == (2, 3) for count in images)
+    for wrong in ([4], [1, 1], []):
+        with pytest.raises(ValueError, match="`classes` must be different whole numbers from 0 to 3"):
+            metrics.boundary_confusion(prediction, target, classes=wrong, **options)
+
+
+@pytest.mark.parametrize("count", [metrics.boundary_confusion, metrics.surface_table])
+def test_a_single_map_is_no_batch_of_signals(library, count):
+    """The rows of a map (H, W) were taken for H images of one line."""
+    target = library.asarray(np.eye(4, dtype=np.uint8))
+    with pytest.raises(
+        ValueError, match=r"at least two spatial axes.*got shape \(4, 4\)\. Pass.*`target\[None, ...\]`\."
+    ):
+        count(target, target, num_classes=2)
+
+
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_every_class_is_that_of_its_own_binary_map(definition):
     prediction, target = labels((2, 11, 16), 1)
