@@ -89,7 +89,7 @@ def region_mutual_information(
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 some covariances would have no inverse
     sweep = region_evaluation(input, target, ratio(0.5, 0.5, 0, "double"), **options)
     spatial = sweep.layout.rows_shape[1:]
-    if any(length > 1 and pooled_length(length, downsample) < radius for length in spatial):
+    if 0 in spatial or any(length > 1 and pooled_length(length, downsample) < radius for length in spatial):
         msg = (
             f"A window of radius={radius} pixels does not fit an image of shape {spatial} that is pooled by "
             f"downsample={downsample}. Choose smaller ones."

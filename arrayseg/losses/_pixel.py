@@ -13,7 +13,7 @@ from arrayseg.kernels import pixel
 from arrayseg.kernels.pixel import Formula, MeanTerm, PixelTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import class_numbers, is_array, layout_of, prepare
+from arrayseg.losses._prepare import class_numbers, layout_of, prepare
 
 __all__ = [
     "binary_cross_entropy",
@@ -109,7 +109,7 @@ def pixel_evaluation(
         negative_formula,
         label_smoothing=label_smoothing,
         positive_weights=class_numbers("pos_weight", positive_weights, classes, input, backend),
-        negative_weights=class_numbers("alpha", negative_weights, classes, input, backend),
+        negative_weights=class_numbers("1 - alpha", negative_weights, classes, input, backend),
         log_input=log_input,
     )
     return mean_evaluation(
@@ -402,6 +402,6 @@ def focal_alphas(
     if isinstance(alpha, int | float) or getattr(alpha, "shape", None) == ():
         alpha = check_number("alpha", alpha, 0, 1)
         return (alpha, 1 - alpha) if binary else ((1 - alpha, *[alpha] * (classes - 1)), None)
-    if not binary:
-        return alpha, None
-    return alpha, 1 - alpha if is_array(alpha) else [1 - value for value in alpha]
+    numbers = class_numbers("alpha", alpha, classes, input, backend_of(input))
+    assert numbers is not None  # alpha is not
+    return numbers, 1 - numbers if binary else None

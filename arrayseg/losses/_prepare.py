@@ -131,6 +131,7 @@ def class_numbers(
             "Classes that are left out keep their place: they are not counted."
         )
         raise ValueError(msg)
+    _check_not_negative(name, numbers, backend)
     return numbers
 
 
@@ -234,12 +235,19 @@ def check_rows(name: str, array: Array | None, layout: Layout, backend: Backend)
     if name == "pixel_weights" and is_bool:
         msg = "`pixel_weights` must be numbers; got booleans. Pass them as `mask`."
         raise TypeError(msg)
-    if name == "pixel_weights" and backend.is_concrete(array) and 0 not in array.shape:
-        with backend.reading():
-            least = float(backend.xp.min(array))
-        if least < 0:
-            msg = f"`pixel_weights` must not be negative; got {least}."
-            raise ValueError(msg)
+    if name == "pixel_weights":
+        _check_not_negative(name, array, backend)
+
+
+def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
+    """Raise on a negative number, wherever values can be read; NaN makes the loss NaN instead."""
+    if 0 in array.shape or not backend.is_concrete(array):
+        return
+    with backend.reading():
+        least = float(backend.xp.min(array))
+    if least < 0:
+        msg = f"`{name}` must not be negative; got {least}."
+        raise ValueError(msg)
 
 
 def _bits(rows: Array, backend: Backend) -> Array | None:

@@ -188,3 +188,42 @@ def test_numbers_that_are_too_large_or_arrays_are_taken_or_refused_by_name(libra
     ):
         with pytest.raises(ValueError, match=sentence):
             loss(logits, ids, **options)
+
+
+@pytest.mark.parametrize("as_array", [True, False])
+@pytest.mark.parametrize("name", ["class_weights", "alpha", "pos_weight"])
+def test_weights_of_classes_are_not_negative(library, name, as_array):
+    weights = library.asarray(np.asarray([1.0, 1, -0.5, 1])) if as_array else (1, 1, -0.5, 1)
+    loss = losses.binary_cross_entropy if name == "pos_weight" else partial(losses.focal, activation="sigmoid")
+    hot = library.asarray(np.moveaxis(np.eye(4)[IDS], -1, 1))
+    for call in (loss, value_and_grad(loss)):
+        with pytest.raises(ValueError, match=f"`{name}` must not be negative; got -0.5"):
+            call(library.asarray(LOGITS), hot, **{name: weights})
+
+
+#: A window needs pixels; points are of images and need pixels; costs are of as many classes.
+NOT_EMPTY = {"region_mutual_information", "point_sampled_cross_entropy", "generalized_wasserstein_dice"}
+
+
+@pytest.mark.parametrize("shape", [(0, 4, 5, 7), (2, 4, 0, 7)])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
+@pytest.mark.parametrize("case", [case for case in loss_cases() if "," not in case.name], ids=lambda case: case.name)
+def test_the_loss_of_no_pixels_is_0(library, case, activation, shape):
+    options = {name: value for name, value in case.options.items() if not isinstance(value, np.ndarray)}
+    if "activation" in inspect.signature(case.function).parameters:
+        options["activation"] = activation
+    rows = (shape[0], *shape[2:])
+    for name, value in case.options.items():
+        if isinstance(value, np.ndarray):
+            options[name] = library.asarray(np.ones(rows if value.ndim == 3 else shape, dtype=value.dtype))
+    logits = library.asarray(np.zeros(shape))
+    for target in (np.zeros(rows, dtype=np.int64), np.zeros(shape)):
+        try:
+            value, gradient = value_and_grad(case.function)(logits, library.asarray(target), **options)
+        except (TypeError, ValueError) as error:
+            if case.name not in NOT_EMPTY and not re.search("`activation` must|`target` .*must", str(error)):
+                raise
+            continue
+        assert float(value) == 0
+        assert tuple(gradient.shape) == shape
+        assert float(case.function(logits, library.asarray(target), **options)) == 0

@@ -88,8 +88,7 @@ def test_value_of_a_nearly_right_prediction_by_its_expansion():
     assert float(losses.jaccard(logits, ids, smooth=0)) == pytest.approx(2 * wrong / (1 + wrong), rel=1e-6)
 
 
-NOT_OURS = {"context_prior_affinity", "nll"}
-CASES = [case for case in loss_cases() if "," not in case.name and case.name not in NOT_OURS]
+CASES = [case for case in loss_cases() if "," not in case.name]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -105,7 +104,8 @@ def test_nan_logits_are_nan(case, where, library):
     value, gradient = arrayseg.value_and_grad(case.function)(*given, **options)
     assert np.isnan(float(value))
     assert np.isnan(float(case.function(*given, **options)))
-    assert np.isnan(to_numpy(gradient)).any()
+    if case.name != "nll":  # it is linear in its input, so its gradient does not depend on it
+        assert np.isnan(to_numpy(gradient)).any()
 
 
 @pytest.mark.parametrize("name", ["dice", "generalized_dice", "matthews_corrcoef", "lovasz_softmax"])
