@@ -18,6 +18,7 @@ from arrayseg.backends import backend_of
 __all__ = [
     "check_choice",
     "check_connectivity",
+    "check_flag",
     "check_index",
     "check_indices",
     "check_number",
@@ -35,6 +36,12 @@ def check_choice(name: str, value: object, choices: Any) -> None:
         names = [repr(choice) for choice in allowed]
         msg = f"`{name}` must be {', '.join(names[:-1])} or {names[-1]}; got {_shown(value)}."
         raise ValueError(msg)
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise unless the value is True or False; one of NumPy, or 0 or 1, is as good."""
+    if value is not True and value is not False:
+        check_choice(name, value, (True, False))
 
 
 def check_number(name: str, value: Any, low: float = -inf, high: float = inf, *, below: bool = False) -> float:
@@ -92,7 +99,7 @@ def check_spacing(spacing: Any, axes: int, name: str = "spacing") -> tuple[float
     if len(found) != axes or not all(is_traced(number) or number > 0 for number in found):
         msg = f"`{name}` must be a positive number, or one for each of the {axes} spatial axes; got {_shown(spacing)}."
         raise ValueError(msg)
-    return found
+    return tuple(number if is_traced(number) else float(number) for number in found)
 
 
 def check_connectivity(connectivity: Any, axes: int) -> int:

@@ -34,12 +34,12 @@ def raises_here(function: Callable[Parameters, Result]) -> Callable[Parameters, 
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Return whether a `raise` of this library made the error, not an operation that failed."""
-    trace = error.__traceback__
-    if trace is None:
-        return False
-    while trace.tb_next is not None:
+    """Return whether a `raise` of this library made the error, without a function of the caller in between."""
+    trace, operation = error.__traceback__, None
+    while trace is not None:
+        module = str(trace.tb_frame.f_globals.get("__name__"))
+        if module.partition(".")[0] != "arrayseg":
+            return False
+        operation = trace.tb_frame.f_code.co_code[trace.tb_lasti]
         trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "")
-    operation = trace.tb_frame.f_code.co_code[trace.tb_lasti]
-    return module.partition(".")[0] == "arrayseg" and operation == dis.opmap["RAISE_VARARGS"]
+    return operation == dis.opmap["RAISE_VARARGS"]

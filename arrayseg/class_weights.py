@@ -6,10 +6,12 @@ from collections.abc import Callable
 from math import log
 from typing import Literal, TypeAlias
 
+from arrayseg._checks import check_choice, check_number, is_traced
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.metrics.images import class_counts
-from arrayseg.metrics.outcomes import ratio
+from arrayseg.metrics.outcomes import check_counts, ratio
 
 __all__ = [
     "complement_frequency",
@@ -23,6 +25,7 @@ __all__ = [
 Normalize: TypeAlias = Literal["mean", "sum"] | None
 
 
+@raises_here
 def pixel_counts(
     target: Array, *, num_classes: int, ignore_index: int | None = None, mask: Array | None = None
 ) -> Array:
@@ -64,6 +67,7 @@ def pixel_counts(
     return class_counts(labels, labels, num_classes=num_classes, ignore_index=ignore_index, mask=image)[0, :, 0]
 
 
+@raises_here
 def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     r"""Weights inverse to the frequency of a class.
 
@@ -96,6 +100,7 @@ def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     return _weights(counts, normalize, lambda backend, share, counts: 1 / share)
 
 
+@raises_here
 def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     r"""Weights that are the share of all the other classes.
 
@@ -124,6 +129,7 @@ def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array
     return _weights(counts, normalize, lambda backend, share, counts: 1 - share)
 
 
+@raises_here
 def median_frequency(counts: Array, *, image_pixels: Array | None = None, normalize: Normalize = None) -> Array:
     r"""Median frequency balancing: the median of the frequencies over the frequency of the class.
 
@@ -174,6 +180,7 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
     return _weights(counts, normalize, weights)
 
 
+@raises_here
 def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize = None) -> Array:
     r"""Weights inverse to the logarithm of the frequency, which bounds them.
 
@@ -206,12 +213,14 @@ def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize =
     >>> class_weights.log_frequency(np.asarray([6, 2, 0]))
     array([1.75137622, 4.18380457, 0.        ])
     """
-    if offset <= 1:
+    offset = check_number("offset", offset)
+    if not is_traced(offset) and offset <= 1:
         msg = f"`offset` must be above 1, so that the logarithm is positive; got {offset}."
         raise ValueError(msg)
     return _weights(counts, normalize, lambda backend, share, counts: 1 / backend.xp.log(offset + share))
 
 
+@raises_here
 def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normalize = None) -> Array:
     r"""Weights inverse to the effective number of samples (class-balanced loss).
 
@@ -243,9 +252,7 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
     >>> class_weights.effective_number(np.asarray([6, 2, 0]), beta=0.9)
     array([0.21342029, 0.52631579, 0.        ])
     """
-    if not 0 <= beta < 1:
-        msg = f"`beta` must be in [0, 1); got {beta}."
-        raise ValueError(msg)
+    beta = check_number("beta", beta, 0, 1, below=True)
 
     def weights(backend: Backend, share: Array, counts: Array) -> Array:
         # expm1, because 1 - beta**n of few pixels would cancel.
@@ -261,14 +268,13 @@ def _weights(counts: Array, normalize: Normalize, formula: Callable[[Backend, Ar
 
     The formula is given a frequency of 1 there, so that it need not guard its divisions.
     """
-    if normalize not in {None, "mean", "sum"}:
-        msg = f'`normalize` must be None, "mean" or "sum"; got {normalize!r}.'
-        raise ValueError(msg)
+    check_choice("normalize", normalize, (None, "mean", "sum"))
     backend = backend_of(counts, "counts")
     xp = backend.xp
     if counts.ndim != 1:
         msg = f"`counts` must have shape (C,), the pixels of each class; got {tuple(counts.shape)}."
         raise ValueError(msg)
+    check_counts(backend, "counts", counts)
     dtype = backend.sum_dtype(counts)
     with backend.wide(counts):
         pixels = xp.astype(counts, backend.sum_dtype(counts), copy=False)

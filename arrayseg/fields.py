@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from arrayseg._checks import check_index, check_number, check_spacing
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.axes import move_axis
@@ -14,6 +15,7 @@ from arrayseg.losses._one_hot import one_hot
 __all__ = ["boundary_weight_map", "distance_map", "signed_distance_map", "skeleton_map"]
 
 
+@raises_here
 def signed_distance_map(
     target: Array,
     num_classes: int | None = None,
@@ -87,6 +89,7 @@ def signed_distance_map(
     return _of_every_class(field, target, num_classes, spacing, class_axis, ignore_index, dtype)
 
 
+@raises_here
 def distance_map(
     target: Array,
     num_classes: int | None = None,
@@ -156,6 +159,7 @@ def distance_map(
     return _of_every_class(field, target, num_classes, spacing, class_axis, ignore_index, dtype)
 
 
+@raises_here
 def boundary_weight_map(
     target: Array,
     num_classes: int | None = None,
@@ -213,6 +217,7 @@ def boundary_weight_map(
     return _of_every_class(fields.boundary_weights, target, num_classes, spacing, class_axis, ignore_index, dtype)
 
 
+@raises_here
 def skeleton_map(
     target: Array,
     num_classes: int | None = None,

@@ -30,7 +30,7 @@ CONVERSIONS = {
 }
 
 #: The arrays that a call cannot do without.
-NEEDED = ("input", "prediction", "target", "scores", "probabilities")
+NEEDED = ("input", "prediction", "target", "scores", "probabilities", "distance")
 
 
 def _owners(array: Array) -> set[str]:

@@ -379,8 +379,12 @@ class Backend:
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
 
     def sum_products(self, one: Array, two: Array, /) -> Array:
-        """The sums over the last axis of the products of two arrays, in `sum_dtype`."""
+        """The sums over the last axis of the products of two arrays of as many axes, in `sum_dtype`."""
         return self.sum_pixels(one * two)
+
+    def sum_class_products(self, one: Array, two: Array, /) -> Array:
+        """The sums over the classes of the products of two arrays `(B, C, P)`, `(B, 1, P)`."""
+        return self.xp.sum(one * two, axis=1, keepdims=True)
 
     def flat(self, array: Array, /) -> tuple[Array, int, int]:
         """A view of an array `(B, C, P)` in one axis, and the steps in it between images and between classes."""

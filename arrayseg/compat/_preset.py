@@ -17,14 +17,17 @@ from math import nan
 from numbers import Real
 from typing import Any, NamedTuple, ParamSpec, TypeVar
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.losses import compound
+from arrayseg.losses._composed import shown
 from arrayseg.losses._evaluate import evaluation_of
 
 __all__ = [
     "PRESETS",
+    "TOLERANCE",
     "Adjusted",
     "Call",
     "Changed",
@@ -45,7 +48,7 @@ __all__ = [
 ]
 
 Parameters = ParamSpec("Parameters")
-Function = TypeVar("Function", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 Call = Callable[[], Array]
 """A loss with everything it takes, a `functools.partial` or an `Adjusted` one: called, it is the value."""
@@ -103,6 +106,7 @@ def loss_preset(
     """
 
     def decorate(setting: Callable[Parameters, Call]) -> Callable[Parameters, Array]:
+        @raises_here
         @wraps(setting)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
             return checked(*args, **kwargs)()
@@ -142,7 +146,7 @@ def _check_options(preset: Any, own: frozenset[str], args: Sequence[Any], option
     if any(each.kind is Parameter.VAR_KEYWORD for each in signature(preset.setting).parameters.values()):
         call = preset.setting(*args, **{name: value for name, value in options.items() if name in own})
         while (called := _called(call)) is not None:
-            setting: Callable[..., Call] = called.func.setting  # type: ignore[attr-defined]
+            setting: Callable[..., Call] = called.func.setting
             call = setting(*called.args, **called.keywords)
             of_peer += [name for name in _options(setting) if name not in of_peer]
         inner = call.call if isinstance(call, Adjusted | Unreduced) else call
@@ -171,10 +175,13 @@ def call_evaluation(call: Call) -> Evaluation:
     return build()
 
 
-def metric_preset(peer: str, *records: Record, note: str = "") -> Callable[[Function], Function]:
+def metric_preset(
+    peer: str, *records: Record, note: str = ""
+) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Register a function of a statistic, whose kind its first parameter names, under the peer's name for it."""
 
-    def decorate(function: Function) -> Function:
+    def decorate(preset: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        function = raises_here(preset)
         function.__doc__ = _metric_docstring(function, peer, note)
         PRESETS.append(Preset(function, None, peer, records, note))
         return function
@@ -184,6 +191,12 @@ def metric_preset(peer: str, *records: Record, note: str = "") -> Callable[[Func
 
 CLASSES_LAST = {"keras_3_15", "keras_3_16", "optax_0_2"}
 """The modules of peers whose class axis is the last one."""
+
+TOLERANCE = (
+    "A distance that exceeds the tolerance by at most a millionth of it counts as within it, so that rounding does not "
+    "decide where both are equal; the library compares its rounded distances exactly."
+)
+"""What the presets of surface Dice scores say of a distance that equals the tolerance."""
 
 STATISTICS = {
     "binary": "Confusion matrix `(2, 2)` of two masks as classes 0 and 1.",
@@ -319,12 +332,15 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Changed:
-    """A loss whose evaluation is changed in a way that no option has, to be a part of a compound."""
+    """A part of a compound: a loss whose evaluation is changed in a way for which there is no option."""
 
     loss: partial[Array]
     adjust: Callable[[Evaluation], Evaluation]
     text: str
-    """How the table says it, after the loss."""
+    """What the table and the representation write after the loss."""
+
+    def __repr__(self) -> str:
+        return f"{shown(self.loss)} {self.text}"
 
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         evaluation = self.evaluation(input, target, **options)
@@ -379,10 +395,8 @@ def _nan_of_nothing(evaluation: Any) -> Evaluation:
 
 
 def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[..., Array], float]]) -> Call:
-    """The call of a compound, its parts kept for the table."""
-    loss = compound(parts)
-    loss.parts = parts  # type: ignore[attr-defined]
-    return partial(loss, input, target)
+    """Return the call of a compound."""
+    return partial(compound(parts), input, target)
 
 
 def without_channel(input: Array, target: Array) -> Array:

@@ -8,7 +8,7 @@ from math import inf, nan
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.compat._counts import foreground
-from arrayseg.compat._preset import metric_preset
+from arrayseg.compat._preset import TOLERANCE, metric_preset
 from arrayseg.metrics import SurfaceDistances
 
 __all__ = [
@@ -35,13 +35,19 @@ def compute_average_surface_distance(distances: SurfaceDistances) -> tuple[Array
     return target_to_prediction, prediction_to_target
 
 
-@metric_preset("surface_distance.compute_robust_hausdorff")
+@metric_preset(
+    "surface_distance.compute_robust_hausdorff",
+    note=(
+        "Where the area up to a distance is exactly ``percent`` of the surface, the percentile is this distance. There "
+        "the library's rounding decides between it and the next distance."
+    ),
+)
 def compute_robust_hausdorff(distances: SurfaceDistances, *, percent: float) -> Array:
     """Larger of the two percentiles, by area; inf of two empty masks."""
     return metrics.hausdorff(distances, percentile=percent, empty={"both": inf})
 
 
-@metric_preset("surface_distance.compute_surface_overlap_at_tolerance")
+@metric_preset("surface_distance.compute_surface_overlap_at_tolerance", note=TOLERANCE)
 def compute_surface_overlap_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> tuple[Array, Array]:
     """Share of the target's surface near the prediction's, and back; nan of an empty mask."""
     of_prediction = metrics.surface_overlap(distances, tolerance_mm, empty={"prediction": nan})[0]
@@ -49,7 +55,7 @@ def compute_surface_overlap_at_tolerance(distances: SurfaceDistances, *, toleran
     return of_target, of_prediction
 
 
-@metric_preset("surface_distance.compute_surface_dice_at_tolerance")
+@metric_preset("surface_distance.compute_surface_dice_at_tolerance", note=TOLERANCE)
 def compute_surface_dice_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> Array:
     """Share of both surfaces, by area."""
     return metrics.surface_dice(distances, tolerance_mm)

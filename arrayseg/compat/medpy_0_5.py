@@ -1,4 +1,8 @@
-"""medpy 0.5: `medpy.metric.binary`, of masks as classes 0 and 1."""
+"""medpy 0.5: `medpy.metric.binary`, of masks as classes 0 and 1.
+
+Scores of empty masks are those that medpy documents. With NumPy 2.4 and later, medpy's own `dc`, `precision`, `recall`,
+`sensitivity` and `specificity` are nan there, because a division by zero no longer raises the error that it catches.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +101,9 @@ def specificity(binary: Array) -> Array:
     return foreground(metrics.recall(binary, absent=0.0, classes=[0]))
 
 
-@metric_preset("medpy.metric.binary.ravd", note="Of an empty target medpy raises; this is nan or infinite.")
+@metric_preset(
+    "medpy.metric.binary.ravd", note="medpy raises an error if the target is empty; here the result is nan or infinite."
+)
 def ravd(binary: Array) -> Array:
     """Relative volume difference."""
     return foreground(metrics.relative_volume_difference(binary, classes=[1]))

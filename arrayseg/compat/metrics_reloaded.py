@@ -8,7 +8,7 @@ from math import nan
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.compat._counts import foreground, zero_of_a_miss
-from arrayseg.compat._preset import metric_preset
+from arrayseg.compat._preset import TOLERANCE, metric_preset
 from arrayseg.metrics import SurfaceDistances
 from arrayseg.metrics.surface import Empty
 
@@ -66,7 +66,7 @@ def measured_masd(distances: SurfaceDistances) -> Array:
     return metrics.mean_average_surface_distance(distances, empty=EMPTY)
 
 
-@metric_preset("BinaryPairwiseMeasures.normalised_surface_distance")
+@metric_preset("BinaryPairwiseMeasures.normalised_surface_distance", note=TOLERANCE)
 def normalised_surface_distance(distances: SurfaceDistances, *, nsd: float = 1.0) -> Array:
     """Share of the voxels of both surfaces up to the distance ``nsd``; 1 of two empty masks."""
     return metrics.surface_dice(distances, nsd, empty={"both": 1.0})

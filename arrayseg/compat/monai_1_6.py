@@ -19,6 +19,7 @@ from arrayseg._typing import Array, Pool, Reduction, SoftTruePositive, Weights
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import foreground, mean_of_defined, of_counts, of_matrix, replace_undefined, target_pixels
 from arrayseg.compat._preset import (
+    TOLERANCE,
     Adjusted,
     Call,
     Changed,
@@ -995,7 +996,7 @@ def compute_average_surface_distance(distances: SurfaceDistances, *, symmetric: 
     return metrics.average_surface_distance(distances)[0]
 
 
-@metric_preset("monai.metrics.compute_surface_dice")
+@metric_preset("monai.metrics.compute_surface_dice", note=TOLERANCE)
 def compute_surface_dice(distances: SurfaceDistances, *, class_threshold: float) -> Array:
     """Share of both surfaces, by elements or by area."""
     return metrics.surface_dice(distances, class_threshold)
@@ -1008,7 +1009,8 @@ def image_table(
     ignore_empty: bool,
     reduction: MetricReduction,
 ) -> Array:
-    """A score of each class in each image, and its mean: over classes first, then over images."""
+    """Return a score of each class in each image, or its mean: over classes first, then over images."""
+    check_choice("reduction", reduction, MetricReduction)
     binary = of_counts(counts, classes=range(0 if include_background else 1, counts.shape[-2]))
     xp, scores = backend_of(counts).xp, replace_undefined(foreground(score(binary)), 1.0)
     if ignore_empty:
@@ -1051,6 +1053,7 @@ def compute_generalized_dice(
     sum_over_classes: bool = False,
 ) -> Array:
     """Generalised Dice coefficient of each image `(N, 1)`; or, where its weights cancel, of each class `(N, C)`."""
+    check_choice("weight_type", weight_type, ("square", "simple", "uniform"))
     classes = range(0 if include_background else 1, matrices.shape[-1])
     if not sum_over_classes:
         return metrics.dice(matrices, absent=1.0, classes=classes)
@@ -1127,6 +1130,7 @@ def compute_panoptic_quality(
     segments: SegmentCounts, *, metric_name: Literal["pq", "sq", "rq"] = "pq", smooth_numerator: float = 1e-6
 ) -> Array:
     """Panoptic quality or a factor of it, with ``smooth_numerator`` in the denominators."""
+    check_choice("metric_name", metric_name, ("pq", "sq", "rq"))
     hits, extra, missed = segments.true_positives, segments.false_positives, segments.false_negatives
     matched = hits if metric_name == "rq" else segments.score_sum
     total = hits if metric_name == "sq" else hits + (extra + missed) / 2

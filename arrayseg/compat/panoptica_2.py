@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.compat._counts import foreground
-from arrayseg.compat._preset import metric_preset
+from arrayseg.compat._preset import TOLERANCE, metric_preset
 from arrayseg.metrics import SegmentCounts, SurfaceDistances
 
 __all__ = [
@@ -53,7 +53,10 @@ def assd(distances: SurfaceDistances) -> Array:
     return metrics.mean_average_surface_distance(distances)
 
 
-@metric_preset("panoptica.Metric.NSD", note="Its default threshold is the least spacing, or 0.5 without a spacing.")
+@metric_preset(
+    "panoptica.Metric.NSD",
+    note=f"panoptica's default threshold is the smallest spacing, or 0.5 without a spacing. {TOLERANCE}",
+)
 def nsd(distances: SurfaceDistances, *, threshold: float) -> Array:
     """Mean of the shares of the two surfaces."""
     return metrics.surface_dice(distances, threshold, average="mean")

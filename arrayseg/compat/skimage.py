@@ -6,6 +6,7 @@ from math import inf
 from typing import Literal
 
 from arrayseg import metrics
+from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.compat._preset import metric_preset
 from arrayseg.metrics import AdaptedRandError, ContingencyTable, SurfaceDistances, VariationOfInformation
@@ -22,6 +23,7 @@ def surface_distances(prediction: Array, target: Array) -> SurfaceDistances:
 @metric_preset("skimage.metrics.hausdorff_distance")
 def hausdorff_distance(distances: SurfaceDistances, *, method: Literal["standard", "modified"] = "standard") -> Array:
     """Hausdorff distance of point sets, or the modified one; 0 of two empty masks, inf of one."""
+    check_choice("method", method, ("standard", "modified"))
     function = metrics.modified_hausdorff if method == "modified" else metrics.hausdorff
     return function(distances, empty={"both": 0.0, "prediction": inf, "target": inf})
 
@@ -37,7 +39,10 @@ def adapted_rand_error(table: Array | ContingencyTable, *, alpha: float = 0.5) -
     return AdaptedRandError(error, precision=recall, recall=precision)
 
 
-@metric_preset("skimage.metrics.variation_of_information")
+@metric_preset(
+    "skimage.metrics.variation_of_information",
+    note="scikit-image returns the two conditional entropies alone; their sum is the third field here.",
+)
 def variation_of_information(table: Array | ContingencyTable) -> VariationOfInformation:
     """Conditional entropies, in bits."""
     return metrics.variation_of_information(table)

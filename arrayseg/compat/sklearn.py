@@ -1,15 +1,17 @@
 """scikit-learn 1.9: `sklearn.metrics`, of a confusion matrix.
 
-Where its ``labels`` are None, labels that occur in neither map do not enter a mean; where they are given, an absent one
-counts ``zero_division``.
+Where ``labels`` is None, labels that occur in neither map do not enter a mean. With ``average=None`` they are nan; the
+array of scikit-learn does not contain them. Where ``labels`` is given, an absent label counts as ``zero_division``: a
+number or nan, not "warn". scikit-learn's own ``jaccard_score`` does not take nan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from arrayseg import metrics
+from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import foreground, mean_of_defined, of_matrix, pooled, replace_undefined, target_pixels
@@ -28,7 +30,7 @@ __all__ = [
     "recall_score",
 ]
 
-Average: TypeAlias = Literal["binary", "micro", "macro", "weighted"] | None
+Average = Literal["binary", "micro", "macro", "weighted", None]
 
 
 def averaged(
@@ -39,7 +41,8 @@ def averaged(
     average: Average,
     zero_division: float,
 ) -> Array:
-    """A score by sklearn's five averages."""
+    """Average a score of each class in one of scikit-learn's five ways."""
+    check_choice("average", average, Average)
     classes = [pos_label] if average == "binary" else labels
     binary = of_matrix(matrix, classes=classes)
     xp = backend_of(matrix).xp
@@ -55,7 +58,7 @@ def averaged(
     if average == "macro":
         return mean_of_defined(scores)
     defined = xp.astype(~xp.isnan(scores), scores.dtype)
-    weights = target_pixels(binary)
+    weights = target_pixels(binary) * defined
     weights = xp.where(xp.sum(weights, axis=-1, keepdims=True) == 0, defined, weights)
     return xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1) / xp.sum(weights, axis=-1)
 
@@ -140,5 +143,8 @@ def adjusted_rand_score(table: Array | ContingencyTable) -> Array:
 def normalized_mutual_info_score(
     table: Array | ContingencyTable, *, average_method: Literal["arithmetic", "geometric", "min", "max"] = "arithmetic"
 ) -> Array:
-    """Normalised mutual information; 1 of two maps of one label."""
-    return metrics.normalized_mutual_information(table, average=average_method, absent=1.0)
+    """Normalized mutual information: 1 if both maps have one label, 0 if only one of them has."""
+    xp = backend_of(table if hasattr(table, "ndim") else table.counts).xp
+    found = metrics.normalized_mutual_information(table, average=average_method)
+    differ = metrics.variation_of_information(table).total > 0
+    return xp.where(xp.isnan(found), xp.astype(~differ, found.dtype), found)

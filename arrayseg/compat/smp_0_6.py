@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Literal
 
 from arrayseg import losses, metrics
+from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Reduction, Weights
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import foreground, of_matrix, pooled, replace_undefined
@@ -342,7 +343,7 @@ def mcc_loss(input: Array, target: Array, *, eps: float = 1e-5, **options: Any) 
     return Adjusted(call, partial(with_smoothed_cells, smooth=eps), f"(each cell + {eps:g})")
 
 
-MetricReduction = Literal["micro", "macro", "weighted", "micro-imagewise", "macro-imagewise"] | None
+MetricReduction = Literal["micro", "macro", "weighted", "micro-imagewise", "macro-imagewise", None]
 
 
 def reduced_metric(
@@ -358,6 +359,7 @@ def reduced_metric(
     if reduction == "weighted" and class_weights is None:
         msg = "The reduction 'weighted' needs `class_weights`, a number for each class; got None."
         raise ValueError(msg)
+    check_choice("reduction", reduction, MetricReduction)
     axes: dict[MetricReduction, tuple[int, ...]] = {
         "micro": (0, 1),
         "macro": (0,),

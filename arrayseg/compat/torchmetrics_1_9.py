@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import nan
 from typing import Literal
 
 from arrayseg import metrics
+from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.compat._counts import (
@@ -31,16 +33,19 @@ __all__ = [
     "surface_distances",
 ]
 
+Average = Literal["macro", "micro", "weighted", "none", None]
+
 
 @metric_preset("torchmetrics.classification.MulticlassJaccardIndex")
 def jaccard_index(
     matrix: Array,
     *,
-    average: Literal["macro", "micro", "weighted", "none"] | None = "macro",
+    average: Average = "macro",
     ignore_index: int | None = None,
     zero_division: float = 0.0,
 ) -> Array:
-    """Intersection over union; an ``ignore_index`` among the classes leaves its class out, too."""
+    """Intersection over union. An ``ignore_index`` that is a class excludes this class as well."""
+    check_choice("average", average, Average)
     classes = [label for label in range(matrix.shape[-1]) if label != ignore_index]
     if average == "micro":
         binary = of_matrix(matrix, classes=classes)
@@ -73,10 +78,12 @@ def dice_score(
     counts: Array,
     *,
     include_background: bool = True,
-    average: Literal["macro", "micro", "weighted"] = "macro",
+    average: Average = "macro",
     aggregation_level: Literal["samplewise", "global"] = "samplewise",
 ) -> Array:
-    """Mean of the Dice coefficients of the images, or that of their pooled counts."""
+    """Mean of the Dice coefficients of the images, or the coefficient of their pooled counts."""
+    check_choice("average", average, Average)
+    check_choice("aggregation_level", aggregation_level, ("samplewise", "global"))
     xp = backend_of(counts).xp
     binary = of_counts(counts, classes=range(0 if include_background else 1, counts.shape[-2]))
     if aggregation_level == "global":
@@ -86,9 +93,12 @@ def dice_score(
     scores = foreground(metrics.dice(binary))
     if average == "macro":
         return mean_of_defined(mean_of_defined(scores))
+    if average != "weighted":
+        return mean_of_defined(xp.matrix_transpose(scores))
     weights = target_pixels(binary)
-    weighted = xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1) / xp.sum(weights, axis=-1)
-    return mean_of_defined(weighted)
+    weighted = xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1)
+    weighted = weighted / xp.maximum(xp.sum(weights, axis=-1), xp.ones_like(weighted))
+    return mean_of_defined(xp.where(xp.all(xp.isnan(scores), axis=-1), xp.full_like(weighted, nan), weighted))
 
 
 @metric_preset(
@@ -113,8 +123,11 @@ def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[flo
 
 @metric_preset(
     "torchmetrics.segmentation.HausdorffDistance",
-    note="Right for any shape, in the plane and in space: 1.9 errs, or raises, where height and width differ, and lacks"
-    " the third axis.",
+    note=(
+        "Right for any shape in two and three dimensions. torchmetrics 1.9 gives wrong numbers or raises where height "
+        "and width differ, and does not support a third axis. It also raises if both masks are empty, where the "
+        "distance is nan here."
+    ),
 )
 def hausdorff_distance(distances: SurfaceDistances, *, directed: bool = False) -> Array:
     """Hausdorff distance, or that from the prediction to the target."""

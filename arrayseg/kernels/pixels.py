@@ -119,6 +119,12 @@ class Block:
     room: Array | None = None
     #: Whether what an earlier sweep kept is given (see `kept`), and nothing else should be made of the scores.
     only_probabilities = False
+    #: Whether a gradient is asked for, so that the probabilities of a sigmoid are best made with their complements.
+    needs_slopes = False
+    #: Whether one term alone asks for what is made here, so that it may leave holes in the probabilities.
+    is_alone = False
+    #: The probabilities of the ids, `(B, P)`, where 0 stands in their place; they wait apart from sweep to sweep.
+    taken_out: Array | None = None
 
     def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
         self.pixels = pixels
@@ -295,6 +301,14 @@ class Block:
         flat, *steps = self.backend.flat(array)
         flat[self.places(*steps)] = values if isinstance(values, float) else self.xp.reshape(values, (-1,))
 
+    def _swap_at_id(self, array: Array, number: float) -> Array:
+        """Write a number in the entry of each pixel's id of `(B, C, P)`, and return what was there, `(B, P)`."""
+        flat, *steps = self.backend.flat(array)
+        places = self.places(*steps)
+        before = self.xp.take(flat, places)
+        flat[places] = number
+        return self.xp.reshape(before, self.ids.shape)
+
     def add_at_id(self, array: Array, values: Array) -> Array:
         """`(B, C, P)`, overwritten, with values `(B, P)` or `()` added at each pixel's id."""
         xp = self.xp
@@ -338,6 +352,8 @@ class Block:
     @once
     def total(self) -> Array:
         """The sum of the exponentials, `(B, 1, P)`."""
+        if not self.backend.has_autodiff:
+            return self._sum_of_classes(self.exponentials)[:, None, :]
         return self.over_classes(partial(self.xp.sum, keepdims=True), self.exponentials)
 
     @once
@@ -346,7 +362,8 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            return self._sigmoids[0]
+            both = self.needs_slopes or self.backend.has_autodiff
+            return self._sigmoids[0] if both else self.backend.sigmoid(self.scores)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
         inverse = 1 / self.total  # before the exponentials are given away, or they would be made twice
@@ -360,16 +377,15 @@ class Block:
         probabilities = self.probabilities
         if self.pixels.activation is None:
             return 1 - probabilities
-        xp = self.xp
-        large = probabilities > 0.5
-        others = self.sum_classes(xp.where(large, xp.zeros_like(probabilities), probabilities))[:, None, :]
-        return xp.where(large, others, 1 - probabilities)
+        # By products: choosing by a mask without a pattern takes NumPy thirty times as long.
+        rest, large = 1 - probabilities, self.xp.astype(probabilities > 0.5, self.dtype)
+        others = self.sum_classes(probabilities - probabilities * large)[:, None, :]
+        return rest + large * (others - rest)
 
     @once
     def errors(self) -> Array:
-        """The probabilities less the target, `(B, C, P)`, made of the small ones of p and t, or of 1 - p and 1 - t."""
-        large = self.probabilities > 0.5
-        return self.xp.where(large, self.outside - self.complements, self.probabilities - self.target)
+        """The probabilities less the target, `(B, C, P)`: p (1 - t) - (1 - p) t, one of which is 0 of a hard target."""
+        return self.probabilities * self.outside - self.complements * self.target
 
     @once
     def _sigmoids(self) -> tuple[Array, Array]:
@@ -396,24 +412,50 @@ class Block:
         else:
             self.probabilities = array
 
-    @property
-    def probabilities_by_id(self) -> tuple[Array, Array, Array]:
+    def probabilities_by_id(self, *, squared: bool = False) -> tuple[Array, Array, Array]:
         """The probability of each pixel's id and 1 less it, `(B, P)`, and the sums of the other classes', `(B, C)`.
 
-        For exclusive classes 1 less it is the sum of the others, in which nothing cancels.
+        For exclusive classes 1 less it is the sum of the others, in which nothing cancels. Those sums may be of squares.
         """
+        activation = self.pixels.activation
+        if activation == "softmax" and not squared and "probabilities" not in self.__dict__:
+            return self._exponentials_by_id()
         probabilities = self.probabilities
-        if self.pixels.activation is None:  # the caller's, in which nothing may be written
+        if activation is None:  # the caller's, in which nothing may be written
             probabilities = self.xp.asarray(probabilities, copy=True)
-        hit = self.at_id(probabilities)
-        self.put_at_id(probabilities, 0.0)
-        alarm = self.sum(self.weighted(probabilities), axis=2)
-        if self.pixels.activation == "softmax":
+        hit = self._swap_at_id(probabilities, 0.0)
+        others = self.weighted(probabilities)
+        alarm = self.sum_products(others, probabilities) if squared else self.sum(others, axis=2)
+        if activation == "softmax":
             miss = self._sum_of_classes(probabilities)
         else:
-            miss = 1 - hit if self.pixels.activation is None else self.at_id(self.complements)
-        self.put_at_id(probabilities, hit)
+            miss = 1 - hit if activation is None else self.at_id(self.complements)
+        if activation == "softmax" and self.is_alone:
+            self.taken_out = hit
+        elif activation is not None:
+            self.put_at_id(probabilities, hit)
         return hit, miss, alarm
+
+    def _exponentials_by_id(self) -> tuple[Array, Array, Array]:
+        """`probabilities_by_id` by the exponentials.
+
+        These are in cache: in the gradient, where the probabilities will wait, ids take three times as long to reach.
+        The total is made of the two parts.
+        """
+        exponentials = self.exponentials
+        at_id = self._swap_at_id(exponentials, 0.0)
+        others = self._sum_of_classes(exponentials)
+        total = at_id + others
+        inverse = 1 / total
+        hit = at_id * inverse
+        alarm = self.sum_products(exponentials, self.weighted(inverse)[:, None, :])
+        self.total = total[:, None, :]
+        if self.is_alone:
+            self.taken_out = hit
+        else:
+            self.put_at_id(exponentials, at_id)
+        others *= inverse
+        return hit, others, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
@@ -484,37 +526,36 @@ class Block:
         if self.pixels.activation == "sigmoid":
             return self.product(gradient, self.slopes)
         for _ in range(2 if cancels else 1):
-            gradient -= self.xp.sum(gradient * self.probabilities, axis=1, keepdims=True)
+            gradient -= self.backend.sum_class_products(gradient, self.probabilities)
         return self.product(gradient, self.probabilities)
 
-    def pull_back_by_id(self, by_id: Array, by_others: Array, by_missed: Array | None = None) -> Array:
+    def pull_back_by_id(self, by_id: Array, by_others: Array, *, errors: bool = False) -> Array:
         """`pull_back` of the gradient `by_id` at the id of each pixel and `by_others` elsewhere, both `(B, C, 1)`.
 
-        Of exclusive classes, the others have `by_missed` of the id in addition.
+        With `errors` they are multiplied with the errors, -(1 - p) at the id and p elsewhere.
         """
-        xp = self.xp
+        xp, activation, probabilities = self.xp, self.pixels.activation, self.probabilities
         at_id = self.at_id(by_id[:, :, 0])
-        if by_missed is None:
-            if self.pixels.activation is None:
-                gradient = by_others + xp.zeros_like(self.scores)
-            else:
-                at_id *= self.at_id(self.slopes)
-                gradient = self.slopes * by_others
-            self.put_at_id(gradient, at_id)
-            return self.keep(gradient)
-        missed = self.at_id(by_missed[:, :, 0])
-        probabilities = self.probabilities
-        probability = self.at_id(probabilities)
-        # The mean gradient is made of the others and of the id apart: one of the two sums is small where the pixel is
-        # nearly right, or nearly wrong.
-        self.put_at_id(probabilities, 0.0)
-        across = xp.matrix_transpose(by_others)
-        sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), probabilities)
-        self.put_at_id(probabilities, probability)
-        mean = sums[:, 0, :] + missed * sums[:, 1, :] + at_id * probability
-        gradient = by_others - (mean - missed)[:, None, :]
-        self.put_at_id(gradient, at_id - mean)
-        return self.product(gradient, probabilities)
+        if activation != "softmax":
+            gradient = by_others * probabilities if errors else by_others + xp.zeros_like(probabilities)
+            self.put_at_id(gradient, -at_id * self.at_id(self.complements) if errors else at_id)
+            return self.keep(gradient) if activation is None else self.product(gradient, self.slopes)
+        # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
+        probability = self._swap_at_id(probabilities, 0.0) if self.taken_out is None else self.taken_out
+        if errors:
+            steps = by_others * probabilities
+            missed = self._sum_of_classes(probabilities)
+            at_id *= -missed
+            spread = self.backend.sum_class_products(steps, probabilities)[:, 0, :]
+        else:
+            steps, across = by_others, xp.matrix_transpose(by_others)
+            sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), probabilities)
+            spread, missed = sums[:, 0, :], sums[:, 1, :]
+        pulled = self.product(steps - (spread + at_id * probability)[:, None, :], probabilities)
+        self.put_at_id(pulled, (at_id * missed - spread) * probability)
+        if self.room is None and self.taken_out is None:  # other terms may ask for them
+            self.put_at_id(probabilities, probability)
+        return pulled
 
     def pull_back_log(self, steps: Array) -> Array:
         """From a gradient in the log-probabilities of exclusive classes, `(B, C, P)`, to one in the scores."""

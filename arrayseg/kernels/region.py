@@ -49,8 +49,10 @@ class RegionTerm(Term):
     def count(self, block: Block) -> Sums:
         if self._goes_by_id(block):
             return *self._sums_of_ids(block), block.amount[:, None]
-        if self._is_product(block.pixels):
+        if self._has_exact_cells(block):
             return *self._sums_of_products(block), block.amount[:, None]
+        if type(self).amounts is RegionTerm.amounts and self.sums == 5:
+            return *self._sums_of_overlap(block), block.amount[:, None]
         amounts = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
         return *amounts, block.sum(block.weighted(block.target), axis=2), block.amount[:, None]
 
@@ -83,7 +85,7 @@ class RegionTerm(Term):
         if self._goes_by_id(block):
             return None, block.weighted(self._pull_back_by_id(block, rows))
         derivative = block.weighted(self.derivative(block, *rows))
-        return None, block.pull_back(derivative, cancels=not self._is_product(block.pixels))
+        return None, block.pull_back(derivative)
 
     def pulls_probabilities(self, pixels: Pixels) -> bool:
         # Of independent classes the slopes p (1 - p) are kept, which the probabilities are too coarse for.
@@ -98,19 +100,27 @@ class RegionTerm(Term):
         return is_product and type(self).amounts is RegionTerm.amounts
 
     def _goes_by_id(self, block: Block) -> bool:
-        """Whether the amounts are products of p and ids, of which gathers are faster than products."""
+        """Whether the amounts are found by ids, of which gathers are faster than products."""
         return self._is_product(block.pixels) and block.pixels.has_ids and block.backend.gathers_ids
 
     def _sums_of_ids(self, block: Block) -> list[Array]:
         """The sums of the cells and of the target of ids: three histograms and one sum."""
         xp, weight = block.xp, block.weight
-        hits, misses, alarm = block.probabilities_by_id
+        hits, misses, alarm = block.probabilities_by_id()
         hit, miss = (block.sum_by_id(each if weight is None else each * weight) for each in (hits, misses))
         target = block.sum_by_id(weight)
         if self.sums == 5:
             return [hit, alarm, miss, target]
         # The sums of the other classes are 0, not nearly, where every pixel is of one.
         return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
+
+    def _has_exact_cells(self, block: Block) -> bool:
+        """Whether each cell is counted by itself: of ids, for scores of all four, and where compilers fuse the loops.
+
+        Otherwise that would take half as long again. Then the false alarms and the misses are differences, to 1e-7 of
+        the sums.
+        """
+        return self._is_product(block.pixels) and (self.sums == 6 or block.pixels.has_ids or block.backend.has_autodiff)
 
     def _sums_of_products(self, block: Block) -> list[Array]:
         """The sums of the cells and of the target."""
@@ -119,6 +129,22 @@ class RegionTerm(Term):
         pairs = [(probability, inside), (probability, outside), (complement, inside), (complement, outside)]
         cells = [block.sum_products(*pair) for pair in pairs[: self.sums - 2]]
         return [*cells, block.sum(inside, axis=2)]
+
+    def _sums_of_overlap(self, block: Block) -> list[Array]:
+        """The sums of the first cells and of the target: what I leaves of the prediction and of the target."""
+        probability, target = block.keep(block.probabilities), block.target
+        inside, predicted = block.weighted(target), block.weighted(probability)
+        wanted = block.sum(inside, axis=2)
+        if self.soft_tp == "l2":
+            hit = block.sum_products(probability, inside)
+            squares = block.sum_products(probability, predicted), block.sum_products(target, inside)
+            return [hit, *(square - hit for square in squares), wanted]
+        if self._is_product(block.pixels):
+            hit = block.sum_products(probability, inside)
+        else:
+            # (|p| + |t| - |p - t|) / 2, without the kink that libraries disagree on
+            hit = block.sum(block.weighted(block.xp.minimum(probability, target)), axis=2)
+        return [hit, block.sum(predicted, axis=2) - hit, wanted - hit, wanted]
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         """What the sums run over that the score is a function of, `(B, C, P)`; 0 where a pixel is not valid."""
@@ -140,30 +166,21 @@ class RegionTerm(Term):
         xp, target = block.xp, block.target
         by_hit, by_alarm, by_miss, *by_rest = by
         by_alarm = by_alarm - by_rest[0] if by_rest else by_alarm
-        outside, inside = block.narrow(by_alarm), block.narrow(by_hit - by_miss)
-        if not self._is_product(block.pixels):
-            difference = block.errors
-            if self.soft_tp == "l2":
-                return block.narrow(by_hit - by_miss + by_alarm) * target + 2 * outside * difference
-            mean = (inside + outside) / 2
-            return xp.where(difference < 0, inside, xp.where(difference > 0, outside, mean))
-        if block.pixels.activation != "softmax":
-            return inside * target + outside * block.outside
-        # Probabilities that add to 1 have the same gradient if a number is added to the derivatives in those of a
-        # pixel. With that of a miss, nothing cancels in a pixel that is nearly right, or nearly wrong.
-        by_hit, by_miss = block.narrow(by_hit), block.narrow(by_miss)
-        missed = by_miss * target
-        gradient = xp.sum(missed, axis=1, keepdims=True) - missed
-        gradient += by_hit * target
-        gradient += outside * block.outside
+        inside, outside = by_hit - by_miss, block.narrow(by_alarm)
+        if self._is_product(block.pixels) or self.soft_tp == "l2":
+            gradient = block.narrow(inside - by_alarm) * target
+            gradient += outside if self.soft_tp != "l2" else 2 * outside * block.probabilities
+            return gradient
+        # `inside` where p is below t, `outside` where it is above.
+        gradient = xp.sign(target - block.probabilities)
+        gradient *= block.narrow((inside - by_alarm) / 2)
+        gradient += block.narrow((inside + by_alarm) / 2)
         return gradient
 
     def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
         by_hit, by_alarm, by_miss, *by_rest = by
         outside = block.narrow(by_alarm - by_rest[0] if by_rest else by_alarm)
-        if block.pixels.activation != "softmax":
-            return block.pull_back_by_id(block.narrow(by_hit - by_miss), outside)
-        return block.pull_back_by_id(block.narrow(by_hit), outside, block.narrow(by_miss))
+        return block.pull_back_by_id(block.narrow(by_hit - by_miss), outside)
 
     def _chosen(self, like: Array, pixels: Pixels) -> Array:
         """Whether each class enters, boolean `(1, C)`."""
@@ -237,6 +254,18 @@ class ErrorTerm(RegionTerm):
 
     sums = 6
     needs_probabilities = True
+
+    def _goes_by_id(self, block: Block) -> bool:
+        return block.pixels.has_ids and block.backend.gathers_ids
+
+    def _sums_of_ids(self, block: Block) -> list[Array]:
+        _, misses, alarm = block.probabilities_by_id(squared=True)
+        miss, target = block.sum_by_id(block.weighted(misses**2)), block.sum_by_id(block.weight)
+        return [target, alarm, miss, block.xp.sum(target, axis=1, keepdims=True) - target, target]
+
+    def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
+        _, by_alarm, by_miss, _ = (block.narrow(2 * each) for each in by)
+        return block.pull_back_by_id(by_miss, by_alarm, errors=True)
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         target, outside, error = block.target, block.outside, block.keep(block.errors) ** 2

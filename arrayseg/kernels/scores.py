@@ -189,8 +189,8 @@ def matthews(smooth: tuple[float, float], cell_smooth: float) -> Score:
     above, below = smooth
 
     def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
-        perfect = (cells.alarm == 0) & (cells.miss == 0)
         hit, alarm, miss, rest = (amount + cell_smooth for amount in cells[2:])
+        perfect = (alarm == 0) & (miss == 0)
         predicted, inside, others, outside = hit + alarm, hit + miss, miss + rest, alarm + rest
         both = inside * outside
         square = predicted * others * both + below

@@ -14,7 +14,7 @@ from arrayseg.kernels.balance import positive_share
 from arrayseg.kernels.pixel import PixelTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
-from arrayseg.losses._prepare import layout_of
+from arrayseg.losses._prepare import check_rows, layout_of
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy"]
 
@@ -73,7 +73,8 @@ def balanced_binary_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import balanced_binary_cross_entropy
-    >>> round(float(balanced_binary_cross_entropy(np.zeros((1, 1, 4)), np.array([[[1, 0, 0, 0]]]))), 4)
+    >>> target = np.array([[[1, 0, 0, 0]]])
+    >>> round(float(balanced_binary_cross_entropy(np.zeros((1, 1, 4)), target, class_axis=1)), 4)
     0.2599
     """
     check_choice("activation", activation, ("sigmoid", None))
@@ -142,7 +143,8 @@ def distance_weighted_cross_entropy(
     """
     backend = common_backend(input=input, distance=distance, pixel_weights=options.get("pixel_weights"))
     xp = backend.xp
-    rows = layout_of(input, options.get("class_axis", 1)).rows_shape
+    layout = layout_of(input, options.get("class_axis", 1))
+    rows = layout.rows_shape
     if tuple(distance.shape) != rows:
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
         raise ValueError(msg)
@@ -154,5 +156,6 @@ def distance_weighted_cross_entropy(
             raise ValueError(msg)
     weights = 1 + xp.astype(distance, backend.sum_dtype(input))
     others = options.get("pixel_weights")
+    check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
     return pixel_evaluation(input, target, pixel.cross_entropy, denominator=denominator, **options)

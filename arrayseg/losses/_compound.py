@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from arrayseg._checks import check_number, check_numbers
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.backends.protocol import Evaluation
@@ -22,6 +23,7 @@ __all__ = ["compound", "deep_supervision"]
 Loss = Callable[..., Array]
 
 
+@raises_here
 def compound(parts: Mapping[Loss, float] | Sequence[tuple[Loss, float]], /) -> Loss:
     r"""The weighted sum of losses, as a loss.
 
@@ -89,6 +91,7 @@ class Compound(Composed):
     def __post_init__(self) -> None:
         object.__setattr__(self, "takes", tuple(_options_of(part) for part, _ in self.parts))
 
+    @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         found = self.evaluation(input, target, **options)
         return backend_of(found.input).attach(found)
@@ -118,6 +121,7 @@ class Compound(Composed):
         return f"compound({{{', '.join(f'{part}: {weight}' for part, weight in pairs)}}})"
 
 
+@raises_here
 def deep_supervision(loss: Loss, /, weights: Sequence[float] | None = None) -> Callable[..., Array]:
     r"""The weighted sum of a loss over outputs of several resolutions.
 
@@ -181,6 +185,7 @@ class DeepSupervision(Composed):
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_axis", class_axis_of(self.loss))
 
+    @raises_here
     def __call__(self, inputs: Sequence[Array], target: Any, **options: Any) -> Array:
         values = [
             share * self.loss(input, wanted, **own)
@@ -195,6 +200,7 @@ class DeepSupervision(Composed):
             raise ValueError(msg)
         return sum(values[1:], start=values[0])
 
+    @raises_here
     def value_and_grad(self, inputs: Sequence[Array], target: Any, **options: Any) -> tuple[Array, list[Array]]:
         """Return the value and the gradient in each input."""
         values, gradients = [], []

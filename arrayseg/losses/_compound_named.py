@@ -560,7 +560,7 @@ def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], redu
 
 def _scalar(reduction: Reduction) -> Reduction:
     """The reduction, which must give a number."""
-    if reduction == "none":
+    if isinstance(reduction, str) and reduction == "none":
         msg = (
             "A compound is one number, as the losses of its parts have different shapes; use reduction='mean' or 'sum'."
         )

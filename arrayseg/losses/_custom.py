@@ -7,6 +7,7 @@ from functools import partial
 from inspect import Parameter, Signature, signature
 from typing import Any
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.losses._evaluate import loss
@@ -15,6 +16,7 @@ from arrayseg.losses._pixel import PRIVATE, pixel_evaluation
 __all__ = ["pixel_loss"]
 
 
+@raises_here
 def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Array]:
     r"""A pixel loss of your own, from a formula of the log-probability.
 

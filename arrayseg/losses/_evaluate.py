@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, NoReturn, ParamSpec
 
+from arrayseg._checks import check_flag
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
@@ -33,6 +34,7 @@ def loss(
     def decorate(build: Callable[Parameters, Evaluation]) -> Callable[Parameters, Array]:
         signature = _merged_signature(build, family, without)
         options = frozenset(signature.parameters)
+        flags = frozenset(name for name, each in signature.parameters.items() if isinstance(each.default, bool))
         places = sum(parameter.kind is not parameter.KEYWORD_ONLY for parameter in signature.parameters.values())
 
         @raises_here
@@ -49,6 +51,9 @@ def loss(
                 _raise_positional(build.__name__, len(args), signature)
             if "class_axis" in options and "class_axis" not in kwargs and len(args) == places:
                 check_axis_is_clear(*args)
+            for name, value in kwargs.items():
+                if name in flags:
+                    check_flag(name, value)
             return build(*[plain(value) for value in args], **{name: plain(value) for name, value in kwargs.items()})
 
         function.evaluation = checked  # type: ignore[attr-defined]
@@ -145,6 +150,7 @@ class ValueAndGrad(Composed):
 
     made_by = "value_and_grad"
 
+    @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
         own = method_of(self.loss, "value_and_grad")
         if own is not None:  # deep supervision, whose input is several arrays
@@ -208,6 +214,7 @@ class Grad(Composed):
 
     made_by = "grad"
 
+    @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         _, gradient = ValueAndGrad(self.loss)(input, target, **options)
         return gradient

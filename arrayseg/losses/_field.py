@@ -81,6 +81,10 @@ class Prepared:
         return self.backend.xp.reshape(array, (*self.pixels.shape[:2], *self.spatial))
 
 
+#: The highest power of a distance; the tenth erosion has a weight of 1e30 with it, which float32 holds.
+HIGHEST_POWER = 30
+
+
 def hausdorff_evaluation(
     input: Array,
     target: Array,
@@ -94,7 +98,7 @@ def hausdorff_evaluation(
     options: RegionOptions,
 ) -> Sweep:
     """The sweep of a Hausdorff distance loss."""
-    alpha = positive("alpha", alpha)
+    alpha = positive("alpha", check_number("alpha", alpha, 0, HIGHEST_POWER))
     check_choice("binarize", binarize, Binarize)
     check_choice("sides", sides, Sides)
     prepared = Prepared(input, target, field, fields.mean_amount, options)
@@ -215,7 +219,7 @@ def hausdorff_distance_transform(
         d(t), of the input's shape, as a data loader makes it with `arrayseg.fields.distance_map`; made here if not
         given.
     alpha : float, default 2.0
-        The power of the distances, more than 0.
+        The power of the distances, more than 0 and at most 30.
     spacing : float or sequence of float, default 1.0
         The distance between neighbours, along every spatial axis or along each.
     binarize : {"threshold", "argmax"}, default "threshold"
@@ -297,7 +301,7 @@ def log_hausdorff_distance_transform(
         d(t), of the input's shape, as a data loader makes it with `arrayseg.fields.distance_map`; made here if not
         given.
     alpha : float, default 2.0
-        The power of the distances, more than 0.
+        The power of the distances, more than 0 and at most 30.
     spacing : float or sequence of float, default 1.0
         The distance between neighbours, along every spatial axis or along each.
     binarize : {"threshold", "argmax"}, default "threshold"
@@ -372,7 +376,7 @@ def hausdorff_erosion(
     target : array
         Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
     alpha : float, default 2.0
-        The power of the number of erosions, at least 0.
+        The power of the number of erosions, from 0 to 30.
     iterations : int, default 10
         K, how often the error is eroded, at least 1.
     {options}
@@ -410,7 +414,7 @@ def hausdorff_erosion(
     >>> [round(float(hausdorff_erosion(wide, target, iterations=k, **options)), 4) for k in (1, 2)]
     [0.4074, 1.3457]
     """
-    alpha = check_number("alpha", alpha, 0)
+    alpha = check_number("alpha", alpha, 0, HIGHEST_POWER)
     iterations = check_index("iterations", iterations, 1)
     prepared = Prepared(input, target, None, fields.mean_amount, options)
     return prepared.of(fields.ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any
 
 from arrayseg._checks import check_index, check_numbers
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.losses._composed import Composed
@@ -17,6 +18,7 @@ from arrayseg.losses._prepare import half_dtypes, layout_of
 __all__ = ["multi_scale"]
 
 
+@raises_here
 def multi_scale(
     loss: Callable[..., Array], /, scales: Sequence[int] = (1, 2, 4), weights: Sequence[float] | None = None
 ) -> Callable[..., Array]:
@@ -93,10 +95,12 @@ class MultiScale(Composed):
         weights = (1 / len(self.scales),) * len(self.scales) if self.weights is None else self.weights
         object.__setattr__(self, "of_levels", DeepSupervision(self.loss, weights))
 
+    @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         pyramid, _ = self._pyramid(input, options)
         return self.of_levels(pyramid, target, **options)
 
+    @raises_here
     def value_and_grad(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
         """Return the value and the gradient in the input."""
         pyramid, axes = self._pyramid(input, options)

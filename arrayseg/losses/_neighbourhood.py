@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal, Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.protocol import Evaluation
 from arrayseg.kernels import pixel
@@ -82,7 +82,8 @@ def neighbor_aware_cross_entropy(
     check_choice("activation", activation, ("softmax", "sigmoid"))
     check_choice("distance", distance, ("l1", "l2"))
     alpha = check_number("alpha", alpha, 0)
-    if kernel_size < 1 or kernel_size % 2 == 0:
+    kernel_size = check_index("kernel_size", kernel_size, 1)
+    if kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)
     sweep = pixel_evaluation(input, target, pixel.cross_entropy, activation=activation, **options)

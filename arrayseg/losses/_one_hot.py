@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from arrayseg._checks import check_index
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import backend_of
 from arrayseg.losses._prepare import check_ids
@@ -9,6 +11,7 @@ from arrayseg.losses._prepare import check_ids
 __all__ = ["one_hot"]
 
 
+@raises_here
 def one_hot(
     target: Array,
     num_classes: int,
@@ -43,9 +46,10 @@ def one_hot(
     Raises
     ------
     TypeError
-        If the target is not an array of integers.
+        If the target is not an array of integers, or an option not a whole number.
     ValueError
-        If an id is no class. Under a compiler, which cannot raise on values, its pixels are 0 in every class.
+        If an option is out of its range, or an id is no class. Under a compiler, which cannot raise on values, the
+        pixels of such an id are 0 in every class.
 
     Notes
     -----
@@ -70,16 +74,16 @@ def one_hot(
     if not xp.isdtype(target.dtype, ("integral", "bool")):
         msg = f"`target` must hold integer class ids; got dtype {target.dtype}."
         raise TypeError(msg)
-    if num_classes < 1:
-        msg = f"`num_classes` must be at least 1; got {num_classes}."
-        raise ValueError(msg)
+    num_classes = check_index("num_classes", num_classes, 1)
+    axis = check_index("class_axis", class_axis, -target.ndim - 1, target.ndim) % (target.ndim + 1)
+    if ignore_index is not None:
+        ignore_index = check_index("ignore_index", ignore_index)
     ids = xp.astype(target, backend.count_dtype(target))
     ignored = None if ignore_index is None else backend.equals(target, ignore_index)
     check_ids(ids, num_classes - 1, f"class ids from 0 to {num_classes - 1}", backend, ignored, ignore_index)
     if ignored is not None:
         ids = xp.where(ignored, xp.full_like(ids, -1), ids)
     classes = xp.arange(num_classes, dtype=ids.dtype, device=backend.device(target))
-    axis = class_axis + target.ndim + 1 if class_axis < 0 else class_axis
     shape = [1] * (target.ndim + 1)
     shape[axis] = num_classes
     hot = xp.expand_dims(ids, axis=axis) == xp.reshape(classes, tuple(shape))

@@ -117,6 +117,7 @@ def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float
     num_points = check_index("num_points", num_points, 1)
     oversampling = check_number("oversampling", oversampling, 1)
     importance = check_number("importance", importance, 0, 1)
+    seed = check_index("seed", seed)
     pixels, backend = sweep.pixels, sweep.pixels.backend
     images, *spatial = sweep.layout.rows_shape
     uncertain = int(importance * num_points)

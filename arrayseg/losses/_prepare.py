@@ -15,6 +15,7 @@ from arrayseg.kernels.pixels import Pixels
 __all__ = [
     "check_axis_is_clear",
     "check_ids",
+    "check_rows",
     "class_numbers",
     "entering_classes",
     "half_dtypes",
@@ -59,7 +60,7 @@ def prepare(
         ignore_index = check_index("ignore_index", ignore_index)
         _check_ignore_index(ignore_index, target, layout, backend, is_ids=rows.ndim == 2)
     for name, array in (("mask", mask), ("pixel_weights", pixel_weights)):
-        _check_rows(name, array, layout, backend)
+        check_rows(name, array, layout, backend)
     xp = backend.xp
     mask_rows = None if mask is None else layout.rows(mask, xp)
     high = layout.classes - 1 if rows.ndim == 2 else 1
@@ -218,7 +219,7 @@ def _check_ignore_index(ignore_index: int, target: Array, layout: Layout, backen
         raise ValueError(msg)
 
 
-def _check_rows(name: str, array: Array | None, layout: Layout, backend: Backend) -> None:
+def check_rows(name: str, array: Array | None, layout: Layout, backend: Backend) -> None:
     if array is None:
         return
     if tuple(array.shape) != layout.rows_shape:

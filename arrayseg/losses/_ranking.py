@@ -86,7 +86,7 @@ def ranking_evaluation(
         hinge,
         pool,
         classes=entering_classes(numbers, exclude_background, layout.classes),
-        present=classes == "present",
+        present=numbers is None and classes == "present",
         reduction=reduction,
     )
 

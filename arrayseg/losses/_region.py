@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TypedDict, Unpack
 
 from arrayseg._checks import check_choice, check_number, check_numbers, is_traced
+from arrayseg._errors import raises_here
 from arrayseg._typing import (
     Absent,
     Activation,
@@ -166,6 +167,7 @@ def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) ->
     return scores.tversky(alpha, beta, smoothing(smooth), 2 if smooth_form == "double" else 1)
 
 
+@raises_here
 def region_loss(score: OverlapScore) -> Callable[..., Array]:
     r"""A region loss of your own, from the formula of its score.
 

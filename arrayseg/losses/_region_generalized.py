@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal, TypedDict, Unpack
 
-from arrayseg._checks import check_choice, check_number, check_numbers
+from arrayseg._checks import check_choice, check_number, check_numbers, is_several
 from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
 from arrayseg.backends import backend_of, common_backend
 from arrayseg.backends.protocol import Evaluation
@@ -278,7 +278,7 @@ def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth
 
 def check_together(pool: Pool) -> None:
     """Raise on a pool that a score of all classes does not have."""
-    if pool in ("micro", "all"):
+    if isinstance(pool, str) and pool in ("micro", "all"):
         msg = f"pool={pool!r} puts the classes together before they can be weighted; use pool='image' or 'batch'."
         raise ValueError(msg)
     check_choice("pool", pool, ("image", "batch"))
@@ -291,6 +291,9 @@ def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> 
     if is_array(distances):
         common_backend(input=input, distances=distances)
     else:
+        if not is_several(distances):
+            msg = f"`distances` must be a matrix, of shape (C, C), or C rows of numbers; got {distances!r}."
+            raise TypeError(msg)
         rows = [check_numbers("distances", row) for row in distances]
         if len({len(row) for row in rows}) > 1:
             msg = f"`distances` must be a matrix; got rows of different lengths: {rows}."

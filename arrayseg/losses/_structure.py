@@ -277,7 +277,7 @@ def dice_cl_dice(
     True
     """
     alpha = check_number("alpha", alpha, 0, 1)
-    if options.get("reduction") == "none":
+    if isinstance(options.get("reduction"), str) and options["reduction"] == "none":
         msg = "dice_cl_dice is a sum of two losses of different shapes; use reduction='mean' or 'sum', or each alone."
         raise ValueError(msg)
     sweep = centerline_evaluation(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arrayseg._checks import check_index, check_number
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 
@@ -38,6 +39,7 @@ class Interval(NamedTuple):
     high: Array
 
 
+@raises_here
 def bootstrap_interval(
     function: Callable[[Any], Array],
     statistic: Any,

@@ -9,6 +9,7 @@ from math import ceil, hypot, prod
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_index, check_indices, check_number, is_traced
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.boundary import contour, inner_band, outer_band
@@ -56,6 +57,7 @@ class BoundaryConfusion(NamedTuple):
     target: Array
 
 
+@raises_here
 def boundary_confusion(
     prediction: Array,
     target: Array,

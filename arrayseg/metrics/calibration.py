@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from arrayseg._checks import check_index, check_number
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics.labels import check_per_image
@@ -62,6 +63,7 @@ class CalibrationBins(NamedTuple):
     log_loss: Array
 
 
+@raises_here
 def calibration_bins(
     probabilities: Array,
     target: Array,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_index, check_number
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of, common_backend, host
 from arrayseg.kernels.overlaps import joint_counts, overlaps
@@ -118,6 +119,7 @@ Table: TypeAlias = Array | ContingencyTable
 Formula: TypeAlias = Callable[[Namespace, Array, Array, Array, Array], Array]
 
 
+@raises_here
 def contingency_table(
     prediction: Array,
     target: Array,

@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_index, check_number, check_numbers, is_several
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.kernels.runs import Runs, runs_of_lengths, runs_of_masks
@@ -52,6 +53,7 @@ class DetectionMatches(NamedTuple):
     target_labels: Array
 
 
+@raises_here
 def rle_encode(mask: Array) -> dict[str, Any]:
     r"""COCO's run lengths of a mask.
 
@@ -99,6 +101,7 @@ def rle_encode(mask: Array) -> dict[str, Any]:
     return {"size": [int(length) for length in mask.shape], "counts": _compress(lengths)}
 
 
+@raises_here
 def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
     r"""The mask of COCO's run lengths.
 
@@ -138,6 +141,7 @@ def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
     return backend.asarray(mask, dtype=backend.xp.bool, like=like)
 
 
+@raises_here
 def match_detections(
     prediction: Array | Sequence[RunLengths],
     scores: Array,

@@ -7,6 +7,7 @@ from math import nan
 from typing import Literal
 
 from arrayseg._checks import check_index, check_number
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.metrics.labels import LabelMaps, count_label_maps, refuse_out_of_range
@@ -16,6 +17,7 @@ from arrayseg.metrics.statistics import computed_from
 __all__ = ["class_counts", "fine_grained_mean"]
 
 
+@raises_here
 def class_counts(
     prediction: Array,
     target: Array,

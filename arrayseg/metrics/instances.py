@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_index, check_numbers, is_several
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
 from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
@@ -63,6 +64,7 @@ class InstanceOverlaps(NamedTuple):
     prediction_labels: Array
 
 
+@raises_here
 def overlap_matrix(
     prediction: Array,
     target: Array,
@@ -132,6 +134,7 @@ def overlap_matrix(
     return InstanceOverlaps(*(put(backend, part, target) for part in parts))
 
 
+@raises_here
 def match_instances(
     prediction: Array,
     target: Array,
@@ -180,7 +183,7 @@ def match_instances(
     Raises
     ------
     ValueError
-        If the shapes differ, or an option is unknown.
+        If the shapes differ, an option is unknown, or a threshold is not from 0 to 1.
     TypeError
         If libraries are mixed, labels are not integers, or a compiler traces the call.
 
@@ -205,7 +208,7 @@ def match_instances(
     (array([1, 0]), array([1, 2]))
     """
     several = is_several(thresholds)
-    levels = check_numbers("thresholds", thresholds if several else (thresholds,))
+    levels = check_numbers("thresholds", thresholds if several else (thresholds,), 0, 1)
     check_choice("method", method, Method)
     backend, table = _instances(prediction, target, background, ignore_index)
     values = _scores(table, score)
@@ -372,6 +375,7 @@ def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     return _rate(counts, absent, lambda total, hit, extra, missed: (total, hit + missed))
 
 
+@raises_here
 def aggregated_jaccard_index(
     prediction: Array,
     target: Array,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.backends.nearest import nearest_labels
@@ -18,6 +19,7 @@ from arrayseg.metrics.statistics import computed_from
 __all__ = ["component_dice", "connected_components", "lesion_score", "match_lesions"]
 
 
+@raises_here
 def connected_components(labels: Array, *, connectivity: int | None = None) -> Array:
     r"""Number the connected components of a mask, or of every label of a map.
 
@@ -82,6 +84,7 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
         return numbers if worker is backend else backend.asarray(numbers, dtype=backend.xp.int32, like=labels)
 
 
+@raises_here
 def match_lesions(
     prediction: Array,
     target: Array,
@@ -233,6 +236,7 @@ def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent 
         return xp.astype(settle(xp, mean, absent), dtype, copy=False)
 
 
+@raises_here
 def component_dice(
     prediction: Array,
     target: Array,

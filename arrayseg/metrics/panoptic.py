@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from arrayseg._checks import check_index, check_indices
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend, host
 from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
@@ -41,6 +42,7 @@ class PanopticQuality(NamedTuple):
     rq: Array
 
 
+@raises_here
 def panoptic_counts(
     prediction: tuple[Array, Array],
     target: tuple[Array, Array],

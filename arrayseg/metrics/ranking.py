@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_index
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio, settle
@@ -139,6 +140,7 @@ class PrecisionRecallCurve(NamedTuple):
 Statistic: TypeAlias = ScoreHistogram | RankedScores
 
 
+@raises_here
 def score_histogram(
     scores: Array,
     target: Array,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal, NamedTuple
 
 from arrayseg._checks import check_index, check_number
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics.labels import check_per_image
@@ -47,6 +48,7 @@ class SaliencySums(NamedTuple):
     f_curve: Array
 
 
+@raises_here
 def saliency_sums(
     prediction: Array,
     target: Array,

@@ -7,6 +7,7 @@ from functools import reduce, wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 
@@ -37,12 +38,13 @@ def computed_from(
         name, first = function.__name__, next(iter(parameters)).name
         most = sum(parameter.kind is parameter.POSITIONAL_OR_KEYWORD for parameter in parameters)
 
+        @raises_here
         @wraps(function)
         def compute(*arguments: Parameters.args, **options: Parameters.kwargs) -> Result:
             statistic = arguments[0] if arguments else options.get(first)
             if len(arguments) > most:
                 fault = f"{name} takes {most} positional argument(s) and options by keyword; got {len(arguments)}"
-            elif statistic is not None and not takes(statistic):
+            elif (arguments or first in options) and not takes(statistic):
                 fault = f"`{first}` must {wanted}; got {_described(statistic)}"
             else:
                 return function(*arguments, **options)
@@ -65,6 +67,7 @@ def _described(statistic: object) -> str:
     return type(statistic).__name__
 
 
+@raises_here
 def add(first: Statistic, /, *others: Statistic) -> Statistic:
     r"""The sum of statistics: of batches, files, processes or hosts.
 

@@ -17,6 +17,7 @@ from arrayseg._checks import (
     check_spacing,
     is_several,
 )
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.surface import (
@@ -97,6 +98,7 @@ class SurfaceDistances(NamedTuple):
     target_sizes: Array | None = None
 
 
+@raises_here
 def surface_distances(
     prediction: Array,
     target: Array,
@@ -667,6 +669,7 @@ def surface_overlap(
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
+@raises_here
 def surface_table(
     prediction: Array,
     target: Array,

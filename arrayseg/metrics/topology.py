@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import Literal, NamedTuple
 
 from arrayseg._checks import check_connectivity
+from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.morphology import padded
@@ -54,6 +55,7 @@ class CenterlineCounts(NamedTuple):
     target_pixels: Array
 
 
+@raises_here
 def centerline_counts(
     prediction: Array,
     target: Array,
@@ -187,6 +189,7 @@ def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
         return xp.astype(settle(xp, score, absent), dtype, copy=False)
 
 
+@raises_here
 def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
     r"""Euler number of a mask: components, minus tunnels, plus cavities.
 
@@ -232,6 +235,7 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
         return _euler(backend, mask, connectivity)
 
 
+@raises_here
 def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
     r"""Betti numbers of a mask: components and holes in the plane; components, tunnels and cavities in space.
 
@@ -287,6 +291,7 @@ def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
         return xp.stack([components, tunnels, outer - 1])
 
 
+@raises_here
 def betti_error(prediction: Array, target: Array, *, connectivity: int | None = None) -> Array:
     r"""How far the Betti numbers of the prediction are from those of the target.
 
@@ -329,6 +334,7 @@ def betti_error(prediction: Array, target: Array, *, connectivity: int | None = 
         return backend.xp.abs(numbers[0] - numbers[1])
 
 
+@raises_here
 def euler_error(prediction: Array, target: Array, *, connectivity: int | None = None) -> Array:
     r"""How far the Euler number of the prediction is from that of the target.
 

@@ -11,7 +11,7 @@ import pytest
 from compat.reference import of_form, reference_batch
 
 import arrayseg
-from arrayseg import compat
+from arrayseg import compat, losses
 from arrayseg.compat._preset import PRESETS, snake_case
 from arrayseg.testing import assert_gradient, to_numpy
 
@@ -193,6 +193,21 @@ def test_presets_pickle_and_return_arrays():
         assert pickle.loads(pickle.dumps(preset.function)) is preset.function
     for preset in LOSSES:
         assert inspect.signature(preset.function).return_annotation == "Array"
+
+
+@pytest.mark.parametrize("preset", LOSSES, ids=lambda preset: f"{preset.module}.{preset.name}")
+def test_preset_prints_by_its_name_in_a_compound(preset):
+    loss = losses.compound({preset.function: 1.0, partial(preset.function, reduction="sum"): 2.0})
+    assert repr(loss) == f"compound({{{preset.name}: 1.0, partial({preset.name}, reduction='sum'): 2.0}})"
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_compound_of_a_preset_prints_without_addresses(channels):
+    input = np.full((1, channels, 2, 2), 0.5)
+    call = compat.monai_1_6.asymmetric_unified_focal_loss.setting(input, np.ones((1, 1, 2, 2), int), to_onehot_y=True)
+    text = repr(call.func)
+    assert text.startswith("compound(")
+    assert " at 0x" not in text
 
 
 def test_float_ids_and_numpy_numbers(library):

@@ -340,3 +340,69 @@ def test_two_classes_of_jdt_are_one_class_and_an_image_without_it_counts_one():
     target[0, 0], prediction[0, 0, :2] = 1, 1
     counts = metrics.class_counts(prediction, target, num_classes=2)
     assert_equal(jdt.mioui(counts), np.mean([2 / 3, 1.0]))
+
+
+CONSTANT, MIXED = np.zeros((1, 4, 5), dtype=np.int64), np.arange(20).reshape(1, 4, 5) % 3
+
+
+@pytest.mark.parametrize("average_method", ["arithmetic", "geometric", "min", "max"])
+@pytest.mark.parametrize(("prediction", "target"), [(CONSTANT, MIXED), (MIXED, CONSTANT), (CONSTANT, CONSTANT)])
+def test_scikit_learn_mutual_information_of_one_label(average_method, prediction, target):
+    """Two maps of one label agree; a map of one label knows nothing of a map of several."""
+    peers = peer("sklearn.metrics")
+    table = metrics.contingency_table(prediction, target)
+    ours = sklearn.normalized_mutual_info_score(table, average_method=average_method)
+    theirs = peers.normalized_mutual_info_score(target.ravel(), prediction.ravel(), average_method=average_method)
+    assert_equal(ours, theirs)
+    assert ours == (prediction is target)
+
+
+@pytest.mark.parametrize("labels", [None, [0, 1, 2, 3], [1, 3]])
+@pytest.mark.parametrize("average", ["macro", "weighted"])
+@pytest.mark.parametrize("name", ["f1_score", "precision_score", "recall_score"])
+def test_scikit_learn_leaves_out_nan_of_zero_division(name, average, labels):
+    peers = peer("sklearn.metrics")
+    for prediction, target in ((CONSTANT, MIXED), (MIXED, CONSTANT), (CONSTANT, CONSTANT + 1)):
+        matrix = metrics.confusion_matrix(prediction, target, num_classes=4)
+        options = {"labels": labels, "average": average, "zero_division": np.nan}
+        theirs = getattr(peers, name)(target.ravel(), prediction.ravel(), **options)
+        assert_equal(getattr(sklearn, name)(matrix, **options), theirs)
+
+
+@pytest.mark.parametrize("include_background", [True, False])
+@pytest.mark.parametrize("level", ["samplewise", "global"])
+@pytest.mark.parametrize("average", ["micro", "macro", "weighted", "none"])
+def test_torchmetrics_dice_of_absent_foreground(average, level, include_background):
+    segmentation = peer("torchmetrics.segmentation")
+    import torch
+
+    images = [(CONSTANT, MIXED), (MIXED, CONSTANT), (CONSTANT, CONSTANT)]
+    options = {"average": average, "aggregation_level": level, "include_background": include_background}
+    for chosen in (images, images[1:], images[2:]):
+        prediction, target = (np.concatenate(maps) for maps in zip(*chosen, strict=True))
+        metric = segmentation.DiceScore(num_classes=4, input_format="index", **options)
+        metric.update(torch.from_numpy(prediction), torch.from_numpy(target))
+        counts = metrics.class_counts(prediction, target, num_classes=4)
+        assert_equal(torchmetrics_1_9.dice_score(counts, **options), metric.compute(), 2e-6)
+
+
+@pytest.mark.parametrize(
+    ("preset", "statistic", "option", "value"),
+    [
+        (sklearn.f1_score, "matrix", "average", "samples"),
+        (torchmetrics_1_9.jaccard_index, "matrix", "average", "mean"),
+        (torchmetrics_1_9.dice_score, "counts", "average", "mean"),
+        (torchmetrics_1_9.dice_score, "counts", "aggregation_level", "image"),
+        (monai_1_6.dice_metric, "counts", "reduction", "sum"),
+        (monai_1_6.compute_generalized_dice, "matrices", "weight_type", "cubic"),
+        (smp_0_6.iou_score, "matrices", "reduction", "mean"),
+    ],
+)
+def test_an_option_that_the_preset_does_not_reproduce_is_refused(preset, statistic, option, value):
+    made = {
+        "matrix": matrix_of(MIXED, MIXED),
+        "matrices": matrix_of(MIXED, MIXED, per_image=True),
+        "counts": counts_of(MIXED, MIXED),
+    }
+    with pytest.raises(ValueError, match=f"`{option}` must be .*; got '{value}'"):
+        preset(made[statistic], **{option: value})

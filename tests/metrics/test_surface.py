@@ -497,3 +497,10 @@ def test_one_axis(library):
     d = metrics.surface_distances(library.asarray(prediction), library.asarray(target), spacing=(0.5,))
     np.testing.assert_array_equal(to_numpy(d.prediction_to_target), [0.5, 1.0])
     np.testing.assert_array_equal(to_numpy(d.target_to_prediction), [0.5, 1.5])
+
+
+@pytest.mark.parametrize("spacing", [2, np.int64(2), [2, 2], np.asarray([2, 2])], ids=repr)
+def test_whole_numbers_are_spacings(library, spacing):
+    masks = library.asarray(np.eye(6, dtype=bool)), library.asarray(np.eye(6, k=1, dtype=bool))
+    distances = metrics.surface_distances(*masks, spacing=spacing)
+    assert float(metrics.hausdorff(distances)) == 2
