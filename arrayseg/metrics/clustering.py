@@ -13,6 +13,7 @@ from arrayseg.kernels.overlaps import joint_counts, overlaps
 from arrayseg.metrics.confusion import confusion_matrix
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, square_root
 from arrayseg.metrics.segments import check_segment_maps, put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "AdaptedRandError",
@@ -112,6 +113,8 @@ class AdaptedRandError(NamedTuple):
     recall: Array
 
 
+COUNTING = "contingency_table(prediction, target)"
+
 Table: TypeAlias = Array | ContingencyTable
 Formula: TypeAlias = Callable[[Namespace, Array, Array, Array, Array], Array]
 
@@ -185,7 +188,7 @@ def contingency_table(
     return ContingencyTable(*(put(backend, column[kept], target) for column in (*columns[:2], counts)))
 
 
-@raises_here
+@computed_from(COUNTING, ContingencyTable, or_array=True)
 def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
     r"""Adjusted Rand index: the agreement about pairs of pixels beyond what chance would give.
 
@@ -227,7 +230,7 @@ def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
     return _evaluate(table, [formula], absent)[0]
 
 
-@raises_here
+@computed_from(COUNTING, ContingencyTable, or_array=True)
 def variation_of_information(table: Table, *, absent: Absent = "skip") -> VariationOfInformation:
     r"""Variation of information in bits, with the parts of false splits and false merges.
 
@@ -275,7 +278,7 @@ def variation_of_information(table: Table, *, absent: Absent = "skip") -> Variat
     return VariationOfInformation(*_evaluate(table, [split, merge, both], absent))
 
 
-@raises_here
+@computed_from(COUNTING, ContingencyTable, or_array=True)
 def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "skip") -> AdaptedRandError:
     r"""Adapted Rand error: one minus the F score of the pairs of pixels.
 
@@ -337,7 +340,7 @@ def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "sk
     return AdaptedRandError(*_evaluate(table, [error, precision, recall], absent))
 
 
-@raises_here
+@computed_from(COUNTING, ContingencyTable, or_array=True)
 def normalized_mutual_information(
     table: Table,
     *,

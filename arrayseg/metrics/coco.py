@@ -7,13 +7,14 @@ from itertools import accumulate, pairwise
 from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_numbers, is_several
+from arrayseg._checks import check_choice, check_index, check_number, check_numbers, is_several
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.kernels.runs import Runs, runs_of_lengths, runs_of_masks
 from arrayseg.metrics.labels import check_num_classes
 from arrayseg.metrics.segments import put
+from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["DetectionMatches", "coco_average_precision", "match_detections", "rle_decode", "rle_encode"]
 
@@ -229,7 +230,8 @@ def match_detections(
         msg = "Detections are matched on the host, so no compiler can trace this function. Call it outside of it."
         raise TypeError(msg)
     levels = _levels(thresholds)
-    check_index("max_detections", max_detections, 0)
+    smallest, largest = _area_range(area_range)
+    max_detections = check_index("max_detections", max_detections, 0)
     detections, objects = _runs(prediction, target)
     sizes = {"scores": detections, "labels": detections}
     for name, array in {"scores": scores, **numbered}.items():
@@ -242,7 +244,7 @@ def match_detections(
     target_class = _listed(backend, target_labels, object_areas, 0)
     crowded = [bool(flag) for flag in _listed(backend, crowd, object_areas, False)]
     sized = object_areas if target_areas is None else _listed(backend, target_areas, object_areas, 0)
-    aside = [flag or not area_range[0] <= area <= area_range[1] for flag, area in zip(crowded, sized, strict=True)]
+    aside = [flag or not smallest <= area <= largest for flag, area in zip(crowded, sized, strict=True)]
     confidence = _listed(backend, scores, areas, 0)
     if any(score != score for score in confidence):  # noqa: PLR0124
         msg = "`scores` must hold a confidence for each detection; got nan, which has no place in their order."
@@ -261,7 +263,7 @@ def match_detections(
             for p, both in zip(ranked, objects.shared_pixels(t, detections, ranked), strict=True):
                 union = areas[p] if crowded[t] else areas[p] + object_areas[t] - both
                 overlap[p].append((t, both / (union or 1)))
-        outside = {p for p in ranked if not area_range[0] <= areas[p] <= area_range[1]}
+        outside = {p for p in ranked if not smallest <= areas[p] <= largest}
         for p in ranked:
             found[p] = []
         for level in levels:
@@ -281,9 +283,12 @@ def match_detections(
     )
 
 
-@raises_here
+@computed_from("match_detections(prediction, scores, target)", DetectionMatches, Sequence)
 def coco_average_precision(
-    matches: Sequence[DetectionMatches], *, num_classes: int = 1, reduction: Literal["mean", "none"] = "mean"
+    matches: DetectionMatches | Sequence[DetectionMatches],
+    *,
+    num_classes: int = 1,
+    reduction: Literal["mean", "none"] = "mean",
 ) -> Array:
     r"""COCO's average precision of masks: precision at 101 levels of recall, averaged.
 
@@ -294,7 +299,7 @@ def coco_average_precision(
     Parameters
     ----------
     matches
-        From `match_detections`, one for each image.
+        From `match_detections`: those of one image, or a sequence of them, one for each image.
     num_classes
         C; classes are 0 to C - 1.
     reduction
@@ -309,6 +314,8 @@ def coco_average_precision(
     ------
     ValueError
         If there are no matches.
+    TypeError
+        If `matches` are something else.
 
     Notes
     -----
@@ -330,9 +337,11 @@ def coco_average_precision(
     """
     num_classes = check_num_classes(num_classes)
     check_choice("reduction", reduction, ("mean", "none"))
-    if not matches:
-        msg = "`matches` must hold what `match_detections` returns of one image at least; got none."
-        raise ValueError(msg)
+    matches = [matches] if isinstance(matches, DetectionMatches) else matches
+    other = [type(image).__name__ for image in matches if not isinstance(image, DetectionMatches)]
+    if not matches or other:
+        msg = f"`matches` must hold what `match_detections` returns, of each image; got {(other or ['none'])[0]}."
+        raise (TypeError if other else ValueError)(msg)
     like = matches[0].scores
     backend = backend_of(like, "matches")
     scores, labels, matched, ignored, targets = (
@@ -375,6 +384,16 @@ def _levels(thresholds: float | Sequence[float] | None) -> tuple[float, ...]:
     if thresholds is None:
         return tuple(host().xp.linspace(0.5, 0.95, 10).tolist())
     return check_numbers("thresholds", thresholds if is_several(thresholds) else (thresholds,), 0, 1)
+
+
+def _area_range(area_range: tuple[float, float]) -> tuple[float, float]:
+    """The smallest and the largest area; the largest may be infinite."""
+    if is_several(area_range) and len(area_range) == 2:
+        smallest, largest = (inf if area == inf else check_number("area_range", area, 0) for area in area_range)
+        if smallest <= largest:
+            return smallest, largest
+    msg = f"`area_range` must be the smallest and the largest area, such as (0, 32**2); got {area_range}."
+    raise ValueError(msg)
 
 
 def _assign(
@@ -420,7 +439,7 @@ def _runs(prediction: Array | Sequence[RunLengths], target: Array | Sequence[Run
 def _dense(masks: Sequence[RunLengths]) -> Array:
     """Masks `(n, H, W)` of run lengths, on the host."""
     xp = host().xp
-    _check_one_size({tuple(rle["size"]) for rle in masks})
+    _check_one_size({_size(rle) for rle in masks})
     return xp.stack([rle_decode(rle) for rle in masks]) if masks else xp.zeros((0, 0, 0), dtype=xp.bool)
 
 
@@ -438,10 +457,8 @@ def _lengths(masks: Sequence[RunLengths]) -> list[tuple[int, int, Array]]:
     expanded = iter(_expand(texts))
     read = []
     for rle, each in zip(masks, counts, strict=True):
-        height, width = (int(length) for length in rle["size"])
-        lengths = (
-            next(expanded) if isinstance(each, str | bytes) else xp.asarray([int(c) for c in each], dtype=xp.int64)
-        )
+        height, width = _size(rle)
+        lengths = next(expanded) if isinstance(each, str | bytes) else _whole(each)
         total = int(xp.sum(lengths))
         if total != height * width or xp.any(lengths < 0):
             msg = (
@@ -451,6 +468,24 @@ def _lengths(masks: Sequence[RunLengths]) -> list[tuple[int, int, Array]]:
             raise ValueError(msg)
         read.append((height, width, lengths))
     return read
+
+
+def _size(rle: RunLengths) -> tuple[int, int]:
+    if len(rle["size"]) != 2:
+        msg = f"The size of a mask must be its height and width; got {rle['size']}."
+        raise ValueError(msg)
+    height, width = (check_index("size", length, 0) for length in rle["size"])
+    return height, width
+
+
+def _whole(counts: Sequence[int]) -> Array:
+    """The run lengths of a list, as integers."""
+    xp = host().xp
+    lengths = xp.asarray(counts)
+    if lengths.shape[0] and not xp.isdtype(lengths.dtype, "integral"):
+        msg = f"The run lengths of a mask must be whole numbers, or a compressed string; got {lengths.dtype}."
+        raise TypeError(msg)
+    return xp.astype(lengths, xp.int64)
 
 
 def _listed(backend: Backend, array: Array | None, like: Sequence[float], fill: Any) -> list[Any]:

@@ -19,13 +19,19 @@ Result = TypeVar("Result")
 
 
 def computed_from(
-    counting: str, *kinds: type
+    counting: str, *kinds: type, or_array: bool = False
 ) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
     """Decorate a function of one statistic, so that two masks get a sentence with the two calls to make.
 
     `counting` is the call that counts, as the sentence shows it. `kinds` are the NamedTuples that the function takes;
-    without any it takes an array of counts.
+    without any, or with `or_array`, it takes an array of counts.
     """
+    or_array = or_array or not kinds
+    named = " or ".join(kind.__name__ for kind in kinds)
+    wanted = " or ".join([f"be {named}"] * bool(kinds) + ["hold pixel counts"] * or_array)
+
+    def takes(statistic: object) -> bool:
+        return isinstance(statistic, kinds) or (or_array and _may_hold_counts(statistic))
 
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         parameters = signature(function).parameters.values()
@@ -38,10 +44,7 @@ def computed_from(
             statistic = arguments[0] if arguments else options.get(first)
             if len(arguments) > most:
                 fault = f"{name} takes {most} positional argument(s) and options by keyword; got {len(arguments)}"
-            elif (arguments or first in options) and not (
-                isinstance(statistic, kinds) if kinds else _may_hold_counts(statistic)
-            ):
-                wanted = f"be {' or '.join(kind.__name__ for kind in kinds)}" if kinds else "hold pixel counts"
+            elif (arguments or first in options) and not takes(statistic):
                 fault = f"`{first}` must {wanted}; got {_described(statistic)}"
             else:
                 return function(*arguments, **options)

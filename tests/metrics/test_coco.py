@@ -60,6 +60,37 @@ def test_the_text_of_pycocotools(mask):
     )
 
 
+def test_areas_are_two_numbers():
+    masks, scores = np.ones((1, 3, 4), bool), np.asarray([0.5])
+    for areas in ((0, np.inf), np.asarray([12, 13]), (np.float32(0), np.int64(12))):
+        assert not metrics.match_detections(masks, scores, masks, area_range=areas).ignored.any()
+    assert metrics.match_detections(masks, scores, masks, area_range=(13, np.inf)).ignored.all()
+    for areas in ((5, 1), 5, (0, 1, 2), (-1, 3), (0, np.nan)):
+        with pytest.raises(ValueError, match="`area_range` must be"):
+            metrics.match_detections(masks, scores, masks, area_range=areas)
+
+
+def test_matches_of_images_alone_are_scored():
+    masks = np.ones((1, 3, 4), bool)
+    image = metrics.match_detections(masks, np.asarray([0.5]), masks)
+    assert metrics.coco_average_precision(image) == metrics.coco_average_precision([image]) == 1
+    with pytest.raises(
+        ValueError, match="`matches` must hold what `match_detections` returns, of each image; got none"
+    ):
+        metrics.coco_average_precision([])
+    with pytest.raises(TypeError, match="of each image; got ndarray"):
+        metrics.coco_average_precision([masks])
+
+
+def test_run_lengths_are_whole_numbers():
+    with pytest.raises(TypeError, match="must be whole numbers, or a compressed string; got float64"):
+        metrics.rle_decode({"size": [2, 2], "counts": [3.7, 0.5]})
+    with pytest.raises(TypeError, match="`size` must be a whole number"):
+        metrics.rle_decode({"size": [2, 2.5], "counts": [4]})
+    with pytest.raises(ValueError, match=r"height and width; got \[2, 2, 1\]"):
+        metrics.rle_decode({"size": [2, 2, 1], "counts": [4]})
+
+
 def test_lengths_of_another_size_are_refused():
     with pytest.raises(ValueError, match="add up to 5"):
         metrics.rle_decode({"size": [2, 3], "counts": [2, 3]})
