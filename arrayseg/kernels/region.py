@@ -120,9 +120,7 @@ class RegionTerm(Term):
         Otherwise that would take half as long again. Then the false alarms and the misses are differences, to 1e-7 of
         the sums.
         """
-        return self._is_product(block.pixels) and (
-            self.sums == 6 or block.pixels.has_ids or block.backend.has_autodiff
-        )
+        return self._is_product(block.pixels) and (self.sums == 6 or block.pixels.has_ids or block.backend.has_autodiff)
 
     def _sums_of_products(self, block: Block) -> list[Array]:
         """The sums of the cells and of the target."""

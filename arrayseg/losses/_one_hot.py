@@ -48,7 +48,8 @@ def one_hot(
     TypeError
         If the target is not an array of integers, or an option not a whole number.
     ValueError
-        If an id is no class, or an option is out of its range. Under a compiler, which cannot raise on values, its pixels are 0 in every class.
+        If an option is out of its range, or an id is no class. Under a compiler, which cannot raise on values, the
+        pixels of such an id are 0 in every class.
 
     Notes
     -----
