@@ -30,7 +30,7 @@ __all__ = [
     Record(0.861004, {"mIoUD": 0.0, "mIoUI": 0.5, "mIoUC": 0.5}),
     note=(
         "Of soft targets the authors' loss counts absent classes too, unless told otherwise. `log_loss`, "
-        "`class_weights` and `threshold` are not had."
+        "`class_weights` and `threshold` are not supported."
     ),
 )
 def jdt_loss(

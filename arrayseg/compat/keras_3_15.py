@@ -1,4 +1,4 @@
-"""Keras 3.15: as 3.16, but that alpha of the Tversky loss weighs false negatives and beta false positives."""
+"""Keras 3.15: as 3.16, except that alpha of the Tversky loss weighs false negatives and beta false positives."""
 
 from __future__ import annotations
 

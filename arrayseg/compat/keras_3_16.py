@@ -152,7 +152,7 @@ def categorical_focal_crossentropy(
     "keras.losses.BinaryFocalCrossentropy",
     Record(0.363578, LOGITS, LAST),
     Record(0.235336, {**LOGITS, "apply_class_balancing": True}, LAST),
-    note="alpha is not used unless `apply_class_balancing`. `label_smoothing`, and probabilities, are not had.",
+    note="alpha is not used unless `apply_class_balancing`. `label_smoothing` and probabilities are not supported.",
 )
 def binary_focal_crossentropy(
     input: Array,

@@ -144,7 +144,7 @@ def focal_loss(
 @loss_preset(
     "kornia.losses.binary_focal_loss_with_logits",
     Record(0.235336, {"reduction": "mean"}, "one-hot"),
-    note="`pos_weight` and entries of the target to ignore are not had.",
+    note="`pos_weight` and entries of the target to ignore are not supported.",
 )
 def binary_focal_loss_with_logits(
     input: Array,

@@ -52,7 +52,7 @@ def over_elements(classes: int, weights: Weights | None, reduction: Reduction) -
     Record(1.733275, {"class_weight": WEIGHTS}),
     note=(
         "The mean counts ignored pixels unless `avg_non_ignore`. Class weights divide it (in 0.x they did not); with "
-        "ignored pixels they raise in mmsegmentation, and are not had with `use_sigmoid`."
+        "ignored pixels they raise in mmsegmentation, and are not supported with `use_sigmoid`."
     ),
 )
 def cross_entropy_loss(

@@ -74,7 +74,7 @@ FOCAL_PART = (
     "Its sum adds the means over the pixels of each image and class; without a reduction the result is "
     "`(N, C, *spatial)`, the region loss added to each pixel."
 )
-NOTHING = "Where no image has a class that counts it is nan; MONAI has 0."
+NOTHING = "A mean in which no image and class counts is 0."
 
 MetricReduction = Literal["mean", "mean_batch", "none"]
 
@@ -598,7 +598,9 @@ def log_hausdorff_dt_loss(
 @loss_preset(
     "monai.losses.SoftclDiceLoss",
     Record(0.742057, IDS, CHANNEL),
-    note="Up to 1.5: see monai_1_5. Where neighbours tie, its skeleton's gradient is torch's.",
+    note=(
+        "For releases up to 1.5 see `monai_1_5`. Where neighbors tie, its skeleton has torch's gradient of a maximum."
+    ),
 )
 def softcl_dice_loss(
     input: Array,
@@ -642,7 +644,10 @@ def softcl_dice_loss(
 @loss_preset(
     "monai.losses.SoftDiceclDiceLoss",
     Record(0.738015, IDS, CHANNEL),
-    note="Up to 1.5: see monai_1_5. Where neighbours tie, its skeleton's gradient is torch's.",
+    note=(
+        "For releases up to 1.5 see `monai_1_5`. Where neighbors tie, its skeleton has torch's gradient of a maximum. "
+        '`reduction="none"`, where MONAI adds an array of each image and class to a number, is not supported.'
+    ),
 )
 def soft_dicecl_dice_loss(
     input: Array,
@@ -1015,9 +1020,11 @@ def image_table(
     xp, scores = backend_of(counts).xp, replace_undefined(foreground(score(binary)), 1.0)
     if ignore_empty:
         scores = xp.where(target_pixels(binary) == 0, xp.full_like(scores, nan), scores)
+    if reduction == "none":
+        return scores
     if reduction == "mean":
-        return mean_of_defined(mean_of_defined(scores))
-    return mean_of_defined(xp.matrix_transpose(scores)) if reduction == "mean_batch" else scores
+        return replace_undefined(mean_of_defined(mean_of_defined(scores)), 0.0)
+    return replace_undefined(mean_of_defined(xp.matrix_transpose(scores)), 0.0)
 
 
 @metric_preset("monai.metrics.DiceMetric", note=NOTHING)

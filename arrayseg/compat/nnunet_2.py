@@ -62,7 +62,7 @@ def dice(
 @loss_preset(
     "nnunetv2.training.loss.dice.SoftDiceLoss",
     Record(-0.266027, SOFTMAX),
-    note="`apply_nonlin` is the name of an activation. `clip_tp` is not had.",
+    note="`apply_nonlin` is the name of an activation. `clip_tp` is not supported.",
 )
 def soft_dice_loss(
     input: Array,

@@ -31,7 +31,10 @@ LAST = "channels-last"
     "optax.losses.dice_loss",
     Record(0.712242, {}, LAST),
     Record(0.711659, {"alpha": 0.9, "beta": 0.1}, LAST),
-    note="alpha weighs false positives; alpha and beta are new in 0.2.7. Weights are not normalised.",
+    note=(
+        "alpha weighs false positives; alpha and beta are new in 0.2.7. Weights are not normalized. With "
+        "`apply_softmax=False` optax refuses eager probabilities that do not sum to 1; they are accepted here."
+    ),
 )
 def dice_loss(
     input: Array,
@@ -65,7 +68,11 @@ def dice_loss(
 @loss_preset(
     "optax.losses.multiclass_generalized_dice_loss",
     Record(0.712122, {}, LAST),
-    note="Not the loss of Sudre et al.: each class's Dice loss is multiplied by its weight.",
+    note=(
+        "Not the loss of Sudre et al.: the Dice loss of each class is multiplied by the weight of the class. A single "
+        "channel is refused with `apply_softmax=True`; optax takes its sigmoid. With `apply_softmax=False` optax "
+        "refuses eager probabilities that do not sum to 1; they are accepted here."
+    ),
 )
 def multiclass_generalized_dice_loss(
     input: Array,

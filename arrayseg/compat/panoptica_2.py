@@ -1,4 +1,8 @@
-"""panoptica 2: metrics of instances, and of masks as classes 0 and 1 with the defaults of its edge case handler."""
+"""panoptica 2: metrics of instances, and of masks as classes 0 and 1.
+
+Scores of empty masks are the defaults of its edge case handler, which its evaluation asks first. Called directly
+with an empty mask, panoptica's metrics return 0, nan or distances without a meaning, or raise an error.
+"""
 
 from __future__ import annotations
 

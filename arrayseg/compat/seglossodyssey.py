@@ -1,7 +1,7 @@
 """SegLossOdyssey: the numbers of github.com/JunMa11/SegLossOdyssey, folder `losses_pytorch`.
 
 Region losses are the negative score. `apply_nonlin` is the name of an activation; targets have a channel of length one
-or not; `square`, which squares each pixel's share of the sums, is not had. Its penalised generalised Dice and its
+or not; `square`, which squares each pixel's share of the sums, is not supported. Its penalised generalised Dice and its
 exponential logarithmic loss are not those of their papers and have no preset.
 """
 

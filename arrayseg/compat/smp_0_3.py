@@ -99,7 +99,7 @@ def jaccard_loss(
 @loss_preset(
     "segmentation_models_pytorch.losses.TverskyLoss",
     Record(0.732227, {**MULTICLASS, "alpha": 0.9, "beta": 0.1, "smooth": 1.0}),
-    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not had.",
+    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not supported.",
 )
 def tversky_loss(
     input: Array,

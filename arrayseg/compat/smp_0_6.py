@@ -162,7 +162,7 @@ def jaccard_loss(
     "segmentation_models_pytorch.losses.TverskyLoss",
     Record(0.755172, {**MULTICLASS, "alpha": 0.9, "beta": 0.1}),
     Record(0.809761, {**MULTICLASS, "alpha": 0.3, "beta": 0.7, "gamma": 0.75}),
-    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not had.",
+    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not supported.",
 )
 def tversky_loss(
     input: Array,
@@ -202,7 +202,8 @@ def tversky_loss(
     note=(
         "The sigmoid form in every mode; of several classes the mean since 0.6, whatever the reduction of each class, "
         "up to 0.5 their sum. "
-        "`from_logits=False` and `normalized` are not had."
+        "`from_logits=False` and `normalized` are not supported. If every pixel is ignored, the mean is 0 here and nan "
+        "there."
     ),
 )
 def focal_loss(

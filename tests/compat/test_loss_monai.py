@@ -148,6 +148,56 @@ def test_masked_dice_of_ids(options, dtype, data):
         assert_same(PRESETS["MaskedDiceLoss"].function, {**options, "mask": given_mask}, input, target, expected)
 
 
+CORNERS = np.array([[[[1.0, -1.0], [-1.0, 1.0]]]])
+SLOPES = np.array([[[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]], [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+HARD = np.array([[[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])
+
+
+@pytest.mark.parametrize(
+    ("input", "target", "mask", "options", "number"),
+    [
+        (
+            CORNERS,
+            [[[[1.0, 0.0], [1.0, 1.0]]]],
+            [[[[0.0, 0.0], [1.0, 1.0]]]],
+            {"sigmoid": True, "smooth": 1e-6},
+            0.333333,
+        ),
+        (
+            np.concatenate([CORNERS, CORNERS]),
+            [[[[1.0, 1.0], [1.0, 1.0]]], [[[1.0, 0.0], [1.0, 0.0]]]],
+            [[[[1.0, 1.0], [1.0, 1.0]]], [[[1.0, 1.0], [0.0, 0.0]]]],
+            {"sigmoid": True, "smooth": 1e-4},
+            0.301128,
+        ),
+        (
+            HARD,
+            [[[0.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]]],
+            [[[1.0, 1.0, 1.0]], [[0.0, 1.0, 0.0]]],
+            {"include_background": False, "to_onehot_y": True, "smooth": 0.0},
+            0.0,
+        ),
+        (
+            SLOPES,
+            [[[1.0, 0.0, 0.0]], [[1.0, 1.0, 0.0]]],
+            [[[1.0, 1.0, 0.0]]],
+            {"to_onehot_y": True, "sigmoid": True, "smooth": 1e-4},
+            0.579185,
+        ),
+    ],
+)
+def test_masked_dice_of_published_examples(input, target, mask, options, number):
+    """The inputs are those of MONAI's own tests, whose numbers are older than its masking of probabilities."""
+    options = dict(options)
+    smooth = options.pop("smooth")
+    options |= {"smooth_nr": smooth, "smooth_dr": smooth}
+    value = PRESETS["MaskedDiceLoss"].function(input, np.array(target), mask=np.array(mask), **options)
+    peer = monai_losses.MaskedDiceLoss(**options)
+    expected = peer(torch.tensor(input), torch.tensor(target, dtype=torch.float64), torch.tensor(mask))
+    assert float(expected) == pytest.approx(number, abs=6e-7)
+    assert float(value) == pytest.approx(float(expected), rel=1e-6, abs=1e-7)
+
+
 @pytest.mark.parametrize(
     ("name", "form", "options"),
     [
