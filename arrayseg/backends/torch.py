@@ -8,6 +8,7 @@ from typing import Any
 import array_api_compat.torch
 import numpy as np
 import torch
+from torch._subclasses.fake_tensor import is_fake
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends.numpy import NUMPY
@@ -201,8 +202,12 @@ HALVES = (torch.float16, torch.bfloat16)
 
 
 def _is_read(array: torch.Tensor) -> bool:
-    """Return whether a tensor has values: subclasses for tracing dispatch operators, those with metadata do not."""
-    return type(array).__torch_dispatch__ is torch.Tensor.__torch_dispatch__ and not array.is_meta
+    """Return whether a tensor has values: those of tracers and those with metadata do not, other subclasses do."""
+    if array.is_meta:
+        return False
+    if type(array).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
+        return True
+    return not is_fake(array)
 
 
 def _shared_with_numpy(evaluation: Evaluation) -> Evaluation | None:
