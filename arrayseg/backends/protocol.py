@@ -154,6 +154,12 @@ class Backend:
         dtypes = info.dtypes(device=self.device(array), kind="signed integer")
         return dtypes.get("int64", self.xp.int32)
 
+    def extremes(self, array: Array, /) -> tuple[float, float]:
+        """Return the least and the greatest number of a concrete array that has at least one."""
+        with self.reading():
+            array = self.stop_gradient(array)
+            return float(self.xp.min(array)), float(self.xp.max(array))
+
     def are_ids(self, ids: Array, high: int, /) -> bool:
         """Whether every id, of which there is at least one, is in 0 to `high`; the ids are concrete."""
         return bool(self.xp.min(ids) >= 0) and bool(self.xp.max(ids) <= high)

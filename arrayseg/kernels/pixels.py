@@ -121,10 +121,6 @@ class Block:
     only_probabilities = False
     #: Whether a gradient is asked for, so that the probabilities of a sigmoid are best made with their complements.
     needs_slopes = False
-    #: Whether one term alone asks for what is made here, so that it may leave holes in the probabilities.
-    is_alone = False
-    #: The probabilities of the ids, `(B, P)`, where 0 stands in their place; they wait apart from sweep to sweep.
-    taken_out: Array | None = None
 
     def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
         self.pixels = pixels
@@ -433,9 +429,7 @@ class Block:
             miss = self._sum_of_classes(probabilities)
         else:
             miss = 1 - hit if activation is None else self.at_id(self.complements)
-        if activation == "softmax" and self.is_alone:
-            self.taken_out = hit
-        elif activation is not None:
+        if activation is not None:
             self.put_at_id(probabilities, hit)
         return hit, miss, alarm
 
@@ -453,10 +447,7 @@ class Block:
         hit = at_id * inverse
         alarm = self.sum_products(exponentials, self.weighted(inverse)[:, None, :])
         self.total = total[:, None, :]
-        if self.is_alone:
-            self.taken_out = hit
-        else:
-            self.put_at_id(exponentials, at_id)
+        self.put_at_id(exponentials, at_id)
         others *= inverse
         return hit, others, alarm
 
@@ -544,7 +535,7 @@ class Block:
             self.put_at_id(gradient, -at_id * self.at_id(self.complements) if errors else at_id)
             return self.keep(gradient) if activation is None else self.product(gradient, self.slopes)
         # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
-        probability = self._swap_at_id(probabilities, 0.0) if self.taken_out is None else self.taken_out
+        probability = self._swap_at_id(probabilities, 0.0)
         if errors:
             steps = by_others * probabilities
             missed = self._sum_of_classes(probabilities)
@@ -556,7 +547,7 @@ class Block:
             spread, missed = sums[:, 0, :], sums[:, 1, :]
         pulled = self.product(steps - (spread + at_id * probability)[:, None, :], probabilities)
         self.put_at_id(pulled, (at_id * missed - spread) * probability)
-        if self.room is None and self.taken_out is None:  # other terms may ask for them
+        if self.room is None:  # other terms may ask for them
             self.put_at_id(probabilities, probability)
         return pulled
 

@@ -98,21 +98,14 @@ def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[Part]:
 class Blocks:
     """The blocks of the sweeps: made anew for each, but a single one serves all and keeps its activation."""
 
-    def __init__(self, pixels: Pixels, *, whole_images: bool, is_alone: bool) -> None:
+    def __init__(self, pixels: Pixels, *, whole_images: bool) -> None:
         self.pixels = pixels
         self.parts = block_slices(pixels, whole_images=whole_images)
-        self.is_alone = is_alone
-        self.single = self._block(self.parts[0]) if len(self.parts) == 1 else None
-        self.taken_out: dict[tuple[int, int], Array | None] = {}
+        self.single = pixels.block(*self.parts[0]) if len(self.parts) == 1 else None
 
     def at(self, part: Part) -> Block:
         """The block of a part."""
-        return self.single or self._block(part)
-
-    def _block(self, part: Part) -> Block:
-        block = self.pixels.block(*part)
-        block.is_alone = self.is_alone
-        return block
+        return self.single or self.pixels.block(*part)
 
 
 def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums]) -> Sums:
@@ -216,8 +209,7 @@ class Sweep:
         return self._cast(value + self._sweep(blocks, states, scores, kept=kept)), gradient
 
     def _blocks(self) -> Blocks:
-        whole_images = any(term.whole_images for term in self.terms)
-        return Blocks(self.pixels, whole_images=whole_images, is_alone=len(self.terms) == 1)
+        return Blocks(self.pixels, whole_images=any(term.whole_images for term in self.terms))
 
     def _solve(self, blocks: Blocks, kept: Array | None = None) -> tuple[Array, list[Any]]:
         """First sweep: the sums of all terms, and what follows from them.
@@ -235,8 +227,6 @@ class Sweep:
             amounts = [amount for term in self.terms for amount in term.count(block)]
             if kept is not None and block.kept is not block.room:
                 _fill(kept, part, block.kept)
-            if kept is not None:
-                blocks.taken_out[_start(part)] = block.taken_out
             return *rests, *amounts
 
         sums = _sum_over_parts(self.pixels, blocks.parts, count)
@@ -275,7 +265,6 @@ class Sweep:
                 block.only_probabilities = True
                 if not blocks.single:
                     block.kept = self.pixels.backend.block_array(room, self.pixels.compute_dtype)
-                    block.taken_out = blocks.taken_out[_start(part)]
             pairs = zip(self.terms, states, strict=True)
             rests, gradients = zip(
                 *(term.pull(block, state, gradient=gradient is not None) for term, state in pairs), strict=True
@@ -325,12 +314,6 @@ class Sweep:
 
 def _add(arrays: Sequence[Array], start: Array | None = None) -> Array:
     return reduce(lambda a, b: a + b, arrays if start is None else [start, *arrays])
-
-
-def _start(part: Part) -> tuple[int, int]:
-    """What tells a part from others; slices have no hash before Python 3.12."""
-    images, pixels = part
-    return images.start, pixels.start
 
 
 def _view(array: Array, part: Part) -> Array:

@@ -149,8 +149,7 @@ def distance_weighted_cross_entropy(
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
         raise ValueError(msg)
     if 0 not in rows and backend.is_concrete(distance):
-        with backend.reading():
-            least = float(xp.min(distance))
+        least, _ = backend.extremes(distance)
         if least < 0:
             msg = f"`distance` must not be negative; got {least}. Of a signed map take the absolute value."
             raise ValueError(msg)

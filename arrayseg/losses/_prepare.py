@@ -243,8 +243,7 @@ def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
     """Raise on a negative number, wherever values can be read; NaN makes the loss NaN instead."""
     if 0 in array.shape or not backend.is_concrete(array):
         return
-    with backend.reading():
-        least = float(backend.xp.min(array))
+    least, _ = backend.extremes(array)
     if least < 0:
         msg = f"`{name}` must not be negative; got {least}."
         raise ValueError(msg)
@@ -304,8 +303,7 @@ def _check_shares(rows: Array, backend: Backend) -> None:
     if not backend.is_concrete(rows):
         return
     rounding = HALF_ROUNDING if rows.dtype in halves else ROUNDING
-    with backend.reading():
-        least, most = float(xp.min(rows)), float(xp.max(rows))
+    least, most = backend.extremes(rows)
     if least < -rounding or most > 1 + rounding:
         wrong = least if least < -rounding else most
         msg = (

@@ -301,8 +301,7 @@ def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> 
         dtype = xp.float64 if input.dtype == xp.float64 else xp.float32
         distances = backend.asarray(rows, dtype=dtype, like=input)
     if backend.is_concrete(distances) and 0 not in distances.shape:
-        with backend.reading():
-            least, greatest = float(xp.min(distances)), float(xp.max(distances))
+        least, greatest = backend.extremes(distances)
         if not 0 <= least <= greatest <= 1:
             msg = f"`distances` must be from 0 to 1; got {least} to {greatest}. Divide them by the greatest."
             raise ValueError(msg)

@@ -182,8 +182,12 @@ def test_numbers_that_are_too_large_or_arrays_are_taken_or_refused_by_name(libra
     assert float(losses.lovasz_softmax(logits, ids, classes=np.arange(4))) == float(every)
     for loss, options, sentence in (
         (losses.focal, {"gamma": np.inf}, "`gamma` must be at least 0; got inf"),
-        (losses.hausdorff_erosion, {"alpha": 1e30}, "`alpha` must be from 0 to 30; got 1e[+]30"),
-        (losses.hausdorff_distance_transform, {"alpha": 1e30}, "`alpha` must be from 0 to 30; got 1e[+]30"),
+        (losses.hausdorff_erosion, {"alpha": 1e30}, "`alpha` must be .* 30; got 1e[+]30"),
+        (
+            losses.hausdorff_distance_transform,
+            {"alpha": 1e30},
+            "`alpha` must be .* 30; got 1e[+]30",
+        ),
         (losses.dice, {"exclude_background": "no"}, "`exclude_background` must be True or False; got 'no'"),
     ):
         with pytest.raises(ValueError, match=sentence):
