@@ -65,10 +65,11 @@ def test_losses_agree_in_value_and_gradient(case):
     seed=st.integers(0, 2**32 - 1),
     classes=st.sampled_from([2, 5, 21]),
     dtype=st.sampled_from(["uint8", "int32", "int64"]),
-    shape=st.sampled_from([(1, 1), (2, 7), (2, 3, 5), (0, 4)]),
+    shape=st.sampled_from([(1, 1), (2, 7), (2, 3, 5), (0, 4), (0, 4, 2), (1, 1, 1)]),
     per_image=st.booleans(),
 )
 def test_counts_are_equal_and_metrics_agree(seed, classes, dtype, shape, per_image):
+    per_image = per_image and len(shape) > 2  # fewer axes are refused
     generator = np.random.default_rng(seed)
     prediction, target = generator.integers(0, classes, size=(2, *shape)).astype(dtype)
     target = np.where(generator.random(shape) < 0.2, 99, target).astype(dtype)
