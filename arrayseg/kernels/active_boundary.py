@@ -107,8 +107,8 @@ def directions(spatial: Sequence[int]) -> list[tuple[int, ...]]:
 def shifted(array: Array, offset: Sequence[int], xp: Namespace) -> Array:
     """The values of the neighbours at an offset, `(B, C, *spatial)`; at the edge the value there."""
     for axis, step in enumerate(offset, start=2):
-        if step:
-            length = array.shape[axis]
+        length = array.shape[axis]
+        if step and length:
             index: list[slice] = [slice(None)] * array.ndim
             index[axis] = slice(max(step, 0), length + min(step, 0))
             inner = array[tuple(index)]

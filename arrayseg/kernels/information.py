@@ -152,7 +152,8 @@ def _fitted(array: Array, axis: int, before: int, length: int, xp: Namespace) ->
 
     def zeros(count: int) -> Array:
         shape = (*array.shape[:axis], count, *array.shape[axis + 1 :])
-        return xp.broadcast_to(xp.zeros_like(array[(slice(0, 1),) * array.ndim]), shape)
+        one = array[tuple(slice(0, min(1, extent)) for extent in array.shape)]
+        return xp.broadcast_to(xp.zeros_like(one), shape)
 
     def part(start: int, stop: int) -> Array:
         index: list[slice] = [slice(None)] * array.ndim

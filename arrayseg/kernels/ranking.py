@@ -235,7 +235,8 @@ def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, b
     left = total - backend.cumulative_count(ranked)
     if valid is None:
         counted = None
-        seen = backend.cumulative_count(xp.ones_like(ranked[:1, :]))
+        every = xp.ones((1, ranked.shape[1]), dtype=xp.bool, device=backend.device(hot))
+        seen = backend.cumulative_count(every)
     else:
         counted = xp.take_along_axis(valid, order, axis=1)
         seen = backend.cumulative_count(counted)
