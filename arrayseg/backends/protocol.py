@@ -352,8 +352,9 @@ class Backend:
         # are raised by one, as a sparse matrix drops zeros, and the number of rows makes of that a constant.
         height, width = int(rows.max()) + 1, int(columns.max()) + 1
         own = np.arange(height)
-        indices = np.concatenate([rows, own]), np.concatenate([columns, width + own])
-        matrix = coo_array((np.concatenate([1 + scores, np.ones(height)]), indices), shape=(height, width + height))
+        # SciPy before 1.15 takes no wider indices; so many pairs fit no memory.
+        indices = [np.concatenate(pair).astype(np.int32) for pair in ((rows, own), (columns, width + own))]
+        matrix = coo_array((np.concatenate([1 + scores, np.ones(height)]), tuple(indices)), shape=(height, width + height))
         taken = min_weight_full_bipartite_matching(matrix.tocsr(), maximize=True)[1]
         return taken[rows] == columns
 
