@@ -354,7 +354,8 @@ class Backend:
         own = np.arange(height)
         # SciPy before 1.15 takes no wider indices; so many pairs fit no memory.
         indices = [np.concatenate(pair).astype(np.int32) for pair in ((rows, own), (columns, width + own))]
-        matrix = coo_array((np.concatenate([1 + scores, np.ones(height)]), tuple(indices)), shape=(height, width + height))
+        values = np.concatenate([1 + scores, np.ones(height)])
+        matrix = coo_array((values, tuple(indices)), shape=(height, width + height))
         taken = min_weight_full_bipartite_matching(matrix.tocsr(), maximize=True)[1]
         return taken[rows] == columns
 
