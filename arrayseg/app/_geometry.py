@@ -10,7 +10,7 @@ import numpy as np
 __all__ = ["TOLERANCE", "describe", "displacement"]
 
 #: In voxels. Two programs round the affine of one scan differently; corners that lie closer together than this leave
-#: every voxel in the place of its partner.
+#: every voxel where its partner lies.
 TOLERANCE = 0.1
 
 Affine = np.ndarray[Any, np.dtype[np.floating[Any]]]

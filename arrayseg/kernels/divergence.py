@@ -38,7 +38,7 @@ def jensen_shannon(log_probability: Array, target: Array, xp: Namespace) -> tupl
 
 
 def _positive(shares: Array, xp: Namespace) -> Array:
-    """The shares, with 1 in the place of 0, whose logarithm nothing is multiplied with."""
+    """Return the shares, with 1 for 0: nothing is multiplied with the logarithm of 0."""
     return xp.where(shares <= 0, xp.ones_like(shares), shares)
 
 

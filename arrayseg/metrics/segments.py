@@ -58,7 +58,7 @@ def check_segment_maps(**maps: Any) -> Backend:
 
 
 def put(backend: Backend, values: Any, like: Array) -> Array:
-    """Numbers counted on the host, as an array beside `like`: int64, uint64, or the widest floating dtype."""
+    """Return host counts as an array on the device of `like`: int64, uint64, or the widest floating dtype."""
     table = backend_of(values)
     with backend.wide():
         if values.dtype == table.xp.uint64:
