@@ -8,13 +8,12 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
-import array_api_compat.numpy
 import numpy as np
 
-from arrayseg._typing import Array, DType
+from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.nearest import nearest_distances
 from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, Result, slowest_first
 from arrayseg.backends.runs import joined_runs
@@ -74,11 +73,18 @@ RUN = 256
 class NumpyBackend(Backend):
     """NumPy on the CPU."""
 
+    name = "NumPy"
     gathers_ids = True
 
     def __init__(self) -> None:
-        super().__init__(array_api_compat.numpy)
-        self.name = "NumPy"
+        """Leave the namespace to its first use."""
+
+    @cached_property
+    def xp(self) -> Namespace:
+        """The namespace; its import takes as long as that of NumPy, of which it imports every submodule."""
+        import array_api_compat.numpy
+
+        return array_api_compat.numpy
 
     def device(self, array: Array, /) -> str:
         return "cpu"
