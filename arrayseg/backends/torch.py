@@ -85,7 +85,9 @@ class TorchBackend(Backend):
 
     def are_ids(self, ids: Array, high: int, /) -> bool:
         # Two passes of torch over int64 take twice as long as one of NumPy over the same memory.
-        return NUMPY.are_ids(ids.numpy(), high) if _is_on_host(ids) else super().are_ids(ids, high)
+        if _is_on_host(ids):
+            return NUMPY.are_ids(ids.numpy(), high)
+        return super().are_ids(ids.to(torch.int64) if ids.dtype in UNSIGNED else ids, high)
 
     def as_bits(self, values: Array, /) -> Array | None:
         if not _is_on_host(values):
@@ -197,6 +199,9 @@ class TorchBackend(Backend):
 
 
 PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
+
+#: PyTorch finds no minimum of these on a GPU. Where int64 cannot hold a number, it becomes negative.
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 
 #: NumPy has no bfloat16, and converts float16 number by number.
 HALVES = (torch.float16, torch.bfloat16)
