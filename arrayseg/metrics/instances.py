@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_numbers, is_several
+from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, is_several
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
@@ -210,6 +210,7 @@ def match_instances(
     several = is_several(thresholds)
     levels = check_numbers("thresholds", thresholds if several else (thresholds,), 0, 1)
     check_choice("method", method, Method)
+    inclusive = check_flag("inclusive", inclusive)
     backend, table = _instances(prediction, target, background, ignore_index)
     values = _scores(table, score)
     rows = [_match(table, values, level, inclusive, method) for level in levels]
@@ -440,6 +441,7 @@ def aggregated_jaccard_index(
     0.5
     """
     check_absent(absent)
+    unique = check_flag("unique", unique)
     backend, table = _instances(prediction, target, background, ignore_index)
     xp, iou = table.xp, _scores(table, "iou")
     pairs = range(iou.shape[0])
