@@ -390,7 +390,7 @@ def aggregated_jaccard_index(
 
     .. math:: \frac{\sum_t |t \cap p(t)|}{\sum_t |t \cup p(t)| + \sum_{p \text{ of no } t} |p|}
 
-    with p(t) the predicted instance that overlaps t most (by IoU).
+    with p(t) the predicted instance that overlaps t most (by IoU; of equal ones the one with the lowest label).
 
     Parameters
     ----------
@@ -400,7 +400,8 @@ def aggregated_jaccard_index(
         The same of the target, one image.
     unique
         Whether each predicted instance is that of one target at most (AJI+), by the assignment with the largest sum of
-        IoU (needs SciPy). The default is AJI, where one prediction may serve several targets.
+        IoU (needs SciPy). Of assignments whose sums are equal, up to about 1e-9, it is the one that shares most pixels,
+        so that the value is one. The default is AJI, where one prediction may serve several targets.
     background
         The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
     ignore_index
@@ -446,7 +447,9 @@ def aggregated_jaccard_index(
     xp, iou = table.xp, _scores(table, "iou")
     pairs = range(iou.shape[0])
     if unique:
-        hits = _optimal(table, iou, pairs, bonus=0)
+        # The index depends on the shared pixels alone, so those settle which of equal sums of IoU is taken.
+        shared = table.counts / (xp.max(table.counts) if pairs else 1)
+        hits = _optimal(table, iou + 1e-9 * shared, pairs, bonus=0)
     else:
         best: dict[int, int] = {}
         for pair in _descending(xp, iou):
