@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from arrayseg._checks import check_index
+from arrayseg._checks import check_flag, check_index
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 
 __all__ = [
     "LabelMaps",
+    "check_class_axis",
     "check_num_classes",
     "check_per_image",
     "count_label_maps",
@@ -121,6 +122,7 @@ def count_label_maps(
 
     Of Dask arrays it is lazy: the sum of those of the chunks, each of which is checked as it is counted.
     """
+    per_image = check_flag("per_image", per_image)
     backend = common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
     maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, per_image, class_axis)
     if per_image:
@@ -158,6 +160,7 @@ def _check_maps(
 ) -> LabelMaps:
     """Label maps of the shape of `target`, or a sentence that says what is wrong with them."""
     num_classes = check_num_classes(num_classes)
+    class_axis = class_axis if class_axis is None else check_index("class_axis", class_axis)
     _check_labels(backend, target, "target")
     of_scores = prediction.ndim == target.ndim + 1
     if of_scores:
@@ -187,6 +190,15 @@ def _check_maps(
 def check_num_classes(num_classes: int) -> int:
     """Return the number of classes as a positive Python integer."""
     return check_index("num_classes", num_classes, 1)
+
+
+def check_class_axis(class_axis: int, name: str, scores: Array) -> int:
+    """Return the axis of scores that holds the classes, counted from the first."""
+    axis, axes = check_index("class_axis", class_axis), len(scores.shape)
+    if not -axes <= axis < axes:
+        msg = f"`class_axis` is {axis}, but `{name}` has shape {tuple(scores.shape)}."
+        raise ValueError(msg)
+    return axis % axes
 
 
 def check_per_image(target: Array, *, signals: bool = True) -> None:
@@ -255,10 +267,7 @@ def _arg_max(backend: Backend, scores: Array, target: Array, num_classes: int, c
             "Pass the class ids, or floating scores, whose arg max is taken."
         )
         raise TypeError(msg)
-    if not -scores.ndim <= class_axis < scores.ndim:
-        msg = f"`class_axis` is {class_axis}, but `prediction` has {scores.ndim} axes."
-        raise ValueError(msg)
-    class_axis %= scores.ndim
+    class_axis = check_class_axis(class_axis, "prediction", scores)
     shape: Sequence[int] = scores.shape
     if tuple(shape[:class_axis]) + tuple(shape[class_axis + 1 :]) != tuple(target.shape):
         msg = (
