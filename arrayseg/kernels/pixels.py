@@ -86,6 +86,14 @@ class Pixels:
         arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
         return [array for array in arrays if array is not None]
 
+    def with_unknown(self, values: Array) -> Pixels:
+        """The pixels with a score of NaN where values, `(N, C or 1, S)`, are NaN: for losses that only compare them."""
+        xp = self.xp
+        if xp.isdtype(values.dtype, ("bool", "integral")):
+            return self
+        unknown = xp.where(xp.isnan(values), values, xp.zeros_like(values))
+        return replace(self, scores=self.scores + xp.astype(unknown, self.scores.dtype))
+
     def block(self, images: slice, pixels: slice) -> Block:
         """A part of the pixels."""
         row = (images, pixels)
