@@ -113,18 +113,12 @@ def active_boundary(
     layout, pixels = prepare(
         input, target, activation="softmax", class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
-    pixels = pixels.with_unknown(pixels.target)
+    pixels = pixels.with_unknown_targets()
     backend, spatial = pixels.backend, layout.rows_shape[1:]
     xp = backend.xp
     if not directions(spatial):
         msg = f"active_boundary is of neighbours, of which images of shape {spatial} have none."
         raise ValueError(msg)
-    if field is not None:
-        common_backend(input=input, field=field)
-        if tuple(field.shape) != layout.rows_shape:
-            msg = f"`field` must have the shape (N, *spatial) = {layout.rows_shape}; got {tuple(field.shape)}."
-            raise ValueError(msg)
-        pixels = pixels.with_unknown(layout.rows(field, xp)[:, None, :])
     block = replace(pixels, scores=backend.stop_gradient(pixels.scores)).whole()
     plane = (block.images, 1, *spatial)
     valid = None if block.valid is None else xp.reshape(block.valid, plane)
@@ -132,6 +126,10 @@ def active_boundary(
         labels = block.ids[:, None, :] if pixels.has_ids else block.target
         distance = boundary_distance(xp.reshape(labels, (*labels.shape[:2], *spatial)), valid, backend)
     else:
+        common_backend(input=input, field=field)
+        if tuple(field.shape) != layout.rows_shape:
+            msg = f"`field` must have the shape (N, *spatial) = {layout.rows_shape}; got {tuple(field.shape)}."
+            raise ValueError(msg)
         distance = xp.reshape(field, plane)
     distance = backend.stop_gradient(xp.astype(distance, pixels.compute_dtype, copy=False))
     # Beyond the edge a pixel stands for its neighbour, and ties go to the neighbours: the pixel itself comes last.
@@ -140,7 +138,8 @@ def active_boundary(
     choice = xp.argmin(xp.concat([*around, outside], axis=1), axis=1, keepdims=True)
     moving = predicted_boundary(block, spatial, share) & (choice < len(around))
     nearness = xp.where(distance < max_distance, distance / max_distance, xp.ones_like(distance))
-    weight = xp.where(moving, nearness, xp.zeros_like(nearness))
+    unknown = xp.where(xp.isnan(outside), outside, xp.zeros_like(outside))  # NaN in the field is not lost
+    weight = xp.where(moving, nearness, xp.zeros_like(nearness)) + unknown
     term = ActiveBoundaryTerm(
         spatial=spatial,
         direction=xp.reshape(choice, (block.images, block.count)),

@@ -56,7 +56,7 @@ def pair_evaluation(
         input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
     term = make(spatial=layout.rows_shape[1:], reduction=reduction)
-    return Sweep(input, layout, pixels.with_unknown(pixels.target), [term], [1.0])
+    return Sweep(input, layout, pixels.with_unknown_targets(), [term], [1.0])
 
 
 @loss(pair_evaluation)

@@ -36,7 +36,7 @@ class Prepared:
 
     def __init__(self, input: Array, target: Array, field: Array | None, score: Any, options: RegionOptions) -> None:
         sweep: Sweep = region_evaluation(input, target, score, **options)
-        self.pixels = sweep.pixels.with_unknown(sweep.pixels.target)
+        self.pixels = sweep.pixels.with_unknown_targets()
         self.sweep = replace(sweep, pixels=self.pixels)
         self.backend: Backend = self.pixels.backend
         self.spatial = self.sweep.layout.rows_shape[1:]

@@ -82,7 +82,7 @@ def ranking_evaluation(
     return Lovasz(
         input,
         layout,
-        pixels.with_unknown(pixels.target),
+        pixels.with_unknown_targets(),
         hinge,
         pool,
         classes=entering_classes(numbers, exclude_background, layout.classes),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import arrayseg
+from arrayseg import losses
 from arrayseg.testing import loss_cases, to_numpy
 
 GENERATOR = np.random.default_rng(0)
@@ -94,3 +95,65 @@ def test_nan_does_nothing_where_nothing_counts(library, name):
         known = evaluated(library, CASES[name].function, spoiled(arguments, what, place, 0.5))
         for found, expected in zip(unknown, known, strict=True):
             np.testing.assert_array_equal(found, expected, err_msg=what)
+
+
+def on_every_path(library, function, arguments):
+    """The values and gradients in blocks, and of the expression that transforms and compilers take."""
+    with np.errstate(invalid="ignore"):  # of the gradient of an infinite loss
+        alone, value, gradient = evaluated(library, function, arguments)
+    found = [(alone, gradient), (value, gradient)]
+    if "torch" in library.name and function is not losses.semantic_connectivity:
+        torch = pytest.importorskip("torch")
+        arrays = {key: library.asarray(v) if isinstance(v, np.ndarray) else v for key, v in arguments.items()}
+        input, target = arrays.pop("input"), arrays.pop("target")
+        gradient, value = torch.func.grad_and_value(lambda scores: function(scores, target, **arrays))(input)
+        found.append((float(value), to_numpy(gradient)))
+    return found
+
+
+#: Losses of directions of vectors and of differences of logits, which infinite logits do not have; and of no logits.
+NOT_OF_INFINITE = ("active_boundary", "affinity_field", "focal_cosine", "nll")
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in NOT_OF_INFINITE])
+def test_an_infinite_binary_logit_is_the_limit_of_finite_ones(library, name):
+    """Where the limit is finite so is its gradient, the same on every path."""
+    case = CASES[name]
+    options = dict(case.options) if name == "lovasz_hinge" else {**case.options, "activation": "sigmoid"}
+    ids = np.array(case.target)
+    ids[ROW] = 1
+    for target in (ids, np.moveaxis(np.eye(4)[ids], -1, 1), SHARES):
+        arguments = {"input": case.input, "target": target, **options}
+        for sign in (-1, 1):
+            for place in ((0, 1, 2, 3), (0, 2, 2, 3)):  # of the target's class and of another
+                near, far = (
+                    arrayseg.value_and_grad(case.function)(**spoiled(arguments, "input", place, sign * size))
+                    for size in (1e12, 1e15)
+                )
+                grows = abs(far[0] - near[0]) > 1e-6 * abs(near[0])
+                limit = np.sign(far[0] - near[0]) * np.inf if grows else far[0]
+                infinite = spoiled(arguments, "input", place, sign * np.inf)
+                for value, gradient in on_every_path(library, case.function, infinite):
+                    assert value == pytest.approx(float(limit), rel=1e-8)
+                    if not grows:
+                        np.testing.assert_allclose(gradient, far[1], rtol=1e-6, atol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize(
+    "name", [name for name in CASES if name not in ("focal_cosine", "neighbor_aware_cross_entropy")]
+)
+def test_a_class_that_cannot_be_changes_nothing(library, name, activation):
+    """A class whose logit is -inf everywhere, and of which the target has nothing, is one whose logit is -1000."""
+    case = CASES[name]
+    options = dict(case.options)
+    if "activation" in case.function.__signature__.parameters:
+        options["activation"] = "sigmoid" if name in SIGMOID_ONLY else activation
+    never = np.where(np.arange(4)[:, None, None] == 2, -np.inf, case.input)
+    shares = np.where(np.arange(4)[:, None, None] == 2, 0, SHARES)
+    for target in (np.where(case.target == 2, 0, case.target), shares / shares.sum(axis=1, keepdims=True)):
+        arguments = {"input": np.maximum(never, -1000), "target": target, **options}
+        expected, slope = arrayseg.value_and_grad(case.function)(**arguments)
+        for value, gradient in on_every_path(library, case.function, {**arguments, "input": never}):
+            assert value == pytest.approx(float(expected), rel=1e-9)
+            np.testing.assert_allclose(gradient, slope, rtol=1e-7, atol=1e-12)
