@@ -156,7 +156,7 @@ class AffinityFieldTerm(PairTerm):
     def maps(self, block: Block) -> Sequence[Array]:
         """Probabilities, their logarithms and, of independent classes, those of the complements."""
         if block.pixels.binary:
-            return block.probabilities, block.log_sigmoid, block.log_other
+            return block.probabilities, *block.log_sigmoids
         return block.probabilities, block.log_softmax
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
