@@ -226,7 +226,7 @@ def _range(low: float, high: float, above: bool = False, below: bool = False) ->
     if low == -inf:
         return f"{'below' if below else 'at most'} {high}"
     if above:
-        return f"greater than {low} and {'below' if below else 'at most'} {high}"
+        return f"between {low} and {high}" if below else f"greater than {low} and at most {high}"
     return f"from {low} to {'just under ' if below else ''}{high}"
 
 

@@ -174,6 +174,8 @@ def _check_maps(
     _check_labels(backend, prediction, "prediction")
     _check_shape(prediction, target, "prediction")
     _refuse_channels(backend, prediction, target, num_classes)
+    if not of_scores:
+        _refuse_one_hot(backend, prediction, target, num_classes)
     if mask is not None:
         if not backend.xp.isdtype(mask.dtype, "bool"):
             msg = f"`mask` must be boolean, True where a pixel counts; got {mask.dtype}. Write for example `mask > 0`."
@@ -222,6 +224,26 @@ def _refuse_channels(backend: Backend, prediction: Array, target: Array, num_cla
             f"{num_classes}, class_axis=1), or pass class ids, the arg max over the channels."
         )
         raise TypeError(msg)
+
+
+def _refuse_one_hot(backend: Backend, prediction: Array, target: Array, num_classes: int) -> None:
+    """Raise for one-hot arrays `(N, C, H, W)`, whose channels would be read as slices of a volume of ids 0 and 1."""
+    if target.ndim < 4 or target.shape[1] != num_classes or num_classes == 1 or 0 in target.shape:
+        return
+    if not backend.is_concrete(prediction, target):
+        return
+    xp = backend.xp
+    with backend.wide(prediction, target):
+        for labels in (prediction, target):
+            ids = xp.astype(labels, backend.count_dtype(labels))
+            if not bool(xp.all((ids == 0) | (ids == 1))) or not bool(xp.all(xp.sum(ids, axis=1) == 1)):
+                return
+    msg = (
+        f"`prediction` and `target` of shape {tuple(target.shape)} hold one 1 for each pixel along the {num_classes} "
+        "places of axis 1, so they are one-hot, and not class ids. Pass the arg max over that axis. Volumes of ids "
+        "that happen to be such may be passed as `prediction[:, None, ...]` and `target[:, None, ...]`."
+    )
+    raise ValueError(msg)
 
 
 def refuse_out_of_range(maps: LabelMaps, uncounted: Array) -> None:

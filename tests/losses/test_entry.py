@@ -46,6 +46,32 @@ def test_soft_targets_may_round(library):
     assert np.isfinite(float(losses.dice(library.asarray(LOGITS), target)))
 
 
+@pytest.mark.parametrize("loss", [losses.dice, losses.cross_entropy, losses.focal, losses.lovasz_softmax])
+def test_probabilities_lie_in_0_to_1(library, loss):
+    logits, ids = library.asarray(LOGITS), library.asarray(IDS)
+    for call in (loss, value_and_grad(loss)):
+        with pytest.raises(ValueError, match=r"must hold probabilities, from 0 to 1; got .*activation='softmax'"):
+            call(logits, ids, activation=None)
+    assert np.isfinite(float(loss(library.asarray(np.full(LOGITS.shape, 1 + 1e-7)), ids, activation=None)))
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_what_does_not_count_may_be_beyond_0_to_1(library, channels_last):
+    probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    hot = np.moveaxis(np.eye(4)[IDS], -1, 1)
+    void = np.arange(60).reshape(2, 5, 6) % 7 == 0
+    expected = losses.dice(probabilities, IDS, activation=None, mask=~void)
+    holes = np.where(void[:, None], -9999.0, probabilities), np.where(void[:, None], 255.0, hot)
+    axis = -1 if channels_last else 1
+    input, target = (library.asarray(np.moveaxis(array, 1, axis)) for array in holes)
+    options = {"activation": None, "class_axis": axis}
+    mask, ids = library.asarray(~void), library.asarray(np.where(void, 255, IDS))
+    assert abs(float(losses.dice(input, ids, ignore_index=255, **options)) - expected) < 1e-12
+    assert abs(float(losses.dice(input, target, mask=mask, **options)) - expected) < 1e-12
+    with pytest.raises(ValueError, match="got -9999"):
+        losses.dice(input, library.asarray(IDS), **options)
+
+
 @pytest.mark.parametrize("kind", ["int64", "uint8", "bool"])
 @pytest.mark.parametrize("options", [{"activation": "sigmoid"}, {}])
 def test_a_mask_of_three_axes_needs_its_class_axis(library, kind, options):

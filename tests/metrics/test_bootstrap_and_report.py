@@ -76,7 +76,7 @@ def test_named_tuples_add_and_are_drawn_together():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"level": 1.0}, "`level` must be greater than 0 and below 1; got 1.0"),
+        ({"level": 1.0}, "`level` must be between 0 and 1; got 1.0"),
         ({"resamples": 0}, "`resamples` must be at least 1"),
     ],
 )
