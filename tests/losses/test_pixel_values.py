@@ -460,7 +460,7 @@ def test_a_loss_of_ones_own_knows_its_options():
         (bi_tempered, "`activation` must be 'softmax' or 'sigmoid'; got None", {"activation": None}),
         (asymmetric, "`activation` must be 'sigmoid' or None; got 'softmax'", {"activation": "softmax"}),
         (asymmetric, "`margin` must be from 0 to just under 1", {"margin": 1}),
-        (reduced_focal, "`threshold` must be greater than 0 and below 1; got 1", {"threshold": 1}),
+        (reduced_focal, "`threshold` must be between 0 and 1; got 1", {"threshold": 1}),
         (quality_focal, "`beta` must be at least 0", {"beta": -1}),
         (dual_focal, "`epsilon` must be greater than 0; got 0", {"epsilon": 0}),
         (focal_cosine, "`focal_weight` must be at least 0", {"focal_weight": -1}),
