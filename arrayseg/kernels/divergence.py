@@ -111,7 +111,7 @@ class DivergenceTerm(MeanTerm):
         steps = slope * (self._weigh(block, xp.ones_like(losses)) * scale)[:, None, :]
         if inner is not None:
             return losses, steps * inner
-        return losses, steps - xp.exp(log_p) * xp.sum(steps, axis=1, keepdims=True)
+        return losses, block.pull_back_log(steps)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp

@@ -216,8 +216,10 @@ class Block:
         """An array of the dtype of sums in the compute dtype."""
         return self.xp.astype(array, self.dtype, copy=False)
 
-    def _sum_of_classes(self, array: Array) -> Array:
-        """`sum_classes` as a product of matrices, which takes half the time on NumPy."""
+    def _add_classes(self, array: Array) -> Array:
+        """`sum_classes`, in the closed form as a product of matrices, which takes half the time on NumPy."""
+        if self.backend.has_autodiff:
+            return self.sum_classes(array)
         ones = self.xp.ones((1, 1, self.classes), dtype=self.dtype, device=self.device)
         return self.xp.matmul(ones, array)[:, 0, :]
 
@@ -242,11 +244,15 @@ class Block:
     @once
     def hot(self) -> Array:
         """Whether each class is a pixel's id, boolean `(B, C, P)`; false where a pixel is not valid."""
+        return self._is_id if self.valid is None else self._is_id & self.valid[:, None, :]
+
+    @once
+    def _is_id(self) -> Array:
+        """Whether each class is the one in `ids`, boolean `(B, C, P)`."""
         xp = self.xp
         narrow = xp.uint8 if self.classes <= 255 else xp.int32  # a byte a comparison where that is enough
         classes = xp.arange(self.classes, dtype=narrow, device=self.device)
-        hot = xp.astype(self.ids, narrow)[:, None, :] == classes[None, :, None]
-        return hot if self.valid is None else hot & self.valid[:, None, :]
+        return xp.astype(self.ids, narrow)[:, None, :] == classes[None, :, None]
 
     @once
     def target(self) -> Array:
@@ -318,15 +324,12 @@ class Block:
         flat[places] = number
         return self.xp.reshape(before, self.ids.shape)
 
-    def add_at_id(self, array: Array, values: Array) -> Array:
-        """`(B, C, P)`, overwritten, with values `(B, P)` or `()` added at each pixel's id."""
-        xp = self.xp
+    def with_at_id(self, array: Array, values: Array | float) -> Array:
+        """`(B, C, P)`, overwritten, with values `(B, P)`, or one number, at each pixel's id."""
         if self.backend.gathers_ids:
-            flat, *steps = self.backend.flat(array)
-            flat[self.places(*steps)] += xp.reshape(values, (-1,)) if values.ndim else values
-        else:
-            array += xp.astype(self.hot, self.dtype) * (values[:, None, :] if values.ndim else values)
-        return array
+            self.put_at_id(array, values)
+            return array
+        return self.xp.where(self._is_id, values if isinstance(values, float) else values[:, None, :], array)
 
     def sum_by_id(self, values: Array | None) -> Array:
         """The sums of values `(B, P)`, or the numbers of pixels, by id, `(B, C)`; values of invalid pixels are 0."""
@@ -349,11 +352,13 @@ class Block:
         return self.over_classes(self._less_greatest, self.scores)
 
     def _less_greatest(self, scores: Array, *, axis: int) -> Array:
-        return scores - self.backend.stop_gradient(self.xp.max(scores, axis=axis, keepdims=True))
+        return self.backend.less_greatest(scores, axis=axis)
 
     @once
     def exponentials(self) -> Array:
         """The exponentials of the shifted scores, `(B, C, P)`."""
+        if "others" in self.__dict__:
+            return self.with_at_id(self._released("others"), self.exponential_at_id)
         if self.backend.has_autodiff:
             return self.over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
         return self.backend.exp_in_place(self._released("shifted"))
@@ -361,9 +366,58 @@ class Block:
     @once
     def total(self) -> Array:
         """The sum of the exponentials, `(B, 1, P)`."""
+        if "rest" in self.__dict__ and not self.backend.has_autodiff:
+            return self.rest + 1
+        return self._add_classes(self.exponentials)[:, None, :]
+
+    @once
+    def rest(self) -> Array:
+        """`total` less 1, which is the exponential of the greatest score, `(B, 1, P)`: nothing cancels."""
+        if self.backend.has_autodiff:
+            return self.over_classes(self._sum_less_one, self.backend.stop_gradient(self.shifted))
+        if self.goes_by_id:
+            return (self.sum_of_others + (self.exponential_at_id - 1))[:, None, :]
+        negative = self.xp.floor(self.exponentials)  # 1 where a score is the greatest, else 0
+        equals = self._add_classes(negative)
+        negative -= self.exponentials
+        return (equals - 1 - self._add_classes(negative))[:, None, :]
+
+    def _sum_less_one(self, shifted: Array, *, axis: int) -> Array:
+        xp, greatest = self.xp, shifted >= 0
+        below = xp.sum(xp.where(greatest, xp.zeros_like(shifted), xp.exp(shifted)), axis=axis, keepdims=True)
+        return below + (xp.sum(xp.astype(greatest, self.dtype), axis=axis, keepdims=True) - 1)
+
+    @once
+    def log_total(self) -> Array:
+        """The logarithm of `total`, `(B, 1, P)`, with its digits where that is nearly 1."""
+        precise = self.xp.log1p(self.rest)
         if not self.backend.has_autodiff:
-            return self._sum_of_classes(self.exponentials)[:, None, :]
-        return self.over_classes(partial(self.xp.sum, keepdims=True), self.exponentials)
+            return precise
+        rounded = self.xp.log(self.total)
+        return rounded + self.backend.stop_gradient(precise - rounded)
+
+    @once
+    def exponential_at_id(self) -> Array:
+        """The exponential of the shifted score of each pixel's id, `(B, P)`."""
+        return self.xp.exp(self.shifted_at_id)
+
+    @once
+    def shifted_at_id(self) -> Array:
+        """The shifted score of each pixel's id, `(B, P)`."""
+        return self.at_id(self.shifted)
+
+    @once
+    def others(self) -> Array:
+        """The exponentials with 0 at each pixel's id, `(B, C, P)`, in their memory; only where ids are gathered."""
+        self.exponential_at_id  # noqa: B018 - of the shifted scores, which the exponentials are written over
+        exponentials = self._released("exponentials")
+        self.put_at_id(exponentials, 0.0)
+        return exponentials
+
+    @once
+    def sum_of_others(self) -> Array:
+        """The sum of the exponentials of all classes but each pixel's id, `(B, P)`."""
+        return self._add_classes(self.others)
 
     @once
     def probabilities(self) -> Array:
@@ -441,7 +495,7 @@ class Block:
         alarm = self.sum_products(others, probabilities) if squared else self.sum(others, axis=2)
         if activation is None:
             return hit, 1 - hit, alarm
-        miss = self._sum_of_classes(probabilities)
+        miss = self._add_classes(probabilities)
         self.put_at_id(probabilities, hit)
         return hit, miss, alarm
 
@@ -451,38 +505,37 @@ class Block:
         These are in cache: in the gradient, where the probabilities will wait, ids take three times as long to reach.
         The total is made of the two parts.
         """
-        exponentials = self.exponentials
-        at_id = self._swap_at_id(exponentials, 0.0)
-        others = self._sum_of_classes(exponentials)
-        total = at_id + others
+        others = self.others
+        missed = self.sum_of_others
+        total = self.exponential_at_id + missed
         inverse = 1 / total
-        hit = at_id * inverse
-        alarm = self.sum_products(exponentials, self.weighted(inverse)[:, None, :])
+        alarm = self.sum_products(others, self.weighted(inverse)[:, None, :])
         self.total = total[:, None, :]
-        self.put_at_id(exponentials, at_id)
-        others *= inverse
-        return hit, others, alarm
+        return self.exponential_at_id * inverse, missed * inverse, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
         xp = self.xp
         if self.backend.has_autodiff:  # one expression, of which compilers make one loop
 
-            def cross_entropy(shares: Array, shifted: Array, total: Array, *, axis: int) -> Array:
-                return xp.sum(shares * (xp.log(total) - shifted), axis=axis, keepdims=True)
+            def cross_entropy(shares: Array, shifted: Array, log_total: Array, *, axis: int) -> Array:
+                return xp.sum(shares * (log_total - shifted), axis=axis, keepdims=True)
 
             shifted = self.backend.shared(self.shifted, shares)
-            return self.over_classes(cross_entropy, shares, shifted, self.total)[:, 0, :]
+            return self.over_classes(cross_entropy, shares, shifted, self.log_total)[:, 0, :]
         shifted = self.backend.shared(self.shifted, shares)
         of_scores = self.sum_classes(shares * shifted)  # before the exponentials are written over them
-        return self.sum_classes(shares) * xp.log(self.total)[:, 0, :] - of_scores
+        # Of smoothed ids no loss is small.
+        logarithm = xp.log(self.total) if self.pixels.has_ids else self.log_total
+        return self.sum_classes(shares) * logarithm[:, 0, :] - of_scores
 
     @once
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
         xp, shifted = self.xp, self.shifted
-        self.total = self.over_classes(lambda a, axis: xp.sum(xp.exp(a), axis=axis, keepdims=True), shifted)
-        return self.over_classes(lambda a, total, axis: a - xp.log(total), shifted, self.total)
+        if not self.backend.has_autodiff:
+            self.exponentials = xp.exp(shifted)  # not in the memory of what is needed yet
+        return self.over_classes(lambda a, log_total, axis: a - log_total, shifted, self.log_total)
 
     @once
     def finite_log_softmax(self) -> Array:
@@ -492,8 +545,26 @@ class Block:
     @once
     def log_softmax_at_id(self) -> Array:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
-        at_id = self.at_id(self.shifted)
-        return at_id - self.xp.log(self.total)[:, 0, :]
+        if self.backend.gathers_ids:
+            return self.shifted_at_id - self.log_total[:, 0, :]
+        # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
+        xp = self.xp
+        shifted = self.over_classes(self._less_constant, self.scores)
+        at_id = self.at_id(shifted)
+        others = self.over_classes(self._sum_of_others, shifted, self.ids[:, None, :])[:, 0, :]
+        far, zero = at_id < -1, xp.zeros_like(at_id)
+        ratio = others / xp.exp(xp.where(far, zero, at_id))
+        total = xp.where(far, others + xp.exp(at_id), zero + 1)
+        return xp.where(far, at_id - xp.log(total), -xp.log1p(ratio))
+
+    def _less_constant(self, scores: Array, *, axis: int) -> Array:
+        return scores - self.backend.stop_gradient(self.xp.max(scores, axis=axis, keepdims=True))
+
+    def _sum_of_others(self, shifted: Array, ids: Array, *, axis: int) -> Array:
+        xp = self.xp
+        classes = xp.arange(self.classes, dtype=xp.int32, device=self.device)
+        is_id = xp.astype(ids, xp.int32) == (classes[None, :, None] if axis == 1 else classes)
+        return xp.sum(xp.where(is_id, xp.zeros_like(shifted), xp.exp(shifted)), axis=axis, keepdims=True)
 
     def _released(self, name: str) -> Array:
         """An array of this block for the caller to overwrite; asked for again, it is made again."""
@@ -542,7 +613,7 @@ class Block:
         probability = self._swap_at_id(probabilities, 0.0)
         if errors:
             steps = by_others * probabilities
-            missed = self._sum_of_classes(probabilities)
+            missed = self._add_classes(probabilities)
             at_id *= -missed
             spread = self.backend.sum_class_products(steps, probabilities)[:, 0, :]
         else:
@@ -555,22 +626,25 @@ class Block:
             self.put_at_id(probabilities, probability)
         return pulled
 
-    def pull_back_log(self, steps: Array) -> Array:
-        """From a gradient in the log-probabilities of exclusive classes, `(B, C, P)`, to one in the scores."""
-        amount = self.xp.sum(steps, axis=1, keepdims=True)
-        if "probabilities" in self.__dict__:
-            return steps - self.probabilities * amount
-        shares = amount / self.total
-        pulled = self._released("exponentials")
-        pulled *= -shares
-        pulled += steps
-        return pulled
+    def pull_back_log(self, steps: Array, *, cancels: bool = True) -> Array:
+        """From a gradient in the log-probabilities, `(B, C, P)`, overwritten, to one in the scores.
+
+        It adds to nothing over the classes. What rounding leaves is taken off again, as in `pull_back`.
+        """
+        kept = "probabilities" in self.__dict__
+        shares, factor = (self.probabilities, 1.0) if kept else (self.exponentials, 1 / self.total)
+        for _ in range(2 if cancels else 1):
+            steps -= shares * (self._add_classes(steps)[:, None, :] * factor)
+        return steps
 
     def pull_back_log_at_id(self, slope: Array) -> Array:
-        """From a gradient in the log-probabilities of the ids, `(B, P)` or `()`, to slope (t - p) in the scores."""
+        """From a gradient in the log-probabilities of the ids, `(B, P)` or `()`, to slope (t - p) in the scores.
+
+        At the id it is what the others leave: nothing cancels where its probability is nearly 1.
+        """
         per_class = slope[:, None, :] if slope.ndim else slope
-        if "probabilities" in self.__dict__:
-            return self.add_at_id(self.probabilities * -per_class, slope)
-        total = self.total
-        from_total = self.add_at_id(self._released("exponentials"), -total[:, 0, :])
-        return self.product(from_total, -per_class / total)
+        if not self.backend.gathers_ids or "probabilities" in self.__dict__:
+            pulled = self.with_at_id(self.probabilities * -per_class, 0.0)
+            return self.with_at_id(pulled, -self._add_classes(pulled))
+        factor = -per_class / self.total
+        return self.product(self.with_at_id(self._released("others"), -self.sum_of_others), factor)
