@@ -19,6 +19,9 @@ __all__ = ["Block", "Pixels"]
 
 Made = TypeVar("Made")
 
+#: Of probabilities above this, the difference of two that are nearly 1 has too few digits left.
+NEARLY_ONE = 0.99
+
 
 class once(Generic[Made]):
     """A property that is made when first asked for; functools.cached_property holds a lock that compilers refuse."""
@@ -620,7 +623,13 @@ class Block:
             steps, across = by_others, xp.matrix_transpose(by_others)
             sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), probabilities)
             spread, missed = sums[:, 0, :], sums[:, 1, :]
-        pulled = self.product(steps - (spread + at_id * probability)[:, None, :], probabilities)
+        level = spread + at_id * probability
+        gradient = steps - level[:, None, :]
+        # Where another class than the id is nearly 1, what is left of it is rounding: see `pull_back`.
+        if xp.max(missed) > NEARLY_ONE:
+            mean = self.backend.sum_class_products(gradient, probabilities)
+            gradient -= mean + ((at_id - level) * probability)[:, None, :]
+        pulled = self.product(gradient, probabilities)
         self.put_at_id(pulled, (at_id * missed - spread) * probability)
         if self.room is None:  # other terms may ask for them
             self.put_at_id(probabilities, probability)
