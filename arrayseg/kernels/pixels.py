@@ -626,7 +626,7 @@ class Block:
         level = spread + at_id * probability
         gradient = steps - level[:, None, :]
         # Where another class than the id is nearly 1, what is left of it is rounding: see `pull_back`.
-        if xp.max(missed) > NEARLY_ONE:
+        if xp.any(missed > NEARLY_ONE):
             mean = self.backend.sum_class_products(gradient, probabilities)
             gradient -= mean + ((at_id - level) * probability)[:, None, :]
         pulled = self.product(gradient, probabilities)

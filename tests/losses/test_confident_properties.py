@@ -99,3 +99,13 @@ def test_compounds(name, scene, library):
 @given(seed=st.integers(0, 2**32 - 1), scene=st.sampled_from(["wide", "nearly right", "right"]))
 def test_drawn_logits(name, seed, scene, library):
     check(name, scene, "ids", library, seed=seed)
+
+
+@pytest.mark.parametrize("kind", ["ids", "one-hot", "soft"])
+@pytest.mark.parametrize("scene", ["wide", "nearly right", "right", "some wrong", "one class"])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_region_mutual_information(activation, scene, kind, library):
+    """What a linear estimate leaves of the target of a nearly right prediction is small."""
+    if library.name == "jax":
+        pytest.skip("has no float64 here, as the loss says")
+    check("region_mutual_information", scene, kind, library, activation=activation)
