@@ -369,6 +369,8 @@ class Block:
     @once
     def total(self) -> Array:
         """The sum of the exponentials, `(B, 1, P)`."""
+        if "sum_of_others" in self.__dict__:
+            return (self.sum_of_others + self.exponential_at_id)[:, None, :]
         if "rest" in self.__dict__ and not self.backend.has_autodiff:
             return self.rest + 1
         return self._add_classes(self.exponentials)[:, None, :]
@@ -378,8 +380,6 @@ class Block:
         """`total` less 1, which is the exponential of the greatest score, `(B, 1, P)`: nothing cancels."""
         if self.backend.has_autodiff:
             return self.over_classes(self._sum_less_one, self.backend.stop_gradient(self.shifted))
-        if self.goes_by_id:
-            return (self.sum_of_others + (self.exponential_at_id - 1))[:, None, :]
         negative = self.xp.floor(self.exponentials)  # 1 where a score is the greatest, else 0
         equals = self._add_classes(negative)
         negative -= self.exponentials
@@ -508,12 +508,9 @@ class Block:
         These are in cache: in the gradient, where the probabilities will wait, ids take three times as long to reach.
         The total is made of the two parts.
         """
-        others = self.others
         missed = self.sum_of_others
-        total = self.exponential_at_id + missed
-        inverse = 1 / total
-        alarm = self.sum_products(others, self.weighted(inverse)[:, None, :])
-        self.total = total[:, None, :]
+        inverse = 1 / self.total[:, 0, :]
+        alarm = self.sum_products(self.others, self.weighted(inverse)[:, None, :])
         return self.exponential_at_id * inverse, missed * inverse, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
@@ -549,7 +546,7 @@ class Block:
     def log_softmax_at_id(self) -> Array:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
         if self.backend.gathers_ids:
-            return self.shifted_at_id - self.log_total[:, 0, :]
+            return self.shifted_at_id - self.xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
         # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
         xp = self.xp
         shifted = self.over_classes(self._less_constant, self.scores)

@@ -70,7 +70,7 @@ def region_mutual_information(
     one element are left out of the windows.
 
     Where the library has no float64, as JAX unless `jax_enable_x64` is set, the gradient of a nearly right prediction
-    has few digits: at margins of 12 logits it is 3e-4 off with "softmax" and 4e-3 with "sigmoid", relative to the largest.
+    has few digits: at margins of 12 logits it is 3e-4 off with "softmax" and 4e-3 with "sigmoid".
 
     References
     ----------
