@@ -294,7 +294,7 @@ class NumpyBackend(Backend):
         # As in `sum_pixels`, without an array of the products.
         length = one.shape[-1]
         whole = length - length % RUN
-        if one.dtype != np.float32 or whole == 0:
+        if whole == 0:
             return np.einsum("...r,...r->...", one, two, dtype=np.float64)
         runs = (array[..., :whole].reshape(*array.shape[:-1], whole // RUN, RUN) for array in (one, two))
         sums = np.sum(np.vecdot(*runs), axis=-1, dtype=np.float64)

@@ -125,6 +125,8 @@ class Block:
     #: Whether a gradient is asked for: the probabilities of a sigmoid are then best made with their complements, and
     #: those of a softmax are needed after its exponentials.
     has_gradient = False
+    #: Whether nobody asks for anything afterwards, so that all of it may be overwritten.
+    is_last_use = False
     #: Whether `exponentials` and `total` are of the shifted scores.
     _is_shifted = False
 
@@ -539,7 +541,7 @@ class Block:
         """
         xp, at_id = self.xp, self.at_id(by_id[:, :, 0])
         # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
-        probability, others = self.split_by_id(self.probabilities, copy=self.room is None)
+        probability, others = self.split_by_id(self.probabilities, copy=not self.is_last_use)
         if errors:
             steps = by_others * others
             missed = self._sum_of_classes(others)

@@ -70,9 +70,6 @@ class Term(ABC):
         raise NotImplementedError
 
 
-#: Pixels that backends may sum at a time.
-RUN = 256
-
 Part = tuple[slice, slice]
 """The images and the pixels of a block."""
 
@@ -87,8 +84,7 @@ def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[Part]:
     columns = max(count if whole_images else 1, block_bytes // (classes * itemsize))
     if columns < count:
         parts = -(-count // columns)
-        # Even parts, so that no thread waits for a remainder, of whole runs of pixels, which are summed at a time.
-        columns = min(columns, -(-count // parts // RUN) * RUN)
+        columns = -(-count // parts)  # even parts, so that no thread waits for a remainder
         return [
             (slice(image, image + 1), slice(start, min(start + columns, count)))
             for image in range(images)
@@ -270,7 +266,8 @@ class Sweep:
             rests, pulled = [self._zero()], None
             # Backwards: region losses come first in most sums, and the last term may overwrite the probabilities.
             for place in reversed(range(len(self.terms))):
-                block.room = room if has_room and place == 0 else None
+                block.is_last_use = place == 0
+                block.room = room if has_room and block.is_last_use else None
                 rest, own = self.terms[place].pull(block, states[place], gradient=gradient is not None)
                 rests += [] if rest is None else [rest]
                 if pulled is not None:
