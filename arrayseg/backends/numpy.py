@@ -94,23 +94,10 @@ class NumpyBackend(Backend):
 
     def check_kind(self, array: Array, name: str, /) -> None:
         kind = type(array)
-        if kind in (np.ndarray, np.memmap) or issubclass(kind, np.generic):
-            return
-        if isinstance(array, np.ma.MaskedArray):
-            msg = (
-                f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
-                f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
-            )
-            raise TypeError(msg)
-        called = f"{kind.__module__}.{kind.__qualname__}"
-        if not issubclass(kind, np.ndarray):
-            msg = f"`{name}` must be an array; got {called}."
-            raise TypeError(msg)
-        if any(getattr(kind, each) is not getattr(np.ndarray, each) for each in OWN):
-            msg = (
-                f"`{name}` is of {called}, whose operations may differ from those of a plain array. "
-                f"Convert it first, for example with numpy.asarray({name})."
-            )
+        if kind not in (np.ndarray, np.memmap) and not issubclass(kind, np.generic):
+            _check_subclass(array, name)
+        if array.dtype.kind in "OSUMm":  # objects, text and dates
+            msg = f"`{name}` must hold numbers or booleans; got dtype {array.dtype}. Cast it with astype."
             raise TypeError(msg)
 
     def plain(self, array: Array, /) -> Array:
@@ -424,6 +411,27 @@ def _helpers(work: Callable[[], None], count: int) -> list[Future[None]]:
         except RuntimeError:  # no thread can be started: the interpreter shuts down, or the system has no more
             break
     return helpers
+
+
+def _check_subclass(array: Array, name: str) -> None:
+    """Raise for what is no array, or one whose operations may differ from those of a plain array."""
+    kind = type(array)
+    if isinstance(array, np.ma.MaskedArray):
+        msg = (
+            f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
+            f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
+        )
+        raise TypeError(msg)
+    called = f"{kind.__module__}.{kind.__qualname__}"
+    if not issubclass(kind, np.ndarray):
+        msg = f"`{name}` must be an array; got {called}."
+        raise TypeError(msg)
+    if any(getattr(kind, each) is not getattr(np.ndarray, each) for each in OWN):
+        msg = (
+            f"`{name}` is of {called}, whose operations may differ from those of a plain array. "
+            f"Convert it first, for example with numpy.asarray({name})."
+        )
+        raise TypeError(msg)
 
 
 def _finite_exp(scores: Array) -> Array | None:

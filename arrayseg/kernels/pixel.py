@@ -223,8 +223,8 @@ class PixelTerm(MeanTerm):
             log_p, inner = self._log_of_input(block, block.at_id(block.scores))
         else:
             log_p, inner = block.log_softmax_at_id, None
-        value, slope = self.formula(log_p, xp)
         weights = self._weights_of_ids(block)
+        value, slope = self.formula(log_p if weights is None else block.backend.shared(log_p, weights), xp)
         losses = value if weights is None else value * weights
         if scale is None:
             return losses, None
@@ -317,11 +317,14 @@ class PixelTerm(MeanTerm):
                 pulled = block.product(inner, block.weighted(block.signs * scale))
                 return block.sum_classes(block.weighted(loss)), pulled
             log_p = -loss
-        value, slope = self.formula(log_p, xp)
-        if self.negative_formula is not None:
-            off, off_slope = self.negative_formula(log_p, xp)
-            value, slope = (off + block.target * (on - off) for on, off in ((value, off), (slope, off_slope)))
         shares = self._shares_of_sides(block)
+        log_p = log_p if shares is None else backend.shared(log_p, shares)
+        if self.negative_formula is None:
+            value, slope = self.formula(log_p, xp)
+        else:
+            on, on_slope = self.formula(backend.shared(log_p, block.target), xp)
+            off, off_slope = self.negative_formula(backend.shared(log_p, 1 - block.target), xp)
+            value, slope = (off + block.target * (on - off) for on, off in ((on, off), (on_slope, off_slope)))
         losses = block.sum_classes(block.weighted(value if shares is None else value * shares))
         if scale is None:
             return losses, None

@@ -89,6 +89,14 @@ class Pixels:
         arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
         return [array for array in arrays if array is not None]
 
+    def with_unknown_targets(self) -> Pixels:
+        """The pixels with a score of NaN where the target is NaN: for losses that only compare it with others."""
+        xp, target = self.xp, self.target
+        if xp.isdtype(target.dtype, ("bool", "integral")):
+            return self
+        unknown = xp.where(xp.isnan(target), target, xp.zeros_like(target))
+        return replace(self, scores=self.scores + xp.astype(unknown, self.scores.dtype))
+
     def block(self, images: slice, pixels: slice) -> Block:
         """A part of the pixels."""
         row = (images, pixels)
@@ -495,6 +503,11 @@ class Block:
         xp, shifted = self.xp, self.shifted
         self.total = self.over_classes(lambda a, axis: xp.sum(xp.exp(a), axis=axis, keepdims=True), shifted)
         return self.over_classes(lambda a, total, axis: a - xp.log(total), shifted, self.total)
+
+    @once
+    def finite_log_softmax(self) -> Array:
+        """The same, but finite for classes that cannot be, whose score is -inf."""
+        return self.backend.shared(self.log_softmax, self.probabilities)
 
     @once
     def log_softmax_at_id(self) -> Array:

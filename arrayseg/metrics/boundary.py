@@ -8,7 +8,7 @@ from itertools import product
 from math import ceil, hypot, prod
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_indices, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_indices, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
@@ -148,6 +148,7 @@ def boundary_confusion(
     array([0.75, 0.4 ])
     """
     check_choice("definition", definition, BoundaryDefinition)
+    per_image = check_flag("per_image", per_image)
     maps = read_label_maps(
         prediction,
         target,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf, nan
 from typing import Literal, TypeAlias
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_index, check_number, check_sequence
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 
@@ -187,10 +187,7 @@ def take_classes(backend: Backend, array: Array, classes: Sequence[int] | None, 
     """Return the chosen entries of the class axis."""
     if classes is None:
         return array
-    listed = classes.tolist() if hasattr(classes, "tolist") else classes
-    if isinstance(listed, str | dict) or not isinstance(listed, Iterable):
-        msg = f"`classes` must be a sequence of class ids, or None for all; got {classes!r}."
-        raise TypeError(msg)
+    listed = check_sequence("classes", classes, "class ids, or None for all")
     chosen, count = [check_index("classes", label) for label in listed], array.shape[axis]
     if not chosen or not all(0 <= label < count for label in chosen):
         msg = f"`classes` must be ids of 0 .. {count - 1}, at least one; got {chosen}."

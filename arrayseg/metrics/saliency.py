@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
@@ -118,7 +118,7 @@ def saliency_sums(
         options: dict[str, Any] = {"class_axis": None, "ignore_index": None, "mask": mask}
         maps = read_scores("prediction", prediction, target, limits=(0, 1), **options)
         scores, counted = maps.scores, maps.valid
-        if normalize:
+        if check_flag("normalize", normalize):
             scores = _stretched(maps)
         wide = backend.sum_dtype(scores)
         scores = xp.where(counted, scores, xp.zeros_like(scores))  # what does not count may be nan
@@ -222,13 +222,8 @@ def saliency_f_measure(
     >>> float(metrics.saliency_f_measure(metrics.saliency_sums(prediction, target)))
     1.0
     """
-    if threshold not in _THRESHOLDS:
-        msg = f"`threshold` must be one of {', '.join(_THRESHOLDS)}; got {threshold!r}."
-        raise ValueError(msg)
+    check_choice("threshold", threshold, ("adaptive", "max", "mean", "curve"))
     return _mean(sums, sums.adaptive_f if threshold == "adaptive" else sums.f_curve, threshold, absent)
-
-
-_THRESHOLDS = ("adaptive", "max", "mean", "curve")
 
 
 def _stretched(maps: ScoreMaps) -> Array:

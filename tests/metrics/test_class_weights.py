@@ -90,7 +90,7 @@ def test_pixel_counts(library):
     ("call", "message"),
     [
         (lambda n: class_weights.inverse_frequency(n, normalize="max"), "`normalize` must be"),
-        (lambda n: class_weights.log_frequency(n, offset=1.0), "`offset` must be above 1"),
+        (lambda n: class_weights.log_frequency(n, offset=1.0), "`offset` must be greater than 1; got 1.0"),
         (lambda n: class_weights.effective_number(n, beta=1.0), "`beta` must be from 0 to just under 1"),
         (lambda n: class_weights.inverse_frequency(n[None, :]), r"`counts` must have shape \(C,\)"),
     ],

@@ -86,7 +86,7 @@ def test_what_is_refused():
         metrics.saliency_sums(prediction * 255, target)
     with pytest.raises(ValueError, match="`thresholds` must be at least 2"):
         metrics.saliency_sums(prediction, target, thresholds=1)
-    with pytest.raises(ValueError, match="`threshold` must be one of"):
+    with pytest.raises(ValueError, match="`threshold` must be 'adaptive'"):
         metrics.saliency_f_measure(metrics.saliency_sums(prediction, target), threshold="best")
 
 
