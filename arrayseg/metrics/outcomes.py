@@ -208,7 +208,7 @@ def check_absent(absent: object) -> None:
 def check_counts(backend: Backend, name: str, *counts: Array) -> None:
     """Raise for counts that are negative, as those that wrapped are, or nan; not under a compiler."""
     for array in counts:
-        with backend.wide(array):
+        with backend.wide(array), backend.reading():
             fits = not backend.is_concrete(array) or bool(backend.xp.all(array >= 0))
         if not fits:
             wrong = backend.to_numpy(array)
