@@ -201,24 +201,19 @@ class NumpyBackend(Backend):
     # The same formulas, each step written over the last: a third of the arrays of a block.
 
     def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        # Reading an extreme takes a sixth of the time of a minimum.
-        if not np.min(scores, initial=0) > -EXP_LIMIT:
-            probabilities = np.minimum(scores, EXP_LIMIT, out=out)
-            np.exp(probabilities, out=probabilities)
-            probabilities /= probabilities + 1
-            return probabilities
-        probabilities = np.negative(scores, out=out)  # 1 / (1 + exp(-z)), each step written over the last
-        np.exp(probabilities, out=probabilities)
-        probabilities += 1
-        return np.reciprocal(probabilities, out=probabilities)
+        probabilities = _finite_exp(scores, out)
+        if probabilities is None:
+            probabilities = np.exp(np.minimum(scores, EXP_LIMIT), out=out)
+        probabilities /= probabilities + 1
+        return probabilities
 
     def sigmoids(self, scores: Array, out: Array | None = None, /) -> tuple[Array, Array]:
         # By one exponential, where it is finite.
-        if not np.max(scores, initial=0) < EXP_LIMIT:
+        probabilities = _finite_exp(scores)
+        if probabilities is None:
             return super().sigmoids(scores)
-        probabilities = np.exp(scores)
         complements = np.add(probabilities, 1, out=out)
-        np.reciprocal(complements, out=complements)
+        np.divide(1, complements, out=complements)  # in half the time of a reciprocal
         probabilities *= complements
         return probabilities, complements
 
@@ -236,16 +231,24 @@ class NumpyBackend(Backend):
         return value, slope
 
     def log_sigmoid(self, scores: Array, /) -> Array:
-        rest = np.abs(scores)
-        below = np.minimum(scores, 0)
-        np.exp(np.negative(rest, out=rest), out=rest)
-        below -= np.log1p(rest, out=rest)
+        below = _least(scores)
+        below -= self.log_rest(scores)
         return below
 
+    def log_sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        rest, below, above = self.log_rest(scores), _least(scores), _least(-scores)
+        below -= rest
+        above -= rest
+        return below, above
+
+    def log_rest(self, scores: Array, /) -> Array:
+        rest = np.abs(scores)
+        np.exp(np.negative(rest, out=rest), out=rest)
+        return np.log1p(rest, out=rest)
+
     def shared(self, values: Array, shares: Array, /) -> Array:
-        # Reading the extremes takes a tenth of the time of choosing numbers by a mask.
-        is_finite = np.isfinite(np.max(values, initial=0)) and np.isfinite(np.min(values, initial=0))
-        return values if is_finite else super().shared(values, shares)
+        # A sum, which is finite if they all are, takes a twentieth of the time of choosing numbers by a mask.
+        return values if np.isfinite(np.einsum(values, range(values.ndim), [])) else super().shared(values, shares)
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return np.multiply(array, factor, out=out)
@@ -417,6 +420,18 @@ def _check_subclass(array: Array, name: str) -> None:
             f"Convert it first, for example with numpy.asarray({name})."
         )
         raise TypeError(msg)
+
+
+def _finite_exp(scores: Array, out: Array | None = None) -> Array | None:
+    """exp(z); None if one is infinite. Reading the greatest takes a sixth of the time of a minimum of all."""
+    with np.errstate(over="ignore"):
+        exponentials = np.exp(scores, out=out)
+    return exponentials if np.isfinite(np.max(exponentials, initial=0)) else None
+
+
+def _least(scores: Array) -> Array:
+    """min(z, 0) as a minimum of arrays, a third of the time of that of an array and a number."""
+    return np.minimum(scores, np.zeros(scores.shape[-1], dtype=scores.dtype))
 
 
 def _parts(size: int) -> list[slice]:

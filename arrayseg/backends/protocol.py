@@ -409,15 +409,21 @@ class Backend:
         return exponentials / (exponentials + 1)
 
     def log_sigmoid(self, scores: Array, /) -> Array:
-        """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow.
+        """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow."""
+        return self.xp.where(scores >= 0, self.xp.zeros_like(scores), scores) - self.log_rest(scores)
+
+    def log_sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        """`log_sigmoid` of the scores and of their negatives."""
+        return self.log_sigmoid(scores), self.log_sigmoid(-scores)
+
+    def log_rest(self, scores: Array, /) -> Array:
+        """log(1 + exp(-|z|)).
 
         |z| as a product with the sign, which is 1 at 0: libraries disagree on the derivative of `abs` there, and one of
         0, which `maximum` has, would make the second derivative of this 0 instead of -1/4.
         """
-        xp = self.xp
-        positive = scores >= 0
-        magnitude = scores * (2 * xp.astype(positive, scores.dtype) - 1)
-        return xp.where(positive, xp.zeros_like(scores), scores) - xp.log1p(xp.exp(-magnitude))
+        sign = 1 - 2 * self.xp.astype(scores >= 0, scores.dtype)
+        return self.xp.log1p(self.xp.exp(sign * scores))
 
     def shared(self, values: Array, shares: Array, /) -> Array:
         """Values that shares will multiply: finite where the share is 0, because 0 log 0 = 0.

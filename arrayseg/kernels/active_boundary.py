@@ -70,7 +70,7 @@ class ActiveBoundaryTerm(Term):
     def _neighbours(self, block: Block) -> list[tuple[Array, Array]]:
         """The probabilities of the neighbours in every direction, and their logarithms; constants."""
         xp, still = block.xp, block.backend.stop_gradient
-        maps = [still(block.probabilities), still(block.log_softmax)]
+        maps = [still(block.probabilities), still(block.finite_log_softmax)]
         shape = (block.images, block.classes, *self.spatial)
         found = []
         for offset in directions(self.spatial):
@@ -81,7 +81,7 @@ class ActiveBoundaryTerm(Term):
     def _divergence(self, block: Block, neighbour: tuple[Array, Array]) -> Array:
         """KL(neighbour, pixel), `(B, P)`."""
         probability, logarithm = neighbour
-        return block.xp.sum(probability * (logarithm - block.log_softmax), axis=1)
+        return block.xp.sum(probability * (logarithm - block.finite_log_softmax), axis=1)
 
     def _wanted(self, block: Block) -> Array:
         """The smoothed direction, `(B, directions, P)`."""
@@ -141,7 +141,7 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
     """
     xp = block.xp
     shape = (block.images, block.classes, *spatial)
-    logarithm, probability = (xp.reshape(each, shape) for each in (block.log_softmax, block.probabilities))
+    logarithm, probability = (xp.reshape(each, shape) for each in (block.finite_log_softmax, block.probabilities))
     valid = None if block.valid is None else xp.reshape(block.valid, (block.images, 1, *spatial))
     divergence: Any = xp.zeros((block.images, 1, *spatial), dtype=block.dtype, device=block.device)
     for axis in range(len(spatial)):

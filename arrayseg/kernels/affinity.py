@@ -155,9 +155,11 @@ class AffinityFieldTerm(PairTerm):
 
     def maps(self, block: Block) -> Sequence[Array]:
         """Probabilities, their logarithms and, of independent classes, those of the complements."""
+        probabilities, shared = block.probabilities, block.backend.shared
         if block.pixels.binary:
-            return block.probabilities, block.log_sigmoid, block.log_other
-        return block.probabilities, block.log_softmax
+            log_p, log_other = block.log_sigmoids
+            return probabilities, shared(log_p, probabilities), shared(log_other, 1 - probabilities)
+        return probabilities, block.finite_log_softmax
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
         return sum(

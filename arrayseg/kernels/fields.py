@@ -92,8 +92,8 @@ class FieldTerm(RegionTerm):
     """`(N, C, S)`, in the compute dtype."""
 
     def at(self, block: Block) -> Array:
-        """The field of a block, `(B, C, P)`."""
-        return self.field[block.rows, :, block.columns]
+        """The field of a block, `(B, C, P)`, 0 where a pixel is not valid."""
+        return block.keep(self.field[block.rows, :, block.columns])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from math import nan, prod
+from math import prod
 from typing import Any, Literal
 
 from arrayseg._typing import Array, Namespace
@@ -85,8 +85,8 @@ class InformationTerm(RegionTerm):
         """
         xp, size = block.xp, vectors.shape[2]
         unit = xp.eye(size, dtype=vectors.dtype, device=block.device)
-        broken = xp.any(~xp.isfinite(vectors), axis=(2, 3), keepdims=True)  # which a decomposition may refuse
-        vectors = xp.where(broken, xp.zeros_like(vectors), vectors)
+        unknown = xp.sum(vectors - vectors, axis=(2, 3), keepdims=True)  # 0, or NaN, which a decomposition may refuse
+        vectors = xp.where(xp.isnan(unknown), xp.zeros_like(vectors), vectors)
         if vectors.dtype == xp.float64:
             covariance = xp.matmul(vectors, xp.matrix_transpose(vectors))
             root = xp.linalg.cholesky(covariance + self.epsilon * unit)
@@ -94,7 +94,7 @@ class InformationTerm(RegionTerm):
             ridge = xp.broadcast_to(self.epsilon**0.5 * unit, (*vectors.shape[:2], size, size))
             _, upper = xp.linalg.qr(xp.matrix_transpose(xp.concat([vectors, ridge], axis=-1)))
             root = xp.matrix_transpose(upper)
-        return xp.where(broken, xp.full_like(root, nan), root)
+        return root + unknown
 
     def _vectors(self, block: Block, maps: Array) -> Primitive:
         """The vectors of maps `(B, C, P)` about their means, `(B, C, d, vectors)`, in the dtype of sums."""

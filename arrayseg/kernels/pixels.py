@@ -86,6 +86,14 @@ class Pixels:
         arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
         return [array for array in arrays if array is not None]
 
+    def with_unknown_targets(self) -> Pixels:
+        """The pixels with a score of NaN where the target is NaN: for losses that only compare it with others."""
+        xp, target = self.xp, self.target
+        if xp.isdtype(target.dtype, ("bool", "integral")):
+            return self
+        unknown = xp.where(xp.isnan(target), target, xp.zeros_like(target))
+        return replace(self, scores=self.scores + xp.astype(unknown, self.scores.dtype))
+
     def block(self, images: slice, pixels: slice) -> Block:
         """A part of the pixels."""
         row = (images, pixels)
@@ -252,6 +260,11 @@ class Block:
         """1 less the target, `(B, C, P)`, 0 where a pixel is not valid."""
         return self.keep(1 - self.target)
 
+    @property
+    def goes_by_id(self) -> bool:
+        """Whether what is needed of each class is best found by ids: of exclusive classes, where gathers are fast."""
+        return self.pixels.has_ids and self.backend.gathers_ids and self.pixels.activation != "sigmoid"
+
     @once
     def signs(self) -> Array:
         """-1 where a hard target is and 1 where it is not, `(B, C, P)` in the compute dtype."""
@@ -358,7 +371,7 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            both = self.needs_slopes or self.backend.has_autodiff
+            both = self.needs_slopes or self.backend.has_autodiff or "_sigmoids" in self.__dict__
             return self._sigmoids[0] if both else self.backend.sigmoid(self.scores)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
@@ -381,7 +394,8 @@ class Block:
     @once
     def errors(self) -> Array:
         """The probabilities less the target, `(B, C, P)`: p (1 - t) - (1 - p) t, one of which is 0 of a hard target."""
-        return self.probabilities * self.outside - self.complements * self.target
+        missed = self.complements * self.target
+        return self.probabilities * self.outside - missed
 
     @once
     def _sigmoids(self) -> tuple[Array, Array]:
@@ -425,12 +439,10 @@ class Block:
         hit = self._swap_at_id(probabilities, 0.0)
         others = self.weighted(probabilities)
         alarm = self.sum_products(others, probabilities) if squared else self.sum(others, axis=2)
-        if activation == "softmax":
-            miss = self._sum_of_classes(probabilities)
-        else:
-            miss = 1 - hit if activation is None else self.at_id(self.complements)
-        if activation is not None:
-            self.put_at_id(probabilities, hit)
+        if activation is None:
+            return hit, 1 - hit, alarm
+        miss = self._sum_of_classes(probabilities)
+        self.put_at_id(probabilities, hit)
         return hit, miss, alarm
 
     def _exponentials_by_id(self) -> tuple[Array, Array, Array]:
@@ -473,6 +485,11 @@ class Block:
         return self.over_classes(lambda a, total, axis: a - xp.log(total), shifted, self.total)
 
     @once
+    def finite_log_softmax(self) -> Array:
+        """The same, but finite for classes that cannot be, whose score is -inf."""
+        return self.backend.shared(self.log_softmax, self.probabilities)
+
+    @once
     def log_softmax_at_id(self) -> Array:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
         at_id = self.at_id(self.shifted)
@@ -492,22 +509,9 @@ class Block:
         return array
 
     @once
-    def log_sigmoid(self) -> Array:
-        """log s(z), `(B, C, P)`."""
-        return self.backend.log_sigmoid(self.scores)
-
-    @once
-    def log_other(self) -> Array:
-        """log s(-z), `(B, C, P)`."""
-        return self.backend.log_sigmoid(-self.scores)
-
-    def two_sides(self, *, gradient: bool) -> tuple[Array, Array, Array | None, Array | None]:
-        """log s(z), log s(-z) and, for the closed form, their derivatives s(-z) and s(z), each `(B, C, P)`."""
-        if not gradient:
-            return self.log_sigmoid, self.log_other, None, None
-        below, by_below = self.backend.softplus(-self.scores)
-        above, by_above = self.backend.softplus(self.xp.asarray(self.scores, copy=True))
-        return -below, -above, by_below, by_above
+    def log_sigmoids(self) -> tuple[Array, Array]:
+        """log s(z) and log s(-z), each `(B, C, P)`; their derivatives are s(-z) and s(z)."""
+        return self.backend.log_sigmoids(self.scores)
 
     def pull_back(self, gradient: Array, *, cancels: bool = True) -> Array:
         """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`.
@@ -528,12 +532,12 @@ class Block:
 
         With `errors` they are multiplied with the errors, -(1 - p) at the id and p elsewhere.
         """
-        xp, activation, probabilities = self.xp, self.pixels.activation, self.probabilities
+        xp, probabilities = self.xp, self.probabilities
         at_id = self.at_id(by_id[:, :, 0])
-        if activation != "softmax":
+        if self.pixels.activation is None:
             gradient = by_others * probabilities if errors else by_others + xp.zeros_like(probabilities)
-            self.put_at_id(gradient, -at_id * self.at_id(self.complements) if errors else at_id)
-            return self.keep(gradient) if activation is None else self.product(gradient, self.slopes)
+            self.put_at_id(gradient, -at_id * (1 - self.at_id(probabilities)) if errors else at_id)
+            return self.keep(gradient)
         # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
         probability = self._swap_at_id(probabilities, 0.0)
         if errors:

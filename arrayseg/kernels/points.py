@@ -137,11 +137,12 @@ def gathered(array: Array, index: Array, backend: Backend) -> Array:
 
 def interpolated(pixels: Pixels, corners: Corners) -> Array:
     """The scores at the points, `(N, C, K)`, in the compute dtype."""
-    xp = pixels.xp
-    parts = [
-        xp.astype(gathered(pixels.scores, index, pixels.backend), pixels.compute_dtype, copy=False) * weight[:, None, :]
-        for index, weight in zip(corners.index, corners.weight, strict=True)
-    ]
+    xp, backend = pixels.xp, pixels.backend
+    parts = []
+    for index, share in zip(corners.index, corners.weight, strict=True):
+        scores = xp.astype(gathered(pixels.scores, index, backend), pixels.compute_dtype, copy=False)
+        shares = xp.broadcast_to(share[:, None, :], scores.shape)
+        parts.append(backend.shared(scores, shares) * shares)
     return sum(parts[1:], parts[0])
 
 

@@ -149,7 +149,7 @@ class Lovasz:
             # 1, 0 or NaN: a factor, so that NaN is in the derivative too
             fixed = block.backend.stop_gradient(margin)
             active = xp.where(fixed > 0, xp.ones_like(margin), xp.where(fixed <= 0, xp.zeros_like(margin), fixed))
-            return block.keep(xp.where(active == 0, xp.zeros_like(margin), margin * active))
+            return block.keep(xp.where(active == 0, xp.zeros_like(margin), margin) * active)
         return block.keep(xp.where(_hot(block), block.complements, block.probabilities))
 
     def _marks(self, block: Block, images: slice, classes: slice) -> tuple[Array, Array | None]:

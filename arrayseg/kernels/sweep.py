@@ -71,6 +71,9 @@ class Term(ABC):
         raise NotImplementedError
 
 
+#: Pixels that backends may sum at a time.
+RUN = 256
+
 Part = tuple[slice, slice]
 """The images and the pixels of a block."""
 
@@ -85,7 +88,8 @@ def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[Part]:
     columns = max(count if whole_images else 1, block_bytes // (classes * itemsize))
     if columns < count:
         parts = -(-count // columns)
-        columns = -(-count // parts)  # even parts, so that no thread waits for a remainder
+        # Even parts, so that no thread waits for a remainder, of whole runs of pixels, which are summed at a time.
+        columns = min(columns, -(-count // parts // RUN) * RUN)
         return [
             (slice(image, image + 1), slice(start, min(start + columns, count)))
             for image in range(images)

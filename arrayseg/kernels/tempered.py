@@ -72,11 +72,12 @@ class BiTemperedTerm(MeanTerm):
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp, scores, target = block.xp, block.scores, block.target
-        if block.pixels.binary:  # distributions of two outcomes, with the scores z and 0
-            scores = xp.stack([scores, xp.zeros_like(scores)], axis=1)
+        if block.pixels.binary:  # distributions of two outcomes, with the scores z and 0, or 0 and -z
+            zero = xp.zeros_like(scores)
+            scores = xp.stack([xp.minimum(scores, zero), -xp.maximum(scores, zero)], axis=1)
             target = xp.stack([target, 1 - target], axis=1)
         target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[1]
-        log_p = log_tempered_softmax(scores, self.t2, block.backend)
+        log_p = block.backend.shared(log_tempered_softmax(scores, self.t2, block.backend), target)
         losses = self._weigh(block, xp.sum(self._divergence(log_p, target, xp), axis=1))
         if block.pixels.binary:
             losses = xp.sum(losses, axis=1)

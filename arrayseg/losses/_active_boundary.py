@@ -113,6 +113,7 @@ def active_boundary(
     layout, pixels = prepare(
         input, target, activation="softmax", class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
+    pixels = pixels.with_unknown_targets()
     backend, spatial = pixels.backend, layout.rows_shape[1:]
     xp = backend.xp
     if not directions(spatial):
@@ -137,7 +138,8 @@ def active_boundary(
     choice = xp.argmin(xp.concat([*around, outside], axis=1), axis=1, keepdims=True)
     moving = predicted_boundary(block, spatial, share) & (choice < len(around))
     nearness = xp.where(distance < max_distance, distance / max_distance, xp.ones_like(distance))
-    weight = xp.where(moving, nearness, xp.zeros_like(nearness))
+    unknown = xp.where(xp.isnan(outside), outside, xp.zeros_like(outside))  # NaN in the field is not lost
+    weight = xp.where(moving, nearness, xp.zeros_like(nearness)) + unknown
     term = ActiveBoundaryTerm(
         spatial=spatial,
         direction=xp.reshape(choice, (block.images, block.count)),

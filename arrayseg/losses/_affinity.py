@@ -55,7 +55,8 @@ def pair_evaluation(
     layout, pixels = prepare(
         input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
-    return Sweep(input, layout, pixels, [make(spatial=layout.rows_shape[1:], reduction=reduction)], [1.0])
+    term = make(spatial=layout.rows_shape[1:], reduction=reduction)
+    return Sweep(input, layout, pixels.with_unknown_targets(), [term], [1.0])
 
 
 @loss(pair_evaluation)

@@ -103,6 +103,7 @@ def semantic_connectivity(
     layout, pixels = prepare(
         input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
+    pixels = pixels.with_unknown_targets()
     backend, spatial = pixels.backend, layout.rows_shape[1:]
     xp = backend.xp
     if connectivity is not None:

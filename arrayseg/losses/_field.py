@@ -35,8 +35,9 @@ class Prepared:
     """A region loss before its term is known: the target's masks, and fields in canonical form."""
 
     def __init__(self, input: Array, target: Array, field: Array | None, score: Any, options: RegionOptions) -> None:
-        self.sweep: Sweep = region_evaluation(input, target, score, **options)
-        self.pixels = self.sweep.pixels
+        sweep: Sweep = region_evaluation(input, target, score, **options)
+        self.pixels = sweep.pixels.with_unknown_targets()
+        self.sweep = replace(sweep, pixels=self.pixels)
         self.backend: Backend = self.pixels.backend
         self.spatial = self.sweep.layout.rows_shape[1:]
         self.given = field

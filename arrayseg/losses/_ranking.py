@@ -82,7 +82,7 @@ def ranking_evaluation(
     return Lovasz(
         input,
         layout,
-        pixels,
+        pixels.with_unknown_targets(),
         hinge,
         pool,
         classes=entering_classes(numbers, exclude_background, layout.classes),

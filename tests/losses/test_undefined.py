@@ -79,6 +79,41 @@ def test_a_class_that_cannot_be_changes_nothing(library, name, activation):
         np.testing.assert_allclose(to_numpy(gradient), slope, rtol=1e-9, atol=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong_positive", "wrong_negative"),
+    [
+        ("binary_cross_entropy", np.inf, np.inf),
+        ("focal", np.inf, np.inf),
+        ("asymmetric", np.inf, 0.95**4 * -np.log(0.05)),  # a negative is at most as wrong as the margin says
+    ],
+)
+def test_infinite_binary_logits(library, name, wrong_positive, wrong_negative):
+    """The loss of a right one is 0; that of a wrong one is what the losses of greater and greater logits tend to."""
+    loss = partial(getattr(losses, name), activation="sigmoid", class_axis=None, reduction="sum")
+    for logit, label, expected in (
+        (np.inf, 1, 0),
+        (-np.inf, 0, 0),
+        (-np.inf, 1, wrong_positive),
+        (np.inf, 0, wrong_negative),
+    ):
+        logits, ids = library.asarray(np.array([[logit]])), library.asarray(np.array([[label]]))
+        value, gradient = arrayseg.value_and_grad(loss)(logits, ids)
+        for found in (float(loss(logits, ids)), float(value)):
+            assert found == pytest.approx(expected, rel=1e-12, abs=0)
+        if np.isfinite(expected):
+            assert float(gradient[0, 0]) == 0
+
+
+def test_an_infinite_loss_of_no_weight_is_nothing(library):
+    """Balanced cross entropy of an image without negatives gives its positives no weight; so may weights of classes."""
+    logits, ones = library.asarray(np.array([[-np.inf, 1.0]])), library.asarray(np.array([[1, 1]]))
+    assert float(losses.balanced_binary_cross_entropy(logits, ones, class_axis=None)) == 0
+    logits, ids = library.asarray(np.array([[[-np.inf, 0.0], [0.0, 0.0]]])), library.asarray(np.array([[0, 1]]))
+    weighted = partial(losses.cross_entropy, class_weights=(0.0, 1.0))
+    for value in (weighted(logits, ids), arrayseg.value_and_grad(weighted)(logits, ids)[0]):
+        assert float(value) == pytest.approx(np.log(2), rel=1e-12)
+
+
 def test_a_map_of_neighbors_beyond_one_block():
     logits = GENERATOR.normal(size=(1, 19, 400, 400)).astype(np.float32)
     ids = GENERATOR.integers(0, 19, (1, 400, 400))
