@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from arrayseg._checks import check_choice, check_flag, check_index, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
@@ -148,6 +148,7 @@ def calibration_bins(
     check_choice("mode", mode, ("top_label", "class_wise"))
     side = _SIDES[check_choice("closed", closed, tuple(_SIDES))]
     per_image = check_flag("per_image", per_image)
+    check_static("clip", clip)
     clip = clip if clip is None else check_number("clip", clip, 0, 1)
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
     if per_image:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, is_several
+from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, check_static, is_several
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
@@ -207,6 +207,7 @@ def match_instances(
     >>> counts.true_positives, counts.false_negatives
     (array([1, 0]), array([1, 2]))
     """
+    check_static("thresholds", thresholds)
     several = is_several(thresholds)
     levels = check_numbers("thresholds", thresholds if several else (thresholds,), 0, 1)
     check_choice("method", method, Method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing
+from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
@@ -297,6 +297,7 @@ def component_dice(
     array([0.66666667, 0.66666667])
     """
     backend = _check_masks(prediction, target)
+    check_static("spacing", spacing)
     steps = check_spacing(spacing, target.ndim)
     connectivity = check_connectivity(connectivity, target.ndim)
     if not backend.is_concrete(prediction, target):

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf, nan
 from typing import Literal, TypeAlias
 
-from arrayseg._checks import check_index, check_number, check_sequence
+from arrayseg._checks import check_index, check_number, check_sequence, check_static
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 
@@ -202,13 +202,14 @@ def check_absent(absent: object) -> None:
     if absent is None or isinstance(absent, str | bool):
         msg = f'`absent` must be "skip", "nan" or a number; got {absent!r}.'
         raise ValueError(msg)
+    check_static("absent", absent)
     check_number("absent", absent)
 
 
 def check_counts(backend: Backend, name: str, *counts: Array) -> None:
     """Raise for counts that are negative, as those that wrapped are, or nan; not under a compiler."""
     for array in counts:
-        with backend.wide(array):
+        with backend.wide(array), backend.reading():
             fits = not backend.is_concrete(array) or bool(backend.xp.all(array >= 0))
         if not fits:
             wrong = backend.to_numpy(array)
@@ -238,7 +239,7 @@ def mean_over_classes(formula: Formula, matrix: Array, *, absent: Absent, classe
     def mean(backend: Backend, counts: Array) -> Array:
         xp = backend.xp
         values, undefined = _per_class(backend, formula, counts, classes)
-        if absent == "skip":
+        if isinstance(absent, str) and absent == "skip":
             return mean_of_defined(xp, values, ~undefined)
         return xp.mean(settle(xp, values, absent, where=undefined), axis=-1)
 
@@ -247,7 +248,8 @@ def mean_over_classes(formula: Formula, matrix: Array, *, absent: Absent, classe
 
 def mean_of_scores(xp: Namespace, scores: Array, absent: Absent) -> Array:
     """Return the mean over the last axis, without nan if `absent` is "skip"; nan if nothing is left."""
-    return mean_of_defined(xp, scores, ~xp.isnan(scores)) if absent == "skip" else xp.mean(scores, axis=-1)
+    is_skipped = isinstance(absent, str) and absent == "skip"
+    return mean_of_defined(xp, scores, ~xp.isnan(scores)) if is_skipped else xp.mean(scores, axis=-1)
 
 
 def mean_of_defined(xp: Namespace, scores: Array, defined: Array) -> Array:
