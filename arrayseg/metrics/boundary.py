@@ -410,13 +410,12 @@ def _evaluate(
 def _intersection_over_union(
     xp: Namespace, matched_prediction: Array, prediction: Array, matched_target: Array, target: Array
 ) -> Array:
-    return ratio(xp, matched_prediction, prediction + target - matched_prediction)
+    return ratio(xp, matched_prediction, prediction + target - matched_prediction, 0.0)
 
 
 def _f_measure(
     beta: float, xp: Namespace, matched_prediction: Array, prediction: Array, matched_target: Array, target: Array
 ) -> Array:
     # 0 / 0 is 0: a side without contour misses the other one's.
-    precision = settle(xp, ratio(xp, matched_prediction, prediction), 0.0)
-    recall = settle(xp, ratio(xp, matched_target, target), 0.0)
-    return settle(xp, ratio(xp, (1 + beta**2) * precision * recall, beta**2 * precision + recall), 0.0)
+    precision, recall = ratio(xp, matched_prediction, prediction, 0.0), ratio(xp, matched_target, target, 0.0)
+    return ratio(xp, (1 + beta**2) * precision * recall, beta**2 * precision + recall, 0.0)

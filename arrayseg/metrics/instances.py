@@ -10,7 +10,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
 from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
 from arrayseg.metrics.statistics import computed_from
 
@@ -463,8 +463,8 @@ def aggregated_jaccard_index(
     union = xp.sum(areas[rows] + target_areas[columns] - both)
     for lengths, used in ((areas, rows), (target_areas, columns)):
         union += xp.sum(lengths) - xp.sum(lengths[xp.unique_values(used)])
-    index = ratio(xp, *(xp.astype(part, xp.float64) for part in (xp.sum(both), union)))
-    value = put(backend, settle(xp, index, absent), target)
+    shared, union = (xp.astype(part, xp.float64) for part in (xp.sum(both), union))
+    value = put(backend, ratio(xp, shared, union, absent), target)
     return backend.xp.astype(value, backend.sum_dtype(target), copy=False)
 
 
@@ -546,4 +546,4 @@ def _rate(counts: SegmentCounts, absent: Absent, formula: Formula) -> Array:
     xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
     with backend.wide(*counts):
         parts = (xp.astype(part, backend.sum_dtype(counts.score_sum), copy=False) for part in counts)
-        return xp.astype(settle(xp, ratio(xp, *formula(*parts)), absent), dtype, copy=False)
+        return xp.astype(ratio(xp, *formula(*parts), absent), dtype, copy=False)

@@ -12,7 +12,7 @@ from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.backends.nearest import nearest_labels
 from arrayseg.kernels.morphology import dilate_neighbours
 from arrayseg.kernels.overlaps import joint_counts, overlaps
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
 from arrayseg.metrics.statistics import computed_from
 
@@ -237,8 +237,8 @@ def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent 
     with backend.wide(*counts):
         wide = backend.sum_dtype(counts.score_sum)
         total, hits, extra, missed = (xp.astype(part, wide, copy=False) for part in counts)
-        mean = ratio(xp, total + penalty * (extra + missed), hits + extra + missed)
-        return xp.astype(settle(xp, mean, absent), dtype, copy=False)
+        mean = ratio(xp, total + penalty * (extra + missed), hits + extra + missed, absent)
+        return xp.astype(mean, dtype, copy=False)
 
 
 @raises_here

@@ -10,7 +10,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics.labels import check_per_image
-from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio, settle
+from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.statistics import computed_from
 
@@ -143,9 +143,9 @@ def saliency_sums(
         curve = _f(xp, hits, found, positives[..., None], beta_squared)
 
         exact = xp.astype(scores, wide, copy=False)
-        errors = ratio(xp, xp.sum(xp.abs(exact - xp.astype(truth, wide)), axis=-1), pixels)
+        errors = ratio(xp, xp.sum(xp.abs(exact - xp.astype(truth, wide)), axis=-1), pixels, 0.0)
         # Twice the mean, but no more than a pixel can reach.
-        adaptive = 2 * ratio(xp, xp.sum(exact, axis=-1), pixels)
+        adaptive = 2 * ratio(xp, xp.sum(exact, axis=-1), pixels, 0.0)
         adaptive = xp.where(adaptive > 1, xp.ones_like(adaptive), adaptive)[..., None]
         chosen = counted & (exact >= adaptive)
         chosen_hits, chosen_pixels = (xp.sum(xp.astype(each, wide), axis=-1) for each in (chosen & truth, chosen))
@@ -243,7 +243,7 @@ def _stretched(maps: ScoreMaps) -> Array:
 def _f(xp: Namespace, hits: Array, found: Array, positives: Array, beta_squared: float) -> Array:
     """(1 + b) P R / (b P + R) = (1 + b) TP / (b T + F), 0 where nothing is found or there."""
     denominator = beta_squared * positives + found
-    return settle(xp, ratio(xp, (1 + beta_squared) * hits, denominator), 0.0)
+    return ratio(xp, (1 + beta_squared) * hits, denominator, 0.0)
 
 
 def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> Array:
@@ -254,6 +254,6 @@ def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> 
     with backend.wide(*sums):
         wide = backend.sum_dtype(values)
         images = xp.broadcast_to(xp.astype(sums.images, wide), values.shape)
-        mean = ratio(xp, xp.astype(values, wide, copy=False), images)
+        mean = ratio(xp, xp.astype(values, wide, copy=False), images, absent)
         mean = xp.max(mean) if threshold == "max" else xp.mean(mean) if threshold == "mean" else mean
-        return xp.astype(settle(xp, mean, absent), dtype, copy=False)
+        return xp.astype(mean, dtype, copy=False)
