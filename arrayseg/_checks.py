@@ -7,7 +7,7 @@ traces is returned as it is, because its value cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import inf
 from numbers import Integral, Real
 from operator import index
@@ -43,7 +43,7 @@ def check_choice(name: str, value: object, choices: Any) -> Any:
     allowed = choices if isinstance(choices, tuple) else get_args(choices)
     if not getattr(value, "ndim", 0):
         check_static(name, value)
-        if value in allowed:
+        if isinstance(value, Hashable) and value in allowed:  # what has no hash, as arrays, may not compare with words
             return allowed[allowed.index(value)]
     names = [repr(choice) for choice in allowed]
     msg = f"`{name}` must be {', '.join(names[:-1])} or {names[-1]}; got {shown(value)}."
@@ -59,7 +59,7 @@ def check_number(
     name: str, value: Any, low: float = -inf, high: float = inf, *, above: bool = False, below: bool = False
 ) -> float:
     """Return a finite number with low <= value <= high; low < value where `above`, and value < high where `below`."""
-    if is_traced(value, name):
+    if is_traced(value, name) and "bool" not in str(value.dtype):
         traced: float = value
         return traced
     number = value if type(value) in (int, float) else as_number(name, value)
@@ -137,10 +137,10 @@ def check_sequence(name: str, values: Any, what: str) -> Sequence[Any]:
 
 def check_pair(name: str, values: Any, what: str) -> tuple[Any, Any]:
     """Return the two elements of a pair, or of an array of two along its first axis."""
-    if not isinstance(values, str | Mapping) and hasattr(values, "__getitem__") and getattr(values, "ndim", 1) != 0:
-        pair = tuple(values[place] for place in range(len(values)))
-        if len(pair) == 2:
-            return pair
+    if hasattr(values, "ndim") and tuple(values.shape[:1]) == (2,):
+        return values[0, ...], values[1, ...]
+    if isinstance(values, Sequence) and not isinstance(values, str) and len(values) == 2:
+        return values[0], values[1]
     msg = f"`{name}` must be a pair of {what}; got {shown(values)}."
     raise ValueError(msg)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import log
 from typing import Literal, TypeAlias
 
-from arrayseg._checks import check_array, check_choice, check_number
+from arrayseg._checks import check_array, check_choice, check_number, is_exactly, is_traced
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend
@@ -256,7 +256,10 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
         # expm1, because 1 - beta**n of few pixels would cancel.
         xp = backend.xp
         present = xp.where(counts == 0, xp.ones_like(counts), counts)
-        return (1 - beta) / -xp.expm1(present * log(beta)) if beta else xp.ones_like(present)
+        if is_exactly(beta, 0):
+            return xp.ones_like(present)
+        logarithm = xp.log(beta) if is_traced(beta, "beta") else log(beta)
+        return (1 - beta) / -xp.expm1(present * logarithm)
 
     return _weights(counts, normalize, weights)
 

@@ -363,6 +363,10 @@ class Backend:
         """The exponentials of an array, which may be written in."""
         return self.xp.exp(array)
 
+    def moderate_exp(self, scores: Array, /) -> tuple[Array, Array] | None:
+        """The exponentials of scores `(B, C, P)` and the sums over classes; None if digits may be lost in them."""
+        return None
+
     def softplus(self, scores: Array, /) -> tuple[Array, Array]:
         """log(1 + exp(z)), which is -log s(-z), and its derivative s(z); the scores may be written in."""
         limit = self._limit(scores)
@@ -411,8 +415,8 @@ class Backend:
         """1 / (1 + exp(-z)) and 1 / (1 + exp(z)); the second may be written into `out`."""
         return self.sigmoid(scores), self.sigmoid(-scores)
 
-    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z); it may be written into `out`."""
+    def sigmoid(self, scores: Array, /) -> Array:
+        """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z)."""
         exponentials = self.xp.exp(self.xp.minimum(scores, self._limit(scores)))
         return exponentials / (exponentials + 1)
 

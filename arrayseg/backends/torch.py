@@ -144,9 +144,7 @@ class TorchBackend(Backend):
             return super().connected_components(mask, connectivity=connectivity)
         return torch.from_numpy(NUMPY.connected_components(mask.numpy(), connectivity=connectivity))
 
-    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        if out is not None:
-            return torch.sigmoid(scores, out=out)
+    def sigmoid(self, scores: Array, /) -> Array:
         if self.is_concrete(scores) and not scores.requires_grad:
             return torch.sigmoid(scores)
         # The derivative of torch's, s (1 - s), has no digits left where s is close to 1; that of this has.

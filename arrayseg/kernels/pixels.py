@@ -19,6 +19,9 @@ __all__ = ["Block", "Pixels"]
 
 Made = TypeVar("Made")
 
+#: Classes up to which products with one-hot values take less time than gathers and histograms.
+FEW_CLASSES = 8
+
 #: Of probabilities above this, the difference of two that are nearly 1 has too few digits left.
 NEARLY_ONE = 0.99
 
@@ -130,8 +133,13 @@ class Block:
     room: Array | None = None
     #: Whether what an earlier sweep kept is given (see `kept`), and nothing else should be made of the scores.
     only_probabilities = False
-    #: Whether a gradient is asked for, so that the probabilities of a sigmoid are best made with their complements.
-    needs_slopes = False
+    #: Whether a gradient is asked for: the probabilities of a sigmoid are then best made with their complements, and
+    #: those of a softmax are needed after its exponentials.
+    has_gradient = False
+    #: Whether nobody asks for anything afterwards, so that all of it may be overwritten.
+    is_last_use = False
+    #: Whether `exponentials` and `total` are of the shifted scores.
+    _is_shifted = False
 
     def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
         self.pixels = pixels
@@ -219,7 +227,7 @@ class Block:
         """An array of the dtype of sums in the compute dtype."""
         return self.xp.astype(array, self.dtype, copy=False)
 
-    def _add_classes(self, array: Array) -> Array:
+    def _sum_of_classes(self, array: Array) -> Array:
         """`sum_classes`, in the closed form as a product of matrices, which takes half the time on NumPy."""
         if self.backend.has_autodiff:
             return self.sum_classes(array)
@@ -247,15 +255,11 @@ class Block:
     @once
     def hot(self) -> Array:
         """Whether each class is a pixel's id, boolean `(B, C, P)`; false where a pixel is not valid."""
-        return self._is_id if self.valid is None else self._is_id & self.valid[:, None, :]
-
-    @once
-    def _is_id(self) -> Array:
-        """Whether each class is the one in `ids`, boolean `(B, C, P)`."""
         xp = self.xp
         narrow = xp.uint8 if self.classes <= 255 else xp.int32  # a byte a comparison where that is enough
         classes = xp.arange(self.classes, dtype=narrow, device=self.device)
-        return xp.astype(self.ids, narrow)[:, None, :] == classes[None, :, None]
+        hot = xp.astype(self.ids, narrow)[:, None, :] == classes[None, :, None]
+        return hot if self.valid is None else hot & self.valid[:, None, :]
 
     @once
     def target(self) -> Array:
@@ -271,8 +275,8 @@ class Block:
 
     @property
     def goes_by_id(self) -> bool:
-        """Whether what is needed of each class is best found by ids: of exclusive classes, where gathers are fast."""
-        return self.pixels.has_ids and self.backend.gathers_ids and self.pixels.activation != "sigmoid"
+        """Whether the probabilities of ids are best found by these: of a softmax, where gathers are fast."""
+        return self.pixels.has_ids and self.backend.gathers_ids and self.pixels.activation == "softmax"
 
     @once
     def signs(self) -> Array:
@@ -314,28 +318,32 @@ class Block:
             index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
         return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
 
-    def put_at_id(self, array: Array, values: Array | float) -> None:
-        """Write values `(B, P)`, or one number, in the entry of each pixel's id of `(B, C, P)`."""
-        flat, *steps = self.backend.flat(array)
-        flat[self.places(*steps)] = values if isinstance(values, float) else self.xp.reshape(values, (-1,))
+    def split_by_id(self, array: Array, *, copy: bool) -> tuple[Array, Array]:
+        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there."""
+        others = self.xp.asarray(array, copy=True) if copy else array
+        if self.classes <= FEW_CLASSES:
+            of_ids = others * self.target
+            others -= of_ids
+            return self._sum_of_classes(of_ids), others
+        entries = self.at_id(others)
+        flat, *steps = self.backend.flat(others)
+        flat[self.places(*steps)] = 0.0
+        return entries, others
 
-    def _swap_at_id(self, array: Array, number: float) -> Array:
-        """Write a number in the entry of each pixel's id of `(B, C, P)`, and return what was there, `(B, P)`."""
-        flat, *steps = self.backend.flat(array)
-        places = self.places(*steps)
-        before = self.xp.take(flat, places)
-        flat[places] = number
-        return self.xp.reshape(before, self.ids.shape)
-
-    def with_at_id(self, array: Array, values: Array | float) -> Array:
-        """`(B, C, P)`, overwritten, with values `(B, P)`, or one number, at each pixel's id."""
-        if self.backend.gathers_ids:
-            self.put_at_id(array, values)
-            return array
-        return self.xp.where(self._is_id, values if isinstance(values, float) else values[:, None, :], array)
+    def join_by_id(self, entries: Array, others: Array) -> Array:
+        """What `split_by_id` took apart, in the place of the others."""
+        if self.classes <= FEW_CLASSES:
+            others += self.target * entries[:, None, :]
+            return others
+        flat, *steps = self.backend.flat(others)
+        flat[self.places(*steps)] = self.xp.reshape(entries, (-1,))
+        return others
 
     def sum_by_id(self, values: Array | None) -> Array:
         """The sums of values `(B, P)`, or the numbers of pixels, by id, `(B, C)`; values of invalid pixels are 0."""
+        if self.classes <= FEW_CLASSES:
+            hot = self.target
+            return self.sum(hot, axis=2) if values is None else self.sum_products(hot, values[:, None, :])
         index = self._with_images(self.ids, self.classes)
         dtype = self.pixels.sum_dtype
         weights = None if values is None else self.xp.astype(values, dtype)
@@ -352,6 +360,12 @@ class Block:
     @once
     def shifted(self) -> Array:
         """The scores less the greatest of the pixel, `(B, C, P)`: their exponentials cannot overflow."""
+        if not self._is_shifted:
+            self._is_shifted = True
+            # Of the scores as they are.
+            for name in ("exponentials", "others", "exponential_at_id", "sum_of_others", "total"):
+                if name in self.__dict__:
+                    delattr(self, name)
         return self.over_classes(self._less_greatest, self.scores)
 
     def _less_greatest(self, scores: Array, *, axis: int) -> Array:
@@ -359,11 +373,16 @@ class Block:
 
     @once
     def exponentials(self) -> Array:
-        """The exponentials of the shifted scores, `(B, C, P)`."""
+        """The exponentials of the scores, `(B, C, P)`; of the shifted ones, if these are asked for or are needed."""
         if "others" in self.__dict__:
-            return self.with_at_id(self._released("others"), self.exponential_at_id)
+            return self.join_by_id(self.exponential_at_id, self._released("others"))
         if self.backend.has_autodiff:
             return self.over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
+        if not self._is_shifted:
+            found = self.backend.moderate_exp(self.scores)
+            if found is not None:
+                exponentials, self.total = found
+                return exponentials
         return self.backend.exp_in_place(self._released("shifted"))
 
     @once
@@ -373,17 +392,17 @@ class Block:
             return (self.sum_of_others + self.exponential_at_id)[:, None, :]
         if "rest" in self.__dict__ and not self.backend.has_autodiff:
             return self.rest + 1
-        return self._add_classes(self.exponentials)[:, None, :]
+        return self._sum_of_classes(self.exponentials)[:, None, :]
 
     @once
     def rest(self) -> Array:
-        """`total` less 1, which is the exponential of the greatest score, `(B, 1, P)`: nothing cancels."""
+        """`total` of the shifted scores less 1, the exponential of the greatest, `(B, 1, P)`: nothing cancels."""
         if self.backend.has_autodiff:
             return self.over_classes(self._sum_less_one, self.backend.stop_gradient(self.shifted))
         negative = self.xp.floor(self.exponentials)  # 1 where a score is the greatest, else 0
-        equals = self._add_classes(negative)
+        equals = self._sum_of_classes(negative)
         negative -= self.exponentials
-        return (equals - 1 - self._add_classes(negative))[:, None, :]
+        return (equals - 1 - self._sum_of_classes(negative))[:, None, :]
 
     def _sum_less_one(self, shifted: Array, *, axis: int) -> Array:
         xp, greatest = self.xp, shifted >= 0
@@ -392,7 +411,7 @@ class Block:
 
     @once
     def log_total(self) -> Array:
-        """The logarithm of `total`, `(B, 1, P)`, with its digits where that is nearly 1."""
+        """The logarithm of the `total` of the shifted scores, `(B, 1, P)`, with its digits where that is nearly 1."""
         precise = self.xp.log1p(self.rest)
         if not self.backend.has_autodiff:
             return precise
@@ -400,27 +419,20 @@ class Block:
         return rounded + self.backend.stop_gradient(precise - rounded)
 
     @once
-    def exponential_at_id(self) -> Array:
-        """The exponential of the shifted score of each pixel's id, `(B, P)`."""
-        return self.xp.exp(self.shifted_at_id)
-
-    @once
-    def shifted_at_id(self) -> Array:
-        """The shifted score of each pixel's id, `(B, P)`."""
-        return self.at_id(self.shifted)
-
-    @once
     def others(self) -> Array:
         """The exponentials with 0 at each pixel's id, `(B, C, P)`, in their memory; only where ids are gathered."""
-        self.exponential_at_id  # noqa: B018 - of the shifted scores, which the exponentials are written over
-        exponentials = self._released("exponentials")
-        self.put_at_id(exponentials, 0.0)
-        return exponentials
+        self.exponential_at_id, others = self.split_by_id(self._released("exponentials"), copy=False)
+        return others
+
+    @once
+    def exponential_at_id(self) -> Array:
+        """The exponential of each pixel's id, `(B, P)`, which `others` finds."""
+        return self.at_id(self.exponentials)
 
     @once
     def sum_of_others(self) -> Array:
         """The sum of the exponentials of all classes but each pixel's id, `(B, P)`."""
-        return self._add_classes(self.others)
+        return self._sum_of_classes(self.others)
 
     @once
     def probabilities(self) -> Array:
@@ -428,7 +440,7 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            both = self.needs_slopes or self.backend.has_autodiff or "_sigmoids" in self.__dict__
+            both = self.has_gradient or self.backend.has_autodiff or "_sigmoids" in self.__dict__
             return self._sigmoids[0] if both else self.backend.sigmoid(self.scores)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
@@ -485,32 +497,25 @@ class Block:
     def probabilities_by_id(self, *, squared: bool = False) -> tuple[Array, Array, Array]:
         """The probability of each pixel's id and 1 less it, `(B, P)`, and the sums of the other classes', `(B, C)`.
 
-        For exclusive classes 1 less it is the sum of the others, in which nothing cancels. The sums may be of squares.
+        1 less it is the sum of the others, in which nothing cancels. The sums may be of squares.
         """
-        activation = self.pixels.activation
-        if activation == "softmax" and not squared and "probabilities" not in self.__dict__:
-            return self._exponentials_by_id()
-        probabilities = self.probabilities
-        if activation is None:  # the caller's, in which nothing may be written
-            probabilities = self.xp.asarray(probabilities, copy=True)
-        hit = self._swap_at_id(probabilities, 0.0)
-        others = self.weighted(probabilities)
-        alarm = self.sum_products(others, probabilities) if squared else self.sum(others, axis=2)
-        if activation is None:
-            return hit, 1 - hit, alarm
-        miss = self._add_classes(probabilities)
-        self.put_at_id(probabilities, hit)
-        return hit, miss, alarm
+        if not squared and "probabilities" not in self.__dict__:
+            return self._exponentials_by_id
+        hit, others = self.split_by_id(self.probabilities, copy=True)
+        weighted = self.weighted(others)
+        alarm = self.sum_products(weighted, others) if squared else self.sum(weighted, axis=2)
+        return hit, self._sum_of_classes(others), alarm
 
+    @once
     def _exponentials_by_id(self) -> tuple[Array, Array, Array]:
         """`probabilities_by_id` by the exponentials.
 
         These are in cache: in the gradient, where the probabilities will wait, ids take three times as long to reach.
         The total is made of the two parts.
         """
-        missed = self.sum_of_others
+        others, missed = self.others, self.sum_of_others
         inverse = 1 / self.total[:, 0, :]
-        alarm = self.sum_products(self.others, self.weighted(inverse)[:, None, :])
+        alarm = self.sum_products(others, self.weighted(inverse)[:, None, :])
         return self.exponential_at_id * inverse, missed * inverse, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
@@ -545,10 +550,11 @@ class Block:
     @once
     def log_softmax_at_id(self) -> Array:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
-        if self.backend.gathers_ids:
-            return self.shifted_at_id - self.xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
-        # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
         xp = self.xp
+        if self.backend.gathers_ids:
+            at_id = self.at_id(self.shifted)
+            return at_id - xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
+        # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
         shifted = self.over_classes(self._less_constant, self.scores)
         at_id = self.at_id(shifted)
         others = self.over_classes(self._sum_of_others, shifted, self.ids[:, None, :])[:, 0, :]
@@ -603,34 +609,26 @@ class Block:
 
         With `errors` they are multiplied with the errors, -(1 - p) at the id and p elsewhere.
         """
-        xp, probabilities = self.xp, self.probabilities
-        at_id = self.at_id(by_id[:, :, 0])
-        if self.pixels.activation is None:
-            gradient = by_others * probabilities if errors else by_others + xp.zeros_like(probabilities)
-            self.put_at_id(gradient, -at_id * (1 - self.at_id(probabilities)) if errors else at_id)
-            return self.keep(gradient)
+        xp, at_id = self.xp, self.at_id(by_id[:, :, 0])
         # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
-        probability = self._swap_at_id(probabilities, 0.0)
+        probability, others = self.split_by_id(self.probabilities, copy=not self.is_last_use)
         if errors:
-            steps = by_others * probabilities
-            missed = self._add_classes(probabilities)
+            steps = by_others * others
+            missed = self._sum_of_classes(others)
             at_id *= -missed
-            spread = self.backend.sum_class_products(steps, probabilities)[:, 0, :]
+            spread = self.backend.sum_class_products(steps, others)[:, 0, :]
         else:
             steps, across = by_others, xp.matrix_transpose(by_others)
-            sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), probabilities)
+            sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), others)
             spread, missed = sums[:, 0, :], sums[:, 1, :]
         level = spread + at_id * probability
         gradient = steps - level[:, None, :]
         # Where another class than the id is nearly 1, what is left of it is rounding: see `pull_back`.
         if xp.any(missed > NEARLY_ONE):
-            mean = self.backend.sum_class_products(gradient, probabilities)
+            mean = self.backend.sum_class_products(gradient, others)
             gradient -= mean + ((at_id - level) * probability)[:, None, :]
-        pulled = self.product(gradient, probabilities)
-        self.put_at_id(pulled, (at_id * missed - spread) * probability)
-        if self.room is None:  # other terms may ask for them
-            self.put_at_id(probabilities, probability)
-        return pulled
+        pulled = self.product(gradient, others)
+        return self.join_by_id((at_id * missed - spread) * probability, pulled)
 
     def pull_back_log(self, steps: Array, *, cancels: bool = True) -> Array:
         """From a gradient in the log-probabilities, `(B, C, P)`, overwritten, to one in the scores.
@@ -640,7 +638,7 @@ class Block:
         kept = "probabilities" in self.__dict__
         shares, factor = (self.probabilities, 1.0) if kept else (self.exponentials, 1 / self.total)
         for _ in range(2 if cancels else 1):
-            steps -= shares * (self._add_classes(steps)[:, None, :] * factor)
+            steps -= shares * (self._sum_of_classes(steps)[:, None, :] * factor)
         return steps
 
     def pull_back_log_at_id(self, slope: Array) -> Array:
@@ -649,8 +647,12 @@ class Block:
         At the id it is what the others leave: nothing cancels where its probability is nearly 1.
         """
         per_class = slope[:, None, :] if slope.ndim else slope
-        if not self.backend.gathers_ids or "probabilities" in self.__dict__:
-            pulled = self.with_at_id(self.probabilities * -per_class, 0.0)
-            return self.with_at_id(pulled, -self._add_classes(pulled))
-        factor = -per_class / self.total
-        return self.product(self.with_at_id(self._released("others"), -self.sum_of_others), factor)
+        if self.backend.gathers_ids and "probabilities" not in self.__dict__:
+            rest, factor = self.sum_of_others, -per_class / self.total
+            return self.product(self.join_by_id(-rest, self._released("others")), factor)
+        pulled = self.probabilities * -per_class
+        if self.backend.gathers_ids:
+            _, others = self.split_by_id(pulled, copy=False)
+            return self.join_by_id(-self._sum_of_classes(others), others)
+        others = pulled - pulled * self.target
+        return others - self.target * self._sum_of_classes(others)[:, None, :]

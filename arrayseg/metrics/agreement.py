@@ -16,7 +16,6 @@ from arrayseg.metrics.outcomes import (
     outcomes,
     overall,
     quotient,
-    ratio,
     settle,
     square_root,
     take_classes,
@@ -78,7 +77,9 @@ def cohen_kappa(
         observed, _ = quotient(xp, counts, total)
         actual, predicted = xp.sum(observed, axis=-1), xp.sum(observed, axis=-2)
         expected = actual[..., :, None] * predicted[..., None, :]
-        return 1 - ratio(xp, xp.sum(cost * observed, axis=(-2, -1)), xp.sum(cost * expected, axis=(-2, -1)))
+        of_observed, of_expected = (xp.sum(cost * shares, axis=(-2, -1)) for shares in (observed, expected))
+        share, undefined = quotient(xp, of_observed, of_expected)
+        return settle(xp, 1 - share, absent, where=undefined)
 
     return overall(kappa, matrix, absent=absent, classes=classes)
 

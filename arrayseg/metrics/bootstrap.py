@@ -160,4 +160,4 @@ def _quantile(backend: Backend, values: Array, share: float) -> Array:
     above = xp.where(below < last, xp.ones_like(index), xp.zeros_like(index))
     high = xp.take_along_axis(values, index + above, axis=0)
     between = low + xp.where(below < last, (high - low) * (place - below), xp.zeros_like(low))
-    return xp.where(last < 0, xp.full_like(between, xp.nan), between)[0, ...]
+    return xp.where(last < 0, xp.nan, between)[0, ...]

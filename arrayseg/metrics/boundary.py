@@ -8,7 +8,7 @@ from itertools import product
 from math import ceil, hypot, prod
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_flag, check_index, check_indices, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_indices, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
@@ -306,6 +306,7 @@ def _radius(definition: str, share: float | None, radius: int | None, shape: tup
             msg = f"Pass either `ratio` or a `radius` in pixels; got {share} and {radius}."
             raise ValueError(msg)
         return check_index("radius", radius, 0)
+    check_static("ratio", share)
     share = _SHARES[definition] if share is None else check_number("ratio", share)
     if share is None or not share > 0:
         msg = f"The definition {definition!r} needs a `radius` in pixels or a positive `ratio`; got ratio {share}."
@@ -409,13 +410,12 @@ def _evaluate(
 def _intersection_over_union(
     xp: Namespace, matched_prediction: Array, prediction: Array, matched_target: Array, target: Array
 ) -> Array:
-    return ratio(xp, matched_prediction, prediction + target - matched_prediction)
+    return ratio(xp, matched_prediction, prediction + target - matched_prediction, 0.0)
 
 
 def _f_measure(
     beta: float, xp: Namespace, matched_prediction: Array, prediction: Array, matched_target: Array, target: Array
 ) -> Array:
     # 0 / 0 is 0: a side without contour misses the other one's.
-    precision = settle(xp, ratio(xp, matched_prediction, prediction), 0.0)
-    recall = settle(xp, ratio(xp, matched_target, target), 0.0)
-    return settle(xp, ratio(xp, (1 + beta**2) * precision * recall, beta**2 * precision + recall), 0.0)
+    precision, recall = ratio(xp, matched_prediction, prediction, 0.0), ratio(xp, matched_target, target, 0.0)
+    return ratio(xp, (1 + beta**2) * precision * recall, beta**2 * precision + recall, 0.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from arrayseg._checks import check_choice, check_flag, check_index, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
@@ -148,6 +148,7 @@ def calibration_bins(
     check_choice("mode", mode, ("top_label", "class_wise"))
     side = _SIDES[check_choice("closed", closed, tuple(_SIDES))]
     per_image = check_flag("per_image", per_image)
+    check_static("clip", clip)
     clip = clip if clip is None else check_number("clip", clip, 0, 1)
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
     if per_image:
@@ -214,14 +215,16 @@ def expected_calibration_error(
     check_choice("norm", norm, ("l1", "l2", "max"))
 
     def error(xp: Namespace, table: CalibrationBins) -> Array:
-        gap = xp.abs(ratio(xp, table.hits - table.confidence_sum, table.counts))
-        gap = xp.where(table.counts == 0, xp.zeros_like(gap), gap)
-        weight = ratio(xp, table.counts, xp.sum(table.counts, axis=-1, keepdims=True))
+        gap = xp.abs(ratio(xp, table.hits - table.confidence_sum, table.counts, 0.0))
+        total = xp.sum(table.counts, axis=-1)
+        weight = ratio(xp, table.counts, total[..., None], 0.0)
         if norm == "max":
-            return xp.where(xp.sum(table.counts, axis=-1) == 0, xp.sum(weight, axis=-1), xp.max(gap, axis=-1))
-        if norm == "l1":
-            return xp.sum(weight * gap, axis=-1)
-        return square_root(xp, xp.sum(weight * gap**2, axis=-1))
+            value = xp.max(gap, axis=-1)
+        elif norm == "l1":
+            value = xp.sum(weight * gap, axis=-1)
+        else:
+            value = square_root(xp, xp.sum(weight * gap**2, axis=-1))
+        return settle(xp, value, absent, where=total == 0)
 
     return _evaluate(bins, error, absent)
 
@@ -295,7 +298,7 @@ def brier_score(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
     >>> float(metrics.brier_score(metrics.calibration_bins(probabilities, target, class_axis=None)))
     0.125
     """
-    return _evaluate(bins, lambda xp, table: ratio(xp, table.squared_error, table.pixels), absent)
+    return _evaluate(bins, lambda xp, table: ratio(xp, table.squared_error, table.pixels, absent), absent)
 
 
 @computed_from(COUNTING, CalibrationBins)
@@ -330,7 +333,7 @@ def negative_log_likelihood(bins: CalibrationBins, *, absent: Absent = "skip") -
     >>> round(float(metrics.negative_log_likelihood(statistic)), 6)
     0.693147
     """
-    return _evaluate(bins, lambda xp, table: ratio(xp, table.log_loss, table.pixels), absent)
+    return _evaluate(bins, lambda xp, table: ratio(xp, table.log_loss, table.pixels, absent), absent)
 
 
 # On which side of an equal inner edge a probability goes.
@@ -376,4 +379,4 @@ def _evaluate(bins: CalibrationBins, formula: Callable[[Namespace, CalibrationBi
     with backend.wide(*bins):
         wide = backend.sum_dtype(bins.confidence_sum)
         table = CalibrationBins(*(xp.astype(part, wide, copy=False) for part in bins))
-        return xp.astype(settle(xp, formula(xp, table), absent), dtype, copy=False)
+        return xp.astype(formula(xp, table), dtype, copy=False)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_number
+from arrayseg._checks import check_choice, check_index, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of, common_backend, host
 from arrayseg.kernels.overlaps import joint_counts, overlaps
 from arrayseg.metrics.confusion import confusion_matrix
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, square_root
+from arrayseg.metrics.outcomes import Absent, check_absent, quotient, ratio, settle, square_root
 from arrayseg.metrics.segments import check_segment_maps, put
 from arrayseg.metrics.statistics import computed_from
 
@@ -225,7 +225,7 @@ def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
         # As shares of all pairs: numbers of pairs would be beyond 2^63 from 3e9 pixels on.
         together, in_target, in_prediction = _pairs(xp, joint, actual, predicted, total)
         expected = in_target * in_prediction
-        return ratio(xp, together - expected, (in_target + in_prediction) / 2 - expected)
+        return ratio(xp, together - expected, (in_target + in_prediction) / 2 - expected, absent)
 
     return _evaluate(table, [formula], absent)[0]
 
@@ -323,19 +323,21 @@ def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "sk
     >>> round(float(result.error), 6), float(result.precision), float(result.recall)
     (0.333333, 1.0, 0.5)
     """
+    check_static("alpha", alpha)
     alpha = check_number("alpha", alpha, 0, 1)
 
     def error(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
         together, in_target, in_prediction = _pairs(xp, joint, actual, predicted, total)
-        return 1 - ratio(xp, together, alpha * in_prediction + (1 - alpha) * in_target)
+        right, undefined = quotient(xp, together, alpha * in_prediction + (1 - alpha) * in_target)
+        return settle(xp, 1 - right, absent, where=undefined)
 
     def precision(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
         together, _, in_prediction = _pairs(xp, joint, actual, predicted, total)
-        return ratio(xp, together, in_prediction)
+        return ratio(xp, together, in_prediction, absent)
 
     def recall(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
         together, in_target, _ = _pairs(xp, joint, actual, predicted, total)
-        return ratio(xp, together, in_target)
+        return ratio(xp, together, in_target, absent)
 
     return AdaptedRandError(*_evaluate(table, [error, precision, recall], absent))
 
@@ -391,7 +393,7 @@ def normalized_mutual_information(
         of_target, of_prediction = (_bits(xp, joint, total, total / _nonzero(xp, part)) for part in (actual, predicted))
         both = _bits(xp, joint, total, total / _nonzero(xp, joint))
         shared = _bits(xp, joint, total, joint / _nonzero(xp, actual) * (total / _nonzero(xp, predicted)))
-        return ratio(xp, shared, _AVERAGES[average](xp, of_target, of_prediction, both))
+        return ratio(xp, shared, _AVERAGES[average](xp, of_target, of_prediction, both), absent)
 
     return _evaluate(table, [formula], absent)[0]
 
@@ -440,14 +442,15 @@ def _pairs(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: 
     """The shares of all pairs of pixels that have one label in both maps, in the target, and in the prediction."""
     together, in_target, in_prediction = (xp.sum(joint * (part - 1)) for part in (joint, actual, predicted))
     everything = total * (total - 1)
-    return ratio(xp, together, everything), ratio(xp, in_target, everything), ratio(xp, in_prediction, everything)
+    of_target, of_prediction = ratio(xp, in_target, everything, 0.0), ratio(xp, in_prediction, everything, 0.0)
+    return ratio(xp, together, everything, 0.0), of_target, of_prediction
 
 
 def _bits(xp: Namespace, joint: Array, total: Array, factor: Array) -> Array:
     """The mean over the pixels of the binary logarithm of a number that each pair of labels has."""
     there = joint > 0
     logarithm = xp.log2(xp.where(there, factor, xp.ones_like(factor)))
-    return ratio(xp, xp.sum(xp.where(there, joint * logarithm, xp.zeros_like(joint))), total)
+    return ratio(xp, xp.sum(xp.where(there, joint * logarithm, xp.zeros_like(joint))), total, 0.0)
 
 
 def _nonzero(xp: Namespace, array: Array) -> Array:

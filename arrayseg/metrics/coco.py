@@ -7,7 +7,16 @@ from itertools import accumulate, pairwise
 from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import as_number, check_choice, check_index, check_numbers, check_pair, is_several, shown
+from arrayseg._checks import (
+    as_number,
+    check_choice,
+    check_index,
+    check_numbers,
+    check_pair,
+    check_static,
+    is_several,
+    shown,
+)
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
@@ -383,6 +392,7 @@ def _levels(thresholds: float | Sequence[float] | None) -> tuple[float, ...]:
     """The thresholds of the IoU; those of COCO are what its own code has, of which 0.85 is not 0.5 + 7 x 0.05."""
     if thresholds is None:
         return tuple(host().xp.linspace(0.5, 0.95, 10).tolist())
+    check_static("thresholds", thresholds)
     return check_numbers("thresholds", thresholds if is_several(thresholds) else (thresholds,), 0, 1)
 
 

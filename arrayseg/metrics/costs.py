@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from arrayseg._checks import check_array, check_flag, check_number
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend
-from arrayseg.metrics.outcomes import COUNTING, Absent, Outcomes, overall, per_class, ratio
+from arrayseg.metrics.outcomes import COUNTING, Absent, Outcomes, overall, per_class, ratio, settle
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["expected_cost", "net_benefit"]
@@ -69,19 +69,23 @@ def expected_cost(
     def mean_cost(backend: Backend, counts: Array) -> Array:
         xp, length, dtype = backend.xp, counts.shape[-1], counts.dtype
         rows = xp.sum(counts, axis=-1)
+        total = xp.sum(rows, axis=-1)
         if costs is None:
             cost = 1 - xp.eye(length, dtype=dtype, device=backend.device(counts))
         else:
             cost = check_array("costs", costs, (length, length), counts)
         if priors is None:
-            share = ratio(xp, rows, xp.sum(rows, axis=-1)[..., None])
+            share = ratio(xp, rows, total[..., None], 0.0)
         else:
             given = check_array("priors", priors, (length,), counts)
             share = given / xp.sum(given) + xp.zeros_like(rows)
-        # A class of no weight costs nothing, even if it has no pixels to take a rate of.
-        rates = xp.where(share[..., None] == 0, xp.zeros_like(counts), ratio(xp, counts, rows[..., None]))
+        rates = ratio(xp, counts, rows[..., None], 0.0)
         score = xp.sum(share * xp.sum(cost * rates, axis=-1), axis=-1)
-        return ratio(xp, score, xp.min(xp.sum(share[..., None] * cost, axis=-2), axis=-1)) if normalize else score
+        # A class of no weight costs nothing, even if it has no pixels to take a rate of.
+        undefined = (total == 0) | xp.any((rows == 0) & (share != 0), axis=-1)
+        if normalize:
+            score = ratio(xp, score, xp.min(xp.sum(share[..., None] * cost, axis=-2), axis=-1), absent)
+        return settle(xp, score, absent, where=undefined)
 
     return overall(mean_cost, matrix, absent=absent, classes=classes)
 

@@ -11,7 +11,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.metrics.labels import LabelMaps, check_num_classes, count_label_maps, refuse_out_of_range
-from arrayseg.metrics.outcomes import check_counts, intersections, mean_of_scores, ratio, take_classes
+from arrayseg.metrics.outcomes import check_counts, intersections, mean_of_defined, quotient, take_classes
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["class_counts", "fine_grained_mean"]
@@ -231,14 +231,19 @@ def fine_grained_mean(
     if not overlapping:
         _refuse_matrices(backend, counts)
     with backend.wide(counts):
-        scores = take_classes(backend, _scores(backend, counts, average == "dataset", score, present), classes)
+        table = _scores(backend, counts, average == "dataset", score, present)
+        scores, defined = (take_classes(backend, part, classes) for part in table)
+        anything = xp.any(defined)
         if average == "class":
-            by_class = [_mean_of_lowest(xp, xp.matrix_transpose(scores), percent) for percent in percents]
-            values = [mean_of_scores(xp, value, "skip") for value in by_class]
+            scores, defined = xp.matrix_transpose(scores), xp.matrix_transpose(defined)
+        elif average == "pair":
+            scores, defined = xp.reshape(scores, (-1,)), xp.reshape(defined, (-1,))
         else:
-            units = xp.reshape(scores, (-1,)) if average == "pair" else mean_of_scores(xp, scores, "skip")
-            values = [_mean_of_lowest(xp, units, percent) for percent in percents]
-        return xp.astype(xp.mean(xp.stack(values)), dtype, copy=False)
+            scores, defined = mean_of_defined(xp, scores, defined, 0.0), xp.any(defined, axis=-1)
+        values = xp.stack([_mean_of_lowest(xp, scores, defined, percent) for percent in percents])
+        if average == "class":
+            values = mean_of_defined(xp, values, xp.any(defined, axis=-1), 0.0)
+        return xp.astype(xp.mean(xp.where(anything, values, nan)), dtype, copy=False)
 
 
 # What the numerator TP is divided by is TP + a FP + b FN.
@@ -259,29 +264,24 @@ def _refuse_matrices(backend: Backend, counts: Array) -> None:
         raise ValueError(msg)
 
 
-def _scores(backend: Backend, counts: Array, pooled: bool, score: str, present: str) -> Array:
-    """`(N, C)` scores, nan where a class is not present."""
+def _scores(backend: Backend, counts: Array, pooled: bool, score: str, present: str) -> tuple[Array, Array]:
+    """`(N, C)` scores, and where a class is present and has one."""
     xp = backend.xp
     counts = xp.astype(counts, backend.count_dtype(counts), copy=False)
     counts = xp.astype(xp.sum(counts, axis=0, keepdims=True) if pooled else counts, backend.sum_dtype(counts))
     hits, false_positives, false_negatives = (counts[:, :, outcome] for outcome in range(3))
     a, b = _SCORES[score]
-    scores = ratio(xp, hits, hits + a * false_positives + b * false_negatives)
+    scores, undefined = quotient(xp, hits, hits + a * false_positives + b * false_negatives)
     pixels = hits + false_negatives if present == "target" else hits + false_positives + false_negatives
-    return xp.where(pixels == 0, xp.full_like(scores, nan), scores)
+    return scores, (pixels > 0) & ~undefined
 
 
-def _mean_of_lowest(xp: Namespace, values: Array, percent: float) -> Array:
-    """The mean of the lowest so many percent of the values along the last axis that are not nan, at least one."""
-    missing = xp.isnan(values)
-    values = xp.sort(xp.where(missing, xp.full_like(values, xp.inf), values), axis=-1)
-    count = xp.sum(xp.astype(~missing, values.dtype), axis=-1, keepdims=True)
+def _mean_of_lowest(xp: Namespace, values: Array, defined: Array, percent: float) -> Array:
+    """The mean of the lowest so many percent of the defined values along the last axis, at least one; 0 of none."""
+    values = xp.sort(xp.where(defined, values, xp.full_like(values, xp.inf)), axis=-1)
+    count = xp.sum(xp.astype(defined, values.dtype), axis=-1, keepdims=True)
     chosen = xp.floor(percent * count / 100)
     chosen = xp.where(chosen < 1, xp.ones_like(chosen), chosen)
     rank = xp.cumulative_sum(xp.ones_like(values), axis=-1)
     kept = (rank <= chosen) & (rank <= count)
-    return ratio(
-        xp,
-        xp.sum(xp.where(kept, values, xp.zeros_like(values)), axis=-1),
-        xp.sum(xp.astype(kept, values.dtype), axis=-1),
-    )
+    return mean_of_defined(xp, values, kept, 0.0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, is_several
+from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, check_static, is_several
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
 from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.outcomes import Absent, check_absent, ratio
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
 from arrayseg.metrics.statistics import computed_from
 
@@ -207,6 +207,7 @@ def match_instances(
     >>> counts.true_positives, counts.false_negatives
     (array([1, 0]), array([1, 2]))
     """
+    check_static("thresholds", thresholds)
     several = is_several(thresholds)
     levels = check_numbers("thresholds", thresholds if several else (thresholds,), 0, 1)
     check_choice("method", method, Method)
@@ -462,8 +463,8 @@ def aggregated_jaccard_index(
     union = xp.sum(areas[rows] + target_areas[columns] - both)
     for lengths, used in ((areas, rows), (target_areas, columns)):
         union += xp.sum(lengths) - xp.sum(lengths[xp.unique_values(used)])
-    index = ratio(xp, *(xp.astype(part, xp.float64) for part in (xp.sum(both), union)))
-    value = put(backend, settle(xp, index, absent), target)
+    shared, union = (xp.astype(part, xp.float64) for part in (xp.sum(both), union))
+    value = put(backend, ratio(xp, shared, union, absent), target)
     return backend.xp.astype(value, backend.sum_dtype(target), copy=False)
 
 
@@ -545,4 +546,4 @@ def _rate(counts: SegmentCounts, absent: Absent, formula: Formula) -> Array:
     xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
     with backend.wide(*counts):
         parts = (xp.astype(part, backend.sum_dtype(counts.score_sum), copy=False) for part in counts)
-        return xp.astype(settle(xp, ratio(xp, *formula(*parts)), absent), dtype, copy=False)
+        return xp.astype(ratio(xp, *formula(*parts), absent), dtype, copy=False)

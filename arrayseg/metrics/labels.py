@@ -233,7 +233,7 @@ def _refuse_one_hot(backend: Backend, prediction: Array, target: Array, num_clas
     if not backend.is_concrete(prediction, target):
         return
     xp = backend.xp
-    with backend.wide(prediction, target):
+    with backend.wide(prediction, target), backend.reading():
         for labels in (prediction, target):
             ids = xp.astype(labels, backend.count_dtype(labels))
             if not bool(xp.all((ids == 0) | (ids == 1))) or not bool(xp.all(xp.sum(ids, axis=1) == 1)):

@@ -8,7 +8,7 @@ from functools import partial
 from math import inf, nan
 from typing import Literal, TypeAlias
 
-from arrayseg._checks import check_index, check_number, check_sequence
+from arrayseg._checks import check_index, check_number, check_sequence, check_static
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 
@@ -162,10 +162,10 @@ def quotient(xp: Namespace, numerator: Array, denominator: Array) -> tuple[Array
     return xp.where(zero & ~none, inf, value), zero & none
 
 
-def ratio(xp: Namespace, numerator: Array, denominator: Array) -> Array:
-    """Return a quotient with finite derivatives: nan for 0 / 0, infinity for any other division by 0."""
+def ratio(xp: Namespace, numerator: Array, denominator: Array, absent: Absent = nan) -> Array:
+    """Return a quotient with finite derivatives: `absent` for 0 / 0, infinity for any other division by 0."""
     value, undefined = quotient(xp, numerator, denominator)
-    return xp.where(undefined, nan, value)
+    return settle(xp, value, absent, where=undefined)
 
 
 def square_root(xp: Namespace, array: Array) -> Array:
@@ -202,13 +202,14 @@ def check_absent(absent: object) -> None:
     if absent is None or isinstance(absent, str | bool):
         msg = f'`absent` must be "skip", "nan" or a number; got {absent!r}.'
         raise ValueError(msg)
+    check_static("absent", absent)
     check_number("absent", absent)
 
 
 def check_counts(backend: Backend, name: str, *counts: Array) -> None:
     """Raise for counts that are negative, as those that wrapped are, or nan; not under a compiler."""
     for array in counts:
-        with backend.wide(array):
+        with backend.wide(array), backend.reading():
             fits = not backend.is_concrete(array) or bool(backend.xp.all(array >= 0))
         if not fits:
             wrong = backend.to_numpy(array)
@@ -236,24 +237,23 @@ def mean_over_classes(formula: Formula, matrix: Array, *, absent: Absent, classe
     check_absent(absent)
 
     def mean(backend: Backend, counts: Array) -> Array:
-        xp = backend.xp
         values, undefined = _per_class(backend, formula, counts, classes)
-        if absent == "skip":
-            return mean_of_defined(xp, values, ~undefined)
-        return xp.mean(settle(xp, values, absent, where=undefined), axis=-1)
+        return mean_of_scores(backend.xp, values, absent, where=undefined)
 
     return evaluate(matrix, mean)
 
 
-def mean_of_scores(xp: Namespace, scores: Array, absent: Absent) -> Array:
-    """Return the mean over the last axis, without nan if `absent` is "skip"; nan if nothing is left."""
-    return mean_of_defined(xp, scores, ~xp.isnan(scores)) if absent == "skip" else xp.mean(scores, axis=-1)
+def mean_of_scores(xp: Namespace, scores: Array, absent: Absent, *, where: Array | None = None) -> Array:
+    """Return the mean over the last axis of scores settled as by `settle`; "skip" leaves out what is undefined."""
+    if isinstance(absent, str) and absent == "skip":
+        return mean_of_defined(xp, scores, ~(xp.isnan(scores) if where is None else where))
+    return xp.mean(settle(xp, scores, absent, where=where), axis=-1)
 
 
-def mean_of_defined(xp: Namespace, scores: Array, defined: Array) -> Array:
-    """Return the mean over the last axis of the scores that are defined; nan if none is."""
+def mean_of_defined(xp: Namespace, scores: Array, defined: Array, absent: Absent = nan) -> Array:
+    """Return the mean over the last axis of the scores that are defined; `absent` if none is."""
     total = xp.sum(xp.where(defined, scores, xp.zeros_like(scores)), axis=-1)
-    return ratio(xp, total, xp.sum(xp.astype(defined, scores.dtype), axis=-1))
+    return ratio(xp, total, xp.sum(xp.astype(defined, scores.dtype), axis=-1), absent)
 
 
 def overall(

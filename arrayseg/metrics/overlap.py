@@ -150,7 +150,7 @@ def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: S
         xp, table = backend.xp, outcomes(backend, counts)
         weights = take_classes(backend, table.actual, classes)
         scores = take_classes(backend, _iou(table), classes)  # 0 where it is 0 / 0
-        return settle(xp, ratio(xp, xp.sum(weights * scores, axis=-1), xp.sum(weights, axis=-1)), absent)
+        return ratio(xp, xp.sum(weights * scores, axis=-1), xp.sum(weights, axis=-1), absent)
 
     return evaluate(matrix, weighted_mean)
 
@@ -442,7 +442,7 @@ def generalized_dice(
         # No class has target pixels: any equal weights give 0, or 0 / 0 without predictions.
         weights = xp.where(xp.all(missing, axis=-1, keepdims=True), xp.ones_like(weights), weights)
         overlap, sizes = xp.sum(weights * hits, axis=-1), xp.sum(weights * (predicted + actual), axis=-1)
-        return settle(xp, ratio(xp, 2 * overlap, sizes), absent)
+        return ratio(xp, 2 * overlap, sizes, absent)
 
     return evaluate(matrix, weighted)
 

@@ -257,12 +257,13 @@ def _quality(counts: SegmentCounts, absent: Absent, classes: Sequence[int] | Non
         wide = backend.sum_dtype(counts.score_sum)
         score_sum, hits, false_positives, false_negatives = (xp.astype(part, wide, copy=False) for part in counts)
         segments = hits + (false_positives + false_negatives) / 2
-        matched = ratio(xp, score_sum, xp.where(hits == 0, xp.ones_like(hits), hits))
-        qualities = (ratio(xp, score_sum, segments), matched, ratio(xp, hits, segments))
+        pairs = ((score_sum, segments), (score_sum, hits), (hits, segments))
+        none = take_classes(backend, segments == 0, classes)
+        settled = mean_of_scores if mean else settle
         values = []
-        for quality in qualities:
-            score = take_classes(backend, settle(xp, quality, absent, where=segments == 0), classes)
-            values.append(xp.astype(mean_of_scores(xp, score, absent) if mean else score, dtype, copy=False))
+        for numerator, denominator in pairs:
+            score = take_classes(backend, ratio(xp, numerator, denominator, 0.0), classes)
+            values.append(xp.astype(settled(xp, score, absent, where=none), dtype, copy=False))
     return PanopticQuality(*values)
 
 

@@ -289,7 +289,7 @@ def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
     """
 
     def curve(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
-        precision = settle(xp, ratio(xp, hits, hits + false), 1.0)
+        precision = ratio(xp, hits, hits + false, 1.0)
         return [_led(xp, precision, 1.0), _led(xp, _share(xp, hits), 0.0), _led(xp, thresholds, xp.inf)]
 
     return PrecisionRecallCurve(*_evaluate(statistic, curve))
@@ -329,9 +329,10 @@ def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
     check_absent(absent)
 
     def area(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
-        rate, false_rate = (_led(xp, _share(xp, part), 0.0) for part in (hits, false))
+        rate, false_rate = (_led(xp, _share(xp, part, 0.0), 0.0) for part in (hits, false))
         steps, heights = false_rate[..., 1:] - false_rate[..., :-1], rate[..., 1:] + rate[..., :-1]
-        return [settle(xp, xp.sum(steps * heights, axis=-1) / 2, absent)]
+        defined = xp.any(hits > 0, axis=-1) & xp.any(false > 0, axis=-1)
+        return [settle(xp, xp.sum(steps * heights, axis=-1) / 2, absent, where=~defined)]
 
     return _evaluate(statistic, area)[0]
 
@@ -369,9 +370,10 @@ def average_precision(statistic: Statistic, *, absent: Absent = "skip") -> Array
     check_absent(absent)
 
     def area(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
-        precision = settle(xp, ratio(xp, hits, hits + false), 1.0)
-        recall = _led(xp, _share(xp, hits), 0.0)
-        return [settle(xp, xp.sum((recall[..., 1:] - recall[..., :-1]) * precision, axis=-1), absent)]
+        precision = ratio(xp, hits, hits + false, 1.0)
+        recall = _led(xp, _share(xp, hits, 0.0), 0.0)
+        area = xp.sum((recall[..., 1:] - recall[..., :-1]) * precision, axis=-1)
+        return [settle(xp, area, absent, where=~xp.any(hits > 0, axis=-1))]
 
     return _evaluate(statistic, area)[0]
 
@@ -433,9 +435,9 @@ def _summed_from_the_top(backend: Backend, counts: Array) -> Array:
     return xp.astype(xp.cumulative_sum(counts, axis=-1), backend.sum_dtype(counts))
 
 
-def _share(xp: Namespace, sums: Array) -> Array:
+def _share(xp: Namespace, sums: Array, absent: Absent = "nan") -> Array:
     """Cumulative sums along the last axis, as shares of the last one."""
-    return ratio(xp, sums, xp.broadcast_to(sums[..., -1:], sums.shape))
+    return ratio(xp, sums, xp.broadcast_to(sums[..., -1:], sums.shape), absent)
 
 
 def _led(xp: Namespace, values: Array, first: float) -> Array:

@@ -16,7 +16,6 @@ from arrayseg.metrics.outcomes import (
     outcomes,
     per_class,
     ratio,
-    settle,
     square_root,
     take_classes,
 )
@@ -232,7 +231,7 @@ def pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[
     def accuracy(backend: Backend, counts: Array) -> Array:
         xp, table = backend.xp, outcomes(backend, counts)
         hits, actual = (take_classes(backend, part, classes) for part in (table.true_positives, table.actual))
-        return settle(xp, ratio(xp, xp.sum(hits, axis=-1), xp.sum(actual, axis=-1)), absent)
+        return ratio(xp, xp.sum(hits, axis=-1), xp.sum(actual, axis=-1), absent)
 
     return evaluate(matrix, accuracy)
 

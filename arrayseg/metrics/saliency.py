@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal, NamedTuple
 
 from arrayseg._checks import check_choice, check_flag, check_index, check_number
@@ -9,7 +10,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics.labels import check_per_image
-from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio, settle
+from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.statistics import computed_from
 
@@ -121,28 +122,34 @@ def saliency_sums(
             scores = _stretched(maps)
         wide = backend.sum_dtype(scores)
         scores = xp.where(counted, scores, xp.zeros_like(scores))  # what does not count may be nan
-        exact = xp.astype(scores, wide, copy=False)
-        weight = xp.astype(counted, wide)
-        pixels = xp.sum(weight, axis=-1)
-        truth = xp.astype(maps.truth, wide)
-        errors = ratio(xp, xp.sum(xp.abs(exact - truth) * weight, axis=-1), pixels)
-        positives = xp.sum(truth * weight, axis=-1)
+        truth = counted & maps.truth
 
-        # Twice the mean, but no more than a pixel can reach.
-        adaptive = 2 * ratio(xp, xp.sum(exact * weight, axis=-1), pixels)
-        adaptive = xp.where(adaptive > 1, xp.ones_like(adaptive), adaptive)[..., None]
-        chosen = xp.astype(exact >= adaptive, wide) * weight
-        adaptive_f = _f(xp, xp.sum(chosen * truth, axis=-1), xp.sum(chosen, axis=-1), positives, beta_squared)
-
-        # Thresholds reached by each pixel: from the histogram, summed from the top.
-        levels = xp.arange(thresholds, dtype=scores.dtype, device=backend.device(scores)) / (thresholds - 1)
-        reached = xp.reshape(xp.searchsorted(levels, xp.reshape(scores, (-1,)), side="right"), scores.shape)
-        curves = []
-        for chosen in (counted & maps.truth, counted):
-            histogram = xp.flip(maps.histogram(reached, chosen, thresholds + 1), axis=-1)
-            curves.append(xp.flip(xp.cumulative_sum(histogram, axis=-1)[..., :-1], axis=-1))
-        hits, found = (xp.astype(curve, wide) for curve in curves)
+        # Thresholds reached by each pixel: from the histogram, summed from the top. The product may be off by rounding,
+        # the comparisons are not (the levels are of the host: compilers divide by multiplying); a binary search takes
+        # five times as long.
+        levels = [level / (thresholds - 1) for level in range(thresholds)] + [inf]
+        table = backend.asarray(levels, dtype=scores.dtype, like=scores)
+        below = xp.astype(scores * (thresholds - 1), xp.int32)
+        reached = below
+        for level in (below, below + 1):
+            passed = xp.reshape(xp.take(table, xp.reshape(level, (-1,))), scores.shape) <= scores
+            reached = reached + xp.astype(passed, xp.int32)
+        slots = reached + (thresholds + 1) * xp.astype(truth, reached.dtype)  # those of the object behind the others
+        histogram = maps.histogram(slots, counted, 2 * (thresholds + 1))
+        histogram = xp.flip(xp.reshape(histogram, (*histogram.shape[:-1], 2, thresholds + 1)), axis=-1)
+        curves = xp.flip(xp.cumulative_sum(histogram, axis=-1)[..., :-1], axis=-1)
+        hits, found = (xp.astype(curve, wide) for curve in (curves[..., 1, :], xp.sum(curves, axis=-2)))
+        pixels, positives = found[..., 0], hits[..., 0]
         curve = _f(xp, hits, found, positives[..., None], beta_squared)
+
+        exact = xp.astype(scores, wide, copy=False)
+        errors = ratio(xp, xp.sum(xp.abs(exact - xp.astype(truth, wide)), axis=-1), pixels, 0.0)
+        # Twice the mean, but no more than a pixel can reach.
+        adaptive = 2 * ratio(xp, xp.sum(exact, axis=-1), pixels, 0.0)
+        adaptive = xp.where(adaptive > 1, xp.ones_like(adaptive), adaptive)[..., None]
+        chosen = counted & (exact >= adaptive)
+        chosen_hits, chosen_pixels = (xp.sum(xp.astype(each, wide), axis=-1) for each in (chosen & truth, chosen))
+        adaptive_f = _f(xp, chosen_hits, chosen_pixels, positives, beta_squared)
 
         there = pixels > 0
         parts = (errors, adaptive_f, xp.moveaxis(curve, -1, 0))
@@ -236,7 +243,7 @@ def _stretched(maps: ScoreMaps) -> Array:
 def _f(xp: Namespace, hits: Array, found: Array, positives: Array, beta_squared: float) -> Array:
     """(1 + b) P R / (b P + R) = (1 + b) TP / (b T + F), 0 where nothing is found or there."""
     denominator = beta_squared * positives + found
-    return settle(xp, ratio(xp, (1 + beta_squared) * hits, denominator), 0.0)
+    return ratio(xp, (1 + beta_squared) * hits, denominator, 0.0)
 
 
 def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> Array:
@@ -247,6 +254,6 @@ def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> 
     with backend.wide(*sums):
         wide = backend.sum_dtype(values)
         images = xp.broadcast_to(xp.astype(sums.images, wide), values.shape)
-        mean = ratio(xp, xp.astype(values, wide, copy=False), images)
+        mean = ratio(xp, xp.astype(values, wide, copy=False), images, absent)
         mean = xp.max(mean) if threshold == "max" else xp.mean(mean) if threshold == "mean" else mean
-        return xp.astype(settle(xp, mean, absent), dtype, copy=False)
+        return xp.astype(mean, dtype, copy=False)

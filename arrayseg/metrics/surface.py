@@ -16,6 +16,7 @@ from arrayseg._checks import (
     check_number,
     check_numbers,
     check_spacing,
+    check_static,
     is_several,
     shown,
 )
@@ -187,6 +188,8 @@ def surface_distances(
     valid = None if mask is None else views[2]
     first, second = (view if valid is None else view & valid for view in views[:2])
     if concrete:
+        for step in spacing:
+            check_static("spacing", step)
         box = bounding_box(worker, first | second)
         first, second, valid = first[box], second[box], None if valid is None else valid[box]
     surfaces = worker.map(
@@ -274,6 +277,7 @@ def hausdorff(
     """
     check_choice("combine", combine, ("max", "pooled", "prediction", "target"))
     check_choice("interpolation", interpolation, ("linear", "weighted", None))
+    check_static("percentile", percentile)
     percentiles = _one_or_several("percentile", percentile, 100.0)
 
     def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:

@@ -11,7 +11,7 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.morphology import padded
 from arrayseg.kernels.thinning import opening_skeleton, thinned
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle
+from arrayseg.metrics.outcomes import Absent, check_absent, quotient, settle
 from arrayseg.metrics.segments import check_segment_maps
 from arrayseg.metrics.statistics import computed_from
 
@@ -183,11 +183,11 @@ def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
         wide = backend.sum_dtype(counts.target_pixels)
         hits, pixels, target_hits, target_pixels = (xp.astype(part, wide) for part in counts)
         # 2 / (1 / precision + 1 / sensitivity), without its divisions by 0.
-        score = ratio(xp, 2 * hits * target_hits, hits * target_pixels + target_hits * pixels)
+        score, undefined = quotient(xp, 2 * hits * target_hits, hits * target_pixels + target_hits * pixels)
         one_empty = (pixels == 0) != (target_pixels == 0)
         missed = (hits == 0) & (target_hits == 0) & (pixels > 0)
-        score = xp.where(one_empty | missed, xp.zeros_like(score), score)
-        return xp.astype(settle(xp, score, absent), dtype, copy=False)
+        undefined = undefined & ~(one_empty | missed)  # where the score is 0
+        return xp.astype(settle(xp, score, absent, where=undefined), dtype, copy=False)
 
 
 @raises_here

@@ -152,3 +152,31 @@ def test_every_option_is_checked(function, arrays, options):
 def test_what_is_said(call, sentence):
     with pytest.raises((TypeError, ValueError), match=sentence):
         call()
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays", "options", "name"),
+    [
+        (metrics.mean_iou, (MATRIX,), {}, "absent"),
+        (metrics.adapted_rand_error, (STATISTICS["table"],), {}, "alpha"),
+        (metrics.boundary_confusion, MAPS, LABELS, "ratio"),
+        (metrics.calibration_bins, (PROBABILITIES, IDS), {}, "clip"),
+        (metrics.hausdorff, (STATISTICS["distances"],), {}, "percentile"),
+        (metrics.match_instances, MAPS, {}, "thresholds"),
+        (metrics.match_detections, CALLS["match_detections"][0], {}, "thresholds"),
+        (metrics.surface_distances, MASKS, {}, "spacing"),
+        (metrics.component_dice, MASKS, {}, "spacing"),
+        (metrics.match_instances, MAPS, {}, "inclusive"),
+        (metrics.match_instances, MAPS, {}, "method"),
+    ],
+)
+def test_options_that_cannot_be_traced_say_so(function, arrays, options, name):
+    jax = pytest.importorskip("jax")
+    with pytest.raises(TypeError, match=f"`{name}` must be a plain Python value, .* it is traced"):
+        jax.jit(lambda value: function(*arrays, **options, **{name: value}))(0.5)
+
+
+def test_a_traced_boolean_is_no_number():
+    jax = pytest.importorskip("jax")
+    with pytest.raises(TypeError, match="`beta` must be a number"):
+        jax.jit(lambda value: metrics.f_beta(MATRIX, beta=value))(True)
