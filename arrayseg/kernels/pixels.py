@@ -22,8 +22,8 @@ Made = TypeVar("Made")
 #: Classes up to which products with one-hot values take less time than gathers and histograms.
 FEW_CLASSES = 8
 
-#: Of probabilities above this, the difference of two that are nearly 1 has too few digits left.
-NEARLY_ONE = 0.99
+#: The largest ratio of two float32 numbers of which the rounding of one, 6e-8 of it, is small for the other.
+ROUNDING = 64.0
 
 
 class once(Generic[Made]):
@@ -318,14 +318,17 @@ class Block:
             index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
         return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
 
-    def split_by_id(self, array: Array, *, copy: bool) -> tuple[Array, Array]:
-        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there."""
+    def split_by_id(self, array: Array, *, copy: bool, entries: Array | None = None) -> tuple[Array, Array]:
+        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there.
+
+        The entries may be known already.
+        """
         others = self.xp.asarray(array, copy=True) if copy else array
         if self.classes <= FEW_CLASSES:
             of_ids = others * self.target
             others -= of_ids
             return self._sum_of_classes(of_ids), others
-        entries = self.at_id(others)
+        entries = self.at_id(others) if entries is None else entries
         flat, *steps = self.backend.flat(others)
         flat[self.places(*steps)] = 0.0
         return entries, others
@@ -421,7 +424,8 @@ class Block:
     @once
     def others(self) -> Array:
         """The exponentials with 0 at each pixel's id, `(B, C, P)`, in their memory; only where ids are gathered."""
-        self.exponential_at_id, others = self.split_by_id(self._released("exponentials"), copy=False)
+        known = self.__dict__.get("exponential_at_id")
+        self.exponential_at_id, others = self.split_by_id(self._released("exponentials"), copy=False, entries=known)
         return others
 
     @once
@@ -553,6 +557,7 @@ class Block:
         xp = self.xp
         if self.backend.gathers_ids:
             at_id = self.at_id(self.shifted)
+            self.exponential_at_id = xp.exp(at_id)
             return at_id - xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
         # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
         shifted = self.over_classes(self._less_constant, self.scores)
@@ -623,12 +628,13 @@ class Block:
             spread, missed = sums[:, 0, :], sums[:, 1, :]
         level = spread + at_id * probability
         gradient = steps - level[:, None, :]
-        # Where another class than the id is nearly 1, what is left of it is rounding: see `pull_back`.
-        if xp.any(missed > NEARLY_ONE):
+        of_id = (at_id * missed - spread) * probability
+        # What is left of another class that is nearly 1 is rounding (see `pull_back`), unless that is small here.
+        if not xp.any(ROUNDING * xp.abs(of_id) > xp.max(xp.abs(by_others), axis=1)):
             mean = self.backend.sum_class_products(gradient, others)
             gradient -= mean + ((at_id - level) * probability)[:, None, :]
         pulled = self.product(gradient, others)
-        return self.join_by_id((at_id * missed - spread) * probability, pulled)
+        return self.join_by_id(of_id, pulled)
 
     def pull_back_log(self, steps: Array, *, cancels: bool = True) -> Array:
         """From a gradient in the log-probabilities, `(B, C, P)`, overwritten, to one in the scores.

@@ -100,6 +100,16 @@ def test_divergences(name, activation, scene, kind, library):
     check(name, scene, kind, library, activation=activation, autodiff=name != "jensen_shannon")
 
 
+@pytest.mark.parametrize("kind", ["ids", "soft"])
+@pytest.mark.parametrize("scene", ["wide", "nearly right", "right", "some wrong", "one class"])
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("name", ["affinity_field", "context_prior_affinity"])
+def test_affinities(name, activation, scene, kind, library):
+    """Neighbors that are surely of one class, or surely not, have affinities near 1 and near 0."""
+    options = {"window": 2} if name == "context_prior_affinity" else {}
+    check(name, scene, kind, library, activation=activation, **options)
+
+
 @pytest.mark.parametrize("scene", ["wide", "nearly right", "some wrong", "one class"])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("name", ["dice", "dice_semimetric", "jaccard", "log_dice", "combo", "unified_focal"])
