@@ -142,7 +142,8 @@ def lovasz_softmax(
     The defaults give the number of the authors' ``lovasz_softmax`` on ``softmax(logits)``, and of
     segmentation-models-pytorch and mmsegmentation. kornia has ``pool="image", classes="all"``, right since 0.9.0; up to
     there it took class ids for the target. Pixels whose errors are equal keep their order, so that the gradient is one
-    and the same on every backend. Images without a valid pixel do not count in the mean.
+    and the same on every backend. In float32 errors that differ by less than its rounding are equal. Images without a
+    valid pixel do not count in the mean.
 
     References
     ----------

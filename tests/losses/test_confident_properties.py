@@ -131,6 +131,12 @@ def test_drawn_logits(name, seed, scene, library):
     check(name, scene, "ids", library, seed=seed)
 
 
+@pytest.mark.parametrize("scene", ["wide", "nearly right", "some wrong", "one class"])
+@pytest.mark.parametrize("name", ["lovasz_hinge", "lovasz_softmax"])
+def test_rankings(name, scene, library):
+    check(name, scene, "ids", library)
+
+
 @pytest.mark.parametrize("kind", ["ids", "one-hot", "soft"])
 @pytest.mark.parametrize("scene", ["wide", "nearly right", "right", "some wrong", "one class"])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
