@@ -6,10 +6,10 @@ from collections.abc import Callable
 from math import log
 from typing import Literal, TypeAlias
 
-from arrayseg._checks import check_choice, check_number, is_traced
+from arrayseg._checks import check_array, check_choice, check_number, is_exactly, is_traced
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, backend_of
+from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.metrics.images import class_counts
 from arrayseg.metrics.outcomes import check_counts, ratio
 
@@ -61,6 +61,7 @@ def pixel_counts(
     >>> class_weights.pixel_counts(np.asarray([[0, 0, 1], [0, 2, 255]]), num_classes=3, ignore_index=255)
     array([3, 1, 1])
     """
+    common_backend(target=target, mask=mask)
     # One image, of two spatial axes at least.
     image = None if mask is None else mask[None, ..., None]
     labels = target[None, ..., None]
@@ -167,7 +168,7 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
     def weights(backend: Backend, share: Array, counts: Array) -> Array:
         xp = backend.xp
         if image_pixels is not None:
-            pixels = backend.asarray(image_pixels, dtype=share.dtype, like=counts)
+            pixels = check_array("image_pixels", image_pixels, tuple(counts.shape), counts)
             share = counts / xp.where(pixels == 0, xp.ones_like(pixels), pixels)
             share = xp.where(share == 0, xp.ones_like(share), share)
         # The frequencies in order, those of classes without pixels last; the median is the middle of the others.
@@ -213,10 +214,7 @@ def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize =
     >>> class_weights.log_frequency(np.asarray([6, 2, 0]))
     array([1.75137622, 4.18380457, 0.        ])
     """
-    offset = check_number("offset", offset)
-    if not is_traced(offset) and offset <= 1:
-        msg = f"`offset` must be above 1, so that the logarithm is positive; got {offset}."
-        raise ValueError(msg)
+    offset = check_number("offset", offset, 1, above=True)
     return _weights(counts, normalize, lambda backend, share, counts: 1 / backend.xp.log(offset + share))
 
 
@@ -258,7 +256,10 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
         # expm1, because 1 - beta**n of few pixels would cancel.
         xp = backend.xp
         present = xp.where(counts == 0, xp.ones_like(counts), counts)
-        return (1 - beta) / -xp.expm1(present * log(beta)) if beta else xp.ones_like(present)
+        if is_exactly(beta, 0):
+            return xp.ones_like(present)
+        logarithm = xp.log(beta) if is_traced(beta, "beta") else log(beta)
+        return (1 - beta) / -xp.expm1(present * logarithm)
 
     return _weights(counts, normalize, weights)
 

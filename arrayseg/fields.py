@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from arrayseg._checks import check_index, check_number, check_spacing
+from arrayseg._checks import check_dtype, check_flag, check_index, check_number, check_spacing, shown
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import Backend, backend_of
@@ -152,9 +152,10 @@ def distance_map(
     >>> fields.distance_map(np.array([[[False, False, False, True, True]]]))[0]
     array([[3., 2., 1., 1., 2.]], dtype=float32)
     """
+    both_sides = not check_flag("inside_alone", inside_alone)
 
     def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
-        return fields.distance(masks, steps, backend, both_sides=not inside_alone)
+        return fields.distance(masks, steps, backend, both_sides=both_sides)
 
     return _of_every_class(field, target, num_classes, spacing, class_axis, ignore_index, dtype)
 
@@ -299,14 +300,16 @@ def _of_every_class(
     xp = backend.xp
     if num_classes is not None:
         masks = one_hot(target, num_classes, ignore_index=ignore_index, dtype=xp.bool)
-    elif xp.isdtype(target.dtype, "bool") and target.ndim >= 2:
+    elif xp.isdtype(target.dtype, "bool") and target.ndim >= 2 and ignore_index is None:
         masks = target
     else:
         msg = (
-            "`target` must be integer class ids together with `num_classes`, or boolean masks (N, C, *spatial) "
-            f"without; got dtype {target.dtype} and shape {tuple(target.shape)} without."
+            "`target` must be integer class ids together with `num_classes`, or boolean masks (N, C, *spatial) without "
+            f"it and without `ignore_index`; got dtype {target.dtype}, shape {tuple(target.shape)}, no `num_classes` "
+            f"and ignore_index={shown(ignore_index)}."
         )
         raise TypeError(msg)
     class_axis = check_index("class_axis", class_axis, -masks.ndim, masks.ndim - 1)
+    dtype = check_dtype("dtype", dtype, xp)
     found = field(masks, check_spacing(spacing, masks.ndim - 2), backend)
-    return move_axis(xp.astype(found, xp.float32 if dtype is None else dtype, copy=False), 1, class_axis, xp)
+    return move_axis(xp.astype(found, dtype, copy=False), 1, class_axis, xp)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import traceback
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 
 from arrayseg.testing import Library, installed
@@ -40,6 +43,26 @@ def chosen_libraries() -> dict[str, Library]:
 
 
 LIBRARIES = chosen_libraries()
+
+
+#: What an option may be by mistake.
+WRONG = [None, "x", np.inf, np.nan, 1e30, -1, 1.5, np.arange(3), np.arange(3.0), [], {}, object(), True, (1, "a")]
+WRONG += [np.float32(0.5), np.int64(1), ("x", "y"), [None], np.asarray("x"), np.ones((2, 2))]
+
+
+def is_taken(call) -> bool:
+    """Return whether a call works; what does not is refused with a sentence, by the function that was called."""
+    try:
+        with np.errstate(all="ignore"):
+            call()
+    except (TypeError, ValueError) as error:
+        refusal = error
+    else:
+        return True
+    last = traceback.extract_tb(refusal.__traceback__)[-1]
+    assert last.filename.endswith("_errors.py"), f"{last.filename}:{last.lineno} {refusal}"
+    assert re.search(r"\w.*[.)]$", str(refusal), re.DOTALL), refusal
+    return False
 
 
 @pytest.fixture(params=list(LIBRARIES), scope="session")

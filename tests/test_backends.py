@@ -1,9 +1,12 @@
 """Adapters: which arrays they are found for, and the primitives that libraries disagree on."""
 
+import math
+
 import numpy as np
 import pytest
 
 from arrayseg.backends import backend_of
+from arrayseg.losses import cross_entropy
 from arrayseg.testing import to_numpy
 
 INTEGERS = ["uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
@@ -110,3 +113,17 @@ def test_torch_subclasses_with_metadata_have_values_and_tracing_ones_have_not():
     for traced in (fake, torch.ones(2, device="meta")):
         assert not backend.is_concrete(traced)
         assert backend.plain(traced) is traced
+
+
+def test_torch_wrappers_that_dispatch_by_themselves_are_computed():
+    torch = pytest.importorskip("torch")
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    logits = torch.tensor([[[[0.0, 2.0]], [[0.0, 0.0]], [[0.0, -1.0]]]])
+    ids = torch.tensor([[[0, 2]]])
+    normalizer = math.exp(2) + 1 + math.exp(-1)
+    wrapped = TwoTensor(logits, logits).requires_grad_()
+    loss = cross_entropy(wrapped, TwoTensor(ids, ids))
+    (gradient,) = torch.autograd.grad(loss, wrapped)
+    assert math.isclose(loss.item(), (math.log(3) + math.log(normalizer) + 1) / 2, rel_tol=1e-6)
+    assert math.isclose(gradient[0, 2, 0, 1].item(), (math.exp(-1) / normalizer - 1) / 2, rel_tol=1e-6)

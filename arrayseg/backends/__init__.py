@@ -29,8 +29,8 @@ CONVERSIONS = {
     "zarr": "{}[...]",
 }
 
-#: The arrays that a call cannot do without.
-NEEDED = ("input", "prediction", "target", "scores", "probabilities", "distance")
+#: The arrays that a call cannot do without, besides the first one it names.
+NEEDED = ("input", "prediction", "target", "scores", "probabilities", "distance", "other")
 
 
 def _owners(array: Array) -> set[str]:
@@ -97,7 +97,7 @@ def _no_array(value: object, name: str) -> str:
 
 def common_backend(*, lazy: bool = False, **arrays: Array | None) -> Backend:
     """Return the adapter that all the named arrays share; mixing libraries or devices raises."""
-    for name in NEEDED:
+    for name in (next(iter(arrays)), *NEEDED):
         if name in arrays and arrays[name] is None:
             raise TypeError(_no_array(None, name))
     given = [(name, array) for name, array in arrays.items() if array is not None]

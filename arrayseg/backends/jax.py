@@ -166,7 +166,7 @@ class JaxBackend(Backend):
         matrix = jax.lax.optimization_barrier(jnp.reshape(array, (*lead, rows, length // rows)))
         return jnp.sum(matrix, axis=(-2, -1), dtype=self.sum_dtype(array))
 
-    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
+    def sigmoid(self, scores: Array, /) -> Array:
         return _sigmoid(scores)
 
     def log_sigmoid(self, scores: Array, /) -> Array:

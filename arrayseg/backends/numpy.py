@@ -66,6 +66,9 @@ ID_PIXELS = 2**18
 #: Numbers that are transposed at a time: their lines stay in the first-level cache.
 TILE = 10_000
 
+#: Sums of exponentials whose terms, down to 1e-25 of them, and inverses are normal numbers of float32.
+MODERATE = 1e-12, 1e37
+
 #: Pixels that are summed in float32.
 RUN = 256
 
@@ -91,23 +94,10 @@ class NumpyBackend(Backend):
 
     def check_kind(self, array: Array, name: str, /) -> None:
         kind = type(array)
-        if kind in (np.ndarray, np.memmap) or issubclass(kind, np.generic):
-            return
-        if isinstance(array, np.ma.MaskedArray):
-            msg = (
-                f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
-                f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
-            )
-            raise TypeError(msg)
-        called = f"{kind.__module__}.{kind.__qualname__}"
-        if not issubclass(kind, np.ndarray):
-            msg = f"`{name}` must be an array; got {called}."
-            raise TypeError(msg)
-        if any(getattr(kind, each) is not getattr(np.ndarray, each) for each in OWN):
-            msg = (
-                f"`{name}` is of {called}, whose operations may differ from those of a plain array. "
-                f"Convert it first, for example with numpy.asarray({name})."
-            )
+        if kind not in (np.ndarray, np.memmap) and not issubclass(kind, np.generic):
+            _check_subclass(array, name)
+        if array.dtype.kind in "OSUMm":  # objects, text and dates
+            msg = f"`{name}` must hold numbers or booleans; got dtype {array.dtype}. Cast it with astype."
             raise TypeError(msg)
 
     def plain(self, array: Array, /) -> Array:
@@ -211,27 +201,31 @@ class NumpyBackend(Backend):
     def exp_in_place(self, array: Array, /) -> Array:
         return np.exp(array, out=array)
 
+    def moderate_exp(self, scores: Array, /) -> tuple[Array, Array] | None:
+        # Taking the greatest score of each pixel off first would be an eighth of the time of Dice.
+        with np.errstate(over="ignore"):
+            exponentials = np.exp(scores)
+            totals = np.matmul(np.ones((1, scores.shape[1]), dtype=scores.dtype), exponentials)
+        least, most = MODERATE
+        is_moderate = np.min(totals, initial=1) > least and np.max(totals, initial=1) < most
+        return (exponentials, totals) if is_moderate else None
+
     # The same formulas, each step written over the last: a third of the arrays of a block.
 
-    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        # Reading an extreme takes a sixth of the time of a minimum.
-        if not np.min(scores, initial=0) > -EXP_LIMIT:
-            probabilities = np.minimum(scores, EXP_LIMIT, out=out)
-            np.exp(probabilities, out=probabilities)
-            probabilities /= probabilities + 1
-            return probabilities
-        probabilities = np.negative(scores, out=out)  # 1 / (1 + exp(-z)), each step written over the last
-        np.exp(probabilities, out=probabilities)
-        probabilities += 1
-        return np.reciprocal(probabilities, out=probabilities)
+    def sigmoid(self, scores: Array, /) -> Array:
+        probabilities = _finite_exp(scores)
+        if probabilities is None:
+            probabilities = np.exp(np.minimum(scores, EXP_LIMIT))
+        probabilities /= probabilities + 1
+        return probabilities
 
     def sigmoids(self, scores: Array, out: Array | None = None, /) -> tuple[Array, Array]:
         # By one exponential, where it is finite.
-        if not np.max(scores, initial=0) < EXP_LIMIT:
+        probabilities = _finite_exp(scores)
+        if probabilities is None:
             return super().sigmoids(scores)
-        probabilities = np.exp(scores)
         complements = np.add(probabilities, 1, out=out)
-        np.reciprocal(complements, out=complements)
+        np.divide(1, complements, out=complements)  # in half the time of a reciprocal
         probabilities *= complements
         return probabilities, complements
 
@@ -249,16 +243,24 @@ class NumpyBackend(Backend):
         return value, slope
 
     def log_sigmoid(self, scores: Array, /) -> Array:
-        rest = np.abs(scores)
-        below = np.minimum(scores, 0)
-        np.exp(np.negative(rest, out=rest), out=rest)
-        below -= np.log1p(rest, out=rest)
+        below = _least(scores)
+        below -= self.log_rest(scores)
         return below
 
+    def log_sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        rest, below, above = self.log_rest(scores), _least(scores), _least(-scores)
+        below -= rest
+        above -= rest
+        return below, above
+
+    def log_rest(self, scores: Array, /) -> Array:
+        rest = np.abs(scores)
+        np.exp(np.negative(rest, out=rest), out=rest)
+        return np.log1p(rest, out=rest)
+
     def shared(self, values: Array, shares: Array, /) -> Array:
-        # Reading the extremes takes a tenth of the time of choosing numbers by a mask.
-        is_finite = np.isfinite(np.max(values, initial=0)) and np.isfinite(np.min(values, initial=0))
-        return values if is_finite else super().shared(values, shares)
+        # A sum, which is finite if they all are, takes a twentieth of the time of choosing numbers by a mask.
+        return values if np.isfinite(np.einsum(values, range(values.ndim), [])) else super().shared(values, shares)
 
     def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
         return np.multiply(array, factor, out=out)
@@ -279,7 +281,7 @@ class NumpyBackend(Backend):
         # As in `sum_pixels`, without an array of the products.
         length = one.shape[-1]
         whole = length - length % RUN
-        if one.dtype != np.float32 or whole == 0:
+        if whole == 0:
             return np.einsum("...r,...r->...", one, two, dtype=np.float64)
         runs = (array[..., :whole].reshape(*array.shape[:-1], whole // RUN, RUN) for array in (one, two))
         sums = np.sum(np.vecdot(*runs), axis=-1, dtype=np.float64)
@@ -409,6 +411,39 @@ def _helpers(work: Callable[[], None], count: int) -> list[Future[None]]:
         except RuntimeError:  # no thread can be started: the interpreter shuts down, or the system has no more
             break
     return helpers
+
+
+def _check_subclass(array: Array, name: str) -> None:
+    """Raise for what is no array, or one whose operations may differ from those of a plain array."""
+    kind = type(array)
+    if isinstance(array, np.ma.MaskedArray):
+        msg = (
+            f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
+            f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
+        )
+        raise TypeError(msg)
+    called = f"{kind.__module__}.{kind.__qualname__}"
+    if not issubclass(kind, np.ndarray):
+        msg = f"`{name}` must be an array; got {called}."
+        raise TypeError(msg)
+    if any(getattr(kind, each) is not getattr(np.ndarray, each) for each in OWN):
+        msg = (
+            f"`{name}` is of {called}, whose operations may differ from those of a plain array. "
+            f"Convert it first, for example with numpy.asarray({name})."
+        )
+        raise TypeError(msg)
+
+
+def _finite_exp(scores: Array) -> Array | None:
+    """exp(z); None if one is infinite. Reading the greatest takes a sixth of the time of a minimum of all."""
+    with np.errstate(over="ignore"):
+        exponentials = np.exp(scores)
+    return exponentials if np.isfinite(np.max(exponentials, initial=0)) else None
+
+
+def _least(scores: Array) -> Array:
+    """min(z, 0) as a minimum of arrays, a third of the time of that of an array and a number."""
+    return np.minimum(scores, np.zeros(scores.shape[-1], dtype=scores.dtype))
 
 
 def _parts(size: int) -> list[slice]:

@@ -363,6 +363,10 @@ class Backend:
         """The exponentials of an array, which may be written in."""
         return self.xp.exp(array)
 
+    def moderate_exp(self, scores: Array, /) -> tuple[Array, Array] | None:
+        """The exponentials of scores `(B, C, P)` and the sums over classes; None if digits may be lost in them."""
+        return None
+
     def softplus(self, scores: Array, /) -> tuple[Array, Array]:
         """log(1 + exp(z)), which is -log s(-z), and its derivative s(z); the scores may be written in."""
         limit = self._limit(scores)
@@ -403,21 +407,27 @@ class Backend:
         """1 / (1 + exp(-z)) and 1 / (1 + exp(z)); the second may be written into `out`."""
         return self.sigmoid(scores), self.sigmoid(-scores)
 
-    def sigmoid(self, scores: Array, out: Array | None = None, /) -> Array:
-        """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z); it may be written into `out`."""
+    def sigmoid(self, scores: Array, /) -> Array:
+        """1 / (1 + exp(-z)) = exp(z) / (1 + exp(z)), exact to the digits of exp(z)."""
         exponentials = self.xp.exp(self.xp.minimum(scores, self._limit(scores)))
         return exponentials / (exponentials + 1)
 
     def log_sigmoid(self, scores: Array, /) -> Array:
-        """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow.
+        """log(1 / (1 + exp(-z))) = min(z, 0) - log(1 + exp(-|z|)), which cannot overflow."""
+        return self.xp.where(scores >= 0, self.xp.zeros_like(scores), scores) - self.log_rest(scores)
+
+    def log_sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        """`log_sigmoid` of the scores and of their negatives."""
+        return self.log_sigmoid(scores), self.log_sigmoid(-scores)
+
+    def log_rest(self, scores: Array, /) -> Array:
+        """log(1 + exp(-|z|)).
 
         |z| as a product with the sign, which is 1 at 0: libraries disagree on the derivative of `abs` there, and one of
         0, which `maximum` has, would make the second derivative of this 0 instead of -1/4.
         """
-        xp = self.xp
-        positive = scores >= 0
-        magnitude = scores * (2 * xp.astype(positive, scores.dtype) - 1)
-        return xp.where(positive, xp.zeros_like(scores), scores) - xp.log1p(xp.exp(-magnitude))
+        sign = 1 - 2 * self.xp.astype(scores >= 0, scores.dtype)
+        return self.xp.log1p(self.xp.exp(sign * scores))
 
     def shared(self, values: Array, shares: Array, /) -> Array:
         """Values that shares will multiply: finite where the share is 0, because 0 log 0 = 0.

@@ -157,8 +157,8 @@ class AffinityFieldTerm(PairTerm):
         """Probabilities, their logarithms and, of independent classes, those of the complements."""
         probabilities, shared = block.probabilities, block.backend.shared
         if block.pixels.binary:
-            log_other = shared(block.log_other, 1 - probabilities)
-            return probabilities, shared(block.log_sigmoid, probabilities), log_other
+            log_p, log_other = block.log_sigmoids
+            return probabilities, shared(log_p, probabilities), shared(log_other, 1 - probabilities)
         return probabilities, block.finite_log_softmax
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:

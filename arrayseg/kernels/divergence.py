@@ -119,11 +119,14 @@ class DivergenceTerm(MeanTerm):
             log_p, inner = safe_log(block.scores, xp)
             log_q, outer = safe_log(1 - block.scores, xp)
         else:
-            log_p, log_q, inner, outer = block.two_sides(gradient=scale is not None)
+            log_p, log_q = block.log_sigmoids
+            inner, outer = None, None
         other, shared = 1 - block.target, block.backend.shared
         on, on_slope = self.divergence(shared(log_p, block.target), block.target, xp)
         off, off_slope = self.divergence(shared(log_q, other), other, xp)
         losses = xp.sum(self._weigh(block, on + off), axis=1)
         if scale is None:
             return losses, None
+        if inner is None:
+            inner, outer = block.complements, block.probabilities
         return losses, self._weigh(block, on_slope * inner - off_slope * outer) * scale

@@ -269,7 +269,8 @@ class PixelTerm(MeanTerm):
             log_p, inner = self._log_of_input(block, block.scores)
             log_q, outer = self._log_of_input(block, 1 - block.scores)
         else:
-            log_p, log_q, inner, outer = block.two_sides(gradient=scale is not None)
+            log_p, log_q = block.log_sigmoids
+            inner, outer = None, None
         target = self._smoothed(block)
         positive = self._scale_classes(block, target, self.positive_weights)
         negative = self._scale_classes(block, 1 - target, self.negative_weights)
@@ -278,27 +279,30 @@ class PixelTerm(MeanTerm):
         losses = xp.sum(block.weighted(positive * on + negative * off), axis=1)
         if scale is None:
             return losses, None
+        if block.pixels.activation == "sigmoid":
+            inner, outer = block.complements, block.probabilities
         steps = positive * on_slope * inner - negative * off_slope * outer
         return losses, block.weighted(steps) * scale
 
     def _independent_cross_entropy(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """The same for -l without weights of classes: u |z| - log s(|z|), u the share of the side that z is not on.
+        """The same for -l without weights of classes: u |z| + log(1 + exp(-|z|)), u the share of the side z is not on.
 
         Nothing cancels in it, nor in its derivative in |z|, which is u - s(-|z|).
         """
-        target = self._smoothed(block)
-        positive = block.xp.astype(block.scores >= 0, block.dtype)
-        sign = 2 * positive - 1
-        magnitude = sign * block.scores
-        wrong = target + positive * (1 - 2 * target)
-        of_wrong = wrong * block.backend.shared(magnitude, wrong)
+        xp, backend = block.xp, block.backend
+        sign = xp.astype(block.scores >= 0, block.dtype)
+        wrong = sign - self._smoothed(block)  # u with the sign of z
+        losses = wrong * backend.shared(block.scores, wrong)
         if scale is None:
-            return block.sum_classes(block.weighted(of_wrong - block.backend.log_sigmoid(magnitude))), None
-        loss, slope = block.backend.softplus(-magnitude)
-        loss += of_wrong
-        wrong -= slope
-        wrong *= sign
-        return block.sum_classes(block.weighted(loss)), block.product(block.weighted(wrong), scale)
+            return block.sum_classes(block.weighted(losses + backend.log_rest(block.scores))), None
+        sign *= -2
+        sign += 1
+        slope = backend.exp_in_place(sign * block.scores)
+        losses += xp.log1p(slope)
+        slope /= slope + 1
+        slope *= sign
+        slope += wrong
+        return block.sum_classes(block.weighted(losses)), block.product(block.weighted(slope), scale)
 
     def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""

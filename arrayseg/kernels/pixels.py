@@ -19,6 +19,9 @@ __all__ = ["Block", "Pixels"]
 
 Made = TypeVar("Made")
 
+#: Classes up to which products with one-hot values take less time than gathers and histograms.
+FEW_CLASSES = 8
+
 
 class once(Generic[Made]):
     """A property that is made when first asked for; functools.cached_property holds a lock that compilers refuse."""
@@ -127,8 +130,13 @@ class Block:
     room: Array | None = None
     #: Whether what an earlier sweep kept is given (see `kept`), and nothing else should be made of the scores.
     only_probabilities = False
-    #: Whether a gradient is asked for, so that the probabilities of a sigmoid are best made with their complements.
-    needs_slopes = False
+    #: Whether a gradient is asked for: the probabilities of a sigmoid are then best made with their complements, and
+    #: those of a softmax are needed after its exponentials.
+    has_gradient = False
+    #: Whether nobody asks for anything afterwards, so that all of it may be overwritten.
+    is_last_use = False
+    #: Whether `exponentials` and `total` are of the shifted scores.
+    _is_shifted = False
 
     def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
         self.pixels = pixels
@@ -260,6 +268,11 @@ class Block:
         """1 less the target, `(B, C, P)`, 0 where a pixel is not valid."""
         return self.keep(1 - self.target)
 
+    @property
+    def goes_by_id(self) -> bool:
+        """Whether the probabilities of ids are best found by these: of a softmax, where gathers are fast."""
+        return self.pixels.has_ids and self.backend.gathers_ids and self.pixels.activation == "softmax"
+
     @once
     def signs(self) -> Array:
         """-1 where a hard target is and 1 where it is not, `(B, C, P)` in the compute dtype."""
@@ -300,31 +313,42 @@ class Block:
             index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
         return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
 
-    def put_at_id(self, array: Array, values: Array | float) -> None:
-        """Write values `(B, P)`, or one number, in the entry of each pixel's id of `(B, C, P)`."""
-        flat, *steps = self.backend.flat(array)
-        flat[self.places(*steps)] = values if isinstance(values, float) else self.xp.reshape(values, (-1,))
+    def split_by_id(self, array: Array, *, copy: bool) -> tuple[Array, Array]:
+        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there."""
+        others = self.xp.asarray(array, copy=True) if copy else array
+        if self.classes <= FEW_CLASSES:
+            of_ids = others * self.target
+            others -= of_ids
+            return self._sum_of_classes(of_ids), others
+        entries = self.at_id(others)
+        flat, *steps = self.backend.flat(others)
+        flat[self.places(*steps)] = 0.0
+        return entries, others
 
-    def _swap_at_id(self, array: Array, number: float) -> Array:
-        """Write a number in the entry of each pixel's id of `(B, C, P)`, and return what was there, `(B, P)`."""
-        flat, *steps = self.backend.flat(array)
-        places = self.places(*steps)
-        before = self.xp.take(flat, places)
-        flat[places] = number
-        return self.xp.reshape(before, self.ids.shape)
+    def join_by_id(self, entries: Array, others: Array) -> Array:
+        """What `split_by_id` took apart, in the place of the others."""
+        if self.classes <= FEW_CLASSES:
+            others += self.target * entries[:, None, :]
+            return others
+        flat, *steps = self.backend.flat(others)
+        flat[self.places(*steps)] = self.xp.reshape(entries, (-1,))
+        return others
 
     def add_at_id(self, array: Array, values: Array) -> Array:
         """`(B, C, P)`, overwritten, with values `(B, P)` or `()` added at each pixel's id."""
         xp = self.xp
-        if self.backend.gathers_ids:
+        if self.backend.gathers_ids and self.classes > FEW_CLASSES:
             flat, *steps = self.backend.flat(array)
             flat[self.places(*steps)] += xp.reshape(values, (-1,)) if values.ndim else values
         else:
-            array += xp.astype(self.hot, self.dtype) * (values[:, None, :] if values.ndim else values)
+            array += self.target * (values[:, None, :] if values.ndim else values)
         return array
 
     def sum_by_id(self, values: Array | None) -> Array:
         """The sums of values `(B, P)`, or the numbers of pixels, by id, `(B, C)`; values of invalid pixels are 0."""
+        if self.classes <= FEW_CLASSES:
+            hot = self.target
+            return self.sum(hot, axis=2) if values is None else self.sum_products(hot, values[:, None, :])
         index = self._with_images(self.ids, self.classes)
         dtype = self.pixels.sum_dtype
         weights = None if values is None else self.xp.astype(values, dtype)
@@ -341,6 +365,11 @@ class Block:
     @once
     def shifted(self) -> Array:
         """The scores less the greatest of the pixel, `(B, C, P)`: their exponentials cannot overflow."""
+        if not self._is_shifted:
+            self._is_shifted = True
+            for name in ("exponentials", "total"):  # of the scores as they are
+                if name in self.__dict__:
+                    delattr(self, name)
         return self.over_classes(self._less_greatest, self.scores)
 
     def _less_greatest(self, scores: Array, *, axis: int) -> Array:
@@ -348,9 +377,14 @@ class Block:
 
     @once
     def exponentials(self) -> Array:
-        """The exponentials of the shifted scores, `(B, C, P)`."""
+        """The exponentials of the scores, `(B, C, P)`; of the shifted ones, if these are asked for or are needed."""
         if self.backend.has_autodiff:
             return self.over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
+        if not self._is_shifted:
+            found = self.backend.moderate_exp(self.scores)
+            if found is not None:
+                exponentials, self.total = found
+                return exponentials
         return self.backend.exp_in_place(self._released("shifted"))
 
     @once
@@ -366,7 +400,7 @@ class Block:
         if self.pixels.activation is None:
             return self.scores
         if self.pixels.activation == "sigmoid":
-            both = self.needs_slopes or self.backend.has_autodiff
+            both = self.has_gradient or self.backend.has_autodiff or "_sigmoids" in self.__dict__
             return self._sigmoids[0] if both else self.backend.sigmoid(self.scores)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
@@ -389,7 +423,8 @@ class Block:
     @once
     def errors(self) -> Array:
         """The probabilities less the target, `(B, C, P)`: p (1 - t) - (1 - p) t, one of which is 0 of a hard target."""
-        return self.probabilities * self.outside - self.complements * self.target
+        missed = self.complements * self.target
+        return self.probabilities * self.outside - missed
 
     @once
     def _sigmoids(self) -> tuple[Array, Array]:
@@ -422,42 +457,31 @@ class Block:
     def probabilities_by_id(self, *, squared: bool = False) -> tuple[Array, Array, Array]:
         """The probability of each pixel's id and 1 less it, `(B, P)`, and the sums of the other classes', `(B, C)`.
 
-        For exclusive classes 1 less it is the sum of the others, in which nothing cancels. The sums may be of squares.
+        1 less it is the sum of the others, in which nothing cancels. The sums may be of squares.
         """
-        activation = self.pixels.activation
-        if activation == "softmax" and not squared and "probabilities" not in self.__dict__:
-            return self._exponentials_by_id()
-        probabilities = self.probabilities
-        if activation is None:  # the caller's, in which nothing may be written
-            probabilities = self.xp.asarray(probabilities, copy=True)
-        hit = self._swap_at_id(probabilities, 0.0)
-        others = self.weighted(probabilities)
-        alarm = self.sum_products(others, probabilities) if squared else self.sum(others, axis=2)
-        if activation == "softmax":
-            miss = self._sum_of_classes(probabilities)
-        else:
-            miss = 1 - hit if activation is None else self.at_id(self.complements)
-        if activation is not None:
-            self.put_at_id(probabilities, hit)
-        return hit, miss, alarm
+        if not squared and "probabilities" not in self.__dict__:
+            return self._exponentials_by_id
+        hit, others = self.split_by_id(self.probabilities, copy=True)
+        weighted = self.weighted(others)
+        alarm = self.sum_products(weighted, others) if squared else self.sum(weighted, axis=2)
+        return hit, self._sum_of_classes(others), alarm
 
+    @once
     def _exponentials_by_id(self) -> tuple[Array, Array, Array]:
         """`probabilities_by_id` by the exponentials.
 
         These are in cache: in the gradient, where the probabilities will wait, ids take three times as long to reach.
         The total is made of the two parts.
         """
-        exponentials = self.exponentials
-        at_id = self._swap_at_id(exponentials, 0.0)
-        others = self._sum_of_classes(exponentials)
-        total = at_id + others
-        inverse = 1 / total
-        hit = at_id * inverse
-        alarm = self.sum_products(exponentials, self.weighted(inverse)[:, None, :])
+        at_id, others = self.split_by_id(self._released("exponentials"), copy=False)
+        rest = self._sum_of_classes(others)
+        total = at_id + rest
         self.total = total[:, None, :]
-        self.put_at_id(exponentials, at_id)
-        others *= inverse
-        return hit, others, alarm
+        inverse = 1 / total
+        alarm = self.sum_products(others, self.weighted(inverse)[:, None, :])
+        if self.has_gradient:
+            self.exponentials = self.join_by_id(at_id, others)
+        return at_id * inverse, rest * inverse, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
@@ -505,22 +529,9 @@ class Block:
         return array
 
     @once
-    def log_sigmoid(self) -> Array:
-        """log s(z), `(B, C, P)`."""
-        return self.backend.log_sigmoid(self.scores)
-
-    @once
-    def log_other(self) -> Array:
-        """log s(-z), `(B, C, P)`."""
-        return self.backend.log_sigmoid(-self.scores)
-
-    def two_sides(self, *, gradient: bool) -> tuple[Array, Array, Array | None, Array | None]:
-        """log s(z), log s(-z) and, for the closed form, their derivatives s(-z) and s(z), each `(B, C, P)`."""
-        if not gradient:
-            return self.log_sigmoid, self.log_other, None, None
-        below, by_below = self.backend.softplus(-self.scores)
-        above, by_above = self.backend.softplus(self.xp.asarray(self.scores, copy=True))
-        return -below, -above, by_below, by_above
+    def log_sigmoids(self) -> tuple[Array, Array]:
+        """log s(z) and log s(-z), each `(B, C, P)`; their derivatives are s(-z) and s(z)."""
+        return self.backend.log_sigmoids(self.scores)
 
     def pull_back(self, gradient: Array, *, cancels: bool = True) -> Array:
         """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`.
@@ -541,28 +552,20 @@ class Block:
 
         With `errors` they are multiplied with the errors, -(1 - p) at the id and p elsewhere.
         """
-        xp, activation, probabilities = self.xp, self.pixels.activation, self.probabilities
-        at_id = self.at_id(by_id[:, :, 0])
-        if activation != "softmax":
-            gradient = by_others * probabilities if errors else by_others + xp.zeros_like(probabilities)
-            self.put_at_id(gradient, -at_id * self.at_id(self.complements) if errors else at_id)
-            return self.keep(gradient) if activation is None else self.product(gradient, self.slopes)
+        xp, at_id = self.xp, self.at_id(by_id[:, :, 0])
         # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
-        probability = self._swap_at_id(probabilities, 0.0)
+        probability, others = self.split_by_id(self.probabilities, copy=not self.is_last_use)
         if errors:
-            steps = by_others * probabilities
-            missed = self._sum_of_classes(probabilities)
+            steps = by_others * others
+            missed = self._sum_of_classes(others)
             at_id *= -missed
-            spread = self.backend.sum_class_products(steps, probabilities)[:, 0, :]
+            spread = self.backend.sum_class_products(steps, others)[:, 0, :]
         else:
             steps, across = by_others, xp.matrix_transpose(by_others)
-            sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), probabilities)
+            sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), others)
             spread, missed = sums[:, 0, :], sums[:, 1, :]
-        pulled = self.product(steps - (spread + at_id * probability)[:, None, :], probabilities)
-        self.put_at_id(pulled, (at_id * missed - spread) * probability)
-        if self.room is None:  # other terms may ask for them
-            self.put_at_id(probabilities, probability)
-        return pulled
+        pulled = self.product(steps - (spread + at_id * probability)[:, None, :], others)
+        return self.join_by_id((at_id * missed - spread) * probability, pulled)
 
     def pull_back_log(self, steps: Array) -> Array:
         """From a gradient in the log-probabilities of exclusive classes, `(B, C, P)`, to one in the scores."""

@@ -101,7 +101,7 @@ class RegionTerm(Term):
 
     def _goes_by_id(self, block: Block) -> bool:
         """Whether the amounts are found by ids, of which gathers are faster than products."""
-        return self._is_product(block.pixels) and block.pixels.has_ids and block.backend.gathers_ids
+        return self._is_product(block.pixels) and block.goes_by_id
 
     def _sums_of_ids(self, block: Block) -> list[Array]:
         """The sums of the cells and of the target of ids: three histograms and one sum."""
@@ -125,7 +125,7 @@ class RegionTerm(Term):
     def _sums_of_products(self, block: Block) -> list[Array]:
         """The sums of the cells and of the target."""
         inside, outside = block.weighted(block.target), block.weighted(block.outside)
-        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
+        complement, probability = block.keep(block.complements), block.keep(block.probabilities)
         pairs = [(probability, inside), (probability, outside), (complement, inside), (complement, outside)]
         cells = [block.sum_products(*pair) for pair in pairs[: self.sums - 2]]
         return [*cells, block.sum(inside, axis=2)]
@@ -256,7 +256,7 @@ class ErrorTerm(RegionTerm):
     needs_probabilities = True
 
     def _goes_by_id(self, block: Block) -> bool:
-        return block.pixels.has_ids and block.backend.gathers_ids
+        return block.goes_by_id
 
     def _sums_of_ids(self, block: Block) -> list[Array]:
         _, misses, alarm = block.probabilities_by_id(squared=True)
@@ -267,13 +267,21 @@ class ErrorTerm(RegionTerm):
         _, by_alarm, by_miss, _ = (block.narrow(2 * each) for each in by)
         return block.pull_back_by_id(by_miss, by_alarm, errors=True)
 
-    def amounts(self, block: Block) -> tuple[Array, ...]:
-        target, outside, error = block.target, block.outside, block.keep(block.errors) ** 2
-        return target, error * outside, error * target, outside
+    def count(self, block: Block) -> Sums:
+        if self._goes_by_id(block):
+            return *self._sums_of_ids(block), block.amount[:, None]
+        error = block.keep(block.errors)
+        square, inside, outside = error * error, block.weighted(block.target), block.weighted(block.outside)
+        target, rest = (block.sum(side, axis=2) for side in (inside, outside))
+        alarm, miss = (block.sum_products(square, side) for side in (outside, inside))
+        return target, alarm, miss, rest, target, block.amount[:, None]
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        _, by_alarm, by_miss, _ = (block.narrow(each) for each in by)
-        return 2 * block.errors * (by_miss * block.target + by_alarm * block.outside)
+        _, by_alarm, by_miss, _ = (block.narrow(2 * each) for each in by)
+        gradient = by_miss * block.target
+        gradient += by_alarm * block.outside
+        gradient *= block.errors
+        return gradient
 
 
 @dataclass(frozen=True, kw_only=True)

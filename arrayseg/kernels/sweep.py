@@ -15,7 +15,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import iadd
 from typing import Any, TypeVar
 
 from arrayseg._typing import Array, Reduction
@@ -220,7 +219,7 @@ class Sweep:
 
         def count(part: Part) -> Sums:
             block = blocks.at(part)
-            block.needs_slopes = kept is not None
+            block.has_gradient = kept is not None
             if kept is not None and self.layout.is_canonical:
                 block.room = _view(kept, part)
             rests = [block.sum(term.map(block), axis=1) for term in late]
@@ -253,27 +252,30 @@ class Sweep:
 
         Until then the view may hold the probabilities.
         """
-        has_room = len(self.terms) == 1 and self.layout.is_canonical
-        has_room = has_room and gradient is not None and gradient.dtype == self.pixels.compute_dtype
+        has_room = self.layout.is_canonical and gradient is not None and gradient.dtype == self.pixels.compute_dtype
 
         def pull(part: Part) -> Array:
             block = blocks.at(part)
             room = None if gradient is None else _view(gradient, part)
-            block.room = room if has_room else None
-            block.needs_slopes = gradient is not None
+            block.room = None
+            block.has_gradient = gradient is not None
             if kept:
                 block.only_probabilities = True
                 if not blocks.single:
                     block.kept = self.pixels.backend.block_array(room, self.pixels.compute_dtype)
-            pairs = zip(self.terms, states, strict=True)
-            rests, gradients = zip(
-                *(term.pull(block, state, gradient=gradient is not None) for term, state in pairs), strict=True
-            )
-            if gradient is not None:
-                pulled = reduce(iadd, gradients)
-                if pulled is not room:
-                    _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
-            return _add([rest for rest in rests if rest is not None], self._zero())
+            rests, pulled = [self._zero()], None
+            # Backwards: region losses come first in most sums, and the last term may overwrite the probabilities.
+            for place in reversed(range(len(self.terms))):
+                block.is_last_use = place == 0
+                block.room = room if has_room and block.is_last_use else None
+                rest, own = self.terms[place].pull(block, states[place], gradient=gradient is not None)
+                rests += [] if rest is None else [rest]
+                if pulled is not None:
+                    own += pulled
+                pulled = own
+            if gradient is not None and pulled is not room:
+                _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
+            return _add(rests)
 
         return _add(self.pixels.backend.map(pull, blocks.parts))
 

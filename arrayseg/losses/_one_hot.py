@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from arrayseg._checks import check_index
+from arrayseg._checks import check_dtype, check_index
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import backend_of
@@ -86,5 +86,6 @@ def one_hot(
     classes = xp.arange(num_classes, dtype=ids.dtype, device=backend.device(target))
     shape = [1] * (target.ndim + 1)
     shape[axis] = num_classes
+    dtype = check_dtype("dtype", dtype, xp)
     hot = xp.expand_dims(ids, axis=axis) == xp.reshape(classes, tuple(shape))
-    return xp.astype(hot, xp.float32 if dtype is None else dtype)
+    return xp.astype(hot, dtype)

@@ -125,6 +125,7 @@ def pixel_evaluation(
         reduction=reduction,
         denominator=denominator,
         binary=binary,
+        log_input=log_input,
     )
 
 
@@ -143,6 +144,7 @@ def mean_evaluation(
     denominator: Denominator = "weights",
     binary: bool | None = None,
     has_shares: bool = True,
+    log_input: bool = False,
 ) -> Sweep:
     """The mean of any term over pixels; the options are those of `pixel_evaluation`."""
     check_choice("reduction", reduction, Reduction)
@@ -158,6 +160,7 @@ def mean_evaluation(
         class_weights=class_weights,
         binary=binary,
         has_shares=has_shares,
+        log_input=log_input,
     )
     return Sweep(input, layout, pixels, [replace(term, reduction=reduction, denominator=denominator)], [1.0])
 
@@ -221,7 +224,8 @@ def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Evaluat
     Parameters
     ----------
     input : array
-        Log-probabilities, shape (N, C, \*spatial), floating; they are not normalised again.
+        Log-probabilities, shape (N, C, \*spatial), floating. They are neither normalised nor checked: the loss is
+        linear in them, and negative where they are positive, as logits given by mistake may be.
     target : array
         Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
     {options}

@@ -38,11 +38,13 @@ def prepare(
     class_weights: Weights | None = None,
     binary: bool | None = None,
     has_shares: bool = True,
+    log_input: bool = False,
 ) -> tuple[Layout, Pixels]:
     """The layout and the pixels of a call; every argument is checked here and nowhere else.
 
     `binary` tells independent classes from exclusive ones where the activation does not: with probabilities, a single
-    channel is binary unless said otherwise. `has_shares` says that a floating target holds values from 0 to 1.
+    channel is binary unless said otherwise. `has_shares` says that a floating target holds values from 0 to 1,
+    `log_input` that an input without activation holds logarithms of probabilities.
     """
     check_choice("activation", activation, ("softmax", "sigmoid", None))
     backend = common_backend(input=input, target=target, mask=mask, pixel_weights=pixel_weights)
@@ -65,17 +67,20 @@ def prepare(
     mask_rows = None if mask is None else layout.rows(mask, xp)
     high = layout.classes - 1 if rows.ndim == 2 else 1
     what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
-    bits = _bits(rows, backend)
-    if bits is None:
+    scores, bits = layout.scores(input, xp), _bits(rows, backend)
+    if bits is None or activation is None:
         ignored = _ignored(rows, mask_rows, ignore_index, backend)
+    if bits is None:
         plain_ids = check_ids(rows, high, what, backend, ignored, ignore_index)
         if has_shares:
-            _check_shares(rows, backend)
+            _check_shares(rows, ignored, backend)
+    if activation is None and not log_input:
+        _check_probabilities(scores, ignored, backend)
     if (bits is not None or plain_ids) and not 0 <= (ignore_index or 0) <= high:
         ignore_index = None  # no pixel has it, so no pixel need be compared with it
     pixels = Pixels(
         backend=backend,
-        scores=layout.scores(input, xp),
+        scores=scores,
         target=rows if bits is None else bits,
         activation=activation,
         binary=binary,
@@ -290,27 +295,44 @@ def _wrong_id(ids: Any, high: int, what: str, ignore_index: int | None) -> str:
     return f"{found}. Is it a void label? Then pass ignore_index={wrong}."
 
 
-#: How far beyond 0 and 1 a soft target may lie by rounding; half precision rounds to a hundredth.
+#: How far beyond 0 and 1 a probability may lie by rounding; half precision rounds to a hundredth.
 ROUNDING, HALF_ROUNDING = 1e-5, 1e-2
 
 
-def _check_shares(rows: Array, backend: Backend) -> None:
+def _check_shares(rows: Array, ignored: Array | None, backend: Backend) -> None:
     """Raise on a floating target beyond [0, 1], wherever values can be read; NaN makes the loss NaN instead."""
-    xp = backend.xp
-    halves = half_dtypes(xp)
-    if 0 in rows.shape or not (xp.isdtype(rows.dtype, "real floating") or rows.dtype in halves):
+    if not (backend.xp.isdtype(rows.dtype, "real floating") or rows.dtype in half_dtypes(backend.xp)):
         return
-    if not backend.is_concrete(rows):
-        return
-    rounding = HALF_ROUNDING if rows.dtype in halves else ROUNDING
-    least, most = backend.extremes(rows)
-    if least < -rounding or most > 1 + rounding:
-        wrong = least if least < -rounding else most
+    wrong = _beyond(rows, ignored, backend)
+    if wrong is not None:
         msg = (
             f"A floating `target` must hold values from 0 to 1; got {wrong:g}. Divide a mask of 0 and 255 by 255, or "
             "pass `target > 0`; cast class ids to an integer dtype, without a class axis."
         )
         raise ValueError(msg)
+
+
+def _check_probabilities(scores: Array, ignored: Array | None, backend: Backend) -> None:
+    """Raise on an input beyond [0, 1], wherever values can be read; NaN makes the loss NaN instead."""
+    wrong = _beyond(scores, ignored if ignored is None or ignored.ndim == 3 else ignored[:, None, :], backend)
+    if wrong is not None:
+        msg = (
+            f"With activation=None, `input` must hold probabilities, from 0 to 1; got {wrong:g}. For logits, pass "
+            "activation='softmax' or 'sigmoid', whichever the loss has."
+        )
+        raise ValueError(msg)
+
+
+def _beyond(values: Array, ignored: Array | None, backend: Backend) -> float | None:
+    """Return a number that counts and is beyond [0, 1] by more than rounding; None where none is known to be."""
+    if 0 in values.shape or not backend.is_concrete(values, ignored):
+        return None
+    rounding = HALF_ROUNDING if values.dtype in half_dtypes(backend.xp) else ROUNDING
+    least, most = backend.extremes(values)
+    if ignored is not None and not -rounding <= least <= most <= 1 + rounding:
+        with backend.reading():
+            least, most = backend.extremes(backend.xp.where(ignored, backend.xp.zeros_like(values), values))
+    return least if least < -rounding else most if most > 1 + rounding else None
 
 
 def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend: Backend) -> Array | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.metrics.outcomes import (
@@ -65,10 +66,7 @@ def cohen_kappa(
     >>> metrics.cohen_kappa(np.asarray([[3, 1], [2, 4]]))
     array(0.4)
     """
-    if weights not in _POWERS:
-        msg = f'`weights` must be None, "linear" or "quadratic"; got {weights!r}.'
-        raise ValueError(msg)
-    power = _POWERS[weights]
+    power = _POWERS[check_choice("weights", weights, tuple(_POWERS))]
 
     def kappa(backend: Backend, counts: Array) -> Array:
         xp = backend.xp

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
@@ -104,15 +104,10 @@ def bootstrap_interval(
             f"matrices); got {type(function).__name__} and {type(statistic).__name__}."
         )
         raise TypeError(msg)
-    level = check_number("level", level)
-    if not 0 < level < 1:
-        msg = f"`level` is a probability in (0, 1), for example 0.95; got {level}."
-        raise ValueError(msg)
-    resamples = check_index("resamples", resamples, 1)
-    images = _first_array(statistic).shape[0]
-    if images == 0:
-        msg = "`statistic` holds no images (its first axis has length 0), so there is nothing to draw from."
-        raise ValueError(msg)
+    level = check_number("level", level, 0, 1, above=True, below=True)
+    resamples, seed = check_index("resamples", resamples, 1), check_index("seed", seed, 0)
+    pooled = check_flag("pooled", pooled)
+    images = _images(statistic)
 
     def metric(chosen: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
         return function(_map_arrays(lambda array: _sample(array, chosen, pooled=pooled), statistic))
@@ -124,8 +119,16 @@ def bootstrap_interval(
     return Interval(estimate, *(_quantile(backend, values, share) for share in ((1 - level) / 2, (1 + level) / 2)))
 
 
-def _first_array(statistic: Any) -> Array:
-    return _first_array(statistic[0]) if isinstance(statistic, tuple) else statistic
+def _images(statistic: Any) -> int:
+    """The length of the first axis of the arrays of a statistic."""
+    if isinstance(statistic, tuple) and statistic:
+        return _images(statistic[0])
+    backend_of(statistic, "statistic")
+    images: int = statistic.shape[0] if statistic.ndim else 0
+    if images == 0:
+        msg = f"`statistic` holds no images along its first axis, to draw from; got shape {tuple(statistic.shape)}."
+        raise ValueError(msg)
+    return images
 
 
 def _map_arrays(function: Callable[[Array], Array], statistic: Any) -> Any:

@@ -8,7 +8,7 @@ from itertools import product
 from math import ceil, hypot, prod
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_indices, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_indices, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
@@ -148,6 +148,7 @@ def boundary_confusion(
     array([0.75, 0.4 ])
     """
     check_choice("definition", definition, BoundaryDefinition)
+    per_image = check_flag("per_image", per_image)
     maps = read_label_maps(
         prediction,
         target,
@@ -305,6 +306,7 @@ def _radius(definition: str, share: float | None, radius: int | None, shape: tup
             msg = f"Pass either `ratio` or a `radius` in pixels; got {share} and {radius}."
             raise ValueError(msg)
         return check_index("radius", radius, 0)
+    check_static("ratio", share)
     share = _SHARES[definition] if share is None else check_number("ratio", share)
     if share is None or not share > 0:
         msg = f"The definition {definition!r} needs a `radius` in pixels or a positive `ratio`; got ratio {share}."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
@@ -145,9 +145,10 @@ def calibration_bins(
     0.3
     """
     bins = check_index("bins", bins, 1)
-    if mode not in _MODES or closed not in _SIDES:
-        msg = f"`mode` must be one of {_MODES}, `closed` one of {tuple(_SIDES)}; got {mode!r}, {closed!r}."
-        raise ValueError(msg)
+    check_choice("mode", mode, ("top_label", "class_wise"))
+    side = _SIDES[check_choice("closed", closed, tuple(_SIDES))]
+    per_image = check_flag("per_image", per_image)
+    check_static("clip", clip)
     clip = clip if clip is None else check_number("clip", clip, 0, 1)
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
     if per_image:
@@ -161,7 +162,7 @@ def calibration_bins(
         if mode == "top_label" and class_axis is not None:
             confidence, right = _top_label(maps)
             valid = maps.counted[:, None, :]
-        position = maps.bins(confidence, bins, side=_SIDES[closed])
+        position = maps.bins(confidence, bins, side=side)
         table = [maps.histogram(position, valid, bins, values) for values in (None, right, confidence)]
         if mode == "top_label" or class_axis is None:
             table = [part[:, 0, :] for part in table]
@@ -211,9 +212,7 @@ def expected_calibration_error(
     >>> float(metrics.expected_calibration_error(statistic))
     0.25
     """
-    if norm not in _NORMS:
-        msg = f"`norm` must be one of {', '.join(_NORMS)}; got {norm!r}."
-        raise ValueError(msg)
+    check_choice("norm", norm, ("l1", "l2", "max"))
 
     def error(xp: Namespace, table: CalibrationBins) -> Array:
         gap = xp.abs(ratio(xp, table.hits - table.confidence_sum, table.counts, 0.0))
@@ -337,10 +336,8 @@ def negative_log_likelihood(bins: CalibrationBins, *, absent: Absent = "skip") -
     return _evaluate(bins, lambda xp, table: ratio(xp, table.log_loss, table.pixels, absent), absent)
 
 
-_MODES = ("top_label", "class_wise")
 # On which side of an equal inner edge a probability goes.
 _SIDES = {"left": "right", "right": "left"}
-_NORMS = ("l1", "l2", "max")
 
 
 def _top_label(maps: ScoreMaps) -> tuple[Array, Array]:

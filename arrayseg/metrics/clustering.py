@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_number
+from arrayseg._checks import check_choice, check_index, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of, common_backend, host
@@ -323,6 +323,7 @@ def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "sk
     >>> round(float(result.error), 6), float(result.precision), float(result.recall)
     (0.333333, 1.0, 0.5)
     """
+    check_static("alpha", alpha)
     alpha = check_number("alpha", alpha, 0, 1)
 
     def error(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:

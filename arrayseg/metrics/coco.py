@@ -7,7 +7,16 @@ from itertools import accumulate, pairwise
 from math import inf
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_number, check_numbers, is_several
+from arrayseg._checks import (
+    as_number,
+    check_choice,
+    check_index,
+    check_numbers,
+    check_pair,
+    check_static,
+    is_several,
+    shown,
+)
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
@@ -383,17 +392,18 @@ def _levels(thresholds: float | Sequence[float] | None) -> tuple[float, ...]:
     """The thresholds of the IoU; those of COCO are what its own code has, of which 0.85 is not 0.5 + 7 x 0.05."""
     if thresholds is None:
         return tuple(host().xp.linspace(0.5, 0.95, 10).tolist())
+    check_static("thresholds", thresholds)
     return check_numbers("thresholds", thresholds if is_several(thresholds) else (thresholds,), 0, 1)
 
 
 def _area_range(area_range: tuple[float, float]) -> tuple[float, float]:
     """The smallest and the largest area; the largest may be infinite."""
-    if is_several(area_range) and len(area_range) == 2:
-        smallest, largest = (inf if area == inf else check_number("area_range", area, 0) for area in area_range)
-        if smallest <= largest:
-            return smallest, largest
-    msg = f"`area_range` must be the smallest and the largest area, such as (0, 32**2); got {area_range}."
-    raise ValueError(msg)
+    pair = check_pair("area_range", area_range, "areas, the smallest and the largest, such as (0, 32**2)")
+    smallest, largest = (as_number("area_range", area) for area in pair)
+    if not 0 <= smallest <= largest:
+        msg = f"`area_range` must be the smallest and the largest area, such as (0, 32**2); got {area_range}."
+        raise ValueError(msg)
+    return smallest, largest
 
 
 def _assign(
@@ -452,12 +462,12 @@ def _check_one_size(sizes: set[tuple[int, int]]) -> None:
 def _lengths(masks: Sequence[RunLengths]) -> list[tuple[int, int, Array]]:
     """The height and width of each mask and the lengths of its runs, on the host."""
     xp = host().xp
+    sizes = [_size(rle) for rle in masks]
     counts = [rle["counts"] for rle in masks]
     texts = [each.encode() if isinstance(each, str) else each for each in counts if isinstance(each, str | bytes)]
     expanded = iter(_expand(texts))
     read = []
-    for rle, each in zip(masks, counts, strict=True):
-        height, width = _size(rle)
+    for (height, width), each in zip(sizes, counts, strict=True):
         lengths = next(expanded) if isinstance(each, str | bytes) else _whole(each)
         total = int(xp.sum(lengths))
         if total != height * width or xp.any(lengths < 0):
@@ -471,18 +481,18 @@ def _lengths(masks: Sequence[RunLengths]) -> list[tuple[int, int, Array]]:
 
 
 def _size(rle: RunLengths) -> tuple[int, int]:
-    if len(rle["size"]) != 2:
-        msg = f"The size of a mask must be its height and width; got {rle['size']}."
-        raise ValueError(msg)
-    height, width = (check_index("size", length, 0) for length in rle["size"])
-    return height, width
+    if not isinstance(rle, Mapping) or not {"size", "counts"} <= rle.keys():
+        msg = f'Run lengths must be a dictionary with "size" and "counts", as rle_encode returns; got {shown(rle)}.'
+        raise TypeError(msg)
+    height, width = check_pair("size", rle["size"], "numbers, the height and the width of the mask")
+    return check_index("size", height, 0), check_index("size", width, 0)
 
 
 def _whole(counts: Sequence[int]) -> Array:
     """The run lengths of a list, as integers."""
     xp = host().xp
     lengths = xp.asarray(counts)
-    if lengths.shape[0] and not xp.isdtype(lengths.dtype, "integral"):
+    if lengths.ndim != 1 or (lengths.shape[0] and not xp.isdtype(lengths.dtype, "integral")):
         msg = f"The run lengths of a mask must be whole numbers, or a compressed string; got {lengths.dtype}."
         raise TypeError(msg)
     return xp.astype(lengths, xp.int64)

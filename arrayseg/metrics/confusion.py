@@ -56,8 +56,9 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        If shapes do not fit, a label that counts is out of range, or a score of a pixel that counts is nan. Under a
-        compiler (`jax.jit`, `torch.compile`) values cannot be read, and such pixels count nowhere.
+        If shapes do not fit, both maps are one-hot `(N, C, H, W)`, a label that counts is out of range, or a score of a
+        pixel that counts is nan. Under a compiler (`jax.jit`, `torch.compile`) values cannot be read: such pixels count
+        nowhere, and one-hot maps are read as ids.
     TypeError
         If libraries are mixed, ids are not integers, the mask is not boolean, or both maps are boolean where there are
         more than two classes: for channels that may overlap see `class_counts`.

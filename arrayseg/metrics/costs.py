@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from arrayseg._checks import check_number
+from arrayseg._checks import check_array, check_flag, check_number
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend
 from arrayseg.metrics.outcomes import COUNTING, Absent, Outcomes, overall, per_class, ratio, settle
@@ -64,6 +64,7 @@ def expected_cost(
     >>> metrics.expected_cost(matrix, costs=np.asarray([[0.0, 1.0], [10.0, 0.0]]))
     array(2.1)
     """
+    normalize = check_flag("normalize", normalize)
 
     def mean_cost(backend: Backend, counts: Array) -> Array:
         xp, length, dtype = backend.xp, counts.shape[-1], counts.dtype
@@ -72,11 +73,11 @@ def expected_cost(
         if costs is None:
             cost = 1 - xp.eye(length, dtype=dtype, device=backend.device(counts))
         else:
-            cost = _of_shape(backend, costs, (length, length), "costs", counts)
+            cost = check_array("costs", costs, (length, length), counts)
         if priors is None:
             share = ratio(xp, rows, total[..., None], 0.0)
         else:
-            given = _of_shape(backend, priors, (length,), "priors", counts)
+            given = check_array("priors", priors, (length,), counts)
             share = given / xp.sum(given) + xp.zeros_like(rows)
         rates = ratio(xp, counts, rows[..., None], 0.0)
         score = xp.sum(share * xp.sum(cost * rates, axis=-1), axis=-1)
@@ -127,22 +128,10 @@ def net_benefit(
     >>> metrics.net_benefit(np.asarray([[3, 1], [2, 4]]), threshold=0.2)
     array([0.25 , 0.375])
     """
-    threshold = check_number("threshold", threshold)
-    if not 0 <= threshold < 1:
-        msg = f"`threshold` is a probability in [0, 1); got {threshold}."
-        raise ValueError(msg)
+    threshold = check_number("threshold", threshold, 0, 1, below=True)
     exchange_rate = threshold / (1 - threshold)
 
     def benefit(table: Outcomes) -> Array:
         return table.ratio(table.true_positives - exchange_rate * table.false_positives, table.total)
 
     return per_class(benefit, matrix, absent=absent, classes=classes)
-
-
-def _of_shape(backend: Backend, values: Weights, shape: tuple[int, ...], name: str, like: Array) -> Array:
-    """An option's array in the dtype and on the device of the counts."""
-    array = backend.asarray(values, dtype=like.dtype, like=like)
-    if tuple(array.shape) != shape:
-        msg = f"`{name}` must have shape {shape}; got {tuple(array.shape)}."
-        raise ValueError(msg)
-    return array

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from math import nan
 from typing import Literal
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, is_several
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.metrics.labels import LabelMaps, count_label_maps, refuse_out_of_range
+from arrayseg.metrics.labels import LabelMaps, check_num_classes, count_label_maps, refuse_out_of_range
 from arrayseg.metrics.outcomes import check_counts, intersections, mean_of_defined, quotient, take_classes
 from arrayseg.metrics.statistics import computed_from
 
@@ -79,6 +79,7 @@ def class_counts(
            [[3, 0, 1],
             [0, 1, 0]]])
     """
+    common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
     if class_axis is not None and prediction.ndim == target.ndim:
         return _count_channels(prediction, target, num_classes, ignore_index, mask, class_axis)
     return count_label_maps(
@@ -99,7 +100,7 @@ def _count_channels(
     """Return `(N, C, 3)` counts of boolean channels that may overlap, each counted by itself."""
     backend = common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
     xp, axis = backend.xp, check_index("class_axis", class_axis, -target.ndim, target.ndim - 1) % target.ndim
-    shape = tuple(target.shape)
+    shape, num_classes = tuple(target.shape), check_num_classes(num_classes)
     if not all(xp.isdtype(array.dtype, "bool") for array in (prediction, target)) or ignore_index is not None:
         msg = (
             "With `class_axis`, `prediction` must hold scores with one axis more than `target`; or both must be "
@@ -216,19 +217,11 @@ def fine_grained_mean(
     >>> metrics.fine_grained_mean(counts, lowest=50)
     np.float64(0.5833333333333333)
     """
-    for name, value, choices in (
-        ("average", average, _AVERAGES),
-        ("score", score, _SCORES),
-        ("present", present, _PRESENT),
-    ):
-        if value not in choices:
-            msg = f"`{name}` must be one of {', '.join(choices)}; got {value!r}."
-            raise ValueError(msg)
-    several = lowest.tolist() if hasattr(lowest, "tolist") else lowest
-    percents = [check_number("lowest", each) for each in (several if isinstance(several, Sequence) else [several])]
-    if not percents or not all(0 < percent <= 100 for percent in percents):
-        msg = f"`lowest` must be a percentage in (0, 100], or several; got {lowest}."
-        raise ValueError(msg)
+    check_choice("average", average, ("image", "class", "pair", "dataset"))
+    score = check_choice("score", score, tuple(_SCORES))
+    check_choice("present", present, ("target", "union"))
+    overlapping = check_flag("overlapping", overlapping)
+    percents = check_numbers("lowest", lowest if is_several(lowest) else (lowest,), 0, 100, above=True)
     backend = backend_of(counts, "counts")
     if counts.ndim != 3 or counts.shape[-1] != 3:
         msg = f"`counts` must have shape (N, C, 3), from class_counts; got {tuple(counts.shape)}."
@@ -253,8 +246,6 @@ def fine_grained_mean(
         return xp.astype(xp.mean(xp.where(anything, values, nan)), dtype, copy=False)
 
 
-_AVERAGES = ("image", "class", "pair", "dataset")
-_PRESENT = ("target", "union")
 # What the numerator TP is divided by is TP + a FP + b FN.
 _SCORES = {"iou": (1.0, 1.0), "dice": (0.5, 0.5), "accuracy": (0.0, 1.0)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
-from arrayseg._checks import check_choice, check_index, check_numbers, is_several
+from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, check_static, is_several
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
@@ -207,9 +207,11 @@ def match_instances(
     >>> counts.true_positives, counts.false_negatives
     (array([1, 0]), array([1, 2]))
     """
+    check_static("thresholds", thresholds)
     several = is_several(thresholds)
     levels = check_numbers("thresholds", thresholds if several else (thresholds,), 0, 1)
     check_choice("method", method, Method)
+    inclusive = check_flag("inclusive", inclusive)
     backend, table = _instances(prediction, target, background, ignore_index)
     values = _scores(table, score)
     rows = [_match(table, values, level, inclusive, method) for level in levels]
@@ -389,7 +391,7 @@ def aggregated_jaccard_index(
 
     .. math:: \frac{\sum_t |t \cap p(t)|}{\sum_t |t \cup p(t)| + \sum_{p \text{ of no } t} |p|}
 
-    with p(t) the predicted instance that overlaps t most (by IoU).
+    with p(t) the predicted instance that overlaps t most (by IoU; of equal ones the one with the lowest label).
 
     Parameters
     ----------
@@ -399,7 +401,8 @@ def aggregated_jaccard_index(
         The same of the target, one image.
     unique
         Whether each predicted instance is that of one target at most (AJI+), by the assignment with the largest sum of
-        IoU (needs SciPy). The default is AJI, where one prediction may serve several targets.
+        IoU (needs SciPy). Of assignments whose sums are equal, up to about 1e-9, it is the one that shares most pixels,
+        so that the value is one. The default is AJI, where one prediction may serve several targets.
     background
         The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
     ignore_index
@@ -440,11 +443,14 @@ def aggregated_jaccard_index(
     0.5
     """
     check_absent(absent)
+    unique = check_flag("unique", unique)
     backend, table = _instances(prediction, target, background, ignore_index)
     xp, iou = table.xp, _scores(table, "iou")
     pairs = range(iou.shape[0])
     if unique:
-        hits = _optimal(table, iou, pairs, bonus=0)
+        # The index depends on the shared pixels alone, so those settle which of equal sums of IoU is taken.
+        shared = table.counts / (xp.max(table.counts) if pairs else 1)
+        hits = _optimal(table, iou + 1e-9 * shared, pairs, bonus=0)
     else:
         best: dict[int, int] = {}
         for pair in _descending(xp, iou):

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from arrayseg._checks import check_index
+from arrayseg._checks import check_flag, check_index
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 
 __all__ = [
     "LabelMaps",
+    "check_class_axis",
     "check_num_classes",
     "check_per_image",
     "count_label_maps",
@@ -121,6 +122,7 @@ def count_label_maps(
 
     Of Dask arrays it is lazy: the sum of those of the chunks, each of which is checked as it is counted.
     """
+    per_image = check_flag("per_image", per_image)
     backend = common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
     maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, per_image, class_axis)
     if per_image:
@@ -158,6 +160,7 @@ def _check_maps(
 ) -> LabelMaps:
     """Label maps of the shape of `target`, or a sentence that says what is wrong with them."""
     num_classes = check_num_classes(num_classes)
+    class_axis = class_axis if class_axis is None else check_index("class_axis", class_axis)
     _check_labels(backend, target, "target")
     of_scores = prediction.ndim == target.ndim + 1
     if of_scores:
@@ -171,6 +174,8 @@ def _check_maps(
     _check_labels(backend, prediction, "prediction")
     _check_shape(prediction, target, "prediction")
     _refuse_channels(backend, prediction, target, num_classes)
+    if not of_scores:
+        _refuse_one_hot(backend, prediction, target, num_classes)
     if mask is not None:
         if not backend.xp.isdtype(mask.dtype, "bool"):
             msg = f"`mask` must be boolean, True where a pixel counts; got {mask.dtype}. Write for example `mask > 0`."
@@ -187,6 +192,15 @@ def _check_maps(
 def check_num_classes(num_classes: int) -> int:
     """Return the number of classes as a positive Python integer."""
     return check_index("num_classes", num_classes, 1)
+
+
+def check_class_axis(class_axis: int, name: str, scores: Array) -> int:
+    """Return the axis of scores that holds the classes, counted from the first."""
+    axis, axes = check_index("class_axis", class_axis), len(scores.shape)
+    if not -axes <= axis < axes:
+        msg = f"`class_axis` is {axis}, but `{name}` has shape {tuple(scores.shape)}."
+        raise ValueError(msg)
+    return axis % axes
 
 
 def check_per_image(target: Array, *, signals: bool = True) -> None:
@@ -210,6 +224,26 @@ def _refuse_channels(backend: Backend, prediction: Array, target: Array, num_cla
             f"{num_classes}, class_axis=1), or pass class ids, the arg max over the channels."
         )
         raise TypeError(msg)
+
+
+def _refuse_one_hot(backend: Backend, prediction: Array, target: Array, num_classes: int) -> None:
+    """Raise for one-hot arrays `(N, C, H, W)`, whose channels would be read as slices of a volume of ids 0 and 1."""
+    if target.ndim < 4 or target.shape[1] != num_classes or num_classes == 1 or 0 in target.shape:
+        return
+    if not backend.is_concrete(prediction, target):
+        return
+    xp = backend.xp
+    with backend.wide(prediction, target), backend.reading():
+        for labels in (prediction, target):
+            ids = xp.astype(labels, backend.count_dtype(labels))
+            if not bool(xp.all((ids == 0) | (ids == 1))) or not bool(xp.all(xp.sum(ids, axis=1) == 1)):
+                return
+    msg = (
+        f"`prediction` and `target` of shape {tuple(target.shape)} hold one 1 for each pixel along the {num_classes} "
+        "places of axis 1, so they are one-hot, and not class ids. Pass the arg max over that axis. Volumes of ids "
+        "that happen to be such may be passed as `prediction[:, None, ...]` and `target[:, None, ...]`."
+    )
+    raise ValueError(msg)
 
 
 def refuse_out_of_range(maps: LabelMaps, uncounted: Array) -> None:
@@ -255,10 +289,7 @@ def _arg_max(backend: Backend, scores: Array, target: Array, num_classes: int, c
             "Pass the class ids, or floating scores, whose arg max is taken."
         )
         raise TypeError(msg)
-    if not -scores.ndim <= class_axis < scores.ndim:
-        msg = f"`class_axis` is {class_axis}, but `prediction` has {scores.ndim} axes."
-        raise ValueError(msg)
-    class_axis %= scores.ndim
+    class_axis = check_class_axis(class_axis, "prediction", scores)
     shape: Sequence[int] = scores.shape
     if tuple(shape[:class_axis]) + tuple(shape[class_axis + 1 :]) != tuple(target.shape):
         msg = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing
+from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
@@ -166,6 +166,10 @@ def match_lesions(
         check_choice("score", score, ("dice",))
     backend = _check_masks(prediction, target)
     xp, connectivity = backend.xp, check_connectivity(connectivity, target.ndim)
+    # No axis differs from another here; read along the memory, components take two thirds of the time.
+    order = backend.memory_order(target)
+    back = tuple(order.index(axis) for axis in range(target.ndim))
+    prediction, target = (xp.permute_dims(mask, order) for mask in (prediction, target))
     reach = target
     for _ in range(dilation):
         reach = dilate_neighbours(xp, reach, min(2, target.ndim), range(target.ndim))
@@ -187,7 +191,8 @@ def match_lesions(
         for lesion in table.xp.nonzero(kept & hit)[0].tolist():
             labels = table.first[0][table.rows[table.columns == lesion]]
             touching = xp.isin(found, backend.asarray(labels, dtype=found.dtype, like=found))
-            numbers[lesion] = float(score(touching, target & (zones == lesion + 1)))
+            pair = (xp.permute_dims(mask, back) for mask in (touching, target & (zones == lesion + 1)))
+            numbers[lesion] = float(score(*pair))
         scores = table.xp.asarray(numbers, dtype=table.xp.float64)
     touches = table.per_first(table.xp.ones_like(table.rows)) > 0
     count = table.xp.count_nonzero
@@ -292,6 +297,7 @@ def component_dice(
     array([0.66666667, 0.66666667])
     """
     backend = _check_masks(prediction, target)
+    check_static("spacing", spacing)
     steps = check_spacing(spacing, target.ndim)
     connectivity = check_connectivity(connectivity, target.ndim)
     if not backend.is_concrete(prediction, target):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf, nan
 from typing import Literal, TypeAlias
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_index, check_number, check_sequence, check_static
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 
@@ -187,10 +187,7 @@ def take_classes(backend: Backend, array: Array, classes: Sequence[int] | None, 
     """Return the chosen entries of the class axis."""
     if classes is None:
         return array
-    listed = classes.tolist() if hasattr(classes, "tolist") else classes
-    if isinstance(listed, str | dict) or not isinstance(listed, Iterable):
-        msg = f"`classes` must be a sequence of class ids, or None for all; got {classes!r}."
-        raise TypeError(msg)
+    listed = check_sequence("classes", classes, "class ids, or None for all")
     chosen, count = [check_index("classes", label) for label in listed], array.shape[axis]
     if not chosen or not all(0 <= label < count for label in chosen):
         msg = f"`classes` must be ids of 0 .. {count - 1}, at least one; got {chosen}."
@@ -205,13 +202,14 @@ def check_absent(absent: object) -> None:
     if absent is None or isinstance(absent, str | bool):
         msg = f'`absent` must be "skip", "nan" or a number; got {absent!r}.'
         raise ValueError(msg)
+    check_static("absent", absent)
     check_number("absent", absent)
 
 
 def check_counts(backend: Backend, name: str, *counts: Array) -> None:
     """Raise for counts that are negative, as those that wrapped are, or nan; not under a compiler."""
     for array in counts:
-        with backend.wide(array):
+        with backend.wide(array), backend.reading():
             fits = not backend.is_concrete(array) or bool(backend.xp.all(array >= 0))
         if not fits:
             wrong = backend.to_numpy(array)
@@ -247,9 +245,9 @@ def mean_over_classes(formula: Formula, matrix: Array, *, absent: Absent, classe
 
 def mean_of_scores(xp: Namespace, scores: Array, absent: Absent, *, where: Array | None = None) -> Array:
     """Return the mean over the last axis of scores settled as by `settle`; "skip" leaves out what is undefined."""
-    if absent != "skip":
-        return xp.mean(settle(xp, scores, absent, where=where), axis=-1)
-    return mean_of_defined(xp, scores, ~(xp.isnan(scores) if where is None else where))
+    if isinstance(absent, str) and absent == "skip":
+        return mean_of_defined(xp, scores, ~(xp.isnan(scores) if where is None else where))
+    return xp.mean(settle(xp, scores, absent, where=where), axis=-1)
 
 
 def mean_of_defined(xp: Namespace, scores: Array, defined: Array, absent: Absent = nan) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from arrayseg._checks import check_number
+from arrayseg._checks import check_choice, check_indices, check_number, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.metrics.outcomes import (
@@ -193,12 +193,17 @@ def category_iou(
     array([0.92307692, 0.75      ])
     """
     check_absent(absent)
+    listed = check_sequence("categories", categories, "sequences of class ids")
+    if not listed:
+        msg = "`categories` must hold at least one sequence of class ids; got none."
+        raise ValueError(msg)
 
     def merged(backend: Backend, counts: Array) -> Array:
         xp = backend.xp
-        rows = [take_classes(backend, counts, members, axis=-2) for members in categories]
-        columns = [take_classes(backend, counts, members) for members in categories]
-        hits = [take_classes(backend, part, members) for part, members in zip(rows, categories, strict=True)]
+        groups = [check_indices("categories", members, counts.shape[-1]) for members in listed]
+        rows = [take_classes(backend, counts, members, axis=-2) for members in groups]
+        columns = [take_classes(backend, counts, members) for members in groups]
+        hits = [take_classes(backend, part, members) for part, members in zip(rows, groups, strict=True)]
         hit, predicted, actual = (
             xp.stack([xp.sum(part, axis=(-2, -1)) for part in parts], axis=-1) for parts in (hits, columns, rows)
         )
@@ -424,9 +429,7 @@ def generalized_dice(
     array(0.688)
     """
     check_absent(absent)
-    if weight not in _POWERS:
-        msg = f"`weight` must be one of {', '.join(_POWERS)}; got {weight!r}."
-        raise ValueError(msg)
+    power = _POWERS[check_choice("weight", weight, tuple(_POWERS))]
 
     def weighted(backend: Backend, counts: Array) -> Array:
         xp, table = backend.xp, outcomes(backend, counts)
@@ -434,9 +437,7 @@ def generalized_dice(
             take_classes(backend, part, classes) for part in (table.true_positives, table.predicted, table.actual)
         )
         missing = actual == 0
-        weights = xp.where(
-            missing, xp.zeros_like(actual), xp.where(missing, xp.ones_like(actual), actual) ** -_POWERS[weight]
-        )
+        weights = xp.where(missing, xp.zeros_like(actual), xp.where(missing, xp.ones_like(actual), actual) ** -power)
         weights = xp.where(missing, xp.max(weights, axis=-1, keepdims=True), weights)
         # No class has target pixels: any equal weights give 0, or 0 / 0 without predictions.
         weights = xp.where(xp.all(missing, axis=-1, keepdims=True), xp.ones_like(weights), weights)
@@ -536,9 +537,7 @@ def relative_volume_difference(
     >>> metrics.relative_volume_difference(matrix)
     array([ 0.25      , -0.16666667])
     """
-    if relative_to not in {"target", "mean"}:
-        msg = f'`relative_to` must be "target" or "mean"; got {relative_to!r}.'
-        raise ValueError(msg)
+    check_choice("relative_to", relative_to, ("target", "mean"))
 
     def difference(table: Outcomes) -> Array:
         sizes = table.actual if relative_to == "target" else (table.predicted + table.actual) / 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from arrayseg._checks import check_index, check_indices
+from arrayseg._checks import check_index, check_indices, check_pair, check_sequence
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend, host
@@ -133,7 +133,8 @@ def panoptic_counts(
     maps = _segment_maps("prediction", prediction) | _segment_maps("target", target)
     flags = {"crowd": crowd}
     if boundaries is not None:
-        flags |= {"boundaries[0]": boundaries[0], "boundaries[1]": boundaries[1]}
+        near = check_pair("boundaries", boundaries, "masks, of the prediction and of the target")
+        flags |= {"boundaries[0]": near[0], "boundaries[1]": near[1]}
     backend = check_segment_maps(**maps, **flags)
     for name, flag in flags.items():
         if flag is not None and not backend.xp.isdtype(flag.dtype, "bool"):
@@ -329,15 +330,14 @@ def _iou(xp: Namespace, first: Overlaps, second: Overlaps, both: Overlaps, in_vo
 
 
 def _segment_maps(name: str, maps: Sequence[Array]) -> dict[str, Array]:
-    if len(maps) != 2:
-        msg = f"`{name}` must be a pair of maps, the class ids and the instance ids; got {len(maps)} items."
-        raise ValueError(msg)
-    return {f"{name}[0]": maps[0], f"{name}[1]": maps[1]}
+    classes, instances = check_pair(name, maps, "maps, the class ids and the instance ids")
+    return {f"{name}[0]": classes, f"{name}[1]": instances}
 
 
 def _class_ids(name: str, classes: Sequence[int], num_classes: int) -> Sequence[int]:
     """Different classes, which may be none."""
-    return () if len(classes) == 0 else check_indices(name, classes, num_classes)
+    listed = check_sequence(name, classes, "class ids")
+    return check_indices(name, listed, num_classes) if listed else ()
 
 
 def _instances(xp: Namespace, classes: Array, instances: Array, things: Sequence[int] | None) -> Array:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal, NamedTuple
 
-from arrayseg._checks import check_index, check_number
+from arrayseg._checks import check_choice, check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
@@ -117,32 +118,38 @@ def saliency_sums(
         options: dict[str, Any] = {"class_axis": None, "ignore_index": None, "mask": mask}
         maps = read_scores("prediction", prediction, target, limits=(0, 1), **options)
         scores, counted = maps.scores, maps.valid
-        if normalize:
+        if check_flag("normalize", normalize):
             scores = _stretched(maps)
         wide = backend.sum_dtype(scores)
         scores = xp.where(counted, scores, xp.zeros_like(scores))  # what does not count may be nan
-        exact = xp.astype(scores, wide, copy=False)
-        weight = xp.astype(counted, wide)
-        pixels = xp.sum(weight, axis=-1)
-        truth = xp.astype(maps.truth, wide)
-        errors = ratio(xp, xp.sum(xp.abs(exact - truth) * weight, axis=-1), pixels, 0.0)
-        positives = xp.sum(truth * weight, axis=-1)
+        truth = counted & maps.truth
 
-        # Twice the mean, but no more than a pixel can reach.
-        adaptive = 2 * ratio(xp, xp.sum(exact * weight, axis=-1), pixels, 0.0)
-        adaptive = xp.where(adaptive > 1, xp.ones_like(adaptive), adaptive)[..., None]
-        chosen = xp.astype(exact >= adaptive, wide) * weight
-        adaptive_f = _f(xp, xp.sum(chosen * truth, axis=-1), xp.sum(chosen, axis=-1), positives, beta_squared)
-
-        # Thresholds reached by each pixel: from the histogram, summed from the top.
-        levels = xp.arange(thresholds, dtype=scores.dtype, device=backend.device(scores)) / (thresholds - 1)
-        reached = xp.reshape(xp.searchsorted(levels, xp.reshape(scores, (-1,)), side="right"), scores.shape)
-        curves = []
-        for chosen in (counted & maps.truth, counted):
-            histogram = xp.flip(maps.histogram(reached, chosen, thresholds + 1), axis=-1)
-            curves.append(xp.flip(xp.cumulative_sum(histogram, axis=-1)[..., :-1], axis=-1))
-        hits, found = (xp.astype(curve, wide) for curve in curves)
+        # Thresholds reached by each pixel: from the histogram, summed from the top. The product may be off by rounding,
+        # the comparisons are not (the levels are of the host: compilers divide by multiplying); a binary search takes
+        # five times as long.
+        levels = [level / (thresholds - 1) for level in range(thresholds)] + [inf]
+        table = backend.asarray(levels, dtype=scores.dtype, like=scores)
+        below = xp.astype(scores * (thresholds - 1), xp.int32)
+        reached = below
+        for level in (below, below + 1):
+            passed = xp.reshape(xp.take(table, xp.reshape(level, (-1,))), scores.shape) <= scores
+            reached = reached + xp.astype(passed, xp.int32)
+        slots = reached + (thresholds + 1) * xp.astype(truth, reached.dtype)  # those of the object behind the others
+        histogram = maps.histogram(slots, counted, 2 * (thresholds + 1))
+        histogram = xp.flip(xp.reshape(histogram, (*histogram.shape[:-1], 2, thresholds + 1)), axis=-1)
+        curves = xp.flip(xp.cumulative_sum(histogram, axis=-1)[..., :-1], axis=-1)
+        hits, found = (xp.astype(curve, wide) for curve in (curves[..., 1, :], xp.sum(curves, axis=-2)))
+        pixels, positives = found[..., 0], hits[..., 0]
         curve = _f(xp, hits, found, positives[..., None], beta_squared)
+
+        exact = xp.astype(scores, wide, copy=False)
+        errors = ratio(xp, xp.sum(xp.abs(exact - xp.astype(truth, wide)), axis=-1), pixels, 0.0)
+        # Twice the mean, but no more than a pixel can reach.
+        adaptive = 2 * ratio(xp, xp.sum(exact, axis=-1), pixels, 0.0)
+        adaptive = xp.where(adaptive > 1, xp.ones_like(adaptive), adaptive)[..., None]
+        chosen = counted & (exact >= adaptive)
+        chosen_hits, chosen_pixels = (xp.sum(xp.astype(each, wide), axis=-1) for each in (chosen & truth, chosen))
+        adaptive_f = _f(xp, chosen_hits, chosen_pixels, positives, beta_squared)
 
         there = pixels > 0
         parts = (errors, adaptive_f, xp.moveaxis(curve, -1, 0))
@@ -215,13 +222,8 @@ def saliency_f_measure(
     >>> float(metrics.saliency_f_measure(metrics.saliency_sums(prediction, target)))
     1.0
     """
-    if threshold not in _THRESHOLDS:
-        msg = f"`threshold` must be one of {', '.join(_THRESHOLDS)}; got {threshold!r}."
-        raise ValueError(msg)
+    check_choice("threshold", threshold, ("adaptive", "max", "mean", "curve"))
     return _mean(sums, sums.adaptive_f if threshold == "adaptive" else sums.f_curve, threshold, absent)
-
-
-_THRESHOLDS = ("adaptive", "max", "mean", "curve")
 
 
 def _stretched(maps: ScoreMaps) -> Array:

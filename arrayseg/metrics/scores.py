@@ -9,7 +9,7 @@ from typing import Any
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.kernels.layout import Layout
-from arrayseg.metrics.labels import read_label_maps, refuse_out_of_range
+from arrayseg.metrics.labels import check_class_axis, read_label_maps, refuse_out_of_range
 
 __all__ = ["ScoreMaps", "read_scores"]
 
@@ -74,12 +74,9 @@ def read_scores(
     if not xp.isdtype(scores.dtype, "real floating"):
         msg = f"`{name}` must be floating; got {scores.dtype}. Cast them."
         raise TypeError(msg)
-    if target.ndim == 0 or (class_axis is not None and not -scores.ndim <= class_axis < scores.ndim):
-        msg = f"`class_axis` is {class_axis}, but `{name}` has shape {tuple(scores.shape)}."
-        raise ValueError(msg)
-    axis = None if class_axis is None else class_axis % scores.ndim
+    axis = None if class_axis is None else check_class_axis(class_axis, name, scores)
     layout = Layout(tuple(scores.shape), axis)
-    if layout.rows_shape != tuple(target.shape) or axis == 0:
+    if layout.rows_shape != tuple(target.shape) or axis == 0 or target.ndim == 0:
         msg = (
             f"`{name}` of shape {layout.shape}, without its class axis {class_axis}, must have the shape "
             f"(N, *spatial) of `target`, {tuple(target.shape)}. Pass the `class_axis`, or None where there is none."

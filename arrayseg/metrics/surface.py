@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import inf, nan
-from numbers import Real
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import (
+    as_number,
     check_choice,
     check_connectivity,
+    check_flag,
     check_indices,
     check_number,
     check_numbers,
     check_spacing,
+    check_static,
     is_several,
+    shown,
 )
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
@@ -178,12 +181,15 @@ def surface_distances(
     """
     backend = common_backend(prediction=prediction, target=target, mask=mask)
     spacing, connectivity = _check(backend, prediction, target, mask, spacing, definition, connectivity)
+    edge_is_background = check_flag("edge_is_background", edge_is_background)
     masks = [prediction, target] if mask is None else [prediction, target, mask]
     concrete = backend.is_concrete(*masks)
     worker, views = backend.shared_view(*masks) if concrete else (backend, tuple(masks))
     valid = None if mask is None else views[2]
     first, second = (view if valid is None else view & valid for view in views[:2])
     if concrete:
+        for step in spacing:
+            check_static("spacing", step)
         box = bounding_box(worker, first | second)
         first, second, valid = first[box], second[box], None if valid is None else valid[box]
     surfaces = worker.map(
@@ -271,6 +277,7 @@ def hausdorff(
     """
     check_choice("combine", combine, ("max", "pooled", "prediction", "target"))
     check_choice("interpolation", interpolation, ("linear", "weighted", None))
+    check_static("percentile", percentile)
     percentiles = _one_or_several("percentile", percentile, 100.0)
 
     def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
@@ -494,6 +501,7 @@ def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, em
     >>> metrics.average_hausdorff(distances, balanced=True)
     np.float64(1.5)
     """
+    balanced = check_flag("balanced", balanced)
 
     def score(xp: Namespace, prediction: _Side, target: _Side) -> Array:
         if not balanced:
@@ -754,6 +762,9 @@ def surface_table(
     )
     worker, prediction, target, valid = spatial_maps(maps, target)
     functions = _TABLE if metrics is None else metrics
+    if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
+        msg = f'`metrics` must map names to functions of distances, such as {{"hd": hausdorff}}; got {shown(metrics)}.'
+        raise TypeError(msg)
     labels = range(maps.num_classes) if classes is None else check_indices("classes", classes, maps.num_classes)
     if not target.shape[0]:
         msg = f"`target` must hold at least one image, (N, *spatial); got shape {tuple(target.shape)}."
@@ -910,13 +921,16 @@ def _evaluate(
 
 
 def _policy(defaults: Empty, empty: Empty | None) -> Empty:
-    given: Empty = {} if empty is None else empty
-    for case, value in given.items():
-        is_number = isinstance(value, Real) or getattr(value, "shape", None) == ()
-        if case not in defaults or not (is_number or (isinstance(value, str) and value == "error")):
-            msg = f'`empty` maps "both", "prediction" or "target" to a number or to "error"; got {case!r}: {value!r}.'
-            raise ValueError(msg)
-    return {**defaults, **{case: "error" if isinstance(value, str) else float(value) for case, value in given.items()}}
+    given = {} if empty is None else empty
+    if not isinstance(given, Mapping) or not given.keys() <= defaults.keys():
+        msg = f'`empty` maps "both", "prediction" or "target" to a number or to "error"; got {shown(empty)}.'
+        raise ValueError(msg)
+    numbers = {
+        case: as_number(f"empty[{case!r}]", value)
+        for case, value in given.items()
+        if not (isinstance(value, str) and value == "error")
+    }
+    return {**defaults, **given, **numbers}
 
 
 def _side(backend: Backend, values: Array, sizes: Array | None) -> _Side:

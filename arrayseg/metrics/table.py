@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from math import isfinite, isnan
 from typing import Any
 
+from arrayseg._checks import check_indices, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.metrics.outcomes import COUNTING, Absent
@@ -162,14 +163,12 @@ def report(
         msg = f"`matrix` must be a single confusion matrix (C, C); got shape {tuple(matrix.shape)}. Add or index first."
         raise ValueError(msg)
     count = matrix.shape[0]
-    if isinstance(class_names, str | dict):
-        msg = f"`class_names` must be a sequence of {count} names, in the order of the ids; got {class_names!r}."
-        raise TypeError(msg)
-    names = [str(label) for label in range(count)] if class_names is None else list(class_names)
+    given = range(count) if class_names is None else class_names
+    names = [str(name) for name in check_sequence("class_names", given, "names, one for each class")]
     if len(names) != count:
         msg = f"`class_names` must hold {count} names, one for each class; got {len(names)}."
         raise ValueError(msg)
-    chosen = range(count) if classes is None else classes
+    chosen = range(count) if classes is None else check_indices("classes", classes, count)
     columns = [
         backend.to_numpy(score(matrix, absent=absent, classes=chosen)).tolist()
         for score in (iou, dice, class_accuracy, precision)

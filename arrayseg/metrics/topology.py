@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import Literal, NamedTuple
 
-from arrayseg._checks import check_connectivity
+from arrayseg._checks import check_choice, check_connectivity, check_pair
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
@@ -121,14 +121,15 @@ def centerline_counts(
         if skeleton is not None:
             msg = "`skeletons` are given, so `skeleton`, how to make them, must be left out."
             raise ValueError(msg)
-        _check_masks(prediction=prediction, first_skeleton=skeletons[0], second_skeleton=skeletons[1])
-        thin, target_thin = skeletons
+        thin, target_thin = check_pair("skeletons", skeletons, "masks, of the prediction and of the target")
+        _check_masks(prediction=prediction, first_skeleton=thin, second_skeleton=target_thin)
     else:
-        kind = ("thinning" if target.ndim == 2 else "soft") if skeleton is None else skeleton
-        if kind not in _SKELETONS or (kind == "thinning" and target.ndim != 2):
+        by_default = "thinning" if target.ndim == 2 else "soft"
+        kind = check_choice("skeleton", skeleton, (*_SKELETONS, None)) or by_default
+        if kind == "thinning" and target.ndim != 2:
             msg = (
-                f'`skeleton` must be "thinning", in two dimensions, or "soft"; got {kind!r} in {target.ndim}. '
-                "Other skeletons can be passed as `skeletons`."
+                f'`skeleton="thinning"` works in two dimensions; got masks of {target.ndim}. Pass "soft", or other '
+                "skeletons as `skeletons`."
             )
             raise ValueError(msg)
         thin, target_thin = (_SKELETONS[kind](backend, mask) for mask in (prediction, target))

@@ -32,7 +32,7 @@ def test_softplus_and_its_slope(library, dtype, reach):
 
 
 @pytest.mark.parametrize("loss", [binary_cross_entropy, dice])
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", "int32", "int64"])
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", "int32", "uint32", "int64", "uint64"])
 def test_targets_of_any_integer_dtype(library, loss, dtype):
     options = {"activation": "sigmoid"} if loss is dice else {}
     expected = value_and_grad(loss)(LOGITS, BITS.astype(np.float64)[:, None], **options)

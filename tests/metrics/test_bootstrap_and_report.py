@@ -75,7 +75,10 @@ def test_named_tuples_add_and_are_drawn_together():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"level": 1.0}, "`level` is a probability"), ({"resamples": 0}, "`resamples` must be at least 1")],
+    [
+        ({"level": 1.0}, "`level` must be between 0 and 1; got 1.0"),
+        ({"resamples": 0}, "`resamples` must be at least 1"),
+    ],
 )
 def test_bootstrap_options_out_of_range_raise(options, message):
     with pytest.raises(ValueError, match=message):

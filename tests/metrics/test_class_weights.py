@@ -90,7 +90,7 @@ def test_pixel_counts(library):
     ("call", "message"),
     [
         (lambda n: class_weights.inverse_frequency(n, normalize="max"), "`normalize` must be"),
-        (lambda n: class_weights.log_frequency(n, offset=1.0), "`offset` must be above 1"),
+        (lambda n: class_weights.log_frequency(n, offset=1.0), "`offset` must be greater than 1; got 1.0"),
         (lambda n: class_weights.effective_number(n, beta=1.0), "`beta` must be from 0 to just under 1"),
         (lambda n: class_weights.inverse_frequency(n[None, :]), r"`counts` must have shape \(C,\)"),
     ],
@@ -107,3 +107,21 @@ def test_jit():
         np.testing.assert_allclose(
             np.asarray(jax.jit(function)(jax.numpy.asarray(COUNTS))), expected(formula), rtol=1e-12
         )
+
+
+@pytest.mark.parametrize(
+    ("function", "option", "number"),
+    [(class_weights.effective_number, "beta", 0.9), (class_weights.log_frequency, "offset", 1.5)],
+)
+def test_numbers_may_be_traced(function, option, number):
+    jax = pytest.importorskip("jax")
+    counts, step = np.asarray([6, 2, 0]), 1e-6
+    on_device = jax.numpy.asarray(counts)
+
+    def total(value):
+        return function(on_device, **{option: value}).sum()
+
+    below, expected, above = (function(counts, **{option: number + move}).sum() for move in (-step, 0, step))
+    tolerance = 1e-6 if jax.config.jax_enable_x64 else 1e-4
+    np.testing.assert_allclose(jax.jit(total)(number), expected, rtol=tolerance)
+    np.testing.assert_allclose(jax.grad(total)(number), (above - below) / (2 * step), rtol=tolerance)

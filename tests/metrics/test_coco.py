@@ -87,7 +87,7 @@ def test_run_lengths_are_whole_numbers():
         metrics.rle_decode({"size": [2, 2], "counts": [3.7, 0.5]})
     with pytest.raises(TypeError, match="`size` must be a whole number"):
         metrics.rle_decode({"size": [2, 2.5], "counts": [4]})
-    with pytest.raises(ValueError, match=r"height and width; got \[2, 2, 1\]"):
+    with pytest.raises(ValueError, match=r"the height and the width of the mask; got \[2, 2, 1\]"):
         metrics.rle_decode({"size": [2, 2, 1], "counts": [4]})
 
 

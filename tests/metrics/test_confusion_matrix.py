@@ -50,6 +50,27 @@ def test_counts_of_every_integer_dtype(library, dtype, masked):
         np.testing.assert_array_equal(images[image], part)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_one_hot_maps_are_no_ids(library, classes, dtype):
+    ids = np.random.default_rng(0).integers(0, classes, (2, 2, 5, 6))
+    target, prediction = (library.asarray(np.moveaxis(np.eye(classes)[each], -1, 1).astype(dtype)) for each in ids)
+    for count in (metrics.confusion_matrix, metrics.class_counts, metrics.boundary_confusion):
+        with pytest.raises((TypeError, ValueError), match="arg max over"):
+            count(prediction, target, num_classes=classes)
+    if dtype != "bool":
+        # scores against ids, and volumes of ids 0 and 1 of as many slices as classes
+        one, two = (library.asarray(each) for each in ids)
+        expected = to_numpy(metrics.confusion_matrix(two, one, num_classes=classes))
+        scored = metrics.confusion_matrix(prediction, one, num_classes=classes)
+        np.testing.assert_array_equal(to_numpy(scored), expected)
+        volumes = (array[:, None, ...] for array in (prediction, target))
+        pixels = ids[0].size
+        matrix = to_numpy(metrics.confusion_matrix(*volumes, num_classes=classes))
+        assert matrix[1, 1] == np.trace(expected)
+        assert matrix[0, 1] == matrix[1, 0] == pixels - np.trace(expected)
+
+
 def test_booleans_are_zero_and_one(library):
     prediction, target = np.asarray([[True, False, True]]), np.asarray([[True, True, False]])
     matrix = metrics.confusion_matrix(library.asarray(prediction), library.asarray(target), num_classes=2)

@@ -155,12 +155,12 @@ def test_order_of_images_changes_nothing(seed, order):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"average": "all"}, "`average` must be one of"),
-        ({"score": "precision"}, "`score` must be one of"),
-        ({"present": "prediction"}, "`present` must be one of"),
-        ({"lowest": 0}, "`lowest` must be a percentage"),
-        ({"lowest": []}, "`lowest` must be a percentage"),
-        ({"lowest": [10, 101]}, "`lowest` must be a percentage"),
+        ({"average": "all"}, "`average` must be 'image'"),
+        ({"score": "precision"}, "`score` must be 'iou'"),
+        ({"present": "prediction"}, "`present` must be 'target'"),
+        ({"lowest": 0}, "`lowest` must be greater than 0"),
+        ({"lowest": []}, "`lowest` must hold at least one number"),
+        ({"lowest": [10, 101]}, "`lowest` must be .* at most 100; got 101"),
         ({"classes": [3]}, "`classes` must be ids"),
     ],
 )

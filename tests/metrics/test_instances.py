@@ -2,6 +2,8 @@
 
 import json
 import tracemalloc
+from fractions import Fraction
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -127,6 +129,24 @@ def test_aggregated_jaccard_as_hover_net(library, seed):
         total += areas.sum() - sum(areas[p] for p in {p for _, p in pairs})
         value = metrics.aggregated_jaccard_index(library.asarray(prediction), library.asarray(target), unique=unique)
         assert float(value) == pytest.approx(sum(both[pair] for pair in pairs) / total, rel=1e-14)
+
+
+@pytest.mark.parametrize("seed", [258, 370, 627, 1512, 2789])  # where the best sum of IoU has two assignments
+def test_of_equal_assignments_the_one_that_shares_most_is_taken(library, seed):
+    prediction, target = np.random.default_rng(seed).integers(0, 4, (2, 3, 4))
+    both, union, _ = iou_by_hand(prediction, target)
+    every = [(range(len(both)), chosen) for chosen in permutations(range(both.shape[1]), len(both))]
+    if not every:
+        every = [(chosen, range(both.shape[1])) for chosen in permutations(range(len(both)), both.shape[1])]
+    sums = [
+        [(Fraction(int(both[pair]), int(union[pair])), int(both[pair])) for pair in zip(*way, strict=True)]
+        for way in every
+    ]
+    _, shared = max(tuple(map(sum, zip(*way, strict=True))) for way in sums)
+    expected = Fraction(shared, int((prediction > 0).sum() + (target > 0).sum()) - shared)
+    for relabel in ([0, 1, 2, 3], [0, 3, 1, 2], [0, 2, 3, 1]):
+        maps = (library.asarray(np.asarray(relabel)[ids]) for ids in (prediction, target))
+        assert abs(float(metrics.aggregated_jaccard_index(*maps, unique=True)) - expected) < 1e-14
 
 
 def test_majority_lets_one_prediction_serve_two_targets(library):

@@ -115,6 +115,23 @@ def test_a_pixel_between_components_belongs_to_the_first(library):
             np.testing.assert_allclose(to_numpy(result), expected, rtol=1e-14)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_order_of_the_memory_changes_nothing(order):
+    prediction, target = (np.asarray(mask, order=order) for mask in scene(1))
+    counts = metrics.match_lesions(prediction, target, dilation=1)
+    np.testing.assert_allclose([float(part) for part in counts], by_hand(prediction, target, 1, 0), rtol=1e-12)
+    target = np.zeros((6, 4), dtype=bool, order=order)
+    target[1:4, 2] = True  # three rows of one column
+    shapes = []
+
+    def score(found, lesion):
+        shapes.append((found.shape, lesion.any(axis=1).sum(), lesion.any(axis=0).sum()))
+        return 0.5
+
+    assert float(metrics.match_lesions(target, target, score=score).score_sum) == 0.5
+    assert shapes == [((6, 4), 3, 1)]
+
+
 def test_components_of_maps_of_many_labels():
     """Of drawn maps in C and in Fortran order, of one to three axes, every label is numbered as its own mask is."""
     rng = np.random.default_rng(0)

@@ -299,7 +299,11 @@ def test_torch_compile():
         (lambda m: metrics.cohen_kappa(m, weights="cubic"), ValueError, "`weights` must be"),
         (lambda m: metrics.generalized_dice(m, weight="cubic"), ValueError, "`weight` must be"),
         (lambda m: metrics.relative_volume_difference(m, relative_to="all"), ValueError, "`relative_to` must be"),
-        (lambda m: metrics.net_benefit(m, threshold=1.0), ValueError, "`threshold` is a probability"),
+        (
+            lambda m: metrics.net_benefit(m, threshold=1.0),
+            ValueError,
+            "`threshold` must be from 0 to just under 1; got 1.0",
+        ),
         (lambda m: metrics.expected_cost(m, costs=[[0.0]]), ValueError, "`costs` must have shape"),
         (lambda m: metrics.expected_cost(m, priors=[1.0]), ValueError, "`priors` must have shape"),
         (lambda m: metrics.iou([[1, 2], [3, 4]]), TypeError, "`matrix` must be an array"),

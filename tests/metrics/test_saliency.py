@@ -45,6 +45,19 @@ def test_scores_of_a_batch(library):
         np.testing.assert_allclose(to_numpy(result), value, rtol=1e-12)
 
 
+@pytest.mark.parametrize("thresholds", [2, 50, 256, 1001])
+def test_thresholds_are_reached_exactly(library, thresholds):
+    """Scores at a level reach it, and those next below do not, though their product with K - 1 may round to it."""
+    levels = np.arange(thresholds, dtype=np.float32) / np.float32(thresholds - 1)
+    prediction = np.concatenate(
+        [levels, np.nextafter(levels[1:], np.float32(0)), np.nextafter(levels[:-1], levels[1:])]
+    )
+    recall = (prediction >= levels[:, None]).mean(axis=1)
+    arrays = library.asarray(prediction[None, None]), library.asarray(np.ones((1, 1, prediction.size), dtype=bool))
+    sums = metrics.saliency_sums(*arrays, thresholds=thresholds)
+    np.testing.assert_allclose(to_numpy(sums.f_curve), 1.3 * recall / (0.3 + recall), rtol=1e-12)
+
+
 def test_batches_add(library):
     prediction, target, _ = scene(1)
     whole = metrics.saliency_sums(library.asarray(prediction), library.asarray(target))
@@ -73,7 +86,7 @@ def test_what_is_refused():
         metrics.saliency_sums(prediction * 255, target)
     with pytest.raises(ValueError, match="`thresholds` must be at least 2"):
         metrics.saliency_sums(prediction, target, thresholds=1)
-    with pytest.raises(ValueError, match="`threshold` must be one of"):
+    with pytest.raises(ValueError, match="`threshold` must be 'adaptive'"):
         metrics.saliency_f_measure(metrics.saliency_sums(prediction, target), threshold="best")
 
 
