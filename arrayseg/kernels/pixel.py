@@ -82,7 +82,7 @@ def _whole_focal(gamma: int) -> Formula:
 
     def formula(log_probability: Array, xp: Any) -> tuple[Array, Array]:
         less = xp.expm1(log_probability)  # e^l - 1, without cancellation
-        power = reduce(mul, [-less] * (gamma - 1), 1.0)
+        power = reduce(mul, [-less] * (gamma - 1) or [1.0])
         value = power * less * log_probability
         return value, power * (gamma * ((less + 1) * limited(log_probability, xp)) + less)
 

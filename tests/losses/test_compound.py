@@ -143,6 +143,23 @@ def test_recorded_numbers():
     assert float(generalized_dice_focal(logits, ids, activation="sigmoid")) == pytest.approx(1.039000, abs=2e-6)
 
 
+@pytest.mark.parametrize("classes", [4, 12])
+def test_parts_that_share_a_softmax_keep_their_digits(library, classes):
+    """Where every pixel is nearly sure, on few and many classes; the logits are far from 0."""
+    ids = GENERATOR.integers(0, classes, size=(2, 6, 7))
+    logits = 30 + 14.0 * (np.arange(classes)[:, None, None] == ids[:, None])
+    rest = (classes - 1) * np.exp(-14.0)
+    missed, sizes = rest / (1 + rest), np.stack([[(image == c).sum() for c in range(classes)] for image in ids])
+    alarms = (42 - sizes) * np.exp(-14.0) / (1 + rest)
+    scores = (alarms + sizes * missed) / (2 * sizes * (1 - missed) + alarms + sizes * missed)
+    expected = scores.mean() + np.log1p(rest)
+    arrays = library.asarray(logits.astype(np.float32)), library.asarray(ids)
+    for parts in ([(dice, 1.0), (cross_entropy, 1.0)], [(cross_entropy, 1.0), (dice, 1.0)]):
+        loss = partial(compound(parts), smooth=0.0)
+        for value in (loss(*arrays), arrayseg.value_and_grad(loss)(*arrays)[0]):
+            assert float(value) == pytest.approx(expected, abs=1e-7)
+
+
 def test_combo_balances_the_sides():
     options = {"alpha": 1.0, "beta": 0.8}
     log_p = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
