@@ -386,6 +386,14 @@ class Backend:
         """
         return function(*arrays, axis=1)
 
+    def less_greatest(self, scores: Array, /, *, axis: int) -> Array:
+        """The scores less the greatest along an axis, of which no loss of exclusive classes depends on the choice.
+
+        It has a derivative all the same: that makes the derivative of a loss in the greatest score the negative sum of
+        the others', and not the difference of its target and a probability that is nearly 1.
+        """
+        return scores - self.xp.max(scores, axis=axis, keepdims=True)
+
     def sum_pixels(self, array: Array, /) -> Array:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))

@@ -154,11 +154,11 @@ class AffinityFieldTerm(PairTerm):
         return block.valid_amount * (neighbours * (block.classes if block.pixels.binary else 1))
 
     def maps(self, block: Block) -> Sequence[Array]:
-        """Probabilities, their logarithms and, of independent classes, those of the complements."""
+        """Probabilities, their logarithms and, of independent classes, those of the complements, and these."""
         probabilities, shared = block.probabilities, block.backend.shared
         if block.pixels.binary:
-            log_p, log_other = block.log_sigmoids
-            return probabilities, shared(log_p, probabilities), shared(log_other, 1 - probabilities)
+            (log_p, log_other), complements = block.log_sigmoids, block.complements
+            return probabilities, shared(log_p, probabilities), shared(log_other, complements), complements
         return probabilities, block.finite_log_softmax
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
@@ -173,13 +173,16 @@ class AffinityFieldTerm(PairTerm):
         return by_first + and_first, by_second + and_second
 
     def pull_maps(self, block: Block, gradient: Array) -> Array:
-        return gradient
+        if block.pixels.binary:
+            return gradient
+        # It adds to nothing over the classes; what rounding leaves is that of the likeliest one.
+        return gradient - block.probabilities * block.xp.sum(gradient, axis=1, keepdims=True)
 
     def _divergence(self, true: Sequence[Array], other: Sequence[Array], xp: Any) -> Array:
         """KL(true, other), of one distribution a pixel or of one a pixel and class."""
         if len(true) == 2:
             return xp.sum(true[0] * (true[1] - other[1]), axis=1, keepdims=True)
-        return true[0] * (true[1] - other[1]) + (1 - true[0]) * (true[2] - other[2])
+        return true[0] * (true[1] - other[1]) + true[3] * (true[2] - other[2])
 
     def _of_divergence(self, divergence: Array, same: Array, xp: Any) -> Array:
         lacking = xp.where(divergence >= self.margin, xp.zeros_like(divergence), self.margin - divergence)
@@ -193,9 +196,10 @@ class AffinityFieldTerm(PairTerm):
         slope = xp.where(same, zero + self.same_weight, pushed)
         if len(true) == 2:
             by_true = true[0] * (true[1] - other[1] - divergence)
-        else:
-            by_true = true[0] * (1 - true[0]) * (true[1] - other[1] - true[2] + other[2])
-        return slope * by_true, slope * (other[0] - true[0])
+            return slope * by_true, slope * (other[0] - true[0])
+        by_true = true[0] * true[3] * (true[1] - other[1] - true[2] + other[2])
+        more = xp.where(other[0] > 0.5, true[3] - other[3], other[0] - true[0])
+        return slope * by_true, slope * more
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,16 +229,19 @@ class WindowAffinityTerm(PairTerm):
         return weight
 
     def maps(self, block: Block) -> Sequence[Array]:
-        return (block.keep(block.probabilities),)
+        """Probabilities and their complements."""
+        return block.keep(block.probabilities), block.keep(block.complements)
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
-        right = self._right(first[0], second[0], same, xp)
-        least = xp.zeros_like(right) + LEAST_AFFINITY
-        return -2 * xp.log(xp.where(right <= LEAST_AFFINITY, least, right))
+        right, wrong = self._shares(first, second, same, xp)
+        near, least = wrong < 0.5, xp.zeros_like(right) + LEAST_AFFINITY
+        close = xp.log1p(-xp.where(near, wrong, xp.zeros_like(wrong)))
+        far = xp.where(near, xp.ones_like(right), xp.where(right <= LEAST_AFFINITY, least, right))
+        return -2 * (close + xp.log(far))
 
     def derivatives(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
         one, other = first[0], second[0]
-        right = self._right(one, other, same, xp)
+        right, _ = self._shares(first, second, same, xp)
         zero = xp.zeros_like(right)
         inverse = 1 / xp.where(right <= LEAST_AFFINITY, zero + 1, right)
         slope = xp.where(right <= LEAST_AFFINITY, zero, xp.where(same, -2 * inverse, 2 * inverse))
@@ -245,14 +252,15 @@ class WindowAffinityTerm(PairTerm):
     def pull_maps(self, block: Block, gradient: Array) -> Array:
         return block.pull_back(gradient)
 
-    def _right(self, one: Array, other: Array, same: Array, xp: Any) -> Array:
-        """The probability that the pixels are of one class, or of different ones where their targets are."""
-        together = one * other
+    def _shares(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
+        """The probability that both pixels are of one class or not, as their targets are, and 1 less it."""
+        (one, less_one), (other, less_other) = first, second
+        together, apart = one * other, one * less_other
         if same.shape[1] == one.shape[1]:
-            together = together + (1 - one) * (1 - other)
+            together, apart = together + less_one * less_other, apart + less_one * other
         else:
-            together = xp.sum(together, axis=1, keepdims=True)
-        return xp.where(same, together, 1 - together)
+            together, apart = (xp.sum(each, axis=1, keepdims=True) for each in (together, apart))
+        return xp.where(same, together, apart), xp.where(same, apart, together)
 
     def _width(self, length: int) -> int:
         return self.window if length > 1 else 1

@@ -31,10 +31,21 @@ def kullback_leibler(log_probability: Array, target: Array, xp: Namespace) -> tu
 def jensen_shannon(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
     """(t log(t / m) + p log(p / m)) / 2 with m = (p + t) / 2, whose derivative in p is log(p / m) / 2."""
     probability = xp.exp(log_probability)
-    middle = (probability + target) / 2
-    log_middle, log_target = (xp.log(_positive(each, xp)) for each in (middle, target))
+    likely = target > 0.5
+    # What both lack to 1: the logarithm of a mean that is nearly 1 has its digits.
+    lacking = xp.where(likely, (xp.expm1(log_probability) + (target - 1)) / 2, xp.zeros_like(target))
+    middle = xp.where(likely, xp.ones_like(target), (probability + target) / 2)
+    log_middle = xp.log(_positive(middle, xp)) + xp.log1p(lacking)
+    log_target = xp.log(_positive(target, xp))
     slope = probability * (limited(log_probability, xp) - log_middle) / 2
     return slope + target * (log_target - log_middle) / 2, slope
+
+
+def _difference(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
+    """The probability and what it has more than the target, with its digits where both are nearly 1."""
+    probability = xp.exp(log_probability)
+    difference = xp.where(target > 0.5, xp.expm1(log_probability) + (1 - target), probability - target)
+    return probability, difference
 
 
 def _positive(shares: Array, xp: Namespace) -> Array:
@@ -46,10 +57,13 @@ def dual_focal(epsilon: float) -> Divergence:
     """-log(epsilon + 1 - (p - t)^2)."""
 
     def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
-        probability = xp.exp(log_probability)
-        # 1 - (p - t)^2 as a product: next to 1 the square would cancel
+        probability, difference = _difference(log_probability, target, xp)
+        # 1 - (p - t)^2 as a product: next to 1 the square would cancel, and next to 0 the logarithm
         inside = epsilon + (target - xp.expm1(log_probability)) * (probability + (1 - target))
-        return -xp.log(inside), 2 * probability * (probability - target) / inside
+        near = xp.abs(difference) < 0.5
+        one, zero = xp.ones_like(inside), xp.zeros_like(inside)
+        close = xp.log1p(xp.where(near, epsilon - difference**2, zero))
+        return -close - xp.log(xp.where(near, one, inside)), 2 * probability * difference / inside
 
     return divergence
 
@@ -60,8 +74,7 @@ def quality_focal(beta: float) -> Divergence:
     def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
         if is_exactly(beta, 0):
             return -target * log_probability, -target
-        probability = xp.exp(log_probability)
-        difference = probability - target
+        probability, difference = _difference(log_probability, target, xp)
         sign = 2 * xp.astype(difference >= 0, difference.dtype) - 1
         size = difference * sign
         power, by_size = guarded_power(size, beta, xp)
@@ -111,7 +124,7 @@ class DivergenceTerm(MeanTerm):
         steps = slope * (self._weigh(block, xp.ones_like(losses)) * scale)[:, None, :]
         if inner is not None:
             return losses, steps * inner
-        return losses, steps - xp.exp(log_p) * xp.sum(steps, axis=1, keepdims=True)
+        return losses, block.pull_back_log(steps)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp

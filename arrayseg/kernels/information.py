@@ -43,7 +43,7 @@ class InformationTerm(RegionTerm):
     def count(self, block: Block) -> Sums:
         xp = block.xp
         wanted, _ = self._vectors(block, block.target)
-        predicted, _ = self._vectors(block, block.keep(block.probabilities))
+        predicted, _ = self._vectors(block, self._probabilities(block))
         vectors = xp.concat([predicted, wanted], axis=2)
         return self._root(block, vectors), block.sum(block.target, axis=2), block.amount[:, None]
 
@@ -73,9 +73,18 @@ class InformationTerm(RegionTerm):
         xp = block.xp
         estimate, by_residual = (array[block.rows, ...] for array in state)
         wanted, _ = self._vectors(block, block.target)
-        predicted, pull_vectors = self._vectors(block, block.keep(block.probabilities))
+        predicted, pull_vectors = self._vectors(block, self._probabilities(block))
         cotangent = xp.matmul(by_residual, wanted - xp.matmul(estimate, predicted))
-        return None, block.pull_back(block.keep(pull_vectors(cotangent)))
+        return None, block.pull_back(block.narrow(block.keep(pull_vectors(cotangent))))
+
+    def _probabilities(self, block: Block) -> Array:
+        """The probabilities in the dtype of sums, with the digits of what those that are nearly 1 lack to it.
+
+        The residual of a prediction that is nearly right is made of them.
+        """
+        xp, dtype = block.xp, block.pixels.sum_dtype
+        probabilities, complements = (xp.astype(each, dtype) for each in (block.probabilities, block.complements))
+        return block.keep(xp.where(probabilities > 0.5, 1 - complements, probabilities))
 
     def _root(self, block: Block, vectors: Array) -> Array:
         """The triangular root L of the covariance of vectors (prediction, target) plus e I, `(B, C, 2 d, 2 d)`.

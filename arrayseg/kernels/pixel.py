@@ -260,7 +260,10 @@ class PixelTerm(MeanTerm):
         """The same for -l."""
         shares = block.weighted(self._shares(block))
         losses = block.cross_entropy(shares)
-        return losses, None if scale is None else block.pull_back_log(shares * -scale)
+        if scale is None:
+            return losses, None
+        # Of smoothed ids a difference of p and t is 0 for no p that is nearly 1.
+        return losses, block.pull_back_log(shares * -scale, cancels=not block.pixels.has_ids)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes: each is the target or is not."""

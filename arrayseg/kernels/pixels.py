@@ -22,6 +22,9 @@ Made = TypeVar("Made")
 #: Classes up to which products with one-hot values take less time than gathers and histograms.
 FEW_CLASSES = 8
 
+#: The largest ratio of two float32 numbers of which the rounding of one, 6e-8 of it, is small for the other.
+ROUNDING = 64.0
+
 
 class once(Generic[Made]):
     """A property that is made when first asked for; functools.cached_property holds a lock that compilers refuse."""
@@ -225,7 +228,9 @@ class Block:
         return self.xp.astype(array, self.dtype, copy=False)
 
     def _sum_of_classes(self, array: Array) -> Array:
-        """`sum_classes` as a product of matrices, which takes half the time on NumPy."""
+        """`sum_classes`, in the closed form as a product of matrices, which takes half the time on NumPy."""
+        if self.backend.has_autodiff:
+            return self.sum_classes(array)
         ones = self.xp.ones((1, 1, self.classes), dtype=self.dtype, device=self.device)
         return self.xp.matmul(ones, array)[:, 0, :]
 
@@ -313,14 +318,17 @@ class Block:
             index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
         return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
 
-    def split_by_id(self, array: Array, *, copy: bool) -> tuple[Array, Array]:
-        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there."""
+    def split_by_id(self, array: Array, *, copy: bool, entries: Array | None = None) -> tuple[Array, Array]:
+        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there.
+
+        The entries may be known already.
+        """
         others = self.xp.asarray(array, copy=True) if copy else array
         if self.classes <= FEW_CLASSES:
             of_ids = others * self.target
             others -= of_ids
             return self._sum_of_classes(of_ids), others
-        entries = self.at_id(others)
+        entries = self.at_id(others) if entries is None else entries
         flat, *steps = self.backend.flat(others)
         flat[self.places(*steps)] = 0.0
         return entries, others
@@ -333,16 +341,6 @@ class Block:
         flat, *steps = self.backend.flat(others)
         flat[self.places(*steps)] = self.xp.reshape(entries, (-1,))
         return others
-
-    def add_at_id(self, array: Array, values: Array) -> Array:
-        """`(B, C, P)`, overwritten, with values `(B, P)` or `()` added at each pixel's id."""
-        xp = self.xp
-        if self.backend.gathers_ids and self.classes > FEW_CLASSES:
-            flat, *steps = self.backend.flat(array)
-            flat[self.places(*steps)] += xp.reshape(values, (-1,)) if values.ndim else values
-        else:
-            array += self.target * (values[:, None, :] if values.ndim else values)
-        return array
 
     def sum_by_id(self, values: Array | None) -> Array:
         """The sums of values `(B, P)`, or the numbers of pixels, by id, `(B, C)`; values of invalid pixels are 0."""
@@ -367,17 +365,20 @@ class Block:
         """The scores less the greatest of the pixel, `(B, C, P)`: their exponentials cannot overflow."""
         if not self._is_shifted:
             self._is_shifted = True
-            for name in ("exponentials", "total"):  # of the scores as they are
+            # Of the scores as they are.
+            for name in ("exponentials", "others", "exponential_at_id", "sum_of_others", "total"):
                 if name in self.__dict__:
                     delattr(self, name)
         return self.over_classes(self._less_greatest, self.scores)
 
     def _less_greatest(self, scores: Array, *, axis: int) -> Array:
-        return scores - self.backend.stop_gradient(self.xp.max(scores, axis=axis, keepdims=True))
+        return self.backend.less_greatest(scores, axis=axis)
 
     @once
     def exponentials(self) -> Array:
         """The exponentials of the scores, `(B, C, P)`; of the shifted ones, if these are asked for or are needed."""
+        if "others" in self.__dict__:
+            return self.join_by_id(self.exponential_at_id, self._released("others"))
         if self.backend.has_autodiff:
             return self.over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
         if not self._is_shifted:
@@ -390,9 +391,52 @@ class Block:
     @once
     def total(self) -> Array:
         """The sum of the exponentials, `(B, 1, P)`."""
+        if "sum_of_others" in self.__dict__:
+            return (self.sum_of_others + self.exponential_at_id)[:, None, :]
+        if "rest" in self.__dict__ and not self.backend.has_autodiff:
+            return self.rest + 1
+        return self._sum_of_classes(self.exponentials)[:, None, :]
+
+    @once
+    def rest(self) -> Array:
+        """`total` of the shifted scores less 1, the exponential of the greatest, `(B, 1, P)`: nothing cancels."""
+        if self.backend.has_autodiff:
+            return self.over_classes(self._sum_less_one, self.backend.stop_gradient(self.shifted))
+        negative = self.xp.floor(self.exponentials)  # 1 where a score is the greatest, else 0
+        equals = self._sum_of_classes(negative)
+        negative -= self.exponentials
+        return (equals - 1 - self._sum_of_classes(negative))[:, None, :]
+
+    def _sum_less_one(self, shifted: Array, *, axis: int) -> Array:
+        xp, greatest = self.xp, shifted >= 0
+        below = xp.sum(xp.where(greatest, xp.zeros_like(shifted), xp.exp(shifted)), axis=axis, keepdims=True)
+        return below + (xp.sum(xp.astype(greatest, self.dtype), axis=axis, keepdims=True) - 1)
+
+    @once
+    def log_total(self) -> Array:
+        """The logarithm of the `total` of the shifted scores, `(B, 1, P)`, with its digits where that is nearly 1."""
+        precise = self.xp.log1p(self.rest)
         if not self.backend.has_autodiff:
-            return self._sum_of_classes(self.exponentials)[:, None, :]
-        return self.over_classes(partial(self.xp.sum, keepdims=True), self.exponentials)
+            return precise
+        rounded = self.xp.log(self.total)
+        return rounded + self.backend.stop_gradient(precise - rounded)
+
+    @once
+    def others(self) -> Array:
+        """The exponentials with 0 at each pixel's id, `(B, C, P)`, in their memory; only where ids are gathered."""
+        known = self.__dict__.get("exponential_at_id")
+        self.exponential_at_id, others = self.split_by_id(self._released("exponentials"), copy=False, entries=known)
+        return others
+
+    @once
+    def exponential_at_id(self) -> Array:
+        """The exponential of each pixel's id, `(B, P)`, which `others` finds."""
+        return self.at_id(self.exponentials)
+
+    @once
+    def sum_of_others(self) -> Array:
+        """The sum of the exponentials of all classes but each pixel's id, `(B, P)`."""
+        return self._sum_of_classes(self.others)
 
     @once
     def probabilities(self) -> Array:
@@ -473,36 +517,34 @@ class Block:
         These are in cache: in the gradient, where the probabilities will wait, ids take three times as long to reach.
         The total is made of the two parts.
         """
-        at_id, others = self.split_by_id(self._released("exponentials"), copy=False)
-        rest = self._sum_of_classes(others)
-        total = at_id + rest
-        self.total = total[:, None, :]
-        inverse = 1 / total
+        others, missed = self.others, self.sum_of_others
+        inverse = 1 / self.total[:, 0, :]
         alarm = self.sum_products(others, self.weighted(inverse)[:, None, :])
-        if self.has_gradient:
-            self.exponentials = self.join_by_id(at_id, others)
-        return at_id * inverse, rest * inverse, alarm
+        return self.exponential_at_id * inverse, missed * inverse, alarm
 
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
         xp = self.xp
         if self.backend.has_autodiff:  # one expression, of which compilers make one loop
 
-            def cross_entropy(shares: Array, shifted: Array, total: Array, *, axis: int) -> Array:
-                return xp.sum(shares * (xp.log(total) - shifted), axis=axis, keepdims=True)
+            def cross_entropy(shares: Array, shifted: Array, log_total: Array, *, axis: int) -> Array:
+                return xp.sum(shares * (log_total - shifted), axis=axis, keepdims=True)
 
             shifted = self.backend.shared(self.shifted, shares)
-            return self.over_classes(cross_entropy, shares, shifted, self.total)[:, 0, :]
+            return self.over_classes(cross_entropy, shares, shifted, self.log_total)[:, 0, :]
         shifted = self.backend.shared(self.shifted, shares)
         of_scores = self.sum_classes(shares * shifted)  # before the exponentials are written over them
-        return self.sum_classes(shares) * xp.log(self.total)[:, 0, :] - of_scores
+        # Of smoothed ids no loss is small.
+        logarithm = xp.log(self.total) if self.pixels.has_ids else self.log_total
+        return self.sum_classes(shares) * logarithm[:, 0, :] - of_scores
 
     @once
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
         xp, shifted = self.xp, self.shifted
-        self.total = self.over_classes(lambda a, axis: xp.sum(xp.exp(a), axis=axis, keepdims=True), shifted)
-        return self.over_classes(lambda a, total, axis: a - xp.log(total), shifted, self.total)
+        if not self.backend.has_autodiff:
+            self.exponentials = xp.exp(shifted)  # not in the memory of what is needed yet
+        return self.over_classes(lambda a, log_total, axis: a - log_total, shifted, self.log_total)
 
     @once
     def finite_log_softmax(self) -> Array:
@@ -512,8 +554,28 @@ class Block:
     @once
     def log_softmax_at_id(self) -> Array:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
-        at_id = self.at_id(self.shifted)
-        return at_id - self.xp.log(self.total)[:, 0, :]
+        xp = self.xp
+        if self.backend.gathers_ids:
+            at_id = self.at_id(self.shifted)
+            self.exponential_at_id = xp.exp(at_id)
+            return at_id - xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
+        # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
+        shifted = self.over_classes(self._less_constant, self.scores)
+        at_id = self.at_id(shifted)
+        others = self.over_classes(self._sum_of_others, shifted, self.ids[:, None, :])[:, 0, :]
+        far, zero = at_id < -1, xp.zeros_like(at_id)
+        ratio = others / xp.exp(xp.where(far, zero, at_id))
+        total = xp.where(far, others + xp.exp(at_id), zero + 1)
+        return xp.where(far, at_id - xp.log(total), -xp.log1p(ratio))
+
+    def _less_constant(self, scores: Array, *, axis: int) -> Array:
+        return scores - self.backend.stop_gradient(self.xp.max(scores, axis=axis, keepdims=True))
+
+    def _sum_of_others(self, shifted: Array, ids: Array, *, axis: int) -> Array:
+        xp = self.xp
+        classes = xp.arange(self.classes, dtype=xp.int32, device=self.device)
+        is_id = xp.astype(ids, xp.int32) == (classes[None, :, None] if axis == 1 else classes)
+        return xp.sum(xp.where(is_id, xp.zeros_like(shifted), xp.exp(shifted)), axis=axis, keepdims=True)
 
     def _released(self, name: str) -> Array:
         """An array of this block for the caller to overwrite; asked for again, it is made again."""
@@ -564,25 +626,39 @@ class Block:
             steps, across = by_others, xp.matrix_transpose(by_others)
             sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), others)
             spread, missed = sums[:, 0, :], sums[:, 1, :]
-        pulled = self.product(steps - (spread + at_id * probability)[:, None, :], others)
-        return self.join_by_id((at_id * missed - spread) * probability, pulled)
+        level = spread + at_id * probability
+        gradient = steps - level[:, None, :]
+        of_id = (at_id * missed - spread) * probability
+        # What is left of another class that is nearly 1 is rounding (see `pull_back`), unless that is small here.
+        if not xp.any(ROUNDING * xp.abs(of_id) > xp.max(xp.abs(by_others), axis=1)):
+            mean = self.backend.sum_class_products(gradient, others)
+            gradient -= mean + ((at_id - level) * probability)[:, None, :]
+        pulled = self.product(gradient, others)
+        return self.join_by_id(of_id, pulled)
 
-    def pull_back_log(self, steps: Array) -> Array:
-        """From a gradient in the log-probabilities of exclusive classes, `(B, C, P)`, to one in the scores."""
-        amount = self.xp.sum(steps, axis=1, keepdims=True)
-        if "probabilities" in self.__dict__:
-            return steps - self.probabilities * amount
-        shares = amount / self.total
-        pulled = self._released("exponentials")
-        pulled *= -shares
-        pulled += steps
-        return pulled
+    def pull_back_log(self, steps: Array, *, cancels: bool = True) -> Array:
+        """From a gradient in the log-probabilities, `(B, C, P)`, overwritten, to one in the scores.
+
+        It adds to nothing over the classes. What rounding leaves is taken off again, as in `pull_back`.
+        """
+        kept = "probabilities" in self.__dict__
+        shares, factor = (self.probabilities, 1.0) if kept else (self.exponentials, 1 / self.total)
+        for _ in range(2 if cancels else 1):
+            steps -= shares * (self._sum_of_classes(steps)[:, None, :] * factor)
+        return steps
 
     def pull_back_log_at_id(self, slope: Array) -> Array:
-        """From a gradient in the log-probabilities of the ids, `(B, P)` or `()`, to slope (t - p) in the scores."""
+        """From a gradient in the log-probabilities of the ids, `(B, P)` or `()`, to slope (t - p) in the scores.
+
+        At the id it is what the others leave: nothing cancels where its probability is nearly 1.
+        """
         per_class = slope[:, None, :] if slope.ndim else slope
-        if "probabilities" in self.__dict__:
-            return self.add_at_id(self.probabilities * -per_class, slope)
-        total = self.total
-        from_total = self.add_at_id(self._released("exponentials"), -total[:, 0, :])
-        return self.product(from_total, -per_class / total)
+        if self.backend.gathers_ids and "probabilities" not in self.__dict__:
+            rest, factor = self.sum_of_others, -per_class / self.total
+            return self.product(self.join_by_id(-rest, self._released("others")), factor)
+        pulled = self.probabilities * -per_class
+        if self.backend.gathers_ids:
+            _, others = self.split_by_id(pulled, copy=False)
+            return self.join_by_id(-self._sum_of_classes(others), others)
+        others = pulled - pulled * self.target
+        return others - self.target * self._sum_of_classes(others)[:, None, :]

@@ -69,6 +69,9 @@ def region_mutual_information(
     roots of the determinant, and averages the loss with binary cross entropy. The loss may be negative. Axes of
     one element are left out of the windows.
 
+    Where the library has no float64, as JAX unless `jax_enable_x64` is set, the gradient of a nearly right prediction
+    has few digits: at margins of 12 logits it is 3e-4 off with "softmax" and 4e-3 with "sigmoid".
+
     References
     ----------
     Zhao et al., "Region mutual information loss for semantic segmentation" (2019), https://arxiv.org/abs/1910.12037.

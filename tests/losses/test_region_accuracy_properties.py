@@ -38,6 +38,7 @@ SCENES = {
     "one class": (NOISE, np.zeros_like(IDS)),
     "an absent class": (2 * NOISE, np.where(IDS == 2, 0, IDS)),
     "nearly right": (12 * hot(IDS) + NOISE, IDS),
+    "surely wrong in some": (12 * hot(np.where(GENERATOR.random(IDS.shape) < 0.01, (IDS + 1) % 3, IDS)) + NOISE, IDS),
     "nearly right, one class": (12 * hot(np.zeros_like(IDS)) + NOISE, np.zeros_like(IDS)),
 }
 
