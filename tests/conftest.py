@@ -17,14 +17,13 @@ hypothesis.settings.register_profile("ci", max_examples=15, deadline=None, deran
 hypothesis.settings.register_profile("full", max_examples=200, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
-if "jax" in os.environ.get("ARRAYSEG_TEST_BACKENDS", "jax"):
-    try:
-        import jax
-    except ImportError:
-        pass
-    else:
-        jax.config.update("jax_enable_x64", True)
-        jax.config.update("jax_numpy_dtype_promotion", "strict")
+try:
+    import jax
+except ImportError:
+    pass
+else:
+    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
 
 
 def chosen_libraries() -> dict[str, Library]:

@@ -93,6 +93,7 @@ class BiTemperedTerm(MeanTerm):
 
     def _divergence(self, log_p: Array, target: Array, xp: Namespace) -> Array:
         power = 2 - self.t1
-        log_target = xp.log(xp.where(target > 0, target, xp.ones_like(target)))
+        least = float(xp.finfo(target.dtype).smallest_normal)  # times 0 it is 0; its logarithm is in the derivative
+        log_target = xp.log(xp.maximum(target, xp.full_like(target, least)))
         match = target * (log_t(log_target, self.t1, xp) - log_t(log_p, self.t1, xp))
         return match - (target**power - xp.exp(power * log_p)) / power

@@ -184,7 +184,8 @@ def bi_tempered(
     -----
     The normaliser is found by Newton's method to machine precision, and its derivative is that of the solution; other
     libraries stop after five fixed-point iterations and differentiate those. Weights of classes are those of a pixel's
-    target, as for ids in cross entropy.
+    target, as for ids in cross entropy. The derivative in `label_smoothing` at 0 is that from above; for ``t1=1`` it is
+    infinite, and a large number is returned.
 
     References
     ----------

@@ -93,7 +93,9 @@ def cb_dice(
     -----
     The authors' code returns the negative score, of the whole batch (``pool="all"``) and of one foreground: for two
     classes that is ``classes=(1,)``; for more it puts the largest of the foreground logits against the background,
-    where this loss is of every class. Distances, radii and weights are constants of the derivative.
+    where this loss is of every class. Distances, radii and weights are constants of the derivative. With ``smooth=0``
+    the harmonic mean has no derivative where both shares are 0, as no structure meets the other map: there it counts
+    as 0, in a learned `smooth` too.
 
     References
     ----------

@@ -37,6 +37,19 @@ def test_blocks_make_no_difference(case, bytes_, monkeypatch):
     assert_same(found(case), expected)
 
 
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("bytes_", [200, 10**9])
+def test_many_classes_and_great_scores_make_no_difference(case, bytes_, monkeypatch):
+    """Ids are found by gathers, not by products with one-hot values, and the greatest score is taken off."""
+    from arrayseg.backends.numpy import NumpyBackend
+
+    expected = found(case)
+    monkeypatch.setattr("arrayseg.kernels.pixels.FEW_CLASSES", 1)
+    monkeypatch.setattr(NumpyBackend, "moderate_exp", lambda self, scores: None)
+    monkeypatch.setattr(NumpyBackend, "block_bytes", lambda self, array: bytes_)
+    assert_same(found(case), expected)
+
+
 def five_images(array):
     return np.concatenate([array, array[..., ::-1], array[:1, ..., ::-1, :]])
 

@@ -61,7 +61,7 @@ def test_numbers_that_jax_traces(case, special):
     jax = pytest.importorskip("jax")
     found = numbers(case)
     if special:
-        # The derivative of the tempered logarithm of an absent class is left out.
+        # With t1 = 1 the derivative of the logarithm of an absent class is infinite.
         options = {name: SPECIAL.get(name, value) for name, value in found.items()}
     else:
         options = {name: value if type(value) is int else 0.9 * value + 0.05 for name, value in found.items()}
@@ -89,3 +89,18 @@ def test_numbers_that_must_be_static(name, option):
     logits, ids = jax.numpy.asarray(case.input), jax.numpy.asarray(case.target)
     with pytest.raises(TypeError, match=f"`{option}` must be a plain Python value.*static_argnames"):
         jax.jit(lambda number: getattr(losses, name)(logits, ids, **{option: number}))(2)
+
+
+@pytest.mark.parametrize("t1", [0.0, 0.5, 0.8])
+def test_derivative_of_the_first_smoothing(t1):
+    """Of the bi-tempered loss, to the right of 0: sum_c (1 / C - t) (log_t1 t - log_t1 p)."""
+    jax = pytest.importorskip("jax")
+    generator = np.random.default_rng(0)
+    logits, ids = generator.normal(size=(6, 3)), generator.integers(0, 3, 6)
+    target, p = np.eye(3)[ids], np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    own, found = ((share ** (1 - t1) - 1) / (1 - t1) for share in (target, p))
+    expected = ((1 / 3 - target) * (own - found)).sum(axis=1).mean()
+    with jax.enable_x64(True):
+        arrays = jax.numpy.asarray(logits), jax.numpy.asarray(ids)
+        slope = jax.grad(lambda smoothing: losses.bi_tempered(*arrays, t1=t1, t2=1.0, label_smoothing=smoothing))(0.0)
+    assert float(slope) == pytest.approx(expected, rel=1e-10)

@@ -1,5 +1,6 @@
 """NaN in what any loss takes: it shows in value and gradient where it is read, and does nothing where it is not."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -157,3 +158,20 @@ def test_a_class_that_cannot_be_changes_nothing(library, name, activation):
         for value, gradient in on_every_path(library, case.function, {**arguments, "input": never}):
             assert value == pytest.approx(float(expected), rel=1e-9)
             np.testing.assert_allclose(gradient, slope, rtol=1e-7, atol=1e-12)
+
+
+def no_nan(library):
+    """A context in which NaN on the way to a result raises; that of NumPy is pytest's, which raises at warnings."""
+    return pytest.importorskip("jax").debug_nans(True) if "jax" in library.name else nullcontext()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_finite_inputs_make_no_nan_on_the_way(library, name):
+    """Nor do absent classes and images without a valid pixel."""
+    case = CASES[name]
+    ignores = "ignore_index" in case.function.__signature__.parameters
+    options = {**case.options, "ignore_index": 255} if ignores else case.options
+    for target in (case.target, case.target % 2, np.full_like(case.target, 255 if ignores else 0)):
+        with no_nan(library):
+            found = evaluated(library, case.function, {"input": case.input, "target": target, **options})
+        assert all(np.isfinite(part).all() for part in found)
