@@ -229,8 +229,11 @@ class WindowAffinityTerm(PairTerm):
         return weight
 
     def maps(self, block: Block) -> Sequence[Array]:
-        """Probabilities and their complements."""
-        return block.keep(block.probabilities), block.keep(block.complements)
+        """Probabilities and, where exclusive ones do add to 1 or they are independent, their complements."""
+        probabilities = block.keep(block.probabilities)
+        if block.pixels.activation is None and not block.pixels.binary:
+            return (probabilities,)
+        return probabilities, block.keep(block.complements)
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
         right, wrong = self._shares(first, second, same, xp)
@@ -254,12 +257,14 @@ class WindowAffinityTerm(PairTerm):
 
     def _shares(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
         """The probability that both pixels are of one class or not, as their targets are, and 1 less it."""
-        (one, less_one), (other, less_other) = first, second
-        together, apart = one * other, one * less_other
-        if same.shape[1] == one.shape[1]:
-            together, apart = together + less_one * less_other, apart + less_one * other
+        one, other = first[0], second[0]
+        if len(first) == 1:
+            together = xp.sum(one * other, axis=1, keepdims=True)
+            apart = 1 - together
+        elif same.shape[1] == one.shape[1]:
+            together, apart = one * other + first[1] * second[1], one * second[1] + first[1] * other
         else:
-            together, apart = (xp.sum(each, axis=1, keepdims=True) for each in (together, apart))
+            together, apart = (xp.sum(one * each, axis=1, keepdims=True) for each in second)
         return xp.where(same, together, apart), xp.where(same, apart, together)
 
     def _width(self, length: int) -> int:
