@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Any, Generic, TypeVar
 
 from arrayseg._typing import Activation, Array, DType
@@ -318,17 +319,14 @@ class Block:
             index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
         return xp.reshape(xp.take(xp.reshape(array, (-1,)), index), ids.shape)
 
-    def split_by_id(self, array: Array, *, copy: bool, entries: Array | None = None) -> tuple[Array, Array]:
-        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there.
-
-        The entries may be known already.
-        """
+    def split_by_id(self, array: Array, *, copy: bool) -> tuple[Array, Array]:
+        """The entry of each pixel's id of a finite `(B, C, P)`, `(B, P)`, and that array, or a copy, with 0 there."""
         others = self.xp.asarray(array, copy=True) if copy else array
         if self.classes <= FEW_CLASSES:
             of_ids = others * self.target
             others -= of_ids
             return self._sum_of_classes(of_ids), others
-        entries = self.at_id(others) if entries is None else entries
+        entries = self.at_id(others)
         flat, *steps = self.backend.flat(others)
         flat[self.places(*steps)] = 0.0
         return entries, others
@@ -424,9 +422,19 @@ class Block:
     @once
     def others(self) -> Array:
         """The exponentials with 0 at each pixel's id, `(B, C, P)`, in their memory; only where ids are gathered."""
-        known = self.__dict__.get("exponential_at_id")
-        self.exponential_at_id, others = self.split_by_id(self._released("exponentials"), copy=False, entries=known)
+        self.exponential_at_id, others = self.split_by_id(self._released("exponentials"), copy=False)
         return others
+
+    @once
+    def shifted_at_id(self) -> Array:
+        """The shifted score of each pixel's id, `(B, P)`; `others` comes with it, without an exponential of the id."""
+        flat, *steps = self.backend.flat(self.shifted)
+        places = self.places(*steps)
+        at_id = self.xp.reshape(self.xp.take(flat, places), self.ids.shape)
+        flat[places] = -inf
+        self.exponential_at_id = self.xp.exp(at_id)
+        self.others = self.backend.exp_in_place(self._released("shifted"))
+        return at_id
 
     @once
     def exponential_at_id(self) -> Array:
@@ -556,8 +564,7 @@ class Block:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
         xp = self.xp
         if self.backend.gathers_ids:
-            at_id = self.at_id(self.shifted)
-            self.exponential_at_id = xp.exp(at_id)
+            at_id = self.shifted_at_id
             return at_id - xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
         # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
         shifted = self.over_classes(self._less_constant, self.scores)
