@@ -402,6 +402,18 @@ class Backend:
         """The sums over the last axis of the products of two arrays of as many axes, in `sum_dtype`."""
         return self.sum_pixels(one * two)
 
+    def with_digits(
+        self,
+        quick: Callable[[], list[Array]],
+        is_lost: Callable[[list[Array]], Array],
+        exact: Callable[[], list[Array]],
+    ) -> list[Array]:
+        """Return sums in two ways: `quick()`, or `exact()` where the digits of those are lost.
+
+        Adapters that can choose do so; the derivatives may be those of the quick ones.
+        """
+        return exact()
+
     def sum_class_products(self, one: Array, two: Array, /) -> Array:
         """The sums over the classes of the products of two arrays `(B, C, P)`, `(B, 1, P)`."""
         return self.xp.sum(one * two, axis=1, keepdims=True)

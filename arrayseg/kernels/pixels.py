@@ -391,33 +391,30 @@ class Block:
         """The sum of the exponentials, `(B, 1, P)`."""
         if "sum_of_others" in self.__dict__:
             return (self.sum_of_others + self.exponential_at_id)[:, None, :]
-        if "rest" in self.__dict__ and not self.backend.has_autodiff:
+        if "rest" in self.__dict__:
             return self.rest + 1
         return self._sum_of_classes(self.exponentials)[:, None, :]
 
     @once
     def rest(self) -> Array:
         """`total` of the shifted scores less 1, the exponential of the greatest, `(B, 1, P)`: nothing cancels."""
-        if self.backend.has_autodiff:
-            return self.over_classes(self._sum_less_one, self.backend.stop_gradient(self.shifted))
         negative = self.xp.floor(self.exponentials)  # 1 where a score is the greatest, else 0
         equals = self._sum_of_classes(negative)
         negative -= self.exponentials
         return (equals - 1 - self._sum_of_classes(negative))[:, None, :]
 
-    def _sum_less_one(self, shifted: Array, *, axis: int) -> Array:
-        xp, greatest = self.xp, shifted >= 0
-        below = xp.sum(xp.where(greatest, xp.zeros_like(shifted), xp.exp(shifted)), axis=axis, keepdims=True)
-        return below + (xp.sum(xp.astype(greatest, self.dtype), axis=axis, keepdims=True) - 1)
-
     @once
     def log_total(self) -> Array:
         """The logarithm of the `total` of the shifted scores, `(B, 1, P)`, with its digits where that is nearly 1."""
-        precise = self.xp.log1p(self.rest)
-        if not self.backend.has_autodiff:
-            return precise
-        rounded = self.xp.log(self.total)
-        return rounded + self.backend.stop_gradient(precise - rounded)
+        if self.backend.has_autodiff:
+            return self.over_classes(self._log_of_sum, self.shifted)
+        return self.xp.log1p(self.rest)
+
+    def _log_of_sum(self, shifted: Array, *, axis: int) -> Array:
+        xp, exponentials = self.xp, self.xp.exp(shifted)
+        ones = xp.where(shifted >= 0, exponentials, xp.zeros_like(shifted))
+        others, equals = (xp.sum(each, axis=axis, keepdims=True) for each in (exponentials - ones, ones))
+        return xp.log1p(others + (equals - 1))
 
     @once
     def others(self) -> Array:
@@ -535,14 +532,16 @@ class Block:
         xp = self.xp
         if self.backend.has_autodiff:  # one expression, of which compilers make one loop
 
-            def cross_entropy(shares: Array, shifted: Array, log_total: Array, *, axis: int) -> Array:
-                return xp.sum(shares * (log_total - shifted), axis=axis, keepdims=True)
+            def cross_entropy(shares: Array, shifted: Array, logarithm: Array, *, axis: int) -> Array:
+                return xp.sum(shares * (logarithm - shifted), axis=axis, keepdims=True)
 
             shifted = self.backend.shared(self.shifted, shares)
-            return self.over_classes(cross_entropy, shares, shifted, self.log_total)[:, 0, :]
+            logarithm = (
+                xp.log(self.total) if self.pixels.has_ids else self.log_total
+            )  # no loss of smoothed ids is small
+            return self.over_classes(cross_entropy, shares, shifted, logarithm)[:, 0, :]
         shifted = self.backend.shared(self.shifted, shares)
         of_scores = self.sum_classes(shares * shifted)  # before the exponentials are written over them
-        # Of smoothed ids no loss is small.
         logarithm = xp.log(self.total) if self.pixels.has_ids else self.log_total
         return self.sum_classes(shares) * logarithm[:, 0, :] - of_scores
 

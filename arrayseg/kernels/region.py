@@ -9,8 +9,9 @@ own derivatives back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import Any, Literal
 
@@ -51,17 +52,15 @@ class RegionTerm(Term):
 
     def count(self, block: Block) -> Sums:
         if self._goes_by_id(block):
-            return *self._sums_of_ids(block), block.amount[:, None]
-        if self._has_exact_cells(block):
-            return *self._sums_of_products(block), block.amount[:, None]
-        if type(self).amounts is RegionTerm.amounts and self.sums == 5:
-            sums = self._sums_of_overlap(block)
-            if not self._cancels(sums, block.xp):
-                return *sums, block.amount[:, None]
-            if self._is_product(block.pixels):
-                return *self._sums_of_products(block), block.amount[:, None]
-        amounts = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
-        return *amounts, block.sum(block.weighted(block.target), axis=2), block.amount[:, None]
+            sums = self._sums_of_ids(block)
+        elif type(self).amounts is RegionTerm.amounts and self.sums == 5:
+            # A branch of a compiled function keeps what it makes to itself, and makes it anew rather than be given it.
+            own = copy(block) if block.backend.has_autodiff else block
+            quick, exact = partial(self._sums_of_overlap, block), partial(self._sums_of_cells, own)
+            sums = block.backend.with_digits(quick, partial(self._cancels, xp=block.xp), exact)
+        else:
+            sums = self._sums_of_cells(block)
+        return *sums, block.amount[:, None]
 
     def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:
         xp = pixels.xp
@@ -121,16 +120,11 @@ class RegionTerm(Term):
         # The sums of the other classes are 0, not nearly, where every pixel is of one.
         return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
 
-    def _has_exact_cells(self, block: Block) -> bool:
-        """Whether each cell is counted by itself: of ids, for scores of all four, and where compilers fuse the loops.
-
-        Otherwise that would take half as long again. Then the false alarms and the misses are differences, except in a
-        block that is nearly right.
-        """
-        return self._is_product(block.pixels) and (self.sums == 6 or block.pixels.has_ids or block.backend.has_autodiff)
-
-    def _sums_of_products(self, block: Block) -> list[Array]:
-        """The sums of the cells and of the target."""
+    def _sums_of_cells(self, block: Block) -> list[Array]:
+        """The sums of the cells and of the target, of which none is a difference."""
+        if not self._is_product(block.pixels):
+            cells = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
+            return [*cells, block.sum(block.weighted(block.target), axis=2)]
         inside, outside = block.weighted(block.target), block.weighted(block.outside)
         complement, probability = block.keep(block.complements), block.keep(block.probabilities)
         pairs = [(probability, inside), (probability, outside), (complement, inside), (complement, outside)]
@@ -153,11 +147,12 @@ class RegionTerm(Term):
             hit = block.sum(block.weighted(block.xp.minimum(probability, target)), axis=2)
         return [hit, block.sum(predicted, axis=2) - hit, wanted - hit, wanted]
 
-    def _cancels(self, sums: Sequence[Array], xp: Any) -> bool:
-        """Whether a difference of sums has lost its digits: the block is nearly right."""
+    @staticmethod
+    def _cancels(sums: Sequence[Array], xp: Any) -> Array:
+        """Whether a difference of sums has lost its digits, `()`: the block is nearly right."""
         hit, alarm, miss, _ = sums
         least = NEARLY_RIGHT * hit
-        return bool(xp.any((alarm < least) | (miss < least)))
+        return xp.any((alarm < least) | (miss < least))
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         """What the sums run over that the score is a function of, `(B, C, P)`; 0 where a pixel is not valid."""
