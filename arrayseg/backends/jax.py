@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from math import isqrt
 from typing import Any
 
@@ -31,6 +32,7 @@ class JaxBackend(Backend):
     """JAX on any device, eagerly or under its transforms."""
 
     has_autodiff = True
+    has_softmax = True
 
     def __init__(self) -> None:
         super().__init__(jnp)
@@ -159,7 +161,7 @@ class JaxBackend(Backend):
         return jnp.moveaxis(function(*(jnp.moveaxis(array, 1, -1) for array in arrays), axis=-1), -1, 1)
 
     def less_greatest(self, scores: Array, /, *, axis: int) -> Array:
-        # Without the derivative that others give the greatest: it would double the time of the gradient.
+        # Without the derivative that others give the greatest, which would double the time of the gradient.
         return scores - jax.lax.stop_gradient(jnp.max(scores, axis=axis, keepdims=True))
 
     def with_digits(
@@ -173,6 +175,9 @@ class JaxBackend(Backend):
         fixed = [jax.lax.stop_gradient(each) for each in sums]
         found = jax.lax.cond(is_lost(fixed), exact, lambda: fixed)
         return [each + jax.lax.stop_gradient(right - each) for each, right in zip(sums, found, strict=True)]
+
+    def softmax(self, scores: Array, /, *, axis: int) -> Array:
+        return _softmax(scores, axis)
 
     def sum_pixels(self, array: Array, /) -> Array:
         *lead, length = array.shape
@@ -213,6 +218,20 @@ class JaxBackend(Backend):
         if before is None or after is None:
             return result, None
         return result, max(0, after["peak_bytes_in_use"] - before["bytes_in_use"])
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _softmax(scores: Array, axis: int) -> Array:
+    """The softmax along an axis, with a derivative that adds to nothing over it: see `Block.pull_back`."""
+    exponentials = jnp.exp(scores - jnp.max(scores, axis=axis, keepdims=True))
+    return exponentials / jnp.sum(exponentials, axis=axis, keepdims=True)
+
+
+@_softmax.defjvp
+def _(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    probabilities, (tangent,) = _softmax(*primals, axis), tangents
+    step = probabilities * (tangent - jnp.sum(probabilities * tangent, axis=axis, keepdims=True))
+    return probabilities, step - probabilities * jnp.sum(step, axis=axis, keepdims=True)
 
 
 @jax.custom_jvp

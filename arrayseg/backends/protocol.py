@@ -81,6 +81,8 @@ class Backend:
     name = "the Array API standard"
     #: Whether the library differentiates native expressions.
     has_autodiff = False
+    #: Whether `softmax` has a derivative of its own, because that of its steps is slow or loses digits.
+    has_softmax = False
     #: Whether picking the entries of ids out of `(B, C, P)` is faster than products with one-hot values.
     gathers_ids = False
 
@@ -385,6 +387,10 @@ class Backend:
         `last` says that the classes are last in the caller's arrays, where a compiler might not see it.
         """
         return function(*arrays, axis=1)
+
+    def softmax(self, scores: Array, /, *, axis: int) -> Array:
+        """The softmax along an axis, where it has a derivative of its own."""
+        raise NotImplementedError
 
     def less_greatest(self, scores: Array, /, *, axis: int) -> Array:
         """The scores less the greatest along an axis, of which no loss of exclusive classes depends on the choice.

@@ -451,6 +451,8 @@ class Block:
         if self.pixels.activation == "sigmoid":
             both = self.has_gradient or self.backend.has_autodiff or "_sigmoids" in self.__dict__
             return self._sigmoids[0] if both else self.backend.sigmoid(self.scores)
+        if self.backend.has_softmax:
+            return self.over_classes(self.backend.softmax, self.scores)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
         inverse = 1 / self.total  # before the exponentials are given away, or they would be made twice
