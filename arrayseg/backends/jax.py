@@ -179,6 +179,9 @@ class JaxBackend(Backend):
     def softmax(self, scores: Array, /, *, axis: int) -> Array:
         return _softmax(scores, axis)
 
+    def log_softmax(self, scores: Array, /, *, axis: int) -> Array:
+        return _log_softmax(scores, axis)
+
     def sum_pixels(self, array: Array, /) -> Array:
         *lead, length = array.shape
         if lead[-1:] != [1]:
@@ -232,6 +235,25 @@ def _(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
     probabilities, (tangent,) = _softmax(*primals, axis), tangents
     step = probabilities * (tangent - jnp.sum(probabilities * tangent, axis=axis, keepdims=True))
     return probabilities, step - probabilities * jnp.sum(step, axis=axis, keepdims=True)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _log_softmax(scores: Array, axis: int) -> Array:
+    """The logarithm of the softmax, as `_softmax` is made; the greatest score has its exponential, 1, left out."""
+    shifted = scores - jnp.max(scores, axis=axis, keepdims=True)
+    exponentials = jnp.exp(shifted)
+    ones = jnp.where(shifted >= 0, exponentials, 0)
+    others, equals = (jnp.sum(each, axis=axis, keepdims=True) for each in (exponentials - ones, ones))
+    return shifted - jnp.log1p(others + (equals - 1))
+
+
+@_log_softmax.defjvp
+def _(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    logarithms, (step,) = _log_softmax(*primals, axis), tangents
+    probabilities = jnp.exp(logarithms)
+    for _ in range(2):
+        step = step - jnp.sum(probabilities * step, axis=axis, keepdims=True)
+    return logarithms, step
 
 
 @jax.custom_jvp

@@ -81,7 +81,7 @@ class Backend:
     name = "the Array API standard"
     #: Whether the library differentiates native expressions.
     has_autodiff = False
-    #: Whether `softmax` has a derivative of its own, because that of its steps is slow or loses digits.
+    #: Whether `softmax` and `log_softmax` have their own derivatives: those of the steps are slow, or lose digits.
     has_softmax = False
     #: Whether picking the entries of ids out of `(B, C, P)` is faster than products with one-hot values.
     gathers_ids = False
@@ -390,6 +390,10 @@ class Backend:
 
     def softmax(self, scores: Array, /, *, axis: int) -> Array:
         """The softmax along an axis, where it has a derivative of its own."""
+        raise NotImplementedError
+
+    def log_softmax(self, scores: Array, /, *, axis: int) -> Array:
+        """The logarithm of `softmax`, with its digits where that is nearly 1."""
         raise NotImplementedError
 
     def less_greatest(self, scores: Array, /, *, axis: int) -> Array:

@@ -532,6 +532,8 @@ class Block:
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
         xp = self.xp
+        if self.backend.has_softmax and not self.pixels.has_ids:  # no loss of smoothed ids is small
+            return -self.sum_classes(shares * self.backend.shared(self.log_softmax, shares))
         if self.backend.has_autodiff:  # one expression, of which compilers make one loop
 
             def cross_entropy(shares: Array, shifted: Array, logarithm: Array, *, axis: int) -> Array:
@@ -550,6 +552,8 @@ class Block:
     @once
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
+        if self.backend.has_softmax:
+            return self.over_classes(self.backend.log_softmax, self.scores)
         xp, shifted = self.xp, self.shifted
         if not self.backend.has_autodiff:
             self.exponentials = xp.exp(shifted)  # not in the memory of what is needed yet
