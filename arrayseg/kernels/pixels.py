@@ -540,9 +540,7 @@ class Block:
                 return xp.sum(shares * (logarithm - shifted), axis=axis, keepdims=True)
 
             shifted = self.backend.shared(self.shifted, shares)
-            logarithm = (
-                xp.log(self.total) if self.pixels.has_ids else self.log_total
-            )  # no loss of smoothed ids is small
+            logarithm = xp.log(self.total) if self.pixels.has_ids else self.log_total
             return self.over_classes(cross_entropy, shares, shifted, logarithm)[:, 0, :]
         shifted = self.backend.shared(self.shifted, shares)
         of_scores = self.sum_classes(shares * shifted)  # before the exponentials are written over them
