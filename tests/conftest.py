@@ -50,10 +50,15 @@ WRONG += [np.float32(0.5), np.int64(1), ("x", "y"), [None], np.asarray("x"), np.
 
 
 def is_taken(call) -> bool:
-    """Return whether a call works; what does not is refused with a sentence, by the function that was called."""
+    """Return whether a call works; what does not is refused with a sentence, by the function that was called.
+
+    It works too if all that it lacks is a library, which it names.
+    """
     try:
         with np.errstate(all="ignore"):
             call()
+    except ImportError as error:
+        return "pip install" in str(error)
     except (TypeError, ValueError) as error:
         refusal = error
     else:
