@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any
 
 import array_api_compat.cupy
@@ -61,7 +62,7 @@ class CupyBackend(Backend):
 
     def place(self, values: Array, order: Array, /) -> Array:
         # `put_along_axis` is there from CuPy 14 on.
-        rows = cupy.reshape(order, (-1, order.shape[-1]))
+        rows = cupy.reshape(order, (prod(order.shape[:-1]), order.shape[-1]))  # of no pixels too
         placed = cupy.empty(rows.shape, dtype=values.dtype)
         placed[cupy.arange(rows.shape[0])[:, None], rows] = cupy.reshape(values, rows.shape)
         return cupy.reshape(placed, values.shape)
