@@ -242,7 +242,8 @@ def _log_softmax(scores: Array, axis: int) -> Array:
     """The logarithm of the softmax, as `_softmax` is made; the greatest score has its exponential, 1, left out."""
     shifted = scores - jnp.max(scores, axis=axis, keepdims=True)
     exponentials = jnp.exp(shifted)
-    ones = jnp.where(shifted >= 0, exponentials, 0)
+    # 1 for the greatest, 0 below a half; continuous, as XLA may round the scores of each sum's loop in another way.
+    ones = jnp.maximum(2 * exponentials - 1, 0)
     others, equals = (jnp.sum(each, axis=axis, keepdims=True) for each in (exponentials - ones, ones))
     return shifted - jnp.log1p(others + (equals - 1))
 

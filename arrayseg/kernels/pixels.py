@@ -412,7 +412,8 @@ class Block:
 
     def _log_of_sum(self, shifted: Array, *, axis: int) -> Array:
         xp, exponentials = self.xp, self.xp.exp(shifted)
-        ones = xp.where(shifted >= 0, exponentials, xp.zeros_like(shifted))
+        # 1 for the greatest, 0 below a half; continuous, as compilers may round the scores of each sum in another way.
+        ones = xp.maximum(2 * exponentials - 1, xp.zeros_like(shifted))
         others, equals = (xp.sum(each, axis=axis, keepdims=True) for each in (exponentials - ones, ones))
         return xp.log1p(others + (equals - 1))
 
