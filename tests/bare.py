@@ -47,7 +47,7 @@ def main() -> None:
     times = [python(TIMED_IMPORTS).split() for _ in range(7)]
     numpy_seconds, seconds = (min(float(time) for time in column) for column in zip(*times, strict=True))
     ratio = seconds / numpy_seconds
-    assert ratio < MOST_IMPORT_TIME, f"`import arrayseg` takes {ratio:.2f} times as long as numpy beside it."
+    assert ratio < MOST_IMPORT_TIME, f"`import arrayseg` takes {ratio:.2f} times as long as that of numpy."
 
     python(LOSS_AND_METRIC)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.nearest import nearest_distances
-from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, Result, slowest_first
+from arrayseg.backends.protocol import EXP_LIMIT, Backend, Item, MakeSums, Result, slowest_first
 from arrayseg.backends.runs import joined_runs
 
 __all__ = ["NUMPY", "NumpyBackend"]
@@ -210,12 +210,7 @@ class NumpyBackend(Backend):
         is_moderate = np.min(totals, initial=1) > least and np.max(totals, initial=1) < most
         return (exponentials, totals) if is_moderate else None
 
-    def with_digits(
-        self,
-        quick: Callable[[], list[Array]],
-        is_lost: Callable[[list[Array]], Array],
-        exact: Callable[[], list[Array]],
-    ) -> list[Array]:
+    def with_digits(self, quick: MakeSums, is_lost: Callable[[list[Array]], Array], exact: MakeSums) -> list[Array]:
         sums = quick()
         return exact() if is_lost(sums) else sums
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from math import inf, nan
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import array_api_compat
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = ["EXP_LIMIT", "Backend", "Evaluation", "slowest_first"]
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
+MakeSums: TypeAlias = Callable[[], list[Array]]
 
 #: Scores from which on 1 + exp(z) is exp(z) to the last digit, whose exponential is still finite in float32.
 EXP_LIMIT = 80.0
@@ -404,6 +405,14 @@ class Backend:
         """
         return scores - self.xp.max(scores, axis=axis, keepdims=True)
 
+    def log_of_sum(self, shifted: Array, /, *, axis: int) -> Array:
+        """log(sum_k exp(z_k)) of scores less the greatest, with its digits where that is nearly log(1)."""
+        exponentials = self.xp.exp(shifted)
+        # 1 for the greatest, 0 below a half; continuous, as compilers may round the scores of each sum in another way.
+        ones = self.xp.maximum(2 * exponentials - 1, self.xp.zeros_like(shifted))
+        others, equals = (self.xp.sum(each, axis=axis, keepdims=True) for each in (exponentials - ones, ones))
+        return self.xp.log1p(others + (equals - 1))
+
     def sum_pixels(self, array: Array, /) -> Array:
         """The sums over the last axis, in `sum_dtype`."""
         return self.xp.sum(array, axis=-1, dtype=self.sum_dtype(array))
@@ -412,12 +421,7 @@ class Backend:
         """The sums over the last axis of the products of two arrays of as many axes, in `sum_dtype`."""
         return self.sum_pixels(one * two)
 
-    def with_digits(
-        self,
-        quick: Callable[[], list[Array]],
-        is_lost: Callable[[list[Array]], Array],
-        exact: Callable[[], list[Array]],
-    ) -> list[Array]:
+    def with_digits(self, quick: MakeSums, is_lost: Callable[[list[Array]], Array], exact: MakeSums) -> list[Array]:
         """Return sums in two ways: `quick()`, or `exact()` where the digits of those are lost.
 
         Adapters that can choose do so; the derivatives may be those of the quick ones.

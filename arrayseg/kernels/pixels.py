@@ -332,7 +332,7 @@ class Block:
         return entries, others
 
     def join_by_id(self, entries: Array, others: Array) -> Array:
-        """What `split_by_id` took apart, in the place of the others."""
+        """Put back together what `split_by_id` took apart, in the memory of the others."""
         if self.classes <= FEW_CLASSES:
             others += self.target * entries[:, None, :]
             return others
@@ -367,10 +367,7 @@ class Block:
             for name in ("exponentials", "others", "exponential_at_id", "sum_of_others", "total"):
                 if name in self.__dict__:
                     delattr(self, name)
-        return self.over_classes(self._less_greatest, self.scores)
-
-    def _less_greatest(self, scores: Array, *, axis: int) -> Array:
-        return self.backend.less_greatest(scores, axis=axis)
+        return self.over_classes(self.backend.less_greatest, self.scores)
 
     @once
     def exponentials(self) -> Array:
@@ -407,15 +404,8 @@ class Block:
     def log_total(self) -> Array:
         """The logarithm of the `total` of the shifted scores, `(B, 1, P)`, with its digits where that is nearly 1."""
         if self.backend.has_autodiff:
-            return self.over_classes(self._log_of_sum, self.shifted)
+            return self.over_classes(self.backend.log_of_sum, self.shifted)
         return self.xp.log1p(self.rest)
-
-    def _log_of_sum(self, shifted: Array, *, axis: int) -> Array:
-        xp, exponentials = self.xp, self.xp.exp(shifted)
-        # 1 for the greatest, 0 below a half; continuous, as compilers may round the scores of each sum in another way.
-        ones = xp.maximum(2 * exponentials - 1, xp.zeros_like(shifted))
-        others, equals = (xp.sum(each, axis=axis, keepdims=True) for each in (exponentials - ones, ones))
-        return xp.log1p(others + (equals - 1))
 
     @once
     def others(self) -> Array:
@@ -573,7 +563,7 @@ class Block:
         # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
         shifted = self.over_classes(self._less_constant, self.scores)
         at_id = self.at_id(shifted)
-        others = self.over_classes(self._sum_of_others, shifted, self.ids[:, None, :])[:, 0, :]
+        others = self.over_classes(self._sum_without_ids, shifted, self.ids[:, None, :])[:, 0, :]
         far, zero = at_id < -1, xp.zeros_like(at_id)
         ratio = others / xp.exp(xp.where(far, zero, at_id))
         total = xp.where(far, others + xp.exp(at_id), zero + 1)
@@ -582,7 +572,7 @@ class Block:
     def _less_constant(self, scores: Array, *, axis: int) -> Array:
         return scores - self.backend.stop_gradient(self.xp.max(scores, axis=axis, keepdims=True))
 
-    def _sum_of_others(self, shifted: Array, ids: Array, *, axis: int) -> Array:
+    def _sum_without_ids(self, shifted: Array, ids: Array, *, axis: int) -> Array:
         xp = self.xp
         classes = xp.arange(self.classes, dtype=xp.int32, device=self.device)
         is_id = xp.astype(ids, xp.int32) == (classes[None, :, None] if axis == 1 else classes)

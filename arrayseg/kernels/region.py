@@ -54,7 +54,7 @@ class RegionTerm(Term):
         if self._goes_by_id(block):
             sums = self._sums_of_ids(block)
         elif type(self).amounts is RegionTerm.amounts and self.sums == 5:
-            # A branch of a compiled function keeps what it makes to itself, and makes it anew rather than be given it.
+            # A branch of a compiled function keeps what it makes to itself; an array that it is given is copied.
             own = copy(block) if block.backend.has_autodiff else block
             quick, exact = partial(self._sums_of_overlap, block), partial(self._sums_of_cells, own)
             sums = block.backend.with_digits(quick, partial(self._cancels, xp=block.xp), exact)

@@ -65,7 +65,7 @@ def spoiled(arguments, name, place, number):
 
 
 def evaluated(library, function, arguments):
-    """The value alone, the value beside the gradient, and the gradient."""
+    """Return the value alone, the value that comes with the gradient, and the gradient."""
     arrays = {key: library.asarray(each) if isinstance(each, np.ndarray) else each for key, each in arguments.items()}
     input, target = arrays.pop("input"), arrays.pop("target")
     value, gradient = arrayseg.value_and_grad(partial(function, **arrays))(input, target)
