@@ -8,8 +8,8 @@ from math import isnan
 from array_api_compat import array_namespace, is_array_api_obj, is_dask_array
 
 from arrayseg._typing import Array
+from arrayseg.backends.base import Backend
 from arrayseg.backends.numpy import NUMPY
-from arrayseg.backends.protocol import Backend
 
 __all__ = ["Backend", "backend_of", "common_backend", "host", "is_compiling"]
 

@@ -11,7 +11,7 @@ import cupy
 import numpy as np
 
 from arrayseg._typing import Array, DType
-from arrayseg.backends.protocol import Backend, Result, slowest_first
+from arrayseg.backends.base import Backend, Result, slowest_first
 
 __all__ = ["CUPY", "CupyBackend"]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.backends.protocol import Backend
+from arrayseg.backends.base import Backend
 
 __all__ = ["DASK", "DaskBackend"]
 

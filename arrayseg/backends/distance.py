@@ -10,7 +10,7 @@ from arrayseg._typing import Array
 from arrayseg.backends.axes import move_axis
 
 if TYPE_CHECKING:
-    from arrayseg.backends.protocol import Backend
+    from arrayseg.backends.base import Backend
 
 __all__ = ["separable_distance_transform"]
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from arrayseg._typing import Array, DType
+from arrayseg.backends.base import Backend, Evaluation, MakeSums, Result
 from arrayseg.backends.numpy import NUMPY
-from arrayseg.backends.protocol import Backend, Evaluation, MakeSums, Result
 
 __all__ = ["JAX", "JaxBackend"]
 

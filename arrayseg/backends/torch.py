@@ -11,8 +11,8 @@ import torch
 from torch._subclasses.fake_tensor import is_fake
 
 from arrayseg._typing import Array, DType
+from arrayseg.backends.base import Backend, Evaluation, Result, slowest_first
 from arrayseg.backends.numpy import NUMPY
-from arrayseg.backends.protocol import Backend, Evaluation, Result, slowest_first
 
 __all__ = ["TORCH", "TorchBackend"]
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.losses import compound
 from arrayseg.losses._composed import shown
 from arrayseg.losses._evaluate import evaluation_of

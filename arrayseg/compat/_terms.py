@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from arrayseg._typing import Array
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.pixel import MeanTerm
 from arrayseg.kernels.pixels import Pixels
 from arrayseg.kernels.region import CellsTerm, RegionTerm

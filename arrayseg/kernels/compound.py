@@ -10,7 +10,7 @@ from typing import Any
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.pixel import Formula
 from arrayseg.kernels.pixels import Pixels
 from arrayseg.kernels.scores import Outer

@@ -8,7 +8,7 @@ from typing import Literal
 from arrayseg._checks import check_choice, check_number, check_static
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.active_boundary import (
     ActiveBoundaryTerm,
     boundary_distance,

@@ -8,7 +8,7 @@ from typing import Literal, TypedDict, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.affinity import AffinityFieldTerm, Pairs, PairTerm, WindowAffinityTerm
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Denominator, Pool
 from arrayseg.backends import common_backend
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.balance import positive_share
 from arrayseg.kernels.pixel import PixelTerm

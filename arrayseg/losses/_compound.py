@@ -12,7 +12,7 @@ from arrayseg._checks import check_number, check_numbers
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.compound import summed
 from arrayseg.losses._composed import Composed, shown
 from arrayseg.losses._evaluate import evaluation_of, value_and_grad

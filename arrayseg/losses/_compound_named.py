@@ -18,7 +18,7 @@ from arrayseg._typing import (
     WeightNorm,
     Weights,
 )
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import pixel, scores
 from arrayseg.kernels.compound import outer_formula
 from arrayseg.kernels.pixel import Formula, PixelTerm

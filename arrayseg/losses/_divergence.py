@@ -6,7 +6,7 @@ from typing import Unpack
 
 from arrayseg._checks import check_number, is_exactly
 from arrayseg._typing import Activation, Array
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.divergence import Divergence, DivergenceTerm, jensen_shannon as js, kullback_leibler
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, MeanOptions, mean_evaluation, pixel_evaluation

@@ -12,7 +12,7 @@ from arrayseg._checks import check_flag
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.losses._composed import Composed, method_of
 from arrayseg.losses._options import raise_unknown
 from arrayseg.losses._prepare import check_axis_is_clear, plain

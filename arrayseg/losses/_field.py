@@ -9,7 +9,7 @@ from typing import Any, Literal, Unpack
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import fields
 from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Weights
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import divergence, formulas, pixel
 from arrayseg.kernels.cosine import FocalCosineTerm
 from arrayseg.kernels.divergence import DivergenceTerm

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Array
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.information import InformationTerm, Pooling, pooled_length
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import RegionOptions, ratio, region_evaluation

@@ -7,7 +7,7 @@ from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.neighbourhood import NeighborTerm
 from arrayseg.losses._evaluate import loss

@@ -6,7 +6,7 @@ from typing import Unpack
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import formulas
 from arrayseg.kernels.tempered import BiTemperedTerm
 from arrayseg.losses._evaluate import loss

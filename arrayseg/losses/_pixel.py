@@ -8,7 +8,7 @@ from typing import TypedDict, Unpack
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Denominator, Reduction, Weights
 from arrayseg.backends import backend_of
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.pixel import Formula, MeanTerm, PixelTerm
 from arrayseg.kernels.sweep import Sweep

@@ -7,7 +7,7 @@ from typing import Unpack
 from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.points import AtPoints, random_points, uncertain_points
 from arrayseg.kernels.sweep import Sweep

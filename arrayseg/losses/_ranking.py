@@ -7,7 +7,7 @@ from typing import Literal, TypedDict, Unpack
 
 from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Reduction, Weights
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.ranking import Lovasz
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import entering_classes, prepare

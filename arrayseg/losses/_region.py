@@ -19,7 +19,7 @@ from arrayseg._typing import (
     WeightNorm,
     Weights,
 )
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import OverlapScore, Score

@@ -7,7 +7,7 @@ from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Array, SmoothForm
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Score

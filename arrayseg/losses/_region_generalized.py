@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack
 from arrayseg._checks import check_choice, check_number, check_numbers, is_several
 from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
 from arrayseg.backends import backend_of, common_backend
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import CostTerm
 from arrayseg.kernels.scores import Score

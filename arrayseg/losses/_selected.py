@@ -8,7 +8,7 @@ from typing import Unpack
 from arrayseg._checks import check_index, check_number, is_traced
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import pixel
 from arrayseg.kernels.selection import Hardest, above_or_largest, above_or_largest_of_image, largest_share
 from arrayseg.losses._evaluate import loss

@@ -7,7 +7,7 @@ from typing import Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, Pool
-from arrayseg.backends.protocol import Evaluation
+from arrayseg.backends.base import Evaluation
 from arrayseg.kernels import fields, skeleton
 from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
 from arrayseg.kernels.sweep import Sweep
