@@ -17,8 +17,8 @@ import array_api_compat
 import numpy as np
 
 from arrayseg._typing import Array, DType, Namespace
-from arrayseg.backends.components import propagated_components
-from arrayseg.backends.distance import separable_distance_transform
+from arrayseg.backends.fallbacks.components import propagated_components
+from arrayseg.backends.fallbacks.distance import separable_distance_transform
 
 __all__ = ["EXP_LIMIT", "Backend", "Evaluation", "slowest_first"]
 

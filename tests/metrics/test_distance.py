@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from arrayseg.backends import backend_of
-from arrayseg.backends.distance import separable_distance_transform
+from arrayseg.backends.fallbacks.distance import separable_distance_transform
 from arrayseg.testing import to_numpy
 
 SHAPES = {(17,): (0.7,), (9, 14): (2.0, 0.75), (5, 8, 7): (2.5, 0.8, 1.1)}
@@ -58,7 +58,7 @@ def test_strips_change_nothing(monkeypatch):
     mask = np.random.default_rng(2).random((13, 10)) < 0.95
     backend = backend_of(mask)
     whole = separable_distance_transform(backend, mask, (1.0, 1.5))
-    monkeypatch.setattr("arrayseg.backends.distance.STRIP_SIZE", 300)
+    monkeypatch.setattr("arrayseg.backends.fallbacks.distance.STRIP_SIZE", 300)
     np.testing.assert_array_equal(separable_distance_transform(backend, mask, (1.0, 1.5)), whole)
 
 

@@ -1,0 +1,1 @@
+"""Connected components and distances in functions of the Array API standard."""
