@@ -15,8 +15,8 @@ import numpy as np
 
 from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.base import EXP_LIMIT, Backend, Item, MakeSums, Result, slowest_first
-from arrayseg.backends.nearest import nearest_distances
-from arrayseg.backends.runs import joined_runs
+from arrayseg.backends.numpy.nearest import nearest_distances
+from arrayseg.backends.numpy.runs import joined_runs
 
 __all__ = ["NUMPY", "NumpyBackend"]
 
