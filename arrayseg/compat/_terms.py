@@ -7,11 +7,11 @@ from typing import Any
 
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sums
 from arrayseg.kernels.pixel import MeanTerm
 from arrayseg.kernels.pixels import Pixels
 from arrayseg.kernels.region import CellsTerm, RegionTerm
 from arrayseg.kernels.scores import Cells, Derivatives, Score
-from arrayseg.kernels.sweep import Sums
 
 __all__ = ["masked_ids_are_background", "mean_over_ignored_pixels", "of_the_background", "with_smoothed_cells"]
 

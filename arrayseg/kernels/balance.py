@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arrayseg._typing import Array, Pool
+from arrayseg.engine.sweep import Sums, sum_over_blocks
 from arrayseg.kernels.pixels import Block, Pixels
-from arrayseg.kernels.sweep import Sums, sum_over_blocks
 
 __all__ = ["positive_share"]
 

@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 
 from arrayseg._typing import Array, DType, Reduction
 from arrayseg.backends import Backend
+from arrayseg.engine.sweep import block_slices, with_arrays
 from arrayseg.kernels.layout import Layout
 from arrayseg.kernels.pixels import Block, Pixels
-from arrayseg.kernels.sweep import block_slices, with_arrays
 
 __all__ = ["Lovasz", "jaccard_steps"]
 

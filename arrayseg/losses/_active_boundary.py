@@ -9,6 +9,7 @@ from arrayseg._checks import check_choice, check_number, check_static
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.active_boundary import (
     ActiveBoundaryTerm,
     boundary_distance,
@@ -16,7 +17,6 @@ from arrayseg.kernels.active_boundary import (
     predicted_boundary,
     shifted,
 )
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._affinity import pair_evaluation
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import prepare

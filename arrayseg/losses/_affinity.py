@@ -9,8 +9,8 @@ from typing import Literal, TypedDict, Unpack
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.affinity import AffinityFieldTerm, Pairs, PairTerm, WindowAffinityTerm
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import prepare
 

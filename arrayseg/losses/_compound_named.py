@@ -19,10 +19,10 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import pixel, scores
 from arrayseg.kernels.compound import outer_formula
 from arrayseg.kernels.pixel import Formula, PixelTerm
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 from arrayseg.losses._region_forms import log_ratio

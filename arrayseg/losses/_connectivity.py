@@ -8,8 +8,8 @@ from typing import Literal
 from arrayseg._checks import check_choice, check_index
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.connectivity import ConnectivityTerm, matched_components
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._affinity import pair_evaluation
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import prepare

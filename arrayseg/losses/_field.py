@@ -10,8 +10,8 @@ from arrayseg._checks import check_choice, check_index, check_number, check_spac
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import fields
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
 

@@ -9,9 +9,9 @@ from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Denominator, Reduction, Weights
 from arrayseg.backends import backend_of
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import pixel
 from arrayseg.kernels.pixel import Formula, MeanTerm, PixelTerm
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import class_numbers, layout_of, prepare
 

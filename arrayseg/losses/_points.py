@@ -8,9 +8,9 @@ from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import pixel
 from arrayseg.kernels.points import AtPoints, random_points, uncertain_points
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 

@@ -20,10 +20,10 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep, Term
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import OverlapScore, Score
-from arrayseg.kernels.sweep import Sweep, Term
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import entering_classes, prepare
 

@@ -19,9 +19,9 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Term
 from arrayseg.kernels import scores
 from arrayseg.kernels.region import RegionBlend, RegionTerm
-from arrayseg.kernels.sweep import Term
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 

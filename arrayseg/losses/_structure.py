@@ -8,9 +8,9 @@ from typing import Unpack
 from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, Pool
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import fields, skeleton
 from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._field import Prepared, Spacing
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import arrayseg
+from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.compound import Summed
-from arrayseg.kernels.sweep import Sweep
 from arrayseg.losses import (
     combo,
     compound,
