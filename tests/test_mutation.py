@@ -58,7 +58,7 @@ def test_an_autodiff_that_is_off_fails(monkeypatch):
 
 @pytest.mark.parametrize("case", ["focal, sum", "tversky", "dice, ignore_index"])
 def test_a_sum_that_is_off_fails(monkeypatch, case):
-    from arrayseg.kernels.pixels import Block
+    from arrayseg.engine.block import Block
 
     library = installed(["numpy"])["numpy"]
 

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from arrayseg._typing import Array, Reduction
 from arrayseg.backends import Backend
-from arrayseg.kernels.layout import Layout
-from arrayseg.kernels.pixels import Block, Pixels
+from arrayseg.engine.batch import Layout
+from arrayseg.engine.block import Block, Pixels
 
 __all__ = ["Sums", "Sweep", "Term", "sum_over_blocks"]
 

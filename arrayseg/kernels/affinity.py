@@ -13,8 +13,8 @@ from itertools import product
 from typing import Any, Literal
 
 from arrayseg._typing import Array
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums, Term
-from arrayseg.kernels.pixels import Block, Pixels
 
 __all__ = ["AffinityFieldTerm", "PairTerm", "Pairs", "WindowAffinityTerm"]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from arrayseg._typing import Array, Pool
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums, sum_over_blocks
-from arrayseg.kernels.pixels import Block, Pixels
 
 __all__ = ["positive_share"]
 

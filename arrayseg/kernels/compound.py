@@ -11,9 +11,9 @@ from typing import Any
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.block import Pixels
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.pixel import Formula
-from arrayseg.kernels.pixels import Pixels
 from arrayseg.kernels.scores import Outer
 
 __all__ = ["Summed", "outer_formula", "summed"]

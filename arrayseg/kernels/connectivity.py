@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends import Backend
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums, Term
-from arrayseg.kernels.pixels import Block, Pixels
 
 __all__ = ["ConnectivityTerm", "matched_components"]
 

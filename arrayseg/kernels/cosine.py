@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from arrayseg._typing import Array, Namespace
+from arrayseg.engine.block import Block
 from arrayseg.kernels.pixel import Formula, MeanTerm
-from arrayseg.kernels.pixels import Block
 
 __all__ = ["FocalCosineTerm"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.kernels.pixels import Block
+from arrayseg.engine.block import Block
 from arrayseg.kernels.pooling import Primitive
 from arrayseg.kernels.region import RegionTerm
 from arrayseg.kernels.scores import Cells, Derivatives, inverse_of

@@ -16,8 +16,8 @@ from math import prod
 from typing import Any, Literal
 
 from arrayseg._typing import Array, Namespace
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.pooling import Primitive
 from arrayseg.kernels.region import RegionTerm
 

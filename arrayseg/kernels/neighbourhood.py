@@ -8,9 +8,9 @@ from operator import add
 from typing import Literal
 
 from arrayseg._typing import Array, Namespace
+from arrayseg.engine.block import Block
 from arrayseg.engine.sweep import Sums
 from arrayseg.kernels.pixel import MeanTerm
-from arrayseg.kernels.pixels import Block
 
 __all__ = ["NeighborTerm"]
 

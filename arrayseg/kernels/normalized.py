@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from arrayseg._typing import Array
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums
 from arrayseg.kernels.pixel import Formula, PixelTerm
-from arrayseg.kernels.pixels import Block, Pixels
 
 __all__ = ["NormalizedTerm"]
 

@@ -17,8 +17,8 @@ from typing import Any
 
 from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Denominator, Reduction
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums, Term
-from arrayseg.kernels.pixels import Block, Pixels
 
 __all__ = [
     "GREATEST_POWER",

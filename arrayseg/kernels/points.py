@@ -9,9 +9,9 @@ from random import Random
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
+from arrayseg.engine.batch import Layout
+from arrayseg.engine.block import Pixels
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.layout import Layout
-from arrayseg.kernels.pixels import Pixels
 
 __all__ = ["AtPoints", "random_points", "uncertain_points"]
 

@@ -13,9 +13,9 @@ from typing import Literal, NamedTuple
 
 from arrayseg._typing import Array, DType, Reduction
 from arrayseg.backends import Backend
+from arrayseg.engine.batch import Layout
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import block_slices, with_arrays
-from arrayseg.kernels.layout import Layout
-from arrayseg.kernels.pixels import Block, Pixels
 
 __all__ = ["Lovasz", "jaccard_steps"]
 

@@ -16,8 +16,8 @@ from operator import add
 from typing import Any, Literal
 
 from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums, Term
-from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.scores import Cells, Outer, Score
 
 __all__ = ["CellsTerm", "CostTerm", "ErrorTerm", "RegionBlend", "RegionTerm"]

@@ -8,8 +8,8 @@ from math import inf
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
+from arrayseg.engine.block import Block
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.pixels import Block
 
 __all__ = ["Choose", "Hardest", "above_or_largest", "above_or_largest_of_image", "largest_share"]
 

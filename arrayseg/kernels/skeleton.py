@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from arrayseg._typing import Array, Namespace
+from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.pixels import Block, Pixels
 from arrayseg.kernels.pooling import dilate, erode
 from arrayseg.kernels.region import RegionTerm
 

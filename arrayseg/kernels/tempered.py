@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
+from arrayseg.engine.block import Block
 from arrayseg.kernels.formulas import expm1_ratio
 from arrayseg.kernels.pixel import MeanTerm
-from arrayseg.kernels.pixels import Block
 
 __all__ = ["BiTemperedTerm"]
 

@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 from arrayseg._checks import check_choice, check_index, check_indices, check_number, check_numbers
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.kernels.layout import Layout
-from arrayseg.kernels.pixels import Pixels
+from arrayseg.engine.batch import Layout
+from arrayseg.engine.block import Pixels
 
 __all__ = [
     "check_axis_is_clear",

@@ -44,7 +44,7 @@ def test_many_classes_and_great_scores_make_no_difference(case, bytes_, monkeypa
     from arrayseg.backends.numpy import NumpyBackend
 
     expected = found(case)
-    monkeypatch.setattr("arrayseg.kernels.pixels.FEW_CLASSES", 1)
+    monkeypatch.setattr("arrayseg.engine.block.FEW_CLASSES", 1)
     monkeypatch.setattr(NumpyBackend, "moderate_exp", lambda self, scores: None)
     monkeypatch.setattr(NumpyBackend, "block_bytes", lambda self, array: bytes_)
     assert_same(found(case), expected)
