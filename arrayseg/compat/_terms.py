@@ -8,8 +8,8 @@ from typing import Any
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Pixels
+from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.pixel import MeanTerm
 from arrayseg.kernels.region import CellsTerm, RegionTerm
 from arrayseg.kernels.scores import Cells, Derivatives, Score
 

@@ -12,8 +12,8 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Pixels
+from arrayseg.engine.pixel_term import Formula
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.pixel import Formula
 from arrayseg.kernels.scores import Outer
 
 __all__ = ["Summed", "outer_formula", "summed"]

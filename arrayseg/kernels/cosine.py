@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.engine.block import Block
-from arrayseg.kernels.pixel import Formula, MeanTerm
+from arrayseg.engine.pixel_term import Formula, MeanTerm
 
 __all__ = ["FocalCosineTerm"]
 

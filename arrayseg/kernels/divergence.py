@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from arrayseg._checks import is_exactly
 from arrayseg._typing import Array, Namespace
 from arrayseg.engine.block import Block
-from arrayseg.kernels.formulas import guarded_power
-from arrayseg.kernels.pixel import MeanTerm, limited, safe_log
+from arrayseg.engine.pixel_formulas import guarded_power
+from arrayseg.engine.pixel_term import MeanTerm, limited, safe_log
 
 __all__ = ["Divergence", "DivergenceTerm", "dual_focal", "jensen_shannon", "kullback_leibler", "quality_focal"]
 

@@ -9,8 +9,8 @@ from typing import Literal
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.engine.block import Block
+from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.pixel import MeanTerm
 
 __all__ = ["NeighborTerm"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from arrayseg._typing import Array
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.pixel_term import Formula, PixelTerm
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.pixel import Formula, PixelTerm
 
 __all__ = ["NormalizedTerm"]
 

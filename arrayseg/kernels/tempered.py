@@ -13,8 +13,8 @@ from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
 from arrayseg.engine.block import Block
-from arrayseg.kernels.formulas import expm1_ratio
-from arrayseg.kernels.pixel import MeanTerm
+from arrayseg.engine.pixel_formulas import expm1_ratio
+from arrayseg.engine.pixel_term import MeanTerm
 
 __all__ = ["BiTemperedTerm"]
 

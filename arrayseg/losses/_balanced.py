@@ -9,9 +9,9 @@ from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Denominator, Pool
 from arrayseg.backends import common_backend
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import pixel
+from arrayseg.engine import pixel_term
+from arrayseg.engine.pixel_term import PixelTerm
 from arrayseg.kernels.balance import positive_share
-from arrayseg.kernels.pixel import PixelTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
 from arrayseg.losses._prepare import check_rows, layout_of
@@ -79,7 +79,7 @@ def balanced_binary_cross_entropy(
     """
     check_choice("activation", activation, ("sigmoid", None))
     check_choice("pool", pool, Pool)
-    sweep = pixel_evaluation(input, target, pixel.cross_entropy, activation=activation, binary=True, **options)
+    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, binary=True, **options)
     share = positive_share(sweep.pixels, pool)
     (term,) = sweep.terms
     balanced = PixelTerm(**vars(term) | {"positive_weights": 1 - share, "negative_weights": share})
@@ -157,4 +157,4 @@ def distance_weighted_cross_entropy(
     others = options.get("pixel_weights")
     check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
-    return pixel_evaluation(input, target, pixel.cross_entropy, denominator=denominator, **options)
+    return pixel_evaluation(input, target, pixel_term.cross_entropy, denominator=denominator, **options)

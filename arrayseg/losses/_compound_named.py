@@ -19,10 +19,11 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine import pixel_term
+from arrayseg.engine.pixel_term import Formula, PixelTerm
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels import pixel, scores
+from arrayseg.kernels import scores
 from arrayseg.kernels.compound import outer_formula
-from arrayseg.kernels.pixel import Formula, PixelTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 from arrayseg.losses._region_forms import log_ratio
@@ -128,7 +129,7 @@ def dice_cross_entropy(
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
-    term = PixelTerm(formula=pixel.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
+    term = PixelTerm(formula=pixel_term.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
     return _with_terms(sweep, dice_weight, [(term, cross_entropy_weight)])
 
 
@@ -204,7 +205,9 @@ def dice_focal(
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
-    return _with_terms(sweep, dice_weight, [(PixelTerm(formula=pixel.focal(gamma), reduction=reduction), focal_weight)])
+    return _with_terms(
+        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+    )
 
 
 @loss(region_evaluation, without=TOGETHER)
@@ -284,7 +287,9 @@ def generalized_dice_focal(
     gamma = check_number("gamma", gamma, 0)
     score = generalized(weighting, absent, pool, smooth)
     sweep = region_evaluation(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
-    return _with_terms(sweep, dice_weight, [(PixelTerm(formula=pixel.focal(gamma), reduction=reduction), focal_weight)])
+    return _with_terms(
+        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+    )
 
 
 @loss(region_evaluation, without=("reduction",))
@@ -357,7 +362,7 @@ def combo(
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
-    term = _balanced(sweep, pixel.cross_entropy, (1 - beta, beta), reduction)
+    term = _balanced(sweep, pixel_term.cross_entropy, (1 - beta, beta), reduction)
     return _with_terms(sweep, 1 - alpha, [(term, alpha)])
 
 
@@ -439,7 +444,7 @@ def exponential_logarithmic(
     dice_exponent = check_number("dice_exponent", dice_exponent, 0, above=True)
     cross_entropy_exponent = check_number("cross_entropy_exponent", cross_entropy_exponent, 0, above=True)
     score = scores.chain(log_ratio(0.5, smooth, smooth_form, floor), scores.power(dice_exponent))
-    formula = outer_formula(pixel.cross_entropy, scores.power(cross_entropy_exponent))
+    formula = outer_formula(pixel_term.cross_entropy, scores.power(cross_entropy_exponent))
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
     return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])
 
@@ -520,7 +525,7 @@ def unified_focal(
     gamma = check_number("gamma", gamma, 0, 1, below=True)
     score = scores.focused(ratio(1 - delta, delta, smooth, "tp"), scores.power(1 - gamma), background=not asymmetric)
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
-    focal = pixel.focal(gamma)
+    focal = pixel_term.focal(gamma)
     if not asymmetric:
         terms = [_balanced(sweep, focal, (1 - delta, delta), reduction)]
     elif sweep.pixels.binary:
@@ -529,7 +534,7 @@ def unified_focal(
     else:
         terms = [
             _balanced(sweep, focal, (1 - delta, 0.0), reduction),
-            _balanced(sweep, pixel.cross_entropy, (0.0, delta), reduction),
+            _balanced(sweep, pixel_term.cross_entropy, (0.0, delta), reduction),
         ]
     return _with_terms(sweep, weight, [(term, 1 - weight) for term in terms])
 

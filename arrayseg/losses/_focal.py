@@ -8,7 +8,8 @@ from typing import Unpack
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import divergence, formulas, pixel
+from arrayseg.engine import pixel_formulas, pixel_term
+from arrayseg.kernels import divergence
 from arrayseg.kernels.cosine import FocalCosineTerm
 from arrayseg.kernels.divergence import DivergenceTerm
 from arrayseg.kernels.normalized import NormalizedTerm
@@ -94,8 +95,8 @@ def asymmetric(
     return pixel_evaluation(
         input,
         target,
-        pixel.focal(gamma_positive),
-        negative_formula=formulas.asymmetric_negative(gamma_negative, margin),
+        pixel_term.focal(gamma_positive),
+        negative_formula=pixel_formulas.asymmetric_negative(gamma_negative, margin),
         activation=activation,
         binary=True,
         **options,
@@ -162,10 +163,12 @@ def normalized_focal(
     gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
     sweep = pixel_evaluation(
-        input, target, pixel.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+        input, target, pixel_term.focal(gamma), positive_weights=positive, negative_weights=negative, **options
     )
     (term,) = sweep.terms
-    normalized = NormalizedTerm(**vars(term), weight=formulas.focal_weight(gamma), constant_weight=constant_weight)
+    normalized = NormalizedTerm(
+        **vars(term), weight=pixel_formulas.focal_weight(gamma), constant_weight=constant_weight
+    )
     return replace(sweep, terms=[normalized])
 
 
@@ -237,7 +240,7 @@ def reduced_focal(
     return pixel_evaluation(
         input,
         target,
-        formulas.reduced_focal(gamma, threshold, 1 - threshold if continuous else threshold),
+        pixel_formulas.reduced_focal(gamma, threshold, 1 - threshold if continuous else threshold),
         positive_weights=positive,
         negative_weights=negative,
         **options,
@@ -426,5 +429,5 @@ def focal_cosine(
     gamma = check_number("gamma", gamma, 0)
     alpha = check_number("alpha", alpha, 0)
     focal_weight = check_number("focal_weight", focal_weight, 0)
-    term = FocalCosineTerm(pixel.focal(gamma), focal_weight * alpha)
+    term = FocalCosineTerm(pixel_term.focal(gamma), focal_weight * alpha)
     return mean_evaluation(input, target, term, activation="softmax", **options)

@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import pixel
+from arrayseg.engine import pixel_term
 from arrayseg.kernels.neighbourhood import NeighborTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
@@ -86,7 +86,7 @@ def neighbor_aware_cross_entropy(
     if kernel_size < 1 or kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)
-    sweep = pixel_evaluation(input, target, pixel.cross_entropy, activation=activation, **options)
+    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, **options)
     (term,) = sweep.terms
     neighbors = NeighborTerm(
         reduction=term.reduction,

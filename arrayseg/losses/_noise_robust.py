@@ -7,7 +7,7 @@ from typing import Unpack
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import formulas
+from arrayseg.engine import pixel_formulas
 from arrayseg.kernels.tempered import BiTemperedTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, MeanOptions, mean_evaluation, pixel_evaluation
@@ -62,7 +62,7 @@ def generalized_cross_entropy(
     0.5492
     """
     q = check_number("q", q, 0, 1)
-    return pixel_evaluation(input, target, formulas.generalized_cross_entropy(q), **options)
+    return pixel_evaluation(input, target, pixel_formulas.generalized_cross_entropy(q), **options)
 
 
 @loss(pixel_evaluation, without=PRIVATE)
@@ -129,7 +129,7 @@ def symmetric_cross_entropy(
     alpha = check_number("alpha", alpha, 0)
     beta = check_number("beta", beta, 0)
     log_zero = check_number("log_zero", log_zero, -float("inf"), 0)
-    return pixel_evaluation(input, target, formulas.symmetric_cross_entropy(alpha, beta, log_zero), **options)
+    return pixel_evaluation(input, target, pixel_formulas.symmetric_cross_entropy(alpha, beta, log_zero), **options)
 
 
 @loss(pixel_evaluation, without=(*PRIVATE, "activation"))

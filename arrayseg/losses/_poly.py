@@ -7,7 +7,7 @@ from typing import Unpack
 from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import formulas
+from arrayseg.engine import pixel_formulas
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 
@@ -60,4 +60,4 @@ def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack
     1.1931
     """
     epsilon = check_number("epsilon", epsilon, -1)
-    return pixel_evaluation(input, target, formulas.poly(epsilon), **options)
+    return pixel_evaluation(input, target, pixel_formulas.poly(epsilon), **options)

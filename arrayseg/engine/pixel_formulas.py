@@ -7,7 +7,7 @@ from operator import mul
 
 from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Namespace
-from arrayseg.kernels.pixel import GREATEST_POWER, SMALL_POWERS, Formula, cross_entropy, focal, limited
+from arrayseg.engine.pixel_term import GREATEST_POWER, SMALL_POWERS, Formula, cross_entropy, focal, limited
 
 __all__ = [
     "asymmetric_negative",
