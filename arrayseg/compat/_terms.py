@@ -9,9 +9,9 @@ from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Pixels
 from arrayseg.engine.pixel_term import MeanTerm
+from arrayseg.engine.region_scores import Cells, Derivatives, Score
+from arrayseg.engine.region_term import CellsTerm, RegionTerm
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.region import CellsTerm, RegionTerm
-from arrayseg.kernels.scores import Cells, Derivatives, Score
 
 __all__ = ["masked_ids_are_background", "mean_over_ignored_pixels", "of_the_background", "with_smoothed_cells"]
 

@@ -13,8 +13,8 @@ from arrayseg.backends import Backend
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Pixels
 from arrayseg.engine.pixel_term import Formula
+from arrayseg.engine.region_scores import Outer
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.scores import Outer
 
 __all__ = ["Summed", "outer_formula", "summed"]
 

@@ -12,9 +12,9 @@ from typing import Any
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
 from arrayseg.engine.block import Block
+from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
+from arrayseg.engine.region_term import RegionTerm
 from arrayseg.kernels.pooling import Primitive
-from arrayseg.kernels.region import RegionTerm
-from arrayseg.kernels.scores import Cells, Derivatives, inverse_of
 
 __all__ = [
     "BoundaryTerm",

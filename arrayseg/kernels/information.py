@@ -17,9 +17,9 @@ from typing import Any, Literal
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums
 from arrayseg.kernels.pooling import Primitive
-from arrayseg.kernels.region import RegionTerm
 
 __all__ = ["InformationTerm", "Pooling", "pooled_length"]
 

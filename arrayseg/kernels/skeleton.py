@@ -13,9 +13,9 @@ from typing import Any
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums
 from arrayseg.kernels.pooling import dilate, erode
-from arrayseg.kernels.region import RegionTerm
 
 __all__ = [
     "BoundaryCenterlineTerm",

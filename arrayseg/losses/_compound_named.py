@@ -19,10 +19,9 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_term, region_scores
 from arrayseg.engine.pixel_term import Formula, PixelTerm
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels import scores
 from arrayseg.kernels.compound import outer_formula
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
@@ -443,8 +442,8 @@ def exponential_logarithmic(
     """
     dice_exponent = check_number("dice_exponent", dice_exponent, 0, above=True)
     cross_entropy_exponent = check_number("cross_entropy_exponent", cross_entropy_exponent, 0, above=True)
-    score = scores.chain(log_ratio(0.5, smooth, smooth_form, floor), scores.power(dice_exponent))
-    formula = outer_formula(pixel_term.cross_entropy, scores.power(cross_entropy_exponent))
+    score = region_scores.chain(log_ratio(0.5, smooth, smooth_form, floor), region_scores.power(dice_exponent))
+    formula = outer_formula(pixel_term.cross_entropy, region_scores.power(cross_entropy_exponent))
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
     return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])
 
@@ -523,7 +522,9 @@ def unified_focal(
     weight = check_number("weight", weight, 0, 1)
     delta = check_number("delta", delta, 0, 1)
     gamma = check_number("gamma", gamma, 0, 1, below=True)
-    score = scores.focused(ratio(1 - delta, delta, smooth, "tp"), scores.power(1 - gamma), background=not asymmetric)
+    score = region_scores.focused(
+        ratio(1 - delta, delta, smooth, "tp"), region_scores.power(1 - gamma), background=not asymmetric
+    )
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
     focal = pixel_term.focal(gamma)
     if not asymmetric:

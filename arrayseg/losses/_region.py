@@ -20,10 +20,10 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine import region_scores
+from arrayseg.engine.region_scores import OverlapScore, Score
+from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep, Term
-from arrayseg.kernels import scores
-from arrayseg.kernels.region import RegionTerm
-from arrayseg.kernels.scores import OverlapScore, Score
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import entering_classes, prepare
 
@@ -155,7 +155,7 @@ def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) ->
     check_choice("smooth_form", smooth_form, SmoothForm)
     alpha = check_number("alpha", alpha, 0)
     beta = check_number("beta", beta, 0)
-    return scores.tversky(alpha, beta, smoothing(smooth), 2 if smooth_form == "double" else 1)
+    return region_scores.tversky(alpha, beta, smoothing(smooth), 2 if smooth_form == "double" else 1)
 
 
 @raises_here
@@ -206,7 +206,7 @@ def region_loss(score: OverlapScore) -> Callable[..., Array]:
 
     @wraps(score)
     def evaluation(input: Array, target: Array, **options: Unpack[RegionOptions]) -> Evaluation:
-        return region_evaluation(input, target, scores.of_overlap(score), **options)
+        return region_evaluation(input, target, region_scores.of_overlap(score), **options)
 
     del evaluation.__wrapped__  # the signature is the loss's own
     return loss(region_evaluation)(evaluation)

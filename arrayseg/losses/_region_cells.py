@@ -7,8 +7,8 @@ from typing import Unpack
 from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import scores
-from arrayseg.kernels.region import CellsTerm, ErrorTerm
+from arrayseg.engine import region_scores
+from arrayseg.engine.region_term import CellsTerm, ErrorTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import RegionOptions, Smooth, region_evaluation, smoothing
 
@@ -74,7 +74,9 @@ def matthews_corrcoef(
     0.4975
     """
     cell_smooth = check_number("cell_smooth", cell_smooth, 0)
-    return region_evaluation(input, target, scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options)
+    return region_evaluation(
+        input, target, region_scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options
+    )
 
 
 @loss(region_evaluation, without=("soft_tp",))
@@ -134,5 +136,5 @@ def sensitivity_specificity(
     """
     sensitivity_weight = check_number("sensitivity_weight", sensitivity_weight, 0, 1)
     smooth = check_number("smooth", smooth, 0)
-    score = scores.sensitivity_specificity(sensitivity_weight, smooth)
+    score = region_scores.sensitivity_specificity(sensitivity_weight, smooth)
     return region_evaluation(input, target, score, ErrorTerm, **options)

@@ -8,9 +8,9 @@ from typing import Literal, Unpack
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Array, SmoothForm
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import scores
-from arrayseg.kernels.region import RegionTerm
-from arrayseg.kernels.scores import Score
+from arrayseg.engine import region_scores
+from arrayseg.engine.region_scores import Score
+from arrayseg.engine.region_term import RegionTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 
@@ -88,10 +88,10 @@ def focal_tversky(
     """
     exponent = check_number("exponent", exponent, 0, above=True)
     check_choice("power_of", power_of, ("score", "mean"))
-    score, power = ratio(alpha, beta, smooth, smooth_form), scores.power(exponent)
+    score, power = ratio(alpha, beta, smooth, smooth_form), region_scores.power(exponent)
     if power_of == "mean":
         return region_evaluation(input, target, score, partial(RegionTerm, outer=power), **options)
-    return region_evaluation(input, target, scores.chain(score, power), **options)
+    return region_evaluation(input, target, region_scores.chain(score, power), **options)
 
 
 @loss(region_evaluation)
@@ -335,7 +335,7 @@ def log_cosh_dice(
     0.0312
     """
     return region_evaluation(
-        input, target, scores.chain(ratio(0.5, 0.5, smooth, smooth_form), scores.log_cosh), **options
+        input, target, region_scores.chain(ratio(0.5, 0.5, smooth, smooth_form), region_scores.log_cosh), **options
     )
 
 
@@ -343,4 +343,4 @@ def log_ratio(weight: float, smooth: Smooth, smooth_form: SmoothForm, floor: flo
     """The score of the logarithms of Dice and Jaccard, where mistakes of both kinds have a weight of 1/2 or 1."""
     check_choice("smooth_form", smooth_form, SmoothForm)
     floor = check_number("floor", floor, 0, 1, above=True, below=True)
-    return scores.log_tversky(weight, weight, smoothing(smooth), 2 if smooth_form == "double" else 1, floor)
+    return region_scores.log_tversky(weight, weight, smoothing(smooth), 2 if smooth_form == "double" else 1, floor)

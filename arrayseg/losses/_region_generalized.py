@@ -10,9 +10,9 @@ from arrayseg._checks import check_choice, check_number, check_numbers, is_sever
 from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
 from arrayseg.backends import backend_of, common_backend
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels import scores
-from arrayseg.kernels.region import CostTerm
-from arrayseg.kernels.scores import Score
+from arrayseg.engine import region_scores
+from arrayseg.engine.region_scores import Score
+from arrayseg.engine.region_term import CostTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._prepare import is_array
 from arrayseg.losses._region import Smooth, region_evaluation, smoothing
@@ -178,7 +178,7 @@ def penalty_generalized_dice(
     0.1327
     """
     penalty = check_number("penalty", penalty, 0)
-    score = scores.chain(generalized(weighting, absent, pool, smooth), scores.penalized(penalty))
+    score = region_scores.chain(generalized(weighting, absent, pool, smooth), region_scores.penalized(penalty))
     return region_evaluation(input, target, score, pool=pool, **options)
 
 
@@ -256,7 +256,7 @@ def generalized_wasserstein_dice(
     """
     check_choice("weighting", weighting, ("default", "gdl"))
     check_together(pool)
-    score = scores.generalized_wasserstein(smoothing(smooth), by_volume=weighting == "gdl")
+    score = region_scores.generalized_wasserstein(smoothing(smooth), by_volume=weighting == "gdl")
     make = partial(CostTerm, costs=_cost_matrix(distances, input))
     evaluation = region_evaluation(input, target, score, make, pool=pool, **options)
     classes = evaluation.layout.classes
@@ -273,7 +273,7 @@ def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth
     check_choice("absent", absent, Absent)
     check_together(pool)
     power = {"square": 2, "simple": 1, "uniform": 0}[weighting]
-    return scores.generalized_dice(power, smoothing(smooth), keep_absent=absent == "keep")
+    return region_scores.generalized_dice(power, smoothing(smooth), keep_absent=absent == "keep")
 
 
 def check_together(pool: Pool) -> None:

@@ -19,9 +19,9 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine import region_scores
+from arrayseg.engine.region_term import RegionBlend, RegionTerm
 from arrayseg.engine.sweep import Term
-from arrayseg.kernels import scores
-from arrayseg.kernels.region import RegionBlend, RegionTerm
 from arrayseg.losses._evaluate import loss
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 
@@ -246,7 +246,7 @@ def fine_grained_jaccard(
     if len(weights) != 3:
         msg = f"`weights` must be three numbers, of the batch, the images and the classes; got {weights!r}."
         raise ValueError(msg)
-    score = scores.chain(ratio(alpha, beta, smooth, smooth_form), scores.power(exponent))
+    score = region_scores.chain(ratio(alpha, beta, smooth, smooth_form), region_scores.power(exponent))
     return region_evaluation(
         input, target, score, _blend(weights), soft_tp=soft_tp, absent="exclude", reduction="mean", **options
     )
@@ -260,7 +260,7 @@ def _blend(weights: Sequence[float]) -> Callable[..., Term]:
         ("image", "classes"),
     )
 
-    def make(score: scores.Score, **options: Any) -> Term:
+    def make(score: region_scores.Score, **options: Any) -> Term:
         term = partial(RegionTerm, score, **{**options, "pool": "image"})
         terms = [term(pool=pool, average=average) for pool, average in means]
         return RegionBlend(terms, weights)

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.region_scores import Cells, Outer, Score
 from arrayseg.engine.sweep import Sums, Term
-from arrayseg.kernels.scores import Cells, Outer, Score
 
 __all__ = ["CellsTerm", "CostTerm", "ErrorTerm", "RegionBlend", "RegionTerm"]
 
