@@ -15,8 +15,8 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
 from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums, Term
+from arrayseg.imaging.soft_morphology import dilate
 from arrayseg.kernels.fields import boundary_distances
-from arrayseg.kernels.pooling import dilate
 
 __all__ = ["ActiveBoundaryTerm", "boundary_distance", "directions", "predicted_boundary", "shifted"]
 

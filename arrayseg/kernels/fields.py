@@ -14,7 +14,7 @@ from arrayseg.backends import Backend
 from arrayseg.engine.block import Block
 from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
 from arrayseg.engine.region_term import RegionTerm
-from arrayseg.kernels.pooling import Primitive
+from arrayseg.imaging.soft_morphology import Primitive
 
 __all__ = [
     "BoundaryTerm",

@@ -19,7 +19,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.pooling import Primitive
+from arrayseg.imaging.soft_morphology import Primitive
 
 __all__ = ["InformationTerm", "Pooling", "pooled_length"]
 

@@ -15,7 +15,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums
-from arrayseg.kernels.pooling import dilate, erode
+from arrayseg.imaging.soft_morphology import dilate, erode
 
 __all__ = [
     "BoundaryCenterlineTerm",

@@ -9,7 +9,7 @@ from math import hypot, prod, sqrt
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, host
 from arrayseg.backends.constant import constant
-from arrayseg.kernels.morphology import dilate_neighbours, padded
+from arrayseg.imaging.morphology import dilate_neighbours, padded
 
 __all__ = ["bounding_box", "corner_sizes", "corner_surface", "label_boxes", "surface_element_sizes", "voxel_surface"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
-from arrayseg.kernels.morphology import dilate_box, dilate_neighbours, shifted
+from arrayseg.imaging.morphology import dilate_box, dilate_neighbours, shifted
 
 __all__ = ["opening_skeleton", "thinned"]
 

@@ -12,8 +12,8 @@ from arrayseg._checks import check_choice, check_flag, check_index, check_indice
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.kernels.boundary import contour, inner_band, outer_band
-from arrayseg.kernels.morphology import dilate_ball
+from arrayseg.imaging.bands import contour, inner_band, outer_band
+from arrayseg.imaging.morphology import dilate_ball
 from arrayseg.kernels.surface import bounding_box
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes

@@ -9,7 +9,7 @@ from arrayseg._checks import check_choice, check_connectivity, check_pair
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.kernels.morphology import padded
+from arrayseg.imaging.morphology import padded
 from arrayseg.kernels.thinning import opening_skeleton, thinned
 from arrayseg.metrics.outcomes import Absent, check_absent, quotient, settle
 from arrayseg.metrics.segments import check_segment_maps

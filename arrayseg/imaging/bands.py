@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 from arrayseg._typing import Array, Namespace
-from arrayseg.kernels.morphology import dilate_ball, dilate_box, shifted
+from arrayseg.imaging.morphology import dilate_ball, dilate_box, shifted
 
 __all__ = ["contour", "inner_band", "outer_band"]
 

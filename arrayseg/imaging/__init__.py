@@ -1,0 +1,1 @@
+"""Operations on masks and label maps."""
