@@ -14,7 +14,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.imaging.bands import contour, inner_band, outer_band
 from arrayseg.imaging.morphology import dilate_ball
-from arrayseg.kernels.surface import bounding_box
+from arrayseg.imaging.surface_elements import bounding_box
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
 from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes
 from arrayseg.metrics.spatial import spatial_maps

@@ -9,7 +9,7 @@ from arrayseg._checks import check_choice, check_index, check_number, check_stat
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of, common_backend, host
-from arrayseg.kernels.overlaps import joint_counts, overlaps
+from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
 from arrayseg.metrics.confusion import confusion_matrix
 from arrayseg.metrics.outcomes import Absent, check_absent, quotient, ratio, settle, square_root
 from arrayseg.metrics.segments import check_segment_maps, put

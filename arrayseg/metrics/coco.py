@@ -20,7 +20,7 @@ from arrayseg._checks import (
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
-from arrayseg.kernels.runs import Runs, runs_of_lengths, runs_of_masks
+from arrayseg.imaging.mask_runs import Runs, runs_of_lengths, runs_of_masks
 from arrayseg.metrics.labels import check_num_classes
 from arrayseg.metrics.segments import put
 from arrayseg.metrics.statistics import computed_from

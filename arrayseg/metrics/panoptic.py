@@ -9,7 +9,7 @@ from arrayseg._checks import check_index, check_indices, check_pair, check_seque
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend, host
-from arrayseg.kernels.overlaps import Overlaps, joint_counts, overlaps
+from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics.labels import check_num_classes
 from arrayseg.metrics.outcomes import Absent, check_absent, mean_of_scores, ratio, settle, take_classes
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put

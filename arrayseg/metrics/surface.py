@@ -23,7 +23,7 @@ from arrayseg._checks import (
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.kernels.surface import (
+from arrayseg.imaging.surface_elements import (
     bounding_box,
     corner_sizes,
     corner_surface,

@@ -10,7 +10,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.imaging.morphology import padded
-from arrayseg.kernels.thinning import opening_skeleton, thinned
+from arrayseg.imaging.skeletons import opening_skeleton, thinned
 from arrayseg.metrics.outcomes import Absent, check_absent, quotient, settle
 from arrayseg.metrics.segments import check_segment_maps
 from arrayseg.metrics.statistics import computed_from

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from arrayseg import metrics
-from arrayseg.kernels.surface import surface_element_sizes
+from arrayseg.imaging.surface_elements import surface_element_sizes
 
 pytestmark = [pytest.mark.compat, pytest.mark.filterwarnings("ignore")]
 

@@ -7,7 +7,7 @@ from hypothesis.extra import numpy as hnp
 
 from arrayseg import metrics
 from arrayseg.backends import backend_of
-from arrayseg.kernels.runs import runs_of_lengths, runs_of_masks
+from arrayseg.imaging.mask_runs import runs_of_lengths, runs_of_masks
 from arrayseg.testing import to_numpy
 
 SHAPE = (24, 37)

@@ -9,7 +9,7 @@ import pytest
 
 from arrayseg import metrics
 from arrayseg.backends import backend_of
-from arrayseg.kernels.surface import label_boxes
+from arrayseg.imaging.surface_elements import label_boxes
 from arrayseg.testing import to_numpy
 
 DEFINITIONS = ("voxel", "surface_element", "corner", "points")

@@ -5,7 +5,7 @@ import pytest
 
 from arrayseg import metrics
 from arrayseg.backends import backend_of
-from arrayseg.kernels.thinning import opening_skeleton, thinned
+from arrayseg.imaging.skeletons import opening_skeleton, thinned
 from arrayseg.testing import to_numpy
 
 ndimage = pytest.importorskip("scipy.ndimage")
