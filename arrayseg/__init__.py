@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from arrayseg import class_weights, fields, losses, metrics, profiling
-from arrayseg.losses._evaluate import grad, value_and_grad
+from arrayseg.losses._api import grad, value_and_grad
 
 if TYPE_CHECKING:
     from arrayseg import compat

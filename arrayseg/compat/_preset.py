@@ -22,8 +22,8 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.base import Evaluation
 from arrayseg.losses import compound
+from arrayseg.losses._api import evaluation_of
 from arrayseg.losses._composed import shown
-from arrayseg.losses._evaluate import evaluation_of
 
 __all__ = [
     "PRESETS",

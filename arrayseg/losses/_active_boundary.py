@@ -18,8 +18,8 @@ from arrayseg.kernels.active_boundary import (
     shifted,
 )
 from arrayseg.losses._affinity import pair_evaluation
-from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import prepare
+from arrayseg.losses._api import loss
+from arrayseg.losses._inputs import prepare
 
 __all__ = ["active_boundary"]
 

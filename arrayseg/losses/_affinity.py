@@ -11,8 +11,8 @@ from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.affinity import AffinityFieldTerm, Pairs, PairTerm, WindowAffinityTerm
-from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import prepare
+from arrayseg.losses._api import loss
+from arrayseg.losses._inputs import prepare
 
 __all__ = ["affinity_field", "context_prior_affinity"]
 

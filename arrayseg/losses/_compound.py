@@ -14,9 +14,9 @@ from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.compound import summed
+from arrayseg.losses._api import evaluation_of, value_and_grad
 from arrayseg.losses._composed import Composed, shown
-from arrayseg.losses._evaluate import evaluation_of, value_and_grad
-from arrayseg.losses._prepare import is_array, layout_of
+from arrayseg.losses._inputs import is_array, layout_of
 
 __all__ = ["compound", "deep_supervision"]
 

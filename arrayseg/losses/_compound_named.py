@@ -23,7 +23,7 @@ from arrayseg.engine import pixel_term, region_scores
 from arrayseg.engine.pixel_term import Formula, PixelTerm
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.compound import outer_formula
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 from arrayseg.losses._region_forms import log_ratio
 from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized

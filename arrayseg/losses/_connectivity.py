@@ -11,8 +11,8 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.connectivity import ConnectivityTerm, matched_components
 from arrayseg.losses._affinity import pair_evaluation
-from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import prepare
+from arrayseg.losses._api import loss
+from arrayseg.losses._inputs import prepare
 
 __all__ = ["semantic_connectivity"]
 

@@ -10,7 +10,7 @@ from typing import Any
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._pixel import PRIVATE, pixel_evaluation
 
 __all__ = ["pixel_loss"]

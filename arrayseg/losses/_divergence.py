@@ -8,7 +8,7 @@ from arrayseg._checks import check_number, is_exactly
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.divergence import Divergence, DivergenceTerm, jensen_shannon as js, kullback_leibler
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._pixel import PRIVATE, MeanOptions, mean_evaluation, pixel_evaluation
 
 __all__ = ["jensen_shannon", "kl_divergence"]

@@ -12,7 +12,7 @@ from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import fields
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
 
 __all__ = [

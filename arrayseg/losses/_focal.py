@@ -13,7 +13,7 @@ from arrayseg.kernels import divergence
 from arrayseg.kernels.cosine import FocalCosineTerm
 from arrayseg.kernels.divergence import DivergenceTerm
 from arrayseg.kernels.normalized import NormalizedTerm
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._pixel import (
     PRIVATE,
     ActivatedPixelOptions,

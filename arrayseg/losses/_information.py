@@ -9,7 +9,7 @@ from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.information import InformationTerm, Pooling, pooled_length
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._region import RegionOptions, ratio, region_evaluation
 
 __all__ = ["region_mutual_information"]

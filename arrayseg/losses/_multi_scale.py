@@ -13,7 +13,7 @@ from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.losses._composed import Composed
 from arrayseg.losses._compound import DeepSupervision
-from arrayseg.losses._prepare import half_dtypes, layout_of
+from arrayseg.losses._inputs import half_dtypes, layout_of
 
 __all__ = ["multi_scale"]
 

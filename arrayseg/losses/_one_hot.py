@@ -6,7 +6,7 @@ from arrayseg._checks import check_dtype, check_index
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import backend_of
-from arrayseg.losses._prepare import check_ids
+from arrayseg.losses._inputs import check_ids
 
 __all__ = ["one_hot"]
 

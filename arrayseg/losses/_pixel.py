@@ -12,8 +12,8 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_term
 from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
 from arrayseg.engine.sweep import Sweep
-from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import class_numbers, layout_of, prepare
+from arrayseg.losses._api import loss
+from arrayseg.losses._inputs import class_numbers, layout_of, prepare
 
 __all__ = [
     "binary_cross_entropy",

@@ -8,7 +8,7 @@ from arrayseg._checks import check_number
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_formulas
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 
 __all__ = ["poly"]

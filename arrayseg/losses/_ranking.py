@@ -9,8 +9,8 @@ from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Reduction, Weights
 from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.ranking import Lovasz
-from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import entering_classes, prepare
+from arrayseg.losses._api import loss
+from arrayseg.losses._inputs import entering_classes, prepare
 
 __all__ = ["lovasz_hinge", "lovasz_softmax"]
 

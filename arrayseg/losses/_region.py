@@ -24,8 +24,8 @@ from arrayseg.engine import region_scores
 from arrayseg.engine.region_scores import OverlapScore, Score
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep, Term
-from arrayseg.losses._evaluate import loss
-from arrayseg.losses._prepare import entering_classes, prepare
+from arrayseg.losses._api import loss
+from arrayseg.losses._inputs import entering_classes, prepare
 
 __all__ = ["dice", "jaccard", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
 

@@ -9,7 +9,7 @@ from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
 from arrayseg.engine.region_term import CellsTerm, ErrorTerm
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._region import RegionOptions, Smooth, region_evaluation, smoothing
 
 __all__ = ["matthews_corrcoef", "sensitivity_specificity"]

@@ -22,7 +22,7 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
 from arrayseg.engine.region_term import RegionBlend, RegionTerm
 from arrayseg.engine.sweep import Term
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._region import Smooth, ratio, region_evaluation
 
 __all__ = ["dice_semimetric", "fine_grained_jaccard", "jaccard_metric"]

@@ -11,7 +11,7 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import fields, skeleton
 from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
-from arrayseg.losses._evaluate import loss
+from arrayseg.losses._api import loss
 from arrayseg.losses._field import Prepared, Spacing
 from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from arrayseg._typing import Array
-from arrayseg.losses._evaluate import value_and_grad
+from arrayseg.losses._api import value_and_grad
 from arrayseg.testing._parity import relative_difference
 
 __all__ = ["assert_gradient", "finite_differences"]

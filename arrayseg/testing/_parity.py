@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from arrayseg._typing import Array
-from arrayseg.losses._evaluate import value_and_grad
+from arrayseg.losses._api import value_and_grad
 from arrayseg.testing._backends import Library, installed, to_numpy
 from arrayseg.testing._cases import Case, loss_cases
 from arrayseg.testing._metric_cases import metric_cases

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from arrayseg import value_and_grad
-from arrayseg.losses._evaluate import evaluation_of
+from arrayseg.losses._api import evaluation_of
 from arrayseg.testing import loss_cases, relative_difference, to_numpy
 
 torch = pytest.importorskip("torch")

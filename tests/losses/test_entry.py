@@ -10,7 +10,7 @@ import pytest
 from conftest import WRONG, is_taken
 
 from arrayseg import losses, value_and_grad
-from arrayseg.losses._options import INSTEAD, NAMES, PEERS, PRESETS
+from arrayseg.losses._option_names import INSTEAD, NAMES, PEERS, PRESETS
 from arrayseg.testing import loss_cases, to_numpy
 
 RANDOM = np.random.default_rng(0)

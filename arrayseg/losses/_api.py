@@ -14,8 +14,8 @@ from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.backends.base import Evaluation
 from arrayseg.losses._composed import Composed, method_of
-from arrayseg.losses._options import raise_unknown
-from arrayseg.losses._prepare import check_axis_is_clear, plain
+from arrayseg.losses._inputs import check_axis_is_clear, plain
+from arrayseg.losses._option_names import raise_unknown
 
 __all__ = ["evaluation_of", "grad", "loss", "value_and_grad"]
 
