@@ -13,8 +13,8 @@ from arrayseg.engine import pixel_term
 from arrayseg.engine.pixel_term import PixelTerm
 from arrayseg.kernels.balance import positive_share
 from arrayseg.losses._api import loss
+from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_evaluation
 from arrayseg.losses._inputs import check_rows, layout_of
-from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy"]
 

@@ -11,7 +11,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import PRIVATE, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, pixel_evaluation
 
 __all__ = ["pixel_loss"]
 

@@ -9,7 +9,7 @@ from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.divergence import Divergence, DivergenceTerm, jensen_shannon as js, kullback_leibler
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import PRIVATE, MeanOptions, mean_evaluation, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, MeanOptions, mean_evaluation, pixel_evaluation
 
 __all__ = ["jensen_shannon", "kl_divergence"]
 

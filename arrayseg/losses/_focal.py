@@ -14,7 +14,7 @@ from arrayseg.kernels.cosine import FocalCosineTerm
 from arrayseg.kernels.divergence import DivergenceTerm
 from arrayseg.kernels.normalized import NormalizedTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import (
+from arrayseg.losses._cross_entropy import (
     PRIVATE,
     ActivatedPixelOptions,
     MeanOptions,

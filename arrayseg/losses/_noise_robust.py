@@ -10,7 +10,13 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_formulas
 from arrayseg.kernels.tempered import BiTemperedTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, MeanOptions, mean_evaluation, pixel_evaluation
+from arrayseg.losses._cross_entropy import (
+    PRIVATE,
+    ActivatedPixelOptions,
+    MeanOptions,
+    mean_evaluation,
+    pixel_evaluation,
+)
 
 __all__ = ["bi_tempered", "generalized_cross_entropy", "symmetric_cross_entropy"]
 

@@ -10,7 +10,7 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
 from arrayseg.engine.region_term import CellsTerm, ErrorTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._region import RegionOptions, Smooth, region_evaluation, smoothing
+from arrayseg.losses._dice import RegionOptions, Smooth, region_evaluation, smoothing
 
 __all__ = ["matthews_corrcoef", "sensitivity_specificity"]
 

@@ -13,7 +13,7 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import fields
 from arrayseg.losses._api import loss
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation
 
 __all__ = [
     "boundary",

@@ -12,8 +12,8 @@ from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels import fields, skeleton
 from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._field import Prepared, Spacing
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._distance import Prepared, Spacing
 
 __all__ = ["cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
 

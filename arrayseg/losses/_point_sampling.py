@@ -12,7 +12,7 @@ from arrayseg.engine import pixel_term
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.points import AtPoints, random_points, uncertain_points
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 
 __all__ = ["point_sampled_cross_entropy"]
 

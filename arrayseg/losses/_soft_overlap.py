@@ -23,7 +23,7 @@ from arrayseg.engine import region_scores
 from arrayseg.engine.region_term import RegionBlend, RegionTerm
 from arrayseg.engine.sweep import Term
 from arrayseg.losses._api import loss
-from arrayseg.losses._region import Smooth, ratio, region_evaluation
+from arrayseg.losses._dice import Smooth, ratio, region_evaluation
 
 __all__ = ["dice_semimetric", "fine_grained_jaccard", "jaccard_metric"]
 

@@ -11,7 +11,7 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_term
 from arrayseg.kernels.neighbourhood import NeighborTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import PRIVATE, PixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_evaluation
 
 __all__ = ["neighbor_aware_cross_entropy"]
 

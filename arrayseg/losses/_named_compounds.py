@@ -24,9 +24,9 @@ from arrayseg.engine.pixel_term import Formula, PixelTerm
 from arrayseg.engine.sweep import Sweep
 from arrayseg.kernels.compound import outer_formula
 from arrayseg.losses._api import loss
-from arrayseg.losses._region import Smooth, ratio, region_evaluation
-from arrayseg.losses._region_forms import log_ratio
-from arrayseg.losses._region_generalized import TOGETHER, JointOptions, Weighting, generalized
+from arrayseg.losses._dice import Smooth, ratio, region_evaluation
+from arrayseg.losses._generalized_dice import TOGETHER, JointOptions, Weighting, generalized
+from arrayseg.losses._overlap_variants import log_ratio
 
 __all__ = [
     "combo",

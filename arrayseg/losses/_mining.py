@@ -12,7 +12,7 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_term
 from arrayseg.kernels.selection import Hardest, above_or_largest, above_or_largest_of_image, largest_share
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 
 __all__ = ["bootstrapped_cross_entropy", "ohem_cross_entropy", "top_k_cross_entropy"]
 

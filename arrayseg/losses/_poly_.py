@@ -9,7 +9,7 @@ from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_formulas
 from arrayseg.losses._api import loss
-from arrayseg.losses._pixel import PRIVATE, ActivatedPixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_evaluation
 
 __all__ = ["poly"]
 

@@ -14,8 +14,8 @@ from arrayseg.engine import region_scores
 from arrayseg.engine.region_scores import Score
 from arrayseg.engine.region_term import CostTerm
 from arrayseg.losses._api import loss
+from arrayseg.losses._dice import Smooth, region_evaluation, smoothing
 from arrayseg.losses._inputs import is_array
-from arrayseg.losses._region import Smooth, region_evaluation, smoothing
 
 __all__ = ["generalized", "generalized_dice", "generalized_wasserstein_dice", "penalty_generalized_dice"]
 

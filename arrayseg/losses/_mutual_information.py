@@ -10,7 +10,7 @@ from arrayseg._typing import Array
 from arrayseg.backends.base import Evaluation
 from arrayseg.kernels.information import InformationTerm, Pooling, pooled_length
 from arrayseg.losses._api import loss
-from arrayseg.losses._region import RegionOptions, ratio, region_evaluation
+from arrayseg.losses._dice import RegionOptions, ratio, region_evaluation
 
 __all__ = ["region_mutual_information"]
 

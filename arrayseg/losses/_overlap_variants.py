@@ -12,7 +12,7 @@ from arrayseg.engine import region_scores
 from arrayseg.engine.region_scores import Score
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._region import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 
 __all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]
 
