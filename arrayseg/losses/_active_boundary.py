@@ -2,26 +2,164 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal
 
 from arrayseg._checks import check_choice, check_number, check_static
-from arrayseg._typing import Array
-from arrayseg.backends import common_backend
+from arrayseg._typing import Array, Namespace
+from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.active_boundary import (
-    ActiveBoundaryTerm,
-    boundary_distance,
-    directions,
-    predicted_boundary,
-    shifted,
-)
+from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.sweep import Sums, Sweep, Term
+from arrayseg.imaging.soft_morphology import dilate
+from arrayseg.kernels.fields import boundary_distances
 from arrayseg.losses._affinity import pair_evaluation
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
 
-__all__ = ["active_boundary"]
+__all__ = ["ActiveBoundaryTerm", "active_boundary", "boundary_distance", "directions", "predicted_boundary", "shifted"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ActiveBoundaryTerm(Term):
+    """The smoothed cross entropy of the direction, of the pixels that have a weight."""
+
+    spatial: tuple[int, ...]
+    direction: Array
+    """`(N, S)`, the number of the neighbour to move to."""
+    pixel_weight: Array
+    """`(N, S)`, 0 for all pixels but those of a predicted boundary that should move."""
+    amount: Array
+    """The number of those pixels."""
+    smoothing: float
+    reduction: Literal["mean", "sum"] = "mean"
+
+    whole_images = True
+    sums = 1
+
+    def count(self, block: Block) -> Sums:
+        xp = block.xp
+        divergences = xp.stack([self._divergence(block, neighbour) for neighbour in self._neighbours(block)], axis=1)
+        losses = -xp.sum(self._wanted(block) * _log_softmax(divergences, block), axis=1)
+        return (block.sum(losses * self.pixel_weight[block.rows, ...], axis=1),)
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
+        xp = pixels.xp
+        total = xp.sum(sums[0])
+        scale = xp.ones_like(total) * factor
+        if self.reduction == "mean":
+            amount = xp.astype(self.amount, total.dtype, copy=False)
+            scale = scale / xp.where(amount > 0, amount, xp.ones_like(amount))
+        return total * scale, scale
+
+    def pull(self, block: Block, state: Array, *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        xp = block.xp
+        neighbours = self._neighbours(block)
+        divergences = xp.stack([self._divergence(block, neighbour) for neighbour in neighbours], axis=1)
+        slope = xp.exp(_log_softmax(divergences, block)) - self._wanted(block)
+        slope = slope * (self.pixel_weight[block.rows, ...] * xp.astype(state, block.dtype, copy=False))[:, None, :]
+        # The slopes of a pixel add to 0, so that its own probabilities fall out of the sum.
+        result = xp.zeros_like(block.scores)
+        for number, (probability, _) in enumerate(neighbours):
+            result = result - slope[:, number : number + 1, :] * probability
+        return None, block.keep(result)
+
+    def _neighbours(self, block: Block) -> list[tuple[Array, Array]]:
+        """The probabilities of the neighbours in every direction, and their logarithms; constants."""
+        xp, still = block.xp, block.backend.stop_gradient
+        maps = [still(block.probabilities), still(block.finite_log_softmax)]
+        shape = (block.images, block.classes, *self.spatial)
+        found = []
+        for offset in directions(self.spatial):
+            moved = [shifted(xp.reshape(array, shape), offset, xp) for array in maps]
+            found.append((xp.reshape(moved[0], maps[0].shape), xp.reshape(moved[1], maps[1].shape)))
+        return found
+
+    def _divergence(self, block: Block, neighbour: tuple[Array, Array]) -> Array:
+        """KL(neighbour, pixel), `(B, P)`."""
+        probability, logarithm = neighbour
+        return block.xp.sum(probability * (logarithm - block.finite_log_softmax), axis=1)
+
+    def _wanted(self, block: Block) -> Array:
+        """The smoothed direction, `(B, directions, P)`."""
+        xp = block.xp
+        count = len(directions(self.spatial))
+        numbers = xp.arange(count, dtype=self.direction.dtype, device=block.device)
+        hot = xp.astype(self.direction[block.rows, ...][:, None, :] == numbers[None, :, None], block.dtype)
+        return (1 - self.smoothing) * hot + self.smoothing / count
+
+
+def _log_softmax(scores: Array, block: Block) -> Array:
+    xp = block.xp
+    scores = scores - block.backend.stop_gradient(xp.max(scores, axis=1, keepdims=True))
+    return scores - xp.log(xp.sum(xp.exp(scores), axis=1, keepdims=True))
+
+
+def directions(spatial: Sequence[int]) -> list[tuple[int, ...]]:
+    """The offsets to all neighbours, those along fewer axes first; along an axis of one element there are none."""
+    offsets = [offset for offset in product(*((-1, 0, 1) if length > 1 else (0,) for length in spatial)) if any(offset)]
+    return sorted(offsets, key=lambda offset: sum(step != 0 for step in offset))
+
+
+def shifted(array: Array, offset: Sequence[int], xp: Namespace) -> Array:
+    """The values of the neighbours at an offset, `(B, C, *spatial)`; at the edge the value there."""
+    for axis, step in enumerate(offset, start=2):
+        length = array.shape[axis]
+        if step and length:
+            index: list[slice] = [slice(None)] * array.ndim
+            index[axis] = slice(max(step, 0), length + min(step, 0))
+            inner = array[tuple(index)]
+            index[axis] = slice(length - 1, length) if step > 0 else slice(0, 1)
+            edge = array[tuple(index)]
+            array = xp.concat([inner, edge] if step > 0 else [edge, inner], axis=axis)
+    return array
+
+
+def boundary_distance(target: Array, valid: Array | None, backend: Backend) -> Array:
+    """The distance to the target's boundary less one, at least 0, `(N, 1, *spatial)`.
+
+    `target` is `(N, C, *spatial)`; boundary are the pixels that differ from the next one along an axis, both valid.
+    """
+    xp = backend.xp
+    boundary = xp.zeros((target.shape[0], 1, *target.shape[2:]), dtype=xp.bool, device=backend.device(target))
+    axes = target.ndim - 2
+    for axis in range(axes):
+        offset = tuple(int(number == axis) for number in range(axes))
+        differs = xp.any(target != shifted(target, offset, xp), axis=1, keepdims=True)
+        boundary = boundary | (differs if valid is None else differs & valid & shifted(valid, offset, xp))
+    _, distance = boundary_distances(boundary, (1.0,) * axes, backend)
+    return xp.where(distance > 1, distance - 1, xp.zeros_like(distance))
+
+
+def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> Array:
+    """The pixels that differ most from the next ones, at most a share of each image, and their neighbours.
+
+    Boolean `(N, 1, *spatial)`.
+    """
+    xp = block.xp
+    shape = (block.images, block.classes, *spatial)
+    logarithm, probability = (xp.reshape(each, shape) for each in (block.finite_log_softmax, block.probabilities))
+    valid = None if block.valid is None else xp.reshape(block.valid, (block.images, 1, *spatial))
+    divergence: Any = xp.zeros((block.images, 1, *spatial), dtype=block.dtype, device=block.device)
+    for axis in range(len(spatial)):
+        offset = tuple(int(number == axis) for number in range(len(spatial)))
+        each = xp.sum(probability * (logarithm - shifted(logarithm, offset, xp)), axis=1, keepdims=True)
+        if valid is not None:
+            each = xp.where(valid & shifted(valid, offset, xp), each, xp.zeros_like(each))
+        divergence = divergence + each
+    flat = xp.reshape(divergence, (block.images, block.count))
+    most = min(int(share * block.count), block.count - 1)
+    if block.count == 0:
+        return divergence > 0
+    level = xp.sort(flat, axis=1, descending=True)[:, most : most + 1]
+    level = xp.where(level > 1e-5, level, xp.full_like(level, 1e-5))
+    strong = xp.reshape(xp.astype(flat > level, xp.uint8), (block.images, 1, *spatial))
+    grown, _ = dilate(strong, range(2, 2 + len(spatial)), xp)
+    return (grown > 0) if valid is None else (grown > 0) & valid
 
 
 @loss(pair_evaluation)

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import arrayseg
 from arrayseg import losses
-from arrayseg.kernels.active_boundary import directions
+from arrayseg.losses._active_boundary import directions
 from arrayseg.testing import finite_differences
 
 GENERATOR = np.random.default_rng(17)

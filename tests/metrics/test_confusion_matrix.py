@@ -120,6 +120,7 @@ def test_byte_order_and_negative_labels(dtype):
 @pytest.mark.parametrize("run", [1, 7, 60, 5000])
 def test_runs_count_as_their_pixels(monkeypatch, run, num_classes, dtype):
     # Objects lie in runs, which are counted at once; labels out of range, void and masked pixels in them too.
+    from arrayseg.backends import numpy
 
     monkeypatch.setattr(numpy, "HISTOGRAM_PIXELS", 20_000)
     monkeypatch.setattr(numpy, "LEAST_HISTOGRAM_PIXELS", 20_000)
