@@ -2,19 +2,275 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, TypedDict, Unpack
+from itertools import product
+from typing import Any, Literal, TypedDict, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.affinity import AffinityFieldTerm, Pairs, PairTerm, WindowAffinityTerm
+from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.sweep import Sums, Sweep, Term
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
 
-__all__ = ["affinity_field", "context_prior_affinity"]
+__all__ = ["AffinityFieldTerm", "PairTerm", "Pairs", "WindowAffinityTerm", "affinity_field", "context_prior_affinity"]
+
+
+Pairs = Literal["pairs", "pixels"]
+Place = tuple[slice, ...]
+
+#: Below this an affinity, or its complement, has no smaller logarithm, and no derivative.
+LEAST_AFFINITY = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairTerm(Term):
+    """The mean over pairs of pixels of a function of the maps at both and of whether their targets are the same."""
+
+    spatial: tuple[int, ...]
+    reduction: Literal["mean", "sum"] = "mean"
+
+    whole_images = True
+    sums = 2
+
+    @abstractmethod
+    def offsets(self) -> Iterator[tuple[int, ...]]:
+        """From a pixel to its neighbours, one of each two that are opposite."""
+
+    @abstractmethod
+    def maps(self, block: Block) -> Sequence[Array]:
+        """The maps that pairs are a function of, `(B, C, P)`."""
+
+    @abstractmethod
+    def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
+        """The loss of each pair in both orders, `(B, 1 or C, *pairs)`, from the maps at its pixels."""
+
+    @abstractmethod
+    def derivatives(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
+        """The gradient of the losses in what `pull_maps` takes, at the first and at the second pixel."""
+
+    @abstractmethod
+    def pull_maps(self, block: Block, gradient: Array) -> Array:
+        """From that gradient, `(B, C, P)`, to one in the scores."""
+
+    def weight(self, offset: tuple[int, ...], like: Array, block: Block) -> Array | None:
+        """How often a pair counts in one order, of a shape that broadcasts with `(*pairs)`; None for once."""
+        return None
+
+    def amount(self, pairs: Array, block: Block) -> Array:
+        """What the mean divides by, `(B,)`, from the weight of the pairs."""
+        return pairs
+
+    def count(self, block: Block) -> Sums:
+        xp = block.xp
+        maps = [self._shaped(array, xp) for array in self.maps(block)]
+        total = pairs = xp.zeros((block.images,), dtype=block.pixels.sum_dtype, device=block.device)
+        for first, second, same, weight in self._pairs(block):
+            losses = self.losses([array[first] for array in maps], [array[second] for array in maps], same, xp)
+            axes = tuple(range(1, losses.ndim))
+            total = total + block.sum(losses * weight, axis=axes)
+            pairs = pairs + 2 * block.sum(xp.broadcast_to(weight, losses.shape), axis=axes)
+        return total, self.amount(pairs, block)
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
+        xp = pixels.xp
+        total, amount = (xp.sum(each) for each in sums)
+        if self.reduction == "sum":
+            return total * factor, xp.ones_like(total) * factor
+        scale = xp.where(amount > 0, factor / xp.where(amount > 0, amount, xp.ones_like(amount)), xp.zeros_like(amount))
+        return total * scale, scale
+
+    def pull(self, block: Block, state: Array, *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        xp = block.xp
+        maps = [self._shaped(array, xp) for array in self.maps(block)]
+        scale = xp.astype(state, block.dtype, copy=False)
+        result = xp.zeros_like(maps[0])
+        for first, second, same, weight in self._pairs(block):
+            places = [array[first] for array in maps], [array[second] for array in maps]
+            of_first, of_second = self.derivatives(*places, same, xp)
+            result[first] += of_first * (weight * scale)
+            result[second] += of_second * (weight * scale)
+        flat = xp.reshape(result, (block.images, block.classes, block.count))
+        return None, block.keep(self.pull_maps(block, flat))
+
+    def _pairs(self, block: Block) -> Iterator[tuple[Place, Place, Array, Array]]:
+        """Where the first and the second pixels are, whether their targets are the same, and what each pair counts."""
+        xp = block.xp
+        target = block.ids[:, None, :] if block.pixels.has_ids and not block.pixels.binary else block.target
+        target = self._shaped(target, xp)
+        valid = None if block.valid is None else self._shaped(block.valid[:, None, :], xp)
+        for offset in self.offsets():
+            if any(abs(step) >= length for step, length in zip(offset, self.spatial, strict=True)):
+                continue
+            first, second = _places(offset)
+            same = target[first] == target[second]
+            if not block.pixels.binary and same.shape[1] > 1:
+                same = xp.all(same, axis=1, keepdims=True)
+            once = xp.ones_like(same[:, :1, ...], dtype=block.dtype)
+            weight = once if valid is None else xp.astype(valid[first] & valid[second], block.dtype)
+            times = self.weight(offset, weight, block)
+            yield first, second, same, weight if times is None else weight * times
+
+    def _shaped(self, array: Array, xp: Any) -> Array:
+        return xp.reshape(array, (*array.shape[:2], *self.spatial))
+
+
+def _places(offset: tuple[int, ...]) -> tuple[Place, Place]:
+    """The slices `(B, C, *spatial)` of the first and of the second pixels of all pairs."""
+    whole = (slice(None), slice(None))
+    first = tuple(slice(max(0, -step), -step if step > 0 else None) for step in offset)
+    second = tuple(slice(max(0, step), step if step < 0 else None) for step in offset)
+    return whole + first, whole + second
+
+
+def _half(offsets: Iterator[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
+    """One of each two opposite offsets: that whose first step forward comes first."""
+    for offset in offsets:
+        if next((step for step in offset if step), 0) > 0:
+            yield offset
+
+
+@dataclass(frozen=True, kw_only=True)
+class AffinityFieldTerm(PairTerm):
+    """The divergence of neighbours that belong together, and what it lacks to a margin of those that do not."""
+
+    margin: float
+    distance: int
+    same_weight: float
+    different_weight: float
+    denominator: Pairs
+
+    def offsets(self) -> Iterator[tuple[int, ...]]:
+        return _half(product((-self.distance, 0, self.distance), repeat=len(self.spatial)))
+
+    def amount(self, pairs: Array, block: Block) -> Array:
+        if self.denominator == "pairs":
+            return pairs
+        neighbours = 3 ** sum(length > 1 for length in self.spatial) - 1
+        return block.valid_amount * (neighbours * (block.classes if block.pixels.binary else 1))
+
+    def maps(self, block: Block) -> Sequence[Array]:
+        """Probabilities, their logarithms and, of independent classes, those of the complements, and these."""
+        probabilities, shared = block.probabilities, block.backend.shared
+        if block.pixels.binary:
+            (log_p, log_other), complements = block.log_sigmoids, block.complements
+            return probabilities, shared(log_p, probabilities), shared(log_other, complements), complements
+        return probabilities, block.finite_log_softmax
+
+    def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
+        return sum(
+            self._of_divergence(self._divergence(*ordered, xp), same, xp)
+            for ordered in ((first, second), (second, first))
+        )
+
+    def derivatives(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
+        by_first, by_second = self._derivative(first, second, same, xp)
+        and_second, and_first = self._derivative(second, first, same, xp)
+        return by_first + and_first, by_second + and_second
+
+    def pull_maps(self, block: Block, gradient: Array) -> Array:
+        if block.pixels.binary:
+            return gradient
+        # It adds to nothing over the classes; what rounding leaves is that of the likeliest one.
+        return gradient - block.probabilities * block.xp.sum(gradient, axis=1, keepdims=True)
+
+    def _divergence(self, true: Sequence[Array], other: Sequence[Array], xp: Any) -> Array:
+        """KL(true, other), of one distribution a pixel or of one a pixel and class."""
+        if len(true) == 2:
+            return xp.sum(true[0] * (true[1] - other[1]), axis=1, keepdims=True)
+        return true[0] * (true[1] - other[1]) + true[3] * (true[2] - other[2])
+
+    def _of_divergence(self, divergence: Array, same: Array, xp: Any) -> Array:
+        lacking = xp.where(divergence >= self.margin, xp.zeros_like(divergence), self.margin - divergence)
+        return xp.where(same, self.same_weight * divergence, self.different_weight * lacking)
+
+    def _derivative(self, true: Sequence[Array], other: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
+        """In the scores of both pixels."""
+        divergence = self._divergence(true, other, xp)
+        zero = xp.zeros_like(divergence)
+        pushed = xp.where(divergence >= self.margin, zero, zero - self.different_weight)
+        slope = xp.where(same, zero + self.same_weight, pushed)
+        if len(true) == 2:
+            by_true = true[0] * (true[1] - other[1] - divergence)
+            return slope * by_true, slope * (other[0] - true[0])
+        by_true = true[0] * true[3] * (true[1] - other[1] - true[2] + other[2])
+        more = xp.where(other[0] > 0.5, true[3] - other[3], other[0] - true[0])
+        return slope * by_true, slope * more
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowAffinityTerm(PairTerm):
+    """The binary cross entropy of the affinities of all pairs in all windows."""
+
+    window: int
+
+    def offsets(self) -> Iterator[tuple[int, ...]]:
+        reach = [self._width(length) - 1 for length in self.spatial]
+        yield (0,) * len(reach)
+        yield from _half(product(*(range(-steps, steps + 1) for steps in reach)))
+
+    def weight(self, offset: tuple[int, ...], like: Array, block: Block) -> Array:
+        """In how many windows both pixels are; a pixel is a pair with itself in one order alone."""
+        weight = block.xp.ones((), dtype=block.dtype, device=block.device) * (1.0 if any(offset) else 0.5)
+        for number, (step, length) in enumerate(zip(offset, self.spatial, strict=True)):
+            width, apart = self._width(length), abs(step)
+            counts = [
+                float(min(start, length - width) - max(0, start + apart - width + 1) + 1)
+                for start in range(length - apart)
+            ]
+            shape = [1] * len(offset)
+            shape[number] = length - apart
+            along = block.backend.asarray(counts, dtype=block.dtype, like=like)
+            weight = weight * block.xp.reshape(along, tuple(shape))
+        return weight
+
+    def maps(self, block: Block) -> Sequence[Array]:
+        """Probabilities and, where exclusive ones do add to 1 or they are independent, their complements."""
+        probabilities = block.keep(block.probabilities)
+        if block.pixels.activation is None and not block.pixels.binary:
+            return (probabilities,)
+        return probabilities, block.keep(block.complements)
+
+    def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
+        right, wrong = self._shares(first, second, same, xp)
+        near, least = wrong < 0.5, xp.zeros_like(right) + LEAST_AFFINITY
+        close = xp.log1p(-xp.where(near, wrong, xp.zeros_like(wrong)))
+        far = xp.where(near, xp.ones_like(right), xp.where(right <= LEAST_AFFINITY, least, right))
+        return -2 * (close + xp.log(far))
+
+    def derivatives(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
+        one, other = first[0], second[0]
+        right, _ = self._shares(first, second, same, xp)
+        zero = xp.zeros_like(right)
+        inverse = 1 / xp.where(right <= LEAST_AFFINITY, zero + 1, right)
+        slope = xp.where(right <= LEAST_AFFINITY, zero, xp.where(same, -2 * inverse, 2 * inverse))
+        if same.shape[1] == one.shape[1]:
+            return slope * (2 * other - 1), slope * (2 * one - 1)
+        return slope * other, slope * one
+
+    def pull_maps(self, block: Block, gradient: Array) -> Array:
+        return block.pull_back(gradient)
+
+    def _shares(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
+        """The probability that both pixels are of one class or not, as their targets are, and 1 less it."""
+        one, other = first[0], second[0]
+        if len(first) == 1:
+            together = xp.sum(one * other, axis=1, keepdims=True)
+            apart = 1 - together
+        elif same.shape[1] == one.shape[1]:
+            together, apart = one * other + first[1] * second[1], one * second[1] + first[1] * other
+        else:
+            together, apart = (xp.sum(one * each, axis=1, keepdims=True) for each in second)
+        return xp.where(same, together, apart), xp.where(same, apart, together)
+
+    def _width(self, length: int) -> int:
+        return self.window if length > 1 else 1
 
 
 class PairOptions(TypedDict, total=False):
