@@ -2,17 +2,197 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Unpack
+from dataclasses import dataclass, replace
+from itertools import product
+from math import prod
+from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Namespace
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels.information import InformationTerm, Pooling, pooled_length
+from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.region_term import RegionTerm
+from arrayseg.engine.sweep import Sums
+from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import RegionOptions, ratio, region_evaluation
 
-__all__ = ["region_mutual_information"]
+__all__ = ["InformationTerm", "Pooling", "pooled_length", "region_mutual_information"]
+
+
+Pooling = Literal["max", "average"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InformationTerm(RegionTerm):
+    """log det A / (2 d) of every image and class."""
+
+    spatial: tuple[int, ...]
+    radius: int
+    downsample: int
+    pooling: Pooling
+    epsilon: float
+
+    whole_images = True
+    sums = 3
+    needs_probabilities = True
+
+    def count(self, block: Block) -> Sums:
+        xp = block.xp
+        wanted, _ = self._vectors(block, block.target)
+        predicted, _ = self._vectors(block, self._probabilities(block))
+        vectors = xp.concat([predicted, wanted], axis=2)
+        return self._root(block, vectors), block.sum(block.target, axis=2), block.amount[:, None]
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, ...]]:
+        xp = pixels.xp
+        root, target, count = sums
+        size = root.shape[-1] // 2
+        left = root[..., size:, size:]
+        losses = xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1) / size
+        chosen = self._chosen(target, pixels)
+        weight, counts = self._weight(target, xp.broadcast_to(count, target.shape), chosen, pixels)
+        zero = xp.zeros_like(losses)
+        losses = xp.where(counts, losses * weight, zero) * factor
+        if self.reduction == "none":
+            return self._unreduced(losses, xp), ()
+        # From the blocks of the root, K = L21 L11^-1 and A = L22 L22'.
+        estimate = xp.matrix_transpose(
+            xp.linalg.solve(xp.matrix_transpose(root[..., :size, :size]), xp.matrix_transpose(root[..., size:, :size]))
+        )
+        by_residual = -xp.linalg.solve(xp.matmul(left, xp.matrix_transpose(left)), estimate)
+        by_residual = by_residual * xp.where(counts, weight * factor / size, zero)[:, :, None, None]
+        return xp.sum(losses), (estimate, xp.matrix_transpose(by_residual))
+
+    def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        xp = block.xp
+        estimate, by_residual = (array[block.rows, ...] for array in state)
+        wanted, _ = self._vectors(block, block.target)
+        predicted, pull_vectors = self._vectors(block, self._probabilities(block))
+        cotangent = xp.matmul(by_residual, wanted - xp.matmul(estimate, predicted))
+        return None, block.pull_back(block.narrow(block.keep(pull_vectors(cotangent))))
+
+    def _probabilities(self, block: Block) -> Array:
+        """The probabilities in the dtype of sums, with the digits of what those that are nearly 1 lack to it.
+
+        The residual of a prediction that is nearly right is made of them.
+        """
+        xp, dtype = block.xp, block.pixels.sum_dtype
+        probabilities, complements = (xp.astype(each, dtype) for each in (block.probabilities, block.complements))
+        return block.keep(xp.where(probabilities > 0.5, 1 - complements, probabilities))
+
+    def _root(self, block: Block, vectors: Array) -> Array:
+        """The triangular root L of the covariance of vectors (prediction, target) plus e I, `(B, C, 2 d, 2 d)`.
+
+        In float64 it is made of the covariance. That squares the condition number, which float32 cannot afford: there
+        it is made of the vectors themselves, whose orthogonal factor is left out.
+        """
+        xp, size = block.xp, vectors.shape[2]
+        unit = xp.eye(size, dtype=vectors.dtype, device=block.device)
+        unknown = xp.sum(vectors - vectors, axis=(2, 3), keepdims=True)  # 0, or NaN, which a decomposition may refuse
+        vectors = xp.where(xp.isnan(unknown), xp.zeros_like(vectors), vectors)
+        if vectors.dtype == xp.float64:
+            covariance = xp.matmul(vectors, xp.matrix_transpose(vectors))
+            root = xp.linalg.cholesky(covariance + self.epsilon * unit)
+        else:
+            ridge = xp.broadcast_to(self.epsilon**0.5 * unit, (*vectors.shape[:2], size, size))
+            _, upper = xp.linalg.qr(xp.matrix_transpose(xp.concat([vectors, ridge], axis=-1)))
+            root = xp.matrix_transpose(upper)
+        return root + unknown
+
+    def _vectors(self, block: Block, maps: Array) -> Primitive:
+        """The vectors of maps `(B, C, P)` about their means, `(B, C, d, vectors)`, in the dtype of sums."""
+        xp = block.xp
+        shaped = xp.reshape(maps, (block.images, block.classes, *self.spatial))
+        small, pull_pool = _pooled(shaped, self.downsample, self.pooling, xp)
+        vectors, pull_windows = _windows(small, self.radius, xp)
+        wide = xp.astype(vectors, block.pixels.sum_dtype, copy=False)
+
+        def pull(cotangent: Array) -> Array:
+            narrow = xp.astype(cotangent, maps.dtype, copy=False)
+            return xp.reshape(pull_pool(pull_windows(narrow)), maps.shape)
+
+        return wide - xp.mean(wide, axis=-1, keepdims=True), pull
+
+
+def pooled_length(length: int, downsample: int) -> int:
+    """How many windows of `downsample` elements there are, the edge padded by half of one."""
+    return (length + 2 * (downsample // 2) - downsample) // downsample + 1
+
+
+def _pooled(maps: Array, downsample: int, pooling: Pooling, xp: Namespace) -> Primitive:
+    """Maps `(B, C, *spatial)` by windows that do not overlap, padded with 0; an axis of one element stays as it is."""
+    batch, spatial = maps.shape[:2], maps.shape[2:]
+    steps = [downsample if length > 1 else 1 for length in spatial]
+    if all(step == 1 for step in steps):
+        return maps, lambda cotangent: cotangent
+    counts = [pooled_length(length, step) for length, step in zip(spatial, steps, strict=True)]
+    padded = maps
+    for axis, (count, step) in enumerate(zip(counts, steps, strict=True), start=2):
+        padded = _fitted(padded, axis, step // 2, count * step, xp)
+    pairs = [length for pair in zip(counts, steps, strict=True) for length in pair]
+    windows = xp.reshape(padded, (*batch, *pairs))
+    inner = tuple(range(3, 2 + len(pairs), 2))
+    value = (xp.max if pooling == "max" else xp.mean)(windows, axis=inner, keepdims=True)
+
+    def pull(cotangent: Array) -> Array:
+        cotangent = xp.reshape(cotangent, value.shape)
+        if pooling == "max":
+            # Those that tie share the gradient, as in the libraries' own `max`.
+            ties = xp.astype(windows == value, cotangent.dtype)
+            share = ties * (cotangent / xp.sum(ties, axis=inner, keepdims=True))
+        else:
+            share = xp.broadcast_to(cotangent / prod(steps), windows.shape)
+        result = xp.reshape(share, padded.shape)
+        for axis, (length, step) in enumerate(zip(spatial, steps, strict=True), start=2):
+            result = _fitted(result, axis, -(step // 2), length, xp)
+        return result
+
+    return xp.reshape(value, (*batch, *counts)), pull
+
+
+def _fitted(array: Array, axis: int, before: int, length: int, xp: Namespace) -> Array:
+    """The array with `before` zeros put ahead of an axis (or that many elements taken off), and then of a length."""
+
+    def zeros(count: int) -> Array:
+        shape = (*array.shape[:axis], count, *array.shape[axis + 1 :])
+        one = array[tuple(slice(0, min(1, extent)) for extent in array.shape)]
+        return xp.broadcast_to(xp.zeros_like(one), shape)
+
+    def part(start: int, stop: int) -> Array:
+        index: list[slice] = [slice(None)] * array.ndim
+        index[axis] = slice(start, stop)
+        return array[tuple(index)]
+
+    kept = part(max(-before, 0), min(array.shape[axis], length - before))
+    pieces = [zeros(max(before, 0)), kept, zeros(max(0, length - max(before, 0) - kept.shape[axis]))]
+    return xp.concat(pieces, axis=axis)
+
+
+def _windows(maps: Array, radius: int, xp: Namespace) -> Primitive:
+    """The windows of `radius` elements along every axis longer than one, as vectors `(B, C, d, windows)`."""
+    lengths = [length - radius + 1 if length > 1 else 1 for length in maps.shape[2:]]
+    starts = product(*(range(radius if length > 1 else 1) for length in maps.shape[2:]))
+    places: list[Any] = [
+        (
+            slice(None),
+            slice(None),
+            *(slice(start, start + length) for start, length in zip(corner, lengths, strict=True)),
+        )
+        for corner in starts
+    ]
+    batch = maps.shape[:2]
+    value = xp.stack([xp.reshape(maps[place], (*batch, prod(lengths))) for place in places], axis=2)
+
+    def pull(cotangent: Array) -> Array:
+        result = xp.zeros_like(maps)
+        for number, place in enumerate(places):
+            result[place] += xp.reshape(cotangent[:, :, number, :], (*batch, *lengths))
+        return result
+
+    return value, pull
 
 
 @loss(region_evaluation, without=("soft_tp", "pool", "pixel_weights"))
