@@ -2,17 +2,252 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, TypedDict, Unpack
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from arrayseg._checks import check_choice
-from arrayseg._typing import Activation, Array, Reduction, Weights
+from arrayseg._typing import Activation, Array, DType, Reduction, Weights
+from arrayseg.backends import Backend
 from arrayseg.backends.base import Evaluation
-from arrayseg.kernels.ranking import Lovasz
+from arrayseg.engine.batch import Layout
+from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.sweep import block_slices, with_arrays
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
 
-__all__ = ["lovasz_hinge", "lovasz_softmax"]
+__all__ = ["Lovasz", "jaccard_steps", "lovasz_hinge", "lovasz_softmax"]
+
+
+class Groups(NamedTuple):
+    """What was found of each set of pixels that is ranked, `(N, C)`, or `(1, C)` for a pooled batch."""
+
+    loss: Array
+    target: Array
+    """How many pixels of the target."""
+    pixels: Array
+    """How many valid pixels."""
+
+
+@dataclass(frozen=True)
+class Lovasz:
+    """A Lovasz loss, an `Evaluation` of whole arrays: errors by blocks, ranks by classes, a pull-back by blocks."""
+
+    input: Array
+    layout: Layout
+    pixels: Pixels
+    hinge: bool
+    """Whether the errors are hinge losses of the scores, or distances of probabilities from the target."""
+    pool: Literal["image", "batch"]
+    classes: Sequence[int] | None = None
+    """The classes that enter; None for all."""
+    present: bool = False
+    """Whether only classes with target pixels enter."""
+    reduction: Reduction = "mean"
+
+    @property
+    def constants(self) -> Sequence[Array]:
+        return self.pixels.constants
+
+    @property
+    def has_closed_form(self) -> bool:
+        return self.reduction != "none"
+
+    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Lovasz:
+        pixels = replace(with_arrays(self.pixels, convert), backend=backend)
+        return replace(self, input=convert(self.input), pixels=pixels)
+
+    def plain(self) -> Array:
+        xp, backend, block = self.pixels.xp, self.pixels.backend, self.pixels.whole()
+        images, classes, _ = self.pixels.shape
+        everything = slice(0, images), slice(0, classes)
+        errors = self._rows(self._errors(block))
+        hot, valid = self._marks(block, *everything)
+        order = backend.argsort_descending(backend.stop_gradient(errors))
+        steps = jaccard_steps(hot, valid, order, errors.dtype, backend)
+        losses = block.sum(xp.take_along_axis(errors, order, axis=1) * steps, axis=1)
+        return self._reduced(self._groups([self._found(losses, hot, valid)]))
+
+    def value(self) -> Array:
+        errors, _ = self._buffer(None)
+        return self._reduced(self._groups(self._rank(errors, gradient=False)))
+
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
+        xp, pixels = self.pixels.xp, self.pixels
+        gradient, scores = self.layout.empty(xp, pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input))
+        buffer, slices = self._buffer(scores)  # errors, then the gradient in them, then that in the scores
+        groups = self._groups(self._rank(buffer, gradient=True))
+        weight = xp.astype(self._weight(groups), buffer.dtype)
+        weight = xp.broadcast_to(weight, pixels.shape[:2])[:, :, None]
+
+        def pull(part: tuple[slice, slice]) -> None:
+            images, columns = part
+            block = pixels.block(images, columns)
+            steps = buffer[images, :, columns] * weight[images, ...]
+            pulled = block.keep(steps) if self.hinge else block.pull_back(steps)
+            scores[images, :, columns] = xp.astype(pulled, scores.dtype, copy=False)
+
+        pixels.backend.map(pull, slices)
+        return self._reduced(groups), gradient
+
+    def _buffer(self, scores: Array | None) -> tuple[Array, list[tuple[slice, slice]]]:
+        """The errors of all pixels `(N, C, S)`, in the place of the gradient if they fit there, and the blocks."""
+        xp, pixels = self.pixels.xp, self.pixels
+        if scores is None or scores.dtype != pixels.compute_dtype:
+            device = pixels.backend.device(self.input)
+            scores = xp.empty(pixels.shape, dtype=pixels.compute_dtype, device=device)
+        slices = block_slices(pixels)
+
+        def fill(part: tuple[slice, slice]) -> None:
+            images, columns = part
+            scores[images, :, columns] = self._errors(pixels.block(images, columns))
+
+        pixels.backend.map(fill, slices)
+        return scores, slices
+
+    def _rank(self, buffer: Array, *, gradient: bool) -> list[tuple[Array, Array, Array]]:
+        """What is found of each set; its errors are replaced by the gradient in the probabilities or scores."""
+        xp, backend = self.pixels.xp, self.pixels.backend
+        bare = Block(self.pixels, slice(0, self.pixels.shape[0]))
+
+        def rank(part: tuple[slice, slice]) -> tuple[Array, Array, Array]:
+            images, classes = part
+            errors = self._rows(buffer[images, classes, :])
+            hot, valid = self._marks(bare, images, classes)
+            order = backend.argsort_descending(errors)
+            steps = backend.place(jaccard_steps(hot, valid, order, errors.dtype, backend), order)
+            losses = bare.sum(steps * errors, axis=1)
+            if gradient:
+                steps *= 1 - 2 * xp.astype(hot, errors.dtype)  # an error falls where the score of its class rises
+                if self.hinge:
+                    steps *= xp.where(errors > 0, xp.ones_like(errors), errors)  # 0 or NaN, as the error is
+                shape = (classes.stop - classes.start, images.stop - images.start, self.pixels.shape[2])
+                buffer[images, classes, :] = xp.permute_dims(xp.reshape(steps, shape), (1, 0, 2))
+            return self._found(losses, hot, valid)
+
+        return backend.map(rank, self._sets())
+
+    def _sets(self) -> list[tuple[slice, slice]]:
+        """The (images, classes) that are ranked at a time: several small ones, or one that fills a block."""
+        images, classes, count = self.pixels.shape
+        block_bytes = self.pixels.backend.block_bytes(self.pixels.scores)
+        together = self.pool == "batch" or images == 0
+        rows = [slice(0, images)] if together else [slice(row, row + 1) for row in range(images)]
+        size = 16 * count * (images if self.pool == "batch" else 1)  # an order has 8 bytes, and so on
+        at_once = classes if block_bytes is None or size == 0 else max(1, block_bytes // size)
+        return [
+            (row, slice(start, min(start + at_once, classes))) for row in rows for start in range(0, classes, at_once)
+        ]
+
+    def _errors(self, block: Block) -> Array:
+        """How wrong each score is, at least 0, `(B, C, P)`; 0 where a pixel is not valid."""
+        xp = block.xp
+        hot = xp.astype(_hot(block), block.dtype)
+        if self.hinge:
+            margin = 1 - (2 * hot - 1) * block.scores
+            # 1, 0 or NaN: a factor, so that NaN is in the derivative too
+            fixed = block.backend.stop_gradient(margin)
+            active = xp.where(fixed > 0, xp.ones_like(margin), xp.where(fixed <= 0, xp.zeros_like(margin), fixed))
+            return block.keep(xp.where(active == 0, xp.zeros_like(margin), margin) * active)
+        return block.keep(xp.where(_hot(block), block.complements, block.probabilities))
+
+    def _marks(self, block: Block, images: slice, classes: slice) -> tuple[Array, Array | None]:
+        """Which pixels are of the class and which are valid, boolean `(sets, pixels)`."""
+        if block.pixels.has_ids:
+            ids = block.ids[images, None, :]
+            numbers = block.xp.arange(classes.start, classes.stop, dtype=ids.dtype, device=block.device)
+            hot = ids == numbers[None, :, None]
+            hot = hot if block.valid is None else hot & block.valid[images, None, :]
+        else:
+            hot = _hot(block)[images, classes, :]
+        rows = self._rows(hot)
+        if block.valid is None:
+            return rows, None
+        valid = block.xp.broadcast_to(block.valid[images, None, :], hot.shape)
+        return rows, self._rows(valid)
+
+    def _rows(self, cube: Array) -> Array:
+        """`(sets, pixels)` of `(B, C, P)`: each class of an image, or of all images."""
+        xp, (images, classes, count) = self.pixels.xp, cube.shape
+        if self.pool == "image":
+            return xp.reshape(cube, (images * classes, count))
+        return xp.reshape(xp.permute_dims(cube, (1, 0, 2)), (classes, images * count))
+
+    def _found(self, losses: Array, hot: Array, valid: Array | None) -> tuple[Array, Array, Array]:
+        xp, dtype = self.pixels.xp, losses.dtype
+        target = xp.sum(xp.astype(hot, xp.int32), axis=1)
+        pixels = xp.full_like(target, hot.shape[1]) if valid is None else xp.sum(xp.astype(valid, xp.int32), axis=1)
+        return losses, xp.astype(target, dtype), xp.astype(pixels, dtype)
+
+    def _groups(self, found: list[tuple[Array, Array, Array]]) -> Groups:
+        shape = (1 if self.pool == "batch" else self.pixels.shape[0], self.pixels.shape[1])
+        xp = self.pixels.xp
+        return Groups(*(xp.reshape(xp.concat(parts, axis=0), shape) for parts in zip(*found, strict=True)))
+
+    def _weight(self, groups: Groups) -> Array:
+        """What each loss counts in the result: in the mean every image as much, and in it every class."""
+        xp, pixels = self.pixels.xp, self.pixels
+        total = pixels.shape[1]
+        entering = range(total) if self.classes is None else self.classes
+        row = [1.0 if number in entering else 0.0 for number in range(total)]
+        counted = pixels.backend.asarray([row], dtype=groups.loss.dtype, like=groups.loss)
+        counted = counted * xp.astype(groups.pixels > 0, groups.loss.dtype)
+        if self.present:
+            counted = counted * xp.astype(groups.target > 0, groups.loss.dtype)
+        weight = counted
+        if pixels.class_weights is not None:
+            weight = weight * xp.astype(pixels.class_weights, weight.dtype, copy=False)[None, :]
+        if self.reduction != "mean":
+            return weight
+        classes = xp.sum(counted, axis=1, keepdims=True)
+        some = classes > 0
+        rows = xp.sum(xp.astype(some, classes.dtype))
+        return xp.where(some, weight / xp.where(some, classes * rows, xp.ones_like(classes)), xp.zeros_like(weight))
+
+    def _reduced(self, groups: Groups) -> Array:
+        xp = self.pixels.xp
+        losses = groups.loss * self._weight(groups)
+        if self.reduction != "none":
+            losses = xp.sum(losses)
+        else:
+            if self.classes is not None:
+                losses = xp.stack([losses[:, number] for number in self.classes], axis=1)
+            losses = losses[0, :] if self.pool == "batch" else losses
+        return xp.astype(losses, self.pixels.compute_dtype, copy=False)
+
+
+def _hot(block: Block) -> Array:
+    """Which classes are the target, boolean `(B, C, P)`."""
+    return block.hot if block.pixels.has_ids else block.target > 0.5
+
+
+def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, backend: Backend) -> Array:
+    """The steps of the Jaccard loss as pixels are counted wrong in an order, `(sets, pixels)`; 0 where not valid.
+
+    After some of them, what is left of the T target pixels is the intersection, and T with the others the union. One of
+    the target then takes a step of 1 / union, any other one of intersection / (union (union - 1)): no difference of
+    two nearly equal losses.
+    """
+    xp = backend.xp
+    ranked = xp.take_along_axis(hot, order, axis=1)
+    total = xp.sum(xp.astype(hot, xp.int32), axis=1, keepdims=True, dtype=xp.int32)
+    left = total - backend.cumulative_count(ranked)
+    if valid is None:
+        counted = None
+        every = xp.ones((1, ranked.shape[1]), dtype=xp.bool, device=backend.device(hot))
+        seen = backend.cumulative_count(every)
+    else:
+        counted = xp.take_along_axis(valid, order, axis=1)
+        seen = backend.cumulative_count(counted)
+    union = xp.astype(left + seen, dtype)
+    before = union - 1
+    first = xp.astype(before <= 0, dtype)  # the first pixel, of a set without a target: from 0 to all wrong
+    steps = (xp.astype(left, dtype) + first) / (before + first * (1 - before))
+    is_hot = xp.astype(ranked, dtype)
+    steps = is_hot + (1 - is_hot) * steps
+    steps = steps / (union + xp.astype(union <= 0, dtype))
+    return steps if counted is None else steps * xp.astype(counted, dtype)
+
 
 Classes = Literal["present", "all"] | Sequence[int]
 RankingPool = Literal["image", "batch"]
