@@ -31,11 +31,10 @@ from arrayseg.losses._named_compounds import (
     unified_focal,
 )
 from arrayseg.losses._neighbors import neighbor_aware_cross_entropy
-from arrayseg.losses._noise_robust import bi_tempered, generalized_cross_entropy, symmetric_cross_entropy
+from arrayseg.losses._noise_robust import bi_tempered, generalized_cross_entropy, poly, symmetric_cross_entropy
 from arrayseg.losses._one_hot import one_hot
 from arrayseg.losses._overlap_variants import asymmetric_f_beta, focal_tversky, log_cosh_dice, log_dice, log_jaccard
 from arrayseg.losses._point_sampling import point_sampled_cross_entropy
-from arrayseg.losses._poly_ import poly
 from arrayseg.losses._region_cells import matthews_corrcoef, sensitivity_specificity
 from arrayseg.losses._skeleton import cb_dice, cl_dice, dice_cl_dice, skeleton_recall
 from arrayseg.losses._soft_overlap import dice_semimetric, fine_grained_jaccard, jaccard_metric
