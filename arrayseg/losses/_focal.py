@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Unpack
 
 from arrayseg._checks import check_choice, check_number
-from arrayseg._typing import Activation, Array, Weights
+from arrayseg._typing import Activation, Array, Namespace, Weights
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_formulas, pixel_term
-from arrayseg.kernels import divergence
-from arrayseg.kernels.cosine import FocalCosineTerm
-from arrayseg.kernels.divergence import DivergenceTerm
-from arrayseg.kernels.normalized import NormalizedTerm
+from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
+from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import (
     PRIVATE,
@@ -23,8 +22,96 @@ from arrayseg.losses._cross_entropy import (
     mean_evaluation,
     pixel_evaluation,
 )
+from arrayseg.losses._divergence import DivergenceTerm, dual_focal_formula, quality_focal_formula
 
-__all__ = ["asymmetric", "dual_focal", "focal_cosine", "normalized_focal", "quality_focal", "reduced_focal"]
+__all__ = [
+    "FocalCosineTerm",
+    "NormalizedTerm",
+    "asymmetric",
+    "dual_focal",
+    "focal_cosine",
+    "normalized_focal",
+    "quality_focal",
+    "reduced_focal",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizedTerm(PixelTerm):
+    """The sum A of a formula over the sum B of another, for the batch; its gradient is (dA - A / B dB) / B."""
+
+    weight: Formula
+    """The formula of B, which no weights of classes multiply."""
+    constant_weight: bool = False
+    """B is a constant of the derivative."""
+
+    sums = 2
+    value_in_pull = False
+
+    def count(self, block: Block) -> Sums:
+        losses, _ = self.losses(block, None)
+        weights, _ = self._weights.losses(self._bare(block), None)
+        return block.sum(losses, axis=1), block.sum(weights, axis=1)
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
+        xp = pixels.xp
+        above, below = xp.sum(sums[0]), xp.sum(sums[1])
+        if self.constant_weight:
+            below = pixels.backend.stop_gradient(below)
+        defined = below > 0  # every pixel is right, or none is valid: the loss is 0
+        inverse = xp.where(defined, 1 / xp.where(defined, below, xp.ones_like(below)), xp.zeros_like(below))
+        value = above * inverse
+        return value * factor, (inverse * factor, value * inverse * factor)
+
+    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        by_above, by_below = (block.xp.astype(scale, block.dtype) for scale in state)
+        _, pulled = self.losses(block, by_above)
+        if not self.constant_weight:
+            _, by_weight = self._weights.losses(self._bare(block), by_below)
+            pulled = block.xp.subtract(pulled, by_weight)
+        return None, pulled
+
+    @property
+    def _weights(self) -> PixelTerm:
+        return PixelTerm(self.weight)
+
+    def _bare(self, block: Block) -> Block:
+        return Block(replace(block.pixels, class_weights=None), block.rows)
+
+
+@dataclass(frozen=True)
+class FocalCosineTerm(MeanTerm):
+    """The mean over pixels of 1 - u . t / |t| + weight phi(log softmax(u) at the target), u = z / |z|."""
+
+    formula: Formula
+    focal_weight: float
+
+    def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
+        xp, target = block.xp, block.target
+        unit, inverse = _unit(block.scores, xp)
+        direction, _ = _unit(target, xp)
+        exponentials = xp.exp(unit)  # of at most 1: nothing overflows
+        total = xp.sum(exponentials, axis=1, keepdims=True)
+        value, slope = self.formula(unit - xp.log(total), xp)
+        focal = xp.sum(target * value, axis=1)
+        losses = self._weigh(block, 1 - xp.sum(unit * direction, axis=1) + self.focal_weight * focal)
+        if scale is None:
+            return losses, None
+        steps = self.focal_weight * target * slope
+        by_unit = steps - exponentials / total * xp.sum(steps, axis=1, keepdims=True) - direction
+        across = by_unit - unit * xp.sum(unit * by_unit, axis=1, keepdims=True)
+        weight = self._weigh(block, xp.ones_like(losses)) * scale
+        return losses, across * (inverse * weight[:, None, :])
+
+
+def _unit(vectors: Array, xp: Namespace) -> tuple[Array, Array]:
+    """Vectors along axis 1 of length 1, and the inverses of their lengths; both 0 for a vector of 0."""
+    square = xp.sum(vectors**2, axis=1, keepdims=True)
+    some = square > 0
+    inverse = xp.where(some, 1 / xp.sqrt(xp.where(some, square, xp.ones_like(square))), xp.zeros_like(square))
+    return vectors * inverse, inverse
 
 
 @loss(pixel_evaluation, without=PRIVATE)
@@ -304,7 +391,7 @@ def quality_focal(
     """
     check_choice("activation", activation, ("sigmoid", None))
     beta = check_number("beta", beta, 0)
-    term = DivergenceTerm(divergence.quality_focal(beta))
+    term = DivergenceTerm(quality_focal_formula(beta))
     return mean_evaluation(input, target, term, activation=activation, binary=True, **options)
 
 
@@ -364,7 +451,7 @@ def dual_focal(
     0.5753
     """
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 an error of 1 would be infinite
-    term = DivergenceTerm(divergence.dual_focal(epsilon))
+    term = DivergenceTerm(dual_focal_formula(epsilon))
     return mean_evaluation(input, target, term, activation=activation, **options)
 
 

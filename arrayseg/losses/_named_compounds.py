@@ -22,8 +22,8 @@ from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_term, region_scores
 from arrayseg.engine.pixel_term import Formula, PixelTerm
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.compound import outer_formula
 from arrayseg.losses._api import loss
+from arrayseg.losses._compound import outer_formula
 from arrayseg.losses._dice import Smooth, ratio, region_evaluation
 from arrayseg.losses._generalized_dice import TOGETHER, JointOptions, Weighting, generalized
 from arrayseg.losses._overlap_variants import log_ratio

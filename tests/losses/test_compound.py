@@ -10,7 +10,6 @@ import pytest
 
 import arrayseg
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels.compound import Summed
 from arrayseg.losses import (
     combo,
     compound,
@@ -31,6 +30,7 @@ from arrayseg.losses import (
     tversky,
     unified_focal,
 )
+from arrayseg.losses._compound import Summed
 from arrayseg.testing import assert_gradient, installed, relative_difference
 
 GENERATOR = np.random.default_rng(3)
