@@ -9,7 +9,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.axes import move_axis
-from arrayseg.kernels import fields, skeleton
+from arrayseg.imaging import distance_fields, skeletons
 from arrayseg.losses._one_hot import one_hot
 
 __all__ = ["boundary_weight_map", "distance_map", "signed_distance_map", "skeleton_map"]
@@ -84,7 +84,7 @@ def signed_distance_map(
     inside_offset = check_number("inside_offset", inside_offset, 0)
 
     def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
-        return fields.signed_distance(masks, steps, inside_offset, backend)
+        return distance_fields.signed_distance(masks, steps, inside_offset, backend)
 
     return _of_every_class(field, target, num_classes, spacing, class_axis, ignore_index, dtype)
 
@@ -155,7 +155,7 @@ def distance_map(
     both_sides = not check_flag("inside_alone", inside_alone)
 
     def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
-        return fields.distance(masks, steps, backend, both_sides=both_sides)
+        return distance_fields.distance(masks, steps, backend, both_sides=both_sides)
 
     return _of_every_class(field, target, num_classes, spacing, class_axis, ignore_index, dtype)
 
@@ -215,7 +215,9 @@ def boundary_weight_map(
     >>> fields.boundary_weight_map(np.array([[[False, False, False, False, True]]]))[0]
     array([[1.  , 1.25, 1.5 , 1.75, 1.  ]], dtype=float32)
     """
-    return _of_every_class(fields.boundary_weights, target, num_classes, spacing, class_axis, ignore_index, dtype)
+    return _of_every_class(
+        distance_fields.boundary_weights, target, num_classes, spacing, class_axis, ignore_index, dtype
+    )
 
 
 @raises_here
@@ -282,7 +284,7 @@ def skeleton_map(
 
     def field(masks: Array, steps: tuple[float, ...], backend: Backend) -> Array:
         axes = range(2, 2 + len(steps))
-        return skeleton.tubes(backend.xp.astype(masks, backend.xp.uint8), iterations, tube, axes, backend.xp)
+        return skeletons.tubes(backend.xp.astype(masks, backend.xp.uint8), iterations, tube, axes, backend.xp)
 
     return _of_every_class(field, target, num_classes, 1.0, class_axis, ignore_index, dtype)
 

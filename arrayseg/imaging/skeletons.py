@@ -1,12 +1,26 @@
-"""Skeletons of masks: thinning to lines one pixel wide, and what openings take away."""
+"""Skeletons: of masks by thinning and by openings, and of soft maps.
+
+The soft skeleton of a map e is what openings take away while it is eroded: with e_0 = e, e_{k+1} the erosion of e_k and
+d_k = max(e_k - dilation(e_{k+1}), 0), it is the soft union 1 - prod_k (1 - d_k).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
 from arrayseg.imaging.morphology import dilate_box, dilate_neighbours, shifted
+from arrayseg.imaging.soft_morphology import dilate, erode
 
-__all__ = ["opening_skeleton", "thinned"]
+__all__ = [
+    "centerline_fields",
+    "opening_skeleton",
+    "pull_soft_skeleton",
+    "soft_skeleton",
+    "thinned",
+    "tubes",
+]
 
 # The neighbours of a pixel in the plane, clockwise from the one above.
 CIRCLE = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
@@ -66,3 +80,68 @@ def _without_border(xp: Namespace, mask: Array, *, first: bool) -> Array:
 def _neighbour(xp: Namespace, mask: Array, rows: int, columns: int) -> Array:
     """At each pixel, the one so many rows below and columns to the right; False beyond the edge."""
     return shifted(xp, shifted(xp, mask, -rows, 0, False), -columns, 1, False)
+
+
+def soft_skeleton(array: Array, iterations: int, axes: Sequence[int], xp: Namespace) -> Array:
+    """The skeleton of maps in [0, 1], of the same shape and dtype; integers 0 and 1 are maps too."""
+    skeleton = xp.zeros_like(array)
+    for _ in range(iterations + 1):
+        eroded, _ = erode(array, axes, xp)
+        opened, _ = dilate(eroded, axes, xp)
+        skeleton = skeleton + _residue(array, opened, xp) * (1 - skeleton)
+        array = eroded
+    return skeleton
+
+
+def pull_soft_skeleton(array: Array, cotangent: Array, iterations: int, axes: Sequence[int], xp: Namespace) -> Array:
+    """From a gradient in the skeleton of maps to one in the maps; the skeleton is made again on the way."""
+    skeleton, steps = xp.zeros_like(array), []
+    for _ in range(iterations + 1):
+        eroded, pull_erode = erode(array, axes, xp)
+        opened, pull_dilate = dilate(eroded, axes, xp)
+        residue = _residue(array, opened, xp)
+        steps.append((residue, 1 - skeleton, pull_erode, pull_dilate))
+        skeleton = skeleton + residue * (1 - skeleton)
+        array = eroded
+    of_eroded = xp.zeros_like(cotangent)
+    for residue, absent, pull_erode, pull_dilate in reversed(steps):
+        # The residue is a kink where nothing is taken away, and does not count there.
+        of_residue = xp.where(residue <= 0, xp.zeros_like(cotangent), cotangent * absent)
+        cotangent = cotangent * (1 - residue)
+        of_eroded = of_residue + pull_erode(of_eroded - pull_dilate(of_residue))
+    return of_eroded
+
+
+def tubes(masks: Array, iterations: int, width: int, axes: Sequence[int], xp: Namespace) -> Array:
+    """The skeletons of masks of 0 and 1, dilated by a cross `width` times within the masks; integers."""
+    skeleton = soft_skeleton(masks, iterations, axes, xp)
+    for _ in range(width):
+        outside, _ = erode(1 - skeleton, axes, xp)
+        skeleton = 1 - outside
+    return skeleton * masks
+
+
+def centerline_fields(
+    masks: Array, skeletons: Array, inside: Array, axes: Sequence[int], xp: Namespace
+) -> tuple[Array, Array, Array]:
+    """Distances, radii on the skeleton, and weights of the skeleton, of boolean masks and skeletons.
+
+    Both are in units of the largest radius on the skeleton of a plane, at least 1; a thinner branch weighs more: with
+    the inverse of its cross-section, a length in the plane and an area in space. `inside` has the distances to the
+    boundary inside of the masks.
+    """
+    zero = xp.zeros_like(inside)
+    radii = xp.where(skeletons & masks, inside, zero)
+    largest = xp.max(radii, axis=tuple(axes), keepdims=True) if axes and 0 not in radii.shape else radii
+    largest = xp.where(largest > 1, largest, xp.ones_like(largest))
+    radii = radii / largest
+    depth = xp.where(inside < largest, inside / largest, xp.ones_like(inside))
+    narrow = 1e-7
+    in_space = sum(masks.shape[axis] > 1 for axis in axes) > 2
+    thickness = radii**2 if in_space else radii
+    return depth, radii, xp.where(radii > 0, (1 + narrow) / (thickness + narrow), zero)
+
+
+def _residue(array: Array, opened: Array, xp: Namespace) -> Array:
+    """What an opening takes away. Not a maximum with 0, on whose derivative at 0 libraries disagree."""
+    return xp.where(array <= opened, xp.zeros_like(array), array - opened)

@@ -13,8 +13,8 @@ from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.sweep import Sums, Sweep, Term
+from arrayseg.imaging.distance_fields import boundary_distances
 from arrayseg.imaging.soft_morphology import dilate
-from arrayseg.kernels.fields import boundary_distances
 from arrayseg.losses._affinity import pair_evaluation
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare

@@ -3,25 +3,215 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.base import Evaluation
+from arrayseg.engine.block import Block
+from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
+from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels import fields
+from arrayseg.imaging import distance_fields
+from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation
 
 __all__ = [
+    "BoundaryTerm",
+    "ErosionTerm",
+    "FieldDiceTerm",
+    "HausdorffTerm",
     "boundary",
     "distance_weighted_dice",
+    "erosions",
     "hausdorff_distance_transform",
     "hausdorff_erosion",
     "log_hausdorff_distance_transform",
+    "log_one_plus",
+    "mean_amount",
 ]
+
+
+def mean_amount(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
+    """The score of a loss that is a mean over pixels: its one amount by their weight."""
+    inverse = inverse_of(cells.pixels, xp)
+    return cells.hit * inverse, (inverse,)
+
+
+def log_one_plus(value: Array, xp: Any) -> tuple[Array, Array]:
+    """log(1 + value) and its derivative."""
+    return xp.log1p(value), 1 / (1 + value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldTerm(RegionTerm):
+    """A region loss whose amounts are of a field."""
+
+    field: Array
+    """`(N, C, S)`, in the compute dtype."""
+
+    def at(self, block: Block) -> Array:
+        """The field of a block, `(B, C, P)`, 0 where a pixel is not valid."""
+        return block.keep(self.field[block.rows, :, block.columns])
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundaryTerm(FieldTerm):
+    """The probabilities times the field: linear."""
+
+    sums = 3
+
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        return (block.keep(block.probabilities) * self.at(block),)
+
+    def derivative(self, block: Block, *by: Array) -> Array:
+        return block.keep(block.narrow(by[0]) * self.at(block))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HausdorffTerm(FieldTerm):
+    """The squared error times the field: quadratic."""
+
+    sums = 3
+    needs_probabilities = True
+
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        return (block.keep(block.errors) ** 2 * self.at(block),)
+
+    def derivative(self, block: Block, *by: Array) -> Array:
+        return block.keep(2 * block.narrow(by[0]) * block.errors * self.at(block))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldDiceTerm(FieldTerm):
+    """The cells of Dice times the field; or the hits alone."""
+
+    hits_alone: bool
+
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        target, outside, field = block.target, block.outside, self.at(block)
+        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
+        if not self.hits_alone:
+            return tuple(cell * field for cell in (probability * target, probability * outside, complement * target))
+        hit = probability * target * field
+        return hit, probability - hit, target - hit
+
+    def derivative(self, block: Block, *by: Array) -> Array:
+        by_hit, by_alarm, by_miss = by
+        inside, by_alarm = block.narrow(by_hit - by_miss), block.narrow(by_alarm)
+        target, field = block.target, self.at(block)
+        if not self.hits_alone:
+            return block.keep((inside * target + by_alarm * block.outside) * field)
+        return block.keep((inside - by_alarm) * (target * field) + by_alarm)
+
+
+# Erosions of the error.
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErosionTerm(RegionTerm):
+    """The squared error, eroded again and again; what survives longer weighs more."""
+
+    spatial: tuple[int, ...]
+    iterations: int
+    alpha: float
+
+    whole_images = True
+    sums = 3
+    needs_probabilities = True
+
+    def amounts(self, block: Block) -> tuple[Array, ...]:
+        eroded, _ = self._eroded(block)
+        return (block.keep(eroded),)
+
+    def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        by_hit = block.narrow(state[0])[block.rows, ...]
+        _, pull_back = self._eroded(block)
+        ones = block.xp.ones_like(block.probabilities)
+        return None, block.pull_back(block.keep(pull_back(block.keep(block.weighted(ones * by_hit)))))
+
+    def _eroded(self, block: Block) -> Primitive:
+        xp = block.xp
+        error = block.keep(block.errors)
+        shape = (block.images, block.classes, *self.spatial)
+        value, pull_back = erosions(xp.reshape(error**2, shape), self.iterations, self.alpha, xp)
+
+        def pull(cotangent: Array) -> Array:
+            return 2 * error * xp.reshape(pull_back(xp.reshape(cotangent, shape)), error.shape)
+
+        return xp.reshape(value, error.shape), pull
+
+
+def erosions(array: Array, iterations: int, alpha: float, xp: Any) -> Primitive:
+    """Sum over k of (k + 1)^alpha times the map eroded k + 1 times, `(B, C, *spatial)`.
+
+    An erosion is the mean of an element and its neighbours along the axes (of which there are none beyond the edge),
+    less a half, and then stretched to 0 and 1, plane by plane.
+    """
+    axes = tuple(range(2, array.ndim))
+    total, pulls = xp.zeros_like(array), []
+    for _ in range(iterations):
+        array, pull = _eroded_once(array, axes, xp)
+        pulls.append(pull)
+        total = total + float(len(pulls)) ** alpha * array
+
+    def pull_all(cotangent: Array) -> Array:
+        result = xp.zeros_like(cotangent)
+        for number in range(iterations, 0, -1):
+            result = pulls[number - 1](result + float(number) ** alpha * cotangent)
+        return result
+
+    return total, pull_all
+
+
+def _eroded_once(array: Array, axes: tuple[int, ...], xp: Any) -> Primitive:
+    mean = _cross_mean(array, axes, xp)
+    below = mean <= 0.5
+    reduced = xp.where(below, xp.zeros_like(mean), mean - 0.5)
+    if not axes or 0 in array.shape:
+        return reduced, lambda cotangent: xp.where(below, xp.zeros_like(cotangent), cotangent)
+    least, greatest = (extreme(reduced, axis=axes, keepdims=True) for extreme in (xp.min, xp.max))
+    spread = greatest - least
+    flat = spread == 0
+    inverse = 1 / xp.where(flat, xp.ones_like(spread), spread)
+    value = xp.where(flat, reduced, (reduced - least) * inverse)
+
+    def pull(cotangent: Array) -> Array:
+        # Elements that tie for the least or greatest share its derivative, as in the libraries' own `min` and `max`.
+        zero = xp.zeros_like(spread)
+        by_spread = -xp.sum(cotangent * value, axis=axes, keepdims=True) * inverse
+        by_least = xp.where(flat, zero, -xp.sum(cotangent, axis=axes, keepdims=True) * inverse - by_spread)
+        result = cotangent * inverse
+        for extreme, by_extreme in ((least, by_least), (greatest, xp.where(flat, zero, by_spread))):
+            ties = xp.astype(reduced == extreme, cotangent.dtype)
+            result = result + ties * (by_extreme / xp.sum(ties, axis=axes, keepdims=True))
+        return _cross_mean(xp.where(below, xp.zeros_like(result), result), axes, xp)
+
+    return value, pull
+
+
+def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
+    """The mean of an element and its neighbours along the axes, 0 beyond the edge; its own pull-back.
+
+    An axis of one element has no neighbours, so that an image and a volume of one slice are eroded alike.
+    """
+    long = [axis for axis in axes if array.shape[axis] > 1]
+    total = array
+    for axis in long:
+        index: list[slice] = [slice(None)] * array.ndim
+        index[axis] = slice(0, 1)
+        edge = xp.zeros_like(array[tuple(index)])
+        index[axis] = slice(0, -1)
+        before = xp.concat([edge, array[tuple(index)]], axis=axis)
+        index[axis] = slice(1, None)
+        total = total + before + xp.concat([array[tuple(index)], edge], axis=axis)
+    return total / (2 * len(long) + 1)
+
 
 Spacing = float | Sequence[float]
 Binarize = Literal["threshold", "argmax"]
@@ -105,16 +295,18 @@ def hausdorff_evaluation(
     alpha = check_number("alpha", alpha, 0, HIGHEST_POWER, above=True)
     check_choice("binarize", binarize, Binarize)
     check_choice("sides", sides, Sides)
-    prepared = Prepared(input, target, field, fields.mean_amount, options)
+    prepared = Prepared(input, target, field, mean_amount, options)
     steps = check_spacing(spacing, len(prepared.spatial))
     both = sides == "both"
     if field is None:
-        field = fields.distance(prepared.masks(), steps, prepared.backend, both_sides=both)
+        field = distance_fields.distance(prepared.masks(), steps, prepared.backend, both_sides=both)
     distances = prepared.rows(field) ** alpha
     if not one_sided:
-        predicted = fields.distance(prepared.predicted_masks(binarize), steps, prepared.backend, both_sides=both)
+        predicted = distance_fields.distance(
+            prepared.predicted_masks(binarize), steps, prepared.backend, both_sides=both
+        )
         distances = distances + prepared.rows(predicted) ** alpha
-    return prepared.of(fields.HausdorffTerm, field=distances, outer=outer)
+    return prepared.of(HausdorffTerm, field=distances, outer=outer)
 
 
 @loss(region_evaluation, without=WITHOUT)
@@ -185,11 +377,11 @@ def boundary(
     0.0
     """
     inside_offset = check_number("inside_offset", inside_offset, 0)
-    prepared = Prepared(input, target, field, fields.mean_amount, options)
+    prepared = Prepared(input, target, field, mean_amount, options)
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
-        field = fields.signed_distance(prepared.masks(), steps, inside_offset, prepared.backend)
-    return prepared.of(fields.BoundaryTerm, field=prepared.rows(field))
+        field = distance_fields.signed_distance(prepared.masks(), steps, inside_offset, prepared.backend)
+    return prepared.of(BoundaryTerm, field=prepared.rows(field))
 
 
 @loss(region_evaluation, without=WITHOUT)
@@ -351,9 +543,7 @@ def log_hausdorff_distance_transform(
     >>> round(near, 4), round(far, 4)
     (0.3365, 1.4816)
     """
-    return hausdorff_evaluation(
-        input, target, field, alpha, spacing, binarize, sides, one_sided, fields.log_one_plus, options
-    )
+    return hausdorff_evaluation(input, target, field, alpha, spacing, binarize, sides, one_sided, log_one_plus, options)
 
 
 @loss(region_evaluation, without=WITHOUT)
@@ -420,8 +610,8 @@ def hausdorff_erosion(
     """
     alpha = check_number("alpha", alpha, 0, HIGHEST_POWER)
     iterations = check_index("iterations", iterations, 1)
-    prepared = Prepared(input, target, None, fields.mean_amount, options)
-    return prepared.of(fields.ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
+    prepared = Prepared(input, target, None, mean_amount, options)
+    return prepared.of(ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
 
 
 @loss(region_evaluation, without=WITHOUT)
@@ -498,5 +688,5 @@ def distance_weighted_dice(
     prepared = Prepared(input, target, field, ratio(0.5, 0.5, smooth, "double"), options)
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
-        field = fields.boundary_weights(prepared.masks(), steps, prepared.backend)
-    return prepared.of(fields.FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")
+        field = distance_fields.boundary_weights(prepared.masks(), steps, prepared.backend)
+    return prepared.of(FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")

@@ -2,20 +2,186 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Unpack
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
-from arrayseg._typing import Array, Pool
+from arrayseg._typing import Array, Namespace, Pool
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine.sweep import Sweep
-from arrayseg.kernels import fields, skeleton
-from arrayseg.kernels.skeleton import BoundaryCenterlineTerm, CenterlineTerm
+from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.region_term import RegionTerm
+from arrayseg.engine.sweep import Sums, Sweep
+from arrayseg.imaging import distance_fields, skeletons
+from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation, smoothing
 from arrayseg.losses._distance import Prepared, Spacing
 
-__all__ = ["cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
+__all__ = ["BoundaryCenterlineTerm", "CenterlineTerm", "cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
+
+
+@dataclass(frozen=True)
+class HarmonicTerm(RegionTerm):
+    """One minus the harmonic mean of two shares of sums over pixels, pooled as other region losses."""
+
+    spatial: tuple[int, ...] = ()
+    iterations: int = 3
+    smooth: tuple[float, float] = (1.0, 1.0)
+    epsilon: float = 0.0
+
+    whole_images = True
+    sums = 6
+    needs_probabilities = True
+
+    @abstractmethod
+    def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
+        """What the sums of the first share and of the second run over, right and wrong ones, `(B, C, P)`."""
+
+    @abstractmethod
+    def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
+        """From the gradients in the parts, `(B, C, P)`, to one in the probabilities."""
+
+    def count(self, block: Block) -> Sums:
+        sums = [block.sum(block.weighted(amount), axis=2) for amount in (*self.parts(block), block.target)]
+        return *sums, block.amount[:, None]
+
+    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Any]:
+        xp = pixels.xp
+        shape = sums[0].shape
+        chosen = self._chosen(sums[0], pixels)
+        pooled = [self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums]
+        hit, alarm, found, lost, target, count = pooled
+        precision, imprecise, by_hit, by_alarm = _shares(hit, alarm, self.smooth, xp)
+        sensitivity, insensitive, by_found, by_lost = _shares(found, lost, self.smooth, xp)
+        total = precision + sensitivity + self.epsilon
+        nothing = total == 0
+        inverse = 1 / xp.where(nothing, xp.ones_like(total), total)
+        # 1 - 2 a b / (a + b + e), without a difference
+        wrong = precision * insensitive + sensitivity * imprecise + self.epsilon
+        losses = xp.where(nothing, xp.ones_like(total), wrong * inverse)
+        by_precision = -2 * sensitivity * (sensitivity + self.epsilon) * inverse**2
+        by_sensitivity = -2 * precision * (precision + self.epsilon) * inverse**2
+        weight, counts = self._weight(target, count, chosen, pixels)
+        losses = xp.where(counts, losses * weight, xp.zeros_like(losses)) * factor
+        value = self._unreduced(losses, xp) if self.reduction == "none" else xp.sum(losses)
+        derivatives = (
+            by_precision * by_hit,
+            by_precision * by_alarm,
+            by_sensitivity * by_found,
+            by_sensitivity * by_lost,
+        )
+        takes_part = xp.broadcast_to(counts, shape) & xp.broadcast_to(chosen, shape)
+        zero = xp.zeros_like(sums[0])
+        scale = weight * factor
+        return value, tuple(
+            xp.where(takes_part, xp.broadcast_to(by * scale, shape), zero)[:, :, None] for by in derivatives
+        )
+
+    def pull(self, block: Block, state: Any, *, gradient: bool) -> tuple[None, Array | None]:
+        if not gradient:
+            return None, None
+        xp = block.xp
+        ones = block.keep(block.weighted(xp.ones_like(block.probabilities)))
+        cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state]
+        return None, block.pull_back(block.keep(self.pull_parts(block, cotangents)))
+
+    def skeleton(self, block: Block, maps: Array) -> Array:
+        """The skeletons of maps `(B, C, P)`."""
+        xp = block.xp
+        return self._flat(soft_skeleton(self._shaped(maps, xp), self.iterations, self._axes, xp), block)
+
+    def pull_skeleton(self, block: Block, cotangent: Array) -> Array:
+        """From a gradient in the skeleton of the probabilities to one in them.
+
+        One class at a time, so that what the pull-backs hold on to stays in cache.
+        """
+        xp = block.xp
+        maps, cotangent = (self._shaped(array, xp) for array in (block.keep(block.probabilities), cotangent))
+        pulled = [
+            pull_soft_skeleton(maps[:, one, ...], cotangent[:, one, ...], self.iterations, self._axes, xp)
+            for one in (slice(number, number + 1) for number in range(block.classes))
+        ]
+        return self._flat(xp.concat(pulled, axis=1), block)
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        return tuple(range(2, 2 + len(self.spatial)))
+
+    def _shaped(self, array: Array, xp: Namespace) -> Array:
+        return xp.reshape(array, (*array.shape[:2], *self.spatial))
+
+    def _flat(self, array: Array, block: Block) -> Array:
+        return block.xp.reshape(array, (block.images, block.classes, block.count))
+
+
+@dataclass(frozen=True)
+class CenterlineTerm(HarmonicTerm):
+    """How much of the prediction's skeleton lies in the target, and of the target's in the prediction."""
+
+    def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
+        probability = block.keep(block.probabilities)
+        skeleton, wanted = self.skeleton(block, probability), self._target_skeleton(block)
+        complement = block.keep(block.complements)
+        return skeleton * block.target, skeleton * block.outside, wanted * probability, wanted * complement
+
+    def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
+        by_hit, by_alarm, by_found, by_lost = cotangents
+        through = self.pull_skeleton(block, by_hit * block.target + by_alarm * block.outside)
+        return through + (by_found - by_lost) * self._target_skeleton(block)
+
+    def _target_skeleton(self, block: Block) -> Array:
+        """The skeleton of the target; that of ids is found in bytes."""
+        xp = block.xp
+        target = xp.astype(block.hot, xp.uint8) if block.pixels.has_ids else block.target
+        return xp.astype(self.skeleton(block, target), block.dtype, copy=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoundaryCenterlineTerm(HarmonicTerm):
+    """The same with fields of radii, which weigh boundaries and thin branches, as constants of the derivative.
+
+    With S the skeleton of the probabilities p, the parts are a S of (u + v p) S, and b p of c + e p.
+    """
+
+    fields: Array
+    """a, u, v, b, c and e, `(6, N, C, S)`, in the compute dtype."""
+
+    def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
+        probability = block.keep(block.probabilities)
+        skeleton = self.skeleton(block, probability)
+        a, u, v, b, c, e = self._at(block)
+        alarm, lost = (u + v * probability - a) * skeleton, block.keep(c + (e - b) * probability)
+        return a * skeleton, alarm, b * probability, lost
+
+    def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
+        by_hit, by_alarm, by_found, by_lost = cotangents
+        probability = block.keep(block.probabilities)
+        a, u, v, b, _, e = self._at(block)
+        through = self.pull_skeleton(block, by_hit * a + by_alarm * (u + v * probability - a))
+        direct = by_alarm * v * self.skeleton(block, probability)
+        return through + direct + by_found * b + by_lost * (e - b)
+
+    def _at(self, block: Block) -> list[Array]:
+        part = self.fields[:, block.rows, :, block.columns]
+        return [part[number, ...] for number in range(6)]
+
+
+def _shares(
+    right: Array, wrong: Array, smooth: tuple[float, float], xp: Namespace
+) -> tuple[Array, Array, Array, Array]:
+    """The shares of right and of wrong ones, smoothed, and the derivatives of the first in both sums.
+
+    Of nothing, everything is right.
+    """
+    above, below = smooth
+    right, wrong = right + above, wrong + (below - above)
+    nothing = right + wrong == 0
+    zero, one = xp.zeros_like(right), xp.ones_like(right)
+    inverse = xp.where(nothing, zero, 1 / xp.where(nothing, one, right + wrong))
+    share, other = xp.where(nothing, one, right * inverse), wrong * inverse
+    return share, other, other * inverse, -share * inverse
 
 
 def centerline_evaluation(
@@ -119,12 +285,12 @@ def cb_dice(
     wanted, predicted = prepared.masks(), prepared.predicted_masks("threshold")
     block = replace(pixels, scores=backend.stop_gradient(pixels.scores)).whole()
     maps = xp.reshape(block.keep(block.probabilities), wanted.shape)
-    wanted_skeleton = skeleton.soft_skeleton(xp.astype(wanted, xp.uint8), iterations, axes, xp) > 0
-    predicted_skeleton = skeleton.soft_skeleton(maps, iterations, axes, xp) > 0.5
-    inside, _ = fields.boundary_distances(wanted, steps, backend)
-    depth, radius, weight = skeleton.centerline_fields(wanted, wanted_skeleton, inside, axes, xp)
-    inside, _ = fields.boundary_distances(predicted, steps, backend)
-    its_depth, its_radius, its_weight = skeleton.centerline_fields(predicted, predicted_skeleton, inside, axes, xp)
+    wanted_skeleton = skeletons.soft_skeleton(xp.astype(wanted, xp.uint8), iterations, axes, xp) > 0
+    predicted_skeleton = skeletons.soft_skeleton(maps, iterations, axes, xp) > 0.5
+    inside, _ = distance_fields.boundary_distances(wanted, steps, backend)
+    depth, radius, weight = skeletons.centerline_fields(wanted, wanted_skeleton, inside, axes, xp)
+    inside, _ = distance_fields.boundary_distances(predicted, steps, backend)
+    its_depth, its_radius, its_weight = skeletons.centerline_fields(predicted, predicted_skeleton, inside, axes, xp)
     zero = xp.zeros_like(inside)
     amounts = [
         its_weight * depth,
@@ -365,6 +531,6 @@ def skeleton_recall(
     xp = backend.xp
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
-        skeleton_map = skeleton.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
+        skeleton_map = skeletons.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
     wanted = replace(pixels, target=prepared.rows(skeleton_map), ignore_index=None, mask=pixels.whole().valid)
     return replace(prepared.sweep, pixels=wanted)

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 
 import arrayseg
 from arrayseg import fields, losses
-from arrayseg.kernels.fields import erosions
+from arrayseg.losses._distance import erosions
 from arrayseg.testing import finite_differences
 
 GENERATOR = np.random.default_rng(3)

@@ -6,8 +6,8 @@ from numpy.testing import assert_allclose
 
 import arrayseg
 from arrayseg import fields, losses
+from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.imaging.soft_morphology import dilate, erode, max_pool, min_pool
-from arrayseg.kernels.skeleton import pull_soft_skeleton, soft_skeleton
 from arrayseg.testing import finite_differences
 
 GENERATOR = np.random.default_rng(7)

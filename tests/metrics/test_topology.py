@@ -91,7 +91,7 @@ def test_centreline_dice_of_empty_masks(library):
 
 
 def test_soft_skeleton_is_that_of_the_loss():
-    skeleton = pytest.importorskip("arrayseg.kernels.skeleton")
+    skeleton = pytest.importorskip("arrayseg.imaging.skeletons")
     for mask in (blobs(0), blobs(1, (9, 11, 10))):
         backend = backend_of(mask)
         expected = skeleton.soft_skeleton(mask.astype(np.float64), 20, range(mask.ndim), backend.xp)

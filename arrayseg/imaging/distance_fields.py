@@ -1,0 +1,52 @@
+"""Maps of distances to the boundaries of masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from arrayseg._typing import Array
+from arrayseg.backends import Backend
+
+__all__ = ["boundary_distances", "boundary_weights", "distance", "signed_distance"]
+
+
+def boundary_distances(masks: Array, spacing: Sequence[float], backend: Backend) -> tuple[Array, Array]:
+    """Distances to the nearest element of the other kind: of the elements in a mask, and of those that are not.
+
+    Both are 0 on the other side, and where a mask is empty or full: it has no boundary. The spatial axes are the last.
+    They are constants of the derivative, in the spacing too.
+    """
+    xp = backend.xp
+    if not spacing or 0 in masks.shape:
+        nowhere = xp.zeros(masks.shape, dtype=backend.sum_dtype(masks), device=backend.device(masks))
+        return nowhere, nowhere
+    both = [backend.stop_gradient(backend.distance_transform(side, spacing=spacing)) for side in (masks, ~masks)]
+    inside, outside = (xp.where(xp.isfinite(side), side, xp.zeros_like(side)) for side in both)
+    return inside, outside
+
+
+def signed_distance(masks: Array, spacing: Sequence[float], offset: float, backend: Backend) -> Array:
+    """d outside and -(d - offset) inside."""
+    xp = backend.xp
+    inside, outside = boundary_distances(masks, spacing, backend)
+    return outside - xp.where(inside > 0, inside - offset, xp.zeros_like(inside))
+
+
+def distance(masks: Array, spacing: Sequence[float], backend: Backend, *, both_sides: bool = True) -> Array:
+    """The distance to the boundary, of the elements of both kinds or of those in the mask."""
+    inside, outside = boundary_distances(masks, spacing, backend)
+    return inside + outside if both_sides else inside
+
+
+def boundary_weights(masks: Array, spacing: Sequence[float], backend: Backend) -> Array:
+    """From 2 near a boundary to 1 at the elements that are farthest from it, on each side."""
+    xp = backend.xp
+    axes = tuple(range(masks.ndim - len(spacing), masks.ndim))
+    weights = xp.ones(masks.shape, dtype=backend.sum_dtype(masks), device=backend.device(masks))
+    if not axes or 0 in masks.shape:
+        return weights
+    for side in boundary_distances(masks, spacing, backend):
+        farthest = xp.max(side, axis=axes, keepdims=True)
+        nearness = 1 - side / xp.where(farthest > 0, farthest, xp.ones_like(farthest))
+        weights = weights + xp.where(side > 0, nearness, xp.zeros_like(side))
+    return weights
