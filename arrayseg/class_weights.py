@@ -10,8 +10,8 @@ from arrayseg._checks import check_array, check_choice, check_number, is_exactly
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.metrics.images import class_counts
-from arrayseg.metrics.outcomes import check_counts, ratio
+from arrayseg.metrics._confusion.outcomes import check_counts, ratio
+from arrayseg.metrics._confusion.per_image import class_counts
 
 __all__ = [
     "complement_frequency",

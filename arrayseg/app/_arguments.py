@@ -13,7 +13,7 @@ import typer
 
 from arrayseg.app._console import fail
 from arrayseg.backends.numpy import thread_count
-from arrayseg.metrics.outcomes import Absent
+from arrayseg.metrics._confusion.outcomes import Absent
 
 __all__ = [
     "check_environment",

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from arrayseg import metrics
 from arrayseg.app._console import printable
-from arrayseg.metrics.outcomes import Absent
+from arrayseg.metrics._confusion.outcomes import Absent
 
 __all__ = ["ClassScore", "Scores", "print_scores", "score", "write_files"]
 

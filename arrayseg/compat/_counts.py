@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.metrics.outcomes import Absent, intersections, mean_of_scores, settle, take_classes
+from arrayseg.metrics._confusion.outcomes import Absent, intersections, mean_of_scores, settle, take_classes
 
 __all__ = [
     "foreground",

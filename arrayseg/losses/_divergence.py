@@ -286,7 +286,15 @@ def jensen_shannon(
     >>> round(float(jensen_shannon(np.array([[0.0, 0.0]]), np.array([[0.2, 0.8]]))), 4)
     0.0507
     """
-    return _divergence(input, target, js, temperature, target_logits=target_logits, activation=activation, **options)
+    return _divergence(
+        input,
+        target,
+        jensen_shannon_formula,
+        temperature,
+        target_logits=target_logits,
+        activation=activation,
+        **options,
+    )
 
 
 def _divergence(

@@ -1,6 +1,43 @@
 """Metrics: count on the device, add over batches, files or processes, compute once."""
 
-from arrayseg.metrics.agreement import cohen_kappa, matthews_corrcoef
+from arrayseg.metrics._confusion.agreement import cohen_kappa, matthews_corrcoef
+from arrayseg.metrics._confusion.costs import expected_cost, net_benefit
+from arrayseg.metrics._confusion.matrix import confusion_matrix
+from arrayseg.metrics._confusion.overlap import (
+    category_iou,
+    dice,
+    f_beta,
+    frequency_weighted_iou,
+    generalized_dice,
+    iou,
+    mean_dice,
+    mean_iou,
+    relative_volume_difference,
+    tversky_index,
+    volumetric_similarity,
+)
+from arrayseg.metrics._confusion.per_image import class_counts, fine_grained_mean
+from arrayseg.metrics._confusion.rates import (
+    balanced_accuracy,
+    class_accuracy,
+    false_discovery_rate,
+    false_negative_rate,
+    false_omission_rate,
+    false_positive_rate,
+    fowlkes_mallows,
+    informedness,
+    markedness,
+    mean_pixel_accuracy,
+    negative_likelihood_ratio,
+    negative_predictive_value,
+    pixel_accuracy,
+    positive_likelihood_ratio,
+    precision,
+    prevalence_threshold,
+    recall,
+    specificity,
+)
+from arrayseg.metrics._confusion.report import ClassScores, Report, report
 from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
 from arrayseg.metrics.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
 from arrayseg.metrics.calibration import (
@@ -22,9 +59,6 @@ from arrayseg.metrics.clustering import (
     variation_of_information,
 )
 from arrayseg.metrics.coco import DetectionMatches, coco_average_precision, match_detections, rle_decode, rle_encode
-from arrayseg.metrics.confusion import confusion_matrix
-from arrayseg.metrics.costs import expected_cost, net_benefit
-from arrayseg.metrics.images import class_counts, fine_grained_mean
 from arrayseg.metrics.instances import (
     InstanceOverlaps,
     aggregated_jaccard_index,
@@ -37,19 +71,6 @@ from arrayseg.metrics.instances import (
     seg_score,
 )
 from arrayseg.metrics.lesions import component_dice, connected_components, lesion_score, match_lesions
-from arrayseg.metrics.overlap import (
-    category_iou,
-    dice,
-    f_beta,
-    frequency_weighted_iou,
-    generalized_dice,
-    iou,
-    mean_dice,
-    mean_iou,
-    relative_volume_difference,
-    tversky_index,
-    volumetric_similarity,
-)
 from arrayseg.metrics.panoptic import PanopticQuality, mean_panoptic_quality, panoptic_counts, panoptic_quality
 from arrayseg.metrics.ranking import (
     PrecisionRecallCurve,
@@ -61,26 +82,6 @@ from arrayseg.metrics.ranking import (
     precision_recall_curve,
     roc_curve,
     score_histogram,
-)
-from arrayseg.metrics.rates import (
-    balanced_accuracy,
-    class_accuracy,
-    false_discovery_rate,
-    false_negative_rate,
-    false_omission_rate,
-    false_positive_rate,
-    fowlkes_mallows,
-    informedness,
-    markedness,
-    mean_pixel_accuracy,
-    negative_likelihood_ratio,
-    negative_predictive_value,
-    pixel_accuracy,
-    positive_likelihood_ratio,
-    precision,
-    prevalence_threshold,
-    recall,
-    specificity,
 )
 from arrayseg.metrics.saliency import SaliencySums, saliency_f_measure, saliency_mae, saliency_sums
 from arrayseg.metrics.segments import SegmentCounts
@@ -99,7 +100,6 @@ from arrayseg.metrics.surface import (
     surface_overlap,
     surface_table,
 )
-from arrayseg.metrics.table import ClassScores, Report, report
 from arrayseg.metrics.topology import (
     CenterlineCounts,
     betti_error,

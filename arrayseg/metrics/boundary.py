@@ -15,8 +15,8 @@ from arrayseg.backends import Backend, common_backend
 from arrayseg.imaging.bands import contour, inner_band, outer_band
 from arrayseg.imaging.morphology import dilate_ball
 from arrayseg.imaging.surface_elements import bounding_box
+from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio, settle, take_classes
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio, settle, take_classes
 from arrayseg.metrics.spatial import spatial_maps
 from arrayseg.metrics.statistics import computed_from
 

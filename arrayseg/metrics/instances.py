@@ -10,7 +10,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio
+from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
 from arrayseg.metrics.statistics import computed_from
 

@@ -12,7 +12,7 @@ from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.backends.numpy.nearest import nearest_labels
 from arrayseg.imaging.morphology import dilate_neighbours
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
-from arrayseg.metrics.outcomes import Absent, check_absent, ratio
+from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
 from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
 from arrayseg.metrics.statistics import computed_from
 

@@ -9,8 +9,8 @@ from arrayseg._checks import check_choice, check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
+from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio
 from arrayseg.metrics.labels import check_per_image
-from arrayseg.metrics.outcomes import Absent, check_absent, check_counts, ratio
 from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.statistics import computed_from
 

@@ -8,7 +8,7 @@ from typing import Literal
 from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics.outcomes import (
+from arrayseg.metrics._confusion.outcomes import (
     COUNTING,
     Absent,
     check_absent,

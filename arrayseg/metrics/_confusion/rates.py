@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics.outcomes import (
+from arrayseg.metrics._confusion.outcomes import (
     COUNTING,
     Absent,
     Outcomes,

@@ -1,0 +1,1 @@
+"""Scores of probabilities: calibration, curves and saliency."""

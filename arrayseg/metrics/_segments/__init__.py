@@ -1,0 +1,1 @@
+"""Instances, segments and partitions: matching, counting and scores."""
