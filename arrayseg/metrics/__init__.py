@@ -38,8 +38,31 @@ from arrayseg.metrics._confusion.rates import (
     specificity,
 )
 from arrayseg.metrics._confusion.report import ClassScores, Report, report
+from arrayseg.metrics._shape.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
+from arrayseg.metrics._shape.surface import (
+    SurfaceDistances,
+    average_hausdorff,
+    average_surface_distance,
+    average_symmetric_surface_distance,
+    hausdorff,
+    mean_average_surface_distance,
+    modified_hausdorff,
+    surface_dice,
+    surface_distance_deviation,
+    surface_distances,
+    surface_overlap,
+    surface_table,
+)
+from arrayseg.metrics._shape.topology import (
+    CenterlineCounts,
+    betti_error,
+    betti_numbers,
+    centerline_counts,
+    cl_dice,
+    euler_error,
+    euler_number,
+)
 from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
-from arrayseg.metrics.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
 from arrayseg.metrics.calibration import (
     CalibrationBins,
     brier_score,
@@ -86,29 +109,6 @@ from arrayseg.metrics.ranking import (
 from arrayseg.metrics.saliency import SaliencySums, saliency_f_measure, saliency_mae, saliency_sums
 from arrayseg.metrics.segments import SegmentCounts
 from arrayseg.metrics.statistics import add
-from arrayseg.metrics.surface import (
-    SurfaceDistances,
-    average_hausdorff,
-    average_surface_distance,
-    average_symmetric_surface_distance,
-    hausdorff,
-    mean_average_surface_distance,
-    modified_hausdorff,
-    surface_dice,
-    surface_distance_deviation,
-    surface_distances,
-    surface_overlap,
-    surface_table,
-)
-from arrayseg.metrics.topology import (
-    CenterlineCounts,
-    betti_error,
-    betti_numbers,
-    centerline_counts,
-    cl_dice,
-    euler_error,
-    euler_number,
-)
 
 __all__ = [
     "AdaptedRandError",

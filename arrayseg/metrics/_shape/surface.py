@@ -31,8 +31,8 @@ from arrayseg.imaging.surface_elements import (
     surface_element_sizes,
     voxel_surface,
 )
+from arrayseg.metrics._shape.spatial import spatial_maps
 from arrayseg.metrics.labels import LabelMaps, read_label_maps
-from arrayseg.metrics.spatial import spatial_maps
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
