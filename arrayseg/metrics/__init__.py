@@ -38,6 +38,42 @@ from arrayseg.metrics._confusion.rates import (
     specificity,
 )
 from arrayseg.metrics._confusion.report import ClassScores, Report, report
+from arrayseg.metrics._segments.clustering import (
+    AdaptedRandError,
+    ContingencyTable,
+    VariationOfInformation,
+    adapted_rand_error,
+    adjusted_rand_index,
+    contingency_table,
+    normalized_mutual_information,
+    variation_of_information,
+)
+from arrayseg.metrics._segments.coco import (
+    DetectionMatches,
+    coco_average_precision,
+    match_detections,
+    rle_decode,
+    rle_encode,
+)
+from arrayseg.metrics._segments.instances import (
+    InstanceOverlaps,
+    aggregated_jaccard_index,
+    instance_average_precision,
+    instance_f1,
+    instance_precision,
+    instance_recall,
+    match_instances,
+    overlap_matrix,
+    seg_score,
+)
+from arrayseg.metrics._segments.lesions import component_dice, connected_components, lesion_score, match_lesions
+from arrayseg.metrics._segments.panoptic import (
+    PanopticQuality,
+    mean_panoptic_quality,
+    panoptic_counts,
+    panoptic_quality,
+)
+from arrayseg.metrics._segments.segments import SegmentCounts
 from arrayseg.metrics._shape.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
 from arrayseg.metrics._shape.surface import (
     SurfaceDistances,
@@ -71,30 +107,6 @@ from arrayseg.metrics.calibration import (
     maximum_calibration_error,
     negative_log_likelihood,
 )
-from arrayseg.metrics.clustering import (
-    AdaptedRandError,
-    ContingencyTable,
-    VariationOfInformation,
-    adapted_rand_error,
-    adjusted_rand_index,
-    contingency_table,
-    normalized_mutual_information,
-    variation_of_information,
-)
-from arrayseg.metrics.coco import DetectionMatches, coco_average_precision, match_detections, rle_decode, rle_encode
-from arrayseg.metrics.instances import (
-    InstanceOverlaps,
-    aggregated_jaccard_index,
-    instance_average_precision,
-    instance_f1,
-    instance_precision,
-    instance_recall,
-    match_instances,
-    overlap_matrix,
-    seg_score,
-)
-from arrayseg.metrics.lesions import component_dice, connected_components, lesion_score, match_lesions
-from arrayseg.metrics.panoptic import PanopticQuality, mean_panoptic_quality, panoptic_counts, panoptic_quality
 from arrayseg.metrics.ranking import (
     PrecisionRecallCurve,
     RankedScores,
@@ -107,7 +119,6 @@ from arrayseg.metrics.ranking import (
     score_histogram,
 )
 from arrayseg.metrics.saliency import SaliencySums, saliency_f_measure, saliency_mae, saliency_sums
-from arrayseg.metrics.segments import SegmentCounts
 from arrayseg.metrics.statistics import add
 
 __all__ = [

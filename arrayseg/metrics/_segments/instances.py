@@ -11,7 +11,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
-from arrayseg.metrics.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics._segments.segments import SegmentCounts, check_segment_maps, put
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
