@@ -38,6 +38,26 @@ from arrayseg.metrics._confusion.rates import (
     specificity,
 )
 from arrayseg.metrics._confusion.report import ClassScores, Report, report
+from arrayseg.metrics._probability.calibration import (
+    CalibrationBins,
+    brier_score,
+    calibration_bins,
+    expected_calibration_error,
+    maximum_calibration_error,
+    negative_log_likelihood,
+)
+from arrayseg.metrics._probability.curves import (
+    PrecisionRecallCurve,
+    RankedScores,
+    RocCurve,
+    ScoreHistogram,
+    auroc,
+    average_precision,
+    precision_recall_curve,
+    roc_curve,
+    score_histogram,
+)
+from arrayseg.metrics._probability.saliency import SaliencySums, saliency_f_measure, saliency_mae, saliency_sums
 from arrayseg.metrics._segments.clustering import (
     AdaptedRandError,
     ContingencyTable,
@@ -99,26 +119,6 @@ from arrayseg.metrics._shape.topology import (
     euler_number,
 )
 from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
-from arrayseg.metrics.calibration import (
-    CalibrationBins,
-    brier_score,
-    calibration_bins,
-    expected_calibration_error,
-    maximum_calibration_error,
-    negative_log_likelihood,
-)
-from arrayseg.metrics.ranking import (
-    PrecisionRecallCurve,
-    RankedScores,
-    RocCurve,
-    ScoreHistogram,
-    auroc,
-    average_precision,
-    precision_recall_curve,
-    roc_curve,
-    score_histogram,
-)
-from arrayseg.metrics.saliency import SaliencySums, saliency_f_measure, saliency_mae, saliency_sums
 from arrayseg.metrics.statistics import add
 
 __all__ = [

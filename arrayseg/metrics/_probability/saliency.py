@@ -10,8 +10,8 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio
+from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
 from arrayseg.metrics.labels import check_per_image
-from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["SaliencySums", "saliency_f_measure", "saliency_mae", "saliency_sums"]

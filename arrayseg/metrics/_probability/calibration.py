@@ -10,9 +10,9 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle, square_root
+from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
 from arrayseg.metrics._segments.segments import put
 from arrayseg.metrics.labels import check_per_image
-from arrayseg.metrics.scores import ScoreMaps, read_scores
 from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
