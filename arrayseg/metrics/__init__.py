@@ -1,5 +1,7 @@
 """Metrics: count on the device, add over batches, files or processes, compute once."""
 
+from arrayseg.metrics._add import add
+from arrayseg.metrics._bootstrap import Interval, bootstrap_interval
 from arrayseg.metrics._confusion.agreement import cohen_kappa, matthews_corrcoef
 from arrayseg.metrics._confusion.costs import expected_cost, net_benefit
 from arrayseg.metrics._confusion.matrix import confusion_matrix
@@ -118,8 +120,6 @@ from arrayseg.metrics._shape.topology import (
     euler_error,
     euler_number,
 )
-from arrayseg.metrics.bootstrap import Interval, bootstrap_interval
-from arrayseg.metrics.statistics import add
 
 __all__ = [
     "AdaptedRandError",

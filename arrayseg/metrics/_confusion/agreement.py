@@ -8,6 +8,7 @@ from typing import Literal
 from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import (
     COUNTING,
     Absent,
@@ -20,7 +21,6 @@ from arrayseg.metrics._confusion.outcomes import (
     square_root,
     take_classes,
 )
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["cohen_kappa", "matthews_corrcoef"]
 

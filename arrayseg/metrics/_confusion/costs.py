@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from arrayseg._checks import check_array, check_flag, check_number
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import COUNTING, Absent, Outcomes, overall, per_class, ratio, settle
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["expected_cost", "net_benefit"]
 

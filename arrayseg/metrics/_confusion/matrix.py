@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.metrics.labels import LabelMaps, count_label_maps, refuse_out_of_range
+from arrayseg.metrics._inputs import LabelMaps, count_label_maps, refuse_out_of_range
 
 __all__ = ["confusion_matrix"]
 

@@ -8,6 +8,7 @@ from typing import Literal
 from arrayseg._checks import check_choice, check_indices, check_number, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import (
     COUNTING,
     Absent,
@@ -22,7 +23,6 @@ from arrayseg.metrics._confusion.outcomes import (
     settle,
     take_classes,
 )
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "category_iou",

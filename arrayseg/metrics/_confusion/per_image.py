@@ -10,9 +10,9 @@ from arrayseg._checks import check_choice, check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import check_counts, intersections, mean_of_defined, quotient, take_classes
-from arrayseg.metrics.labels import LabelMaps, check_num_classes, count_label_maps, refuse_out_of_range
-from arrayseg.metrics.statistics import computed_from
+from arrayseg.metrics._inputs import LabelMaps, check_num_classes, count_label_maps, refuse_out_of_range
 
 __all__ = ["class_counts", "fine_grained_mean"]
 

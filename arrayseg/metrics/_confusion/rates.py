@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import (
     COUNTING,
     Absent,
@@ -19,7 +20,6 @@ from arrayseg.metrics._confusion.outcomes import (
     square_root,
     take_classes,
 )
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "balanced_accuracy",

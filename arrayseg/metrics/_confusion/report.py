@@ -10,10 +10,10 @@ from typing import Any
 from arrayseg._checks import check_indices, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import COUNTING, Absent
 from arrayseg.metrics._confusion.overlap import dice, frequency_weighted_iou, iou, mean_dice, mean_iou
 from arrayseg.metrics._confusion.rates import class_accuracy, mean_pixel_accuracy, pixel_accuracy, precision
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["ClassScores", "Report", "report"]
 

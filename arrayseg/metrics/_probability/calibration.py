@@ -9,11 +9,11 @@ from arrayseg._checks import check_choice, check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle, square_root
+from arrayseg.metrics._inputs import check_per_image
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
 from arrayseg.metrics._segments.segments import put
-from arrayseg.metrics.labels import check_per_image
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "CalibrationBins",

@@ -9,10 +9,10 @@ from arrayseg._checks import check_index
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
 from arrayseg.metrics._segments.segments import put
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "PrecisionRecallCurve",

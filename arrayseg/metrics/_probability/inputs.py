@@ -9,7 +9,7 @@ from typing import Any
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.engine.batch import Layout
-from arrayseg.metrics.labels import check_class_axis, read_label_maps, refuse_out_of_range
+from arrayseg.metrics._inputs import check_class_axis, read_label_maps, refuse_out_of_range
 
 __all__ = ["ScoreMaps", "read_scores"]
 

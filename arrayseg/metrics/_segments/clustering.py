@@ -10,10 +10,10 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of, common_backend, host
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.matrix import confusion_matrix
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, quotient, ratio, settle, square_root
 from arrayseg.metrics._segments.segments import check_segment_maps, put
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "AdaptedRandError",

@@ -10,9 +10,9 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
 from arrayseg.metrics._segments.segments import SegmentCounts, check_segment_maps, put
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "InstanceOverlaps",

@@ -12,9 +12,9 @@ from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.backends.numpy.nearest import nearest_labels
 from arrayseg.imaging.morphology import dilate_neighbours
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
 from arrayseg.metrics._segments.segments import SegmentCounts, check_segment_maps, put
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["component_dice", "connected_components", "lesion_score", "match_lesions"]
 

@@ -15,10 +15,10 @@ from arrayseg.backends import Backend, common_backend
 from arrayseg.imaging.bands import contour, inner_band, outer_band
 from arrayseg.imaging.morphology import dilate_ball
 from arrayseg.imaging.surface_elements import bounding_box
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio, settle, take_classes
+from arrayseg.metrics._inputs import LabelMaps, read_label_maps
 from arrayseg.metrics._shape.spatial import spatial_maps
-from arrayseg.metrics.labels import LabelMaps, read_label_maps
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = ["BoundaryConfusion", "boundary_confusion", "boundary_f", "boundary_iou", "trimap_iou"]
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics.labels import LabelMaps, check_per_image, refuse_out_of_range
+from arrayseg.metrics._inputs import LabelMaps, check_per_image, refuse_out_of_range
 
 __all__ = ["SpatialMaps", "spatial_maps"]
 

@@ -31,9 +31,9 @@ from arrayseg.imaging.surface_elements import (
     surface_element_sizes,
     voxel_surface,
 )
+from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._inputs import LabelMaps, read_label_maps
 from arrayseg.metrics._shape.spatial import spatial_maps
-from arrayseg.metrics.labels import LabelMaps, read_label_maps
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "SurfaceDistances",

@@ -11,9 +11,9 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.imaging.morphology import padded
 from arrayseg.imaging.skeletons import opening_skeleton, thinned
+from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, quotient, settle
 from arrayseg.metrics._segments.segments import check_segment_maps
-from arrayseg.metrics.statistics import computed_from
 
 __all__ = [
     "CenterlineCounts",
