@@ -3,13 +3,13 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from arrayseg import class_weights, fields, losses, metrics, profiling
+from arrayseg import class_weights, distance_maps, losses, metrics, profiling
 from arrayseg.losses._api import grad, value_and_grad
 
 if TYPE_CHECKING:
     from arrayseg import compat
 
-__all__ = ["class_weights", "compat", "fields", "grad", "losses", "metrics", "profiling", "value_and_grad"]
+__all__ = ["class_weights", "compat", "distance_maps", "grad", "losses", "metrics", "profiling", "value_and_grad"]
 __version__ = "0.1.0"
 
 

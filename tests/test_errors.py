@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import arrayseg
-from arrayseg import class_weights, compat, fields, losses, metrics
+from arrayseg import class_weights, compat, distance_maps, losses, metrics
 from arrayseg.compat import monai_1_6
 
 LOGITS, IDS = np.zeros((1, 3, 4, 4)), np.zeros((1, 4, 4), dtype=np.int64)
@@ -38,7 +38,7 @@ REFUSED = {
     "score of masks": lambda: metrics.dice(MASK, MASK),
     "score": lambda: metrics.mean_iou(np.eye(3, dtype=np.int64), absent="no"),
     "score of distances": lambda: metrics.hausdorff(metrics.surface_distances(MASK, MASK), percentile=101),
-    "field": lambda: fields.distance_map(IDS, 3, class_axis=9),
+    "field": lambda: distance_maps.distance_map(IDS, 3, class_axis=9),
     "class weights": lambda: class_weights.log_frequency(np.asarray([1, 2]), offset=1),
 }
 
@@ -72,7 +72,7 @@ def test_faults_keep_their_traceback():
         metrics.dice()
 
 
-@pytest.mark.parametrize("module", ["losses", "metrics", "fields", "class_weights"])
+@pytest.mark.parametrize("module", ["losses", "metrics", "distance_maps", "class_weights"])
 def test_every_public_function_raises_so(module):
     public = importlib.import_module(f"arrayseg.{module}")
     functions = [getattr(public, name) for name in public.__all__ if inspect.isfunction(getattr(public, name))]

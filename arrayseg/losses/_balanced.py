@@ -132,7 +132,7 @@ def distance_weighted_cross_entropy(
         Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
     distance : array
         Shape (N, \*spatial), non-negative: for example distances to the boundaries of the target, of
-        `arrayseg.fields.distance_map`, which a data loader can make.
+        `arrayseg.distance_maps.distance_map`, which a data loader can make.
     denominator : {"valid", "weights", "all", "elements", "positives"}, default "valid"
         What "mean" divides by, as for `cross_entropy`; "weights" are those of the distances too.
     {options}

@@ -236,7 +236,7 @@ class Prepared:
             if tuple(field.shape) != self.sweep.layout.shape:
                 msg = (
                     f"`field` must have the shape of `input`, {self.sweep.layout.shape}: a value for every class; got "
-                    f"{tuple(field.shape)}. arrayseg.fields makes such maps."
+                    f"{tuple(field.shape)}. arrayseg.distance_maps makes such maps."
                 )
                 raise ValueError(msg)
 
@@ -335,7 +335,7 @@ def boundary(
         it is more than a half.
     field : array, optional
         The signed distances, of the input's shape, as a data loader makes them with
-        `arrayseg.fields.signed_distance_map`; made here if not given.
+        `arrayseg.distance_maps.signed_distance_map`; made here if not given.
     spacing : float or sequence of float, default 1.0
         The distance between neighbours, along every spatial axis or along each. Not used with a `field`.
     inside_offset : float, default 1.0
@@ -412,7 +412,7 @@ def hausdorff_distance_transform(
         Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
         it is more than a half.
     field : array, optional
-        d(t), of the input's shape, as a data loader makes it with `arrayseg.fields.distance_map`; made here if not
+        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if not
         given.
     alpha : float, default 2.0
         The power of the distances, more than 0 and at most 30.
@@ -494,7 +494,7 @@ def log_hausdorff_distance_transform(
         Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
         it is more than a half.
     field : array, optional
-        d(t), of the input's shape, as a data loader makes it with `arrayseg.fields.distance_map`; made here if not
+        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if not
         given.
     alpha : float, default 2.0
         The power of the distances, more than 0 and at most 30.
@@ -642,7 +642,7 @@ def distance_weighted_dice(
         it is more than a half.
     field : array, optional
         w, or any non-negative weights, of the input's shape, as a data loader makes them with
-        `arrayseg.fields.boundary_weight_map`; made here if not given.
+        `arrayseg.distance_maps.boundary_weight_map`; made here if not given.
     spacing : float or sequence of float, default 1.0
         The distance between neighbours, along every spatial axis or along each. Not used with a `field`.
     smooth : float or (float, float), default 1e-5

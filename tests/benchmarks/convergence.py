@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 import arrayseg
-from arrayseg import fields, losses, metrics
+from arrayseg import distance_maps, losses, metrics
 from arrayseg.testing import loss_cases
 
 IMAGE = "Seq05VD_f02640"
@@ -53,7 +53,7 @@ def descend(loss, logits, labels) -> float:
 
 def candidates(labels):
     """Every loss that trains with class ids, by name; the map that one of them needs is made of the labels."""
-    inside = fields.distance_map(labels, VOID, inside_alone=True, ignore_index=VOID).sum(axis=1)
+    inside = distance_maps.distance_map(labels, VOID, inside_alone=True, ignore_index=VOID).sum(axis=1)
     options = {
         "distance_weighted_cross_entropy": {"distance": inside},
         "generalized_wasserstein_dice": {"distances": 1.0 - np.eye(VOID)},

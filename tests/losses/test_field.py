@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import arrayseg
-from arrayseg import fields, losses
+from arrayseg import distance_maps, losses
 from arrayseg.losses._distance import erosions
 from arrayseg.testing import finite_differences
 
@@ -24,11 +24,11 @@ def disc(row, radius=4):
 @pytest.mark.parametrize(
     ("name", "make", "options"),
     [
-        ("boundary", fields.signed_distance_map, {}),
-        ("boundary", fields.signed_distance_map, {"inside_offset": 0.0}),
-        ("hausdorff_distance_transform", fields.distance_map, {}),
-        ("log_hausdorff_distance_transform", fields.distance_map, {}),
-        ("distance_weighted_dice", fields.boundary_weight_map, {}),
+        ("boundary", distance_maps.signed_distance_map, {}),
+        ("boundary", distance_maps.signed_distance_map, {"inside_offset": 0.0}),
+        ("hausdorff_distance_transform", distance_maps.distance_map, {}),
+        ("log_hausdorff_distance_transform", distance_maps.distance_map, {}),
+        ("distance_weighted_dice", distance_maps.boundary_weight_map, {}),
     ],
 )
 @pytest.mark.parametrize("class_axis", [1, -1])
@@ -72,7 +72,7 @@ def test_boundary_is_linear_in_the_probabilities():
     probabilities = GENERATOR.random((1, 6, 9))
     target = IDS[:1] // 2
     value, gradient = arrayseg.value_and_grad(losses.boundary)(probabilities, target, **BINARY)
-    field = fields.signed_distance_map(target.astype(bool)[:, None], dtype=np.float64)[:, 0]
+    field = distance_maps.signed_distance_map(target.astype(bool)[:, None], dtype=np.float64)[:, 0]
     assert_allclose(value, np.mean(probabilities * field))
     assert_allclose(gradient, field / field.size)
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import arrayseg
-from arrayseg import fields, losses
+from arrayseg import distance_maps, losses
 from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.imaging.soft_morphology import dilate, erode, max_pool, min_pool
 from arrayseg.testing import finite_differences
@@ -147,7 +147,7 @@ def test_dice_cl_dice_has_no_unreduced_form():
 def test_skeleton_recall_is_linear_in_the_probabilities():
     target = LINES[:, :, :9]
     probabilities = GENERATOR.random(target.shape)
-    skeleton = fields.skeleton_map((target == 1)[:, None], dtype=np.float64)[:, 0]
+    skeleton = distance_maps.skeleton_map((target == 1)[:, None], dtype=np.float64)[:, 0]
     value, gradient = arrayseg.value_and_grad(losses.skeleton_recall)(
         probabilities, target, class_axis=None, activation=None
     )
@@ -159,7 +159,7 @@ def test_skeleton_recall_is_linear_in_the_probabilities():
 def test_a_precomputed_skeleton_gives_the_same(class_axis):
     void = np.where(GENERATOR.random(IDS.shape) < 0.1, 255, IDS)
     logits = np.moveaxis(LOGITS, 1, class_axis)
-    skeleton = fields.skeleton_map(void, 3, tube=1, class_axis=class_axis, ignore_index=255)
+    skeleton = distance_maps.skeleton_map(void, 3, tube=1, class_axis=class_axis, ignore_index=255)
     shared = {"class_axis": class_axis, "ignore_index": 255}
     made = arrayseg.value_and_grad(losses.skeleton_recall)(logits, void, tube=1, **shared)
     given = arrayseg.value_and_grad(losses.skeleton_recall)(logits, void, skeleton_map=skeleton, **shared)
@@ -170,7 +170,7 @@ def test_a_precomputed_skeleton_gives_the_same(class_axis):
 def test_a_tube_stays_within_its_class():
     mask = np.zeros((1, 1, 9, 12), dtype=bool)
     mask[..., 2:7, 1:11] = True
-    thin, tube = (fields.skeleton_map(mask, tube=width) for width in (0, 1))
+    thin, tube = (distance_maps.skeleton_map(mask, tube=width) for width in (0, 1))
     assert (thin <= tube).all()
     assert (tube <= mask).all()
     assert thin.sum() < tube.sum() < mask.sum()

@@ -129,7 +129,7 @@ def test_sharded_arrays_of_jax():
     pytest.importorskip("jax")
     code = """
 import jax, jax.numpy as jnp, numpy as np
-from arrayseg import fields, losses, metrics
+from arrayseg import distance_maps, losses, metrics
 mesh = jax.make_mesh((4,), ("d",), axis_types=(jax.sharding.AxisType.Auto,))
 logits = jnp.asarray(np.random.default_rng(0).normal(size=(4, 3, 8, 8)), dtype=jnp.float32)
 ids = jnp.asarray(np.random.default_rng(1).integers(0, 3, (4, 8, 8)))
@@ -139,7 +139,7 @@ calls = [
     lambda x, t: losses.cross_entropy(x, t, ignore_index=2),
     lambda x, t: losses.boundary(x, t),
     lambda x, t: metrics.calibration_bins(jax.nn.softmax(x, axis=1), t)[0],
-    lambda x, t: fields.signed_distance_map(t, 3),
+    lambda x, t: distance_maps.signed_distance_map(t, 3),
     lambda x, t: losses.one_hot(t, 3),
 ]
 for call in calls:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import WRONG, is_taken
 
-from arrayseg import class_weights, fields, metrics
+from arrayseg import class_weights, distance_maps, metrics
 
 IDS = np.asarray([[[0, 1, 2, 0], [2, 1, 0, 0], [0, 0, 1, 2]]])
 OTHER = np.asarray([[[0, 1, 2, 0], [2, 2, 0, 1], [0, 0, 1, 2]]])
@@ -71,7 +71,7 @@ for name in metrics.__all__:
         CALLS[name] = ((metrics.match_instances(*MAPS),), {})
     if name.endswith("panoptic_quality"):
         CALLS[name] = ((metrics.panoptic_counts((OTHER, OTHER), (IDS, IDS), **LABELS),), {})
-for name in fields.__all__:
+for name in distance_maps.__all__:
     CALLS[name] = ((IDS, 3), {})
 for name in class_weights.__all__:
     CALLS[name] = ((IDS,), LABELS) if name == "pixel_counts" else ((np.asarray([3, 1, 2]),), {})
@@ -87,7 +87,7 @@ OTHERS = [
     (metrics.match_detections, ([metrics.rle_encode(MASK)], np.ones(1), [metrics.rle_encode(MASK)]), {}),
     (metrics.auroc, (metrics.score_histogram(PROBABILITIES[:, 1], IDS == 1, bins=None),), {}),
     (metrics.bootstrap_interval, (metrics.cl_dice, metrics.CenterlineCounts(*[np.ones(3)] * 4)), {"resamples": 9}),
-    (fields.distance_map, (CHANNELS, None), {}),
+    (distance_maps.distance_map, (CHANNELS, None), {}),
 ]
 
 
@@ -105,7 +105,7 @@ def may_be_right(annotation, value):
 
 
 def functions():
-    for module in (metrics, fields, class_weights):
+    for module in (metrics, distance_maps, class_weights):
         for name in module.__all__:
             function = getattr(module, name)
             if inspect.isfunction(function):
@@ -141,8 +141,8 @@ def test_every_option_is_checked(function, arrays, options):
         (lambda: metrics.rle_decode({"size": (2, 2)}), "Run lengths must be a dictionary"),
         (lambda: metrics.bootstrap_interval(metrics.iou, np.ones(()), seed=1), "`statistic` holds no images"),
         (lambda: metrics.iou(np.asarray([["1"]])), "`matrix` must hold numbers or booleans; got dtype <U1"),
-        (lambda: fields.distance_map(IDS, 3, dtype="x"), "`dtype` must be a dtype of the library of `target`"),
-        (lambda: fields.distance_map(CHANNELS, ignore_index=0), "without `ignore_index`; .* ignore_index=0"),
+        (lambda: distance_maps.distance_map(IDS, 3, dtype="x"), "`dtype` must be a dtype of the library of `target`"),
+        (lambda: distance_maps.distance_map(CHANNELS, ignore_index=0), "without `ignore_index`; .* ignore_index=0"),
         (
             lambda: class_weights.median_frequency(np.ones(3), image_pixels=9),
             r"must have shape \(3,\) and hold numbers",

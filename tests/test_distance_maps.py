@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from arrayseg import fields
+from arrayseg import distance_maps
 from arrayseg.testing import to_numpy
 
 GENERATOR = np.random.default_rng(5)
 IDS = GENERATOR.integers(0, 3, size=(2, 6, 9)) * GENERATOR.integers(0, 2, size=(2, 6, 9))
 SPACING = (2.0, 0.5)
-MAPS = [fields.signed_distance_map, fields.distance_map, fields.boundary_weight_map]
+MAPS = [distance_maps.signed_distance_map, distance_maps.distance_map, distance_maps.boundary_weight_map]
 
 
 def brute_distances(mask, spacing):
@@ -23,27 +23,27 @@ def brute_distances(mask, spacing):
 
 
 def test_distances_are_those_of_all_pairs():
-    found = fields.distance_map(IDS, 4, spacing=SPACING)
+    found = distance_maps.distance_map(IDS, 4, spacing=SPACING)
     expected = [[brute_distances(image == number, SPACING) for number in range(4)] for image in IDS]
     assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_signed_distances():
     masks = np.stack([number == IDS for number in range(4)], axis=1)
-    distances = fields.distance_map(masks, spacing=SPACING, dtype=np.float64)
-    symmetric = fields.signed_distance_map(masks, spacing=SPACING, inside_offset=0, dtype=np.float64)
+    distances = distance_maps.distance_map(masks, spacing=SPACING, dtype=np.float64)
+    symmetric = distance_maps.signed_distance_map(masks, spacing=SPACING, inside_offset=0, dtype=np.float64)
     assert_allclose(symmetric, np.where(masks, -distances, distances))
-    published = fields.signed_distance_map(IDS, 4, spacing=SPACING, dtype=np.float64)
+    published = distance_maps.signed_distance_map(IDS, 4, spacing=SPACING, dtype=np.float64)
     assert_allclose(published[:, :3], np.where(masks, 1 - distances, distances)[:, :3])
     assert not published[:, 3].any()
-    inside = fields.distance_map(masks, spacing=SPACING, inside_alone=True, dtype=np.float64)
+    inside = distance_maps.distance_map(masks, spacing=SPACING, inside_alone=True, dtype=np.float64)
     assert_allclose(inside, np.where(masks, distances, 0))
 
 
 def test_weights_are_largest_at_the_boundary():
     masks = np.zeros((1, 1, 9, 9), dtype=bool)
     masks[0, 0, 2:7, 2:7] = True
-    weights = fields.boundary_weight_map(masks, dtype=np.float64)[0, 0]
+    weights = distance_maps.boundary_weight_map(masks, dtype=np.float64)[0, 0]
     assert weights.min() == 1
     assert_allclose(weights[4, 4], 1)
     assert_allclose(weights[2, 4], 2 - 1 / 3)
@@ -92,10 +92,10 @@ def test_under_jit(make):
 
 def test_options_that_are_no_number_or_axis_are_refused():
     target = np.zeros((1, 3, 4), dtype=int)
-    for function in (fields.distance_map, fields.signed_distance_map, fields.skeleton_map):
+    for function in (distance_maps.distance_map, distance_maps.signed_distance_map, distance_maps.skeleton_map):
         with pytest.raises(ValueError, match="`class_axis` must be from -4 to 3; got 9"):
             function(target, 2, class_axis=9)
     with pytest.raises(TypeError, match="`inside_offset` must be a number; got '1'"):
-        fields.signed_distance_map(target, 2, inside_offset="1")
+        distance_maps.signed_distance_map(target, 2, inside_offset="1")
     with pytest.raises(TypeError, match="`tube` must be a whole number"):
-        fields.skeleton_map(target, 2, tube=1.5)
+        distance_maps.skeleton_map(target, 2, tube=1.5)

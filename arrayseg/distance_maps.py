@@ -76,8 +76,8 @@ def signed_distance_map(
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayseg import fields
-    >>> fields.signed_distance_map(np.array([[0, 0, 0, 1, 1]]), 2, spacing=2.0)[0]
+    >>> from arrayseg import distance_maps
+    >>> distance_maps.signed_distance_map(np.array([[0, 0, 0, 1, 1]]), 2, spacing=2.0)[0]
     array([[-5., -3., -1.,  2.,  4.],
            [ 6.,  4.,  2., -1., -3.]], dtype=float32)
     """
@@ -148,8 +148,8 @@ def distance_map(
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayseg import fields
-    >>> fields.distance_map(np.array([[[False, False, False, True, True]]]))[0]
+    >>> from arrayseg import distance_maps
+    >>> distance_maps.distance_map(np.array([[[False, False, False, True, True]]]))[0]
     array([[3., 2., 1., 1., 2.]], dtype=float32)
     """
     both_sides = not check_flag("inside_alone", inside_alone)
@@ -211,8 +211,8 @@ def boundary_weight_map(
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayseg import fields
-    >>> fields.boundary_weight_map(np.array([[[False, False, False, False, True]]]))[0]
+    >>> from arrayseg import distance_maps
+    >>> distance_maps.boundary_weight_map(np.array([[[False, False, False, False, True]]]))[0]
     array([[1.  , 1.25, 1.5 , 1.75, 1.  ]], dtype=float32)
     """
     return _of_every_class(
@@ -274,10 +274,10 @@ def skeleton_map(
     Examples
     --------
     >>> import numpy as np
-    >>> from arrayseg import fields
+    >>> from arrayseg import distance_maps
     >>> bar = np.zeros((1, 1, 5, 8), dtype=bool)
     >>> bar[..., 1:4, 1:7] = True
-    >>> fields.skeleton_map(bar, tube=0)[0, 0, 2]
+    >>> distance_maps.skeleton_map(bar, tube=0)[0, 0, 2]
     array([0., 0., 1., 1., 1., 1., 0., 0.], dtype=float32)
     """
     iterations, tube = check_index("iterations", iterations, 0), check_index("tube", tube, 0)
