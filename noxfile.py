@@ -173,7 +173,7 @@ def docs(session: nox.Session) -> None:
         "arrayseg",
         "tests/test_docs.py",
         "tests/test_public_api.py",
-        "tests/app/test_bench_pages.py",
+        "tests/cli/test_bench_pages.py",
         backends="numpy",
     )
 

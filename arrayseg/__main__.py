@@ -1,6 +1,6 @@
 """`python -m arrayseg` is the command `arrayseg`."""
 
-from arrayseg.app import main
+from arrayseg.cli import main
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "arrayseg"
 # Each layer may import the ones after it. The rest of the package (arrayseg/*.py) is public names and their helpers.
-LAYERS = ("app", "compat", "testing", "metrics", "losses", "kernels", "backends")
+LAYERS = ("cli", "compat", "testing", "metrics", "losses", "kernels", "backends")
 FRAMEWORKS = {"torch", "jax", "cupy", "cupyx", "dask", "scipy"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -36,7 +36,7 @@ def test_imports_point_one_way(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_frameworks_are_imported_by_backends_and_tools_alone(path):
-    if path.relative_to(PACKAGE).parts[0] in {"backends", "testing", "app"}:
+    if path.relative_to(PACKAGE).parts[0] in {"backends", "testing", "cli"}:
         return
     found = {module.partition(".")[0] for module in imported_modules(path)} & FRAMEWORKS
     assert not found, f"{path.name} imports {sorted(found)}"

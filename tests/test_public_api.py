@@ -13,7 +13,7 @@ import pytest
 import arrayseg
 
 API_PAGE = Path(__file__).parent.parent / "docs" / "api.md"
-INTERNAL = {"app", "backends", "kernels"}
+INTERNAL = {"backends", "cli", "engine", "evaluation", "imaging"}
 MODULES = ["arrayseg"] + [
     f"arrayseg.{module.name}"
     for module in pkgutil.iter_modules(arrayseg.__path__)

@@ -412,8 +412,8 @@ def hausdorff_distance_transform(
         Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
         it is more than a half.
     field : array, optional
-        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if not
-        given.
+        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if
+        not given.
     alpha : float, default 2.0
         The power of the distances, more than 0 and at most 30.
     spacing : float or sequence of float, default 1.0
@@ -494,8 +494,8 @@ def log_hausdorff_distance_transform(
         Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
         it is more than a half.
     field : array, optional
-        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if not
-        given.
+        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if
+        not given.
     alpha : float, default 2.0
         The power of the distances, more than 0 and at most 30.
     spacing : float or sequence of float, default 1.0

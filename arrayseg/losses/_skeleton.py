@@ -480,8 +480,8 @@ def skeleton_recall(
         Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
         it is more than a half.
     skeleton_map : array, optional
-        k, of the input's shape, as a data loader makes it with `arrayseg.distance_maps.skeleton_map` or with a skeleton of
-        another kind; made here if not given.
+        k, of the input's shape, as a data loader makes it with `arrayseg.distance_maps.skeleton_map` or with a skeleton
+        of another kind; made here if not given.
     iterations : int, default 10
         How often the target is eroded, at least 0: the largest radius in pixels of a structure. Not used with a
         `skeleton_map`.
