@@ -17,11 +17,11 @@ from arrayseg.cli._arguments import (
     parse_label_map,
     read_class_names,
 )
-from arrayseg.cli._backend import BackendName, Placer, placer
 from arrayseg.cli._console import console, fail, tell
-from arrayseg.cli._counting import PairCounter
-from arrayseg.cli._pairs import pair_files
-from arrayseg.cli._report import print_scores, score, write_files
+from arrayseg.evaluation.counting import PairCounter
+from arrayseg.evaluation.pairing import pair_files
+from arrayseg.evaluation.placement import BackendName, Placer, placer
+from arrayseg.evaluation.report import print_scores, score, write_files
 
 __all__ = ["evaluate"]
 

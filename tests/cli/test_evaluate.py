@@ -172,7 +172,6 @@ def test_no_masks(arrayseg, tmp_path):
 
 @pytest.mark.parametrize("interruption", [OSError("no space left on device"), KeyboardInterrupt()])
 def test_interrupted_writing_leaves_the_earlier_files(arrayseg, masks, tmp_path, monkeypatch, interruption):
-    from arrayseg.cli import _report
 
     folders = masks(predictions={"a": labels()}, targets={"a": labels()})
     command = ("evaluate", *folders, "--num-classes", 3, "--output", tmp_path / "out")
@@ -192,9 +191,9 @@ def test_interrupted_writing_leaves_the_earlier_files(arrayseg, masks, tmp_path,
 
 
 def test_memory_does_not_grow_with_the_number_of_files(masks):
-    from arrayseg.cli._backend import BackendName, placer
-    from arrayseg.cli._counting import PairCounter
-    from arrayseg.cli._pairs import pair_files
+    from arrayseg.evaluation.counting import PairCounter
+    from arrayseg.evaluation.pairing import pair_files
+    from arrayseg.evaluation.placement import BackendName, placer
 
     # int64 on disk, uint8 in memory: a file that stays mapped would not show, one that is kept would.
     shape = (256, 300)
@@ -528,7 +527,6 @@ def test_results_are_written_before_they_are_printed(arrayseg, masks, tmp_path, 
 
 
 def test_too_many_classes_for_the_memory(arrayseg, masks, monkeypatch):
-    from arrayseg.cli import _counting
 
     def none_left(*_: object, **__: object) -> None:
         raise MemoryError

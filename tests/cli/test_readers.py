@@ -17,7 +17,7 @@ Image = pytest.importorskip("PIL.Image", reason="the extra `app` is not installe
 nibabel = pytest.importorskip("nibabel", reason="the extra `app` is not installed")
 tifffile = pytest.importorskip("tifffile", reason="the extra `app` is not installed")
 
-from arrayseg.cli._readers import UnreadableFileError, map_labels, mask_suffix, read_label_map  # noqa: E402
+from arrayseg.evaluation.readers import UnreadableFileError, map_labels, mask_suffix, read_label_map  # noqa: E402
 
 LABELS = np.array([[0, 1, 2, 3, 4], [200, 5, 0, 255, 6], [1, 1, 1, 0, 9]])
 WIDE = LABELS * 257

@@ -13,7 +13,7 @@ Image = pytest.importorskip("PIL.Image", reason="the extra `app` is not installe
 pytest.importorskip("nibabel", reason="the extra `app` is not installed")
 tifffile = pytest.importorskip("tifffile", reason="the extra `app` is not installed")
 
-from arrayseg.cli._readers import UnreadableFileError, read_label_map  # noqa: E402
+from arrayseg.evaluation.readers import UnreadableFileError, read_label_map  # noqa: E402
 
 RNG = np.random.default_rng(3)
 LABELS = RNG.integers(0, 5, (33, 47)).astype(np.uint8)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from arrayseg.cli._readers import mask_suffix
+from arrayseg.evaluation.readers import mask_suffix
 
 __all__ = ["Pair", "Problem", "pair_files"]
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from arrayseg.backends import backend_of
-from arrayseg.cli._backend import Placer
-from arrayseg.cli._geometry import TOLERANCE, describe, displacement
-from arrayseg.cli._pairs import Pair, Problem
-from arrayseg.cli._readers import LabelMap, Labels, UnreadableFileError, map_labels, mask_suffix, read_label_map
+from arrayseg.evaluation.geometry import TOLERANCE, describe, displacement
+from arrayseg.evaluation.pairing import Pair, Problem
+from arrayseg.evaluation.placement import Placer
+from arrayseg.evaluation.readers import LabelMap, Labels, UnreadableFileError, map_labels, mask_suffix, read_label_map
 from arrayseg.metrics import confusion_matrix
 
 __all__ = ["PairCounter"]

@@ -1,0 +1,1 @@
+"""Evaluation of files and folders of masks."""
