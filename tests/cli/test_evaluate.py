@@ -172,6 +172,7 @@ def test_no_masks(arrayseg, tmp_path):
 
 @pytest.mark.parametrize("interruption", [OSError("no space left on device"), KeyboardInterrupt()])
 def test_interrupted_writing_leaves_the_earlier_files(arrayseg, masks, tmp_path, monkeypatch, interruption):
+    from arrayseg.evaluation import report
 
     folders = masks(predictions={"a": labels()}, targets={"a": labels()})
     command = ("evaluate", *folders, "--num-classes", 3, "--output", tmp_path / "out")
@@ -184,7 +185,7 @@ def test_interrupted_writing_leaves_the_earlier_files(arrayseg, masks, tmp_path,
         raise interruption
 
     masks(predictions={"a": labels()})
-    monkeypatch.setattr(_report, "write_csv", interrupt)
+    monkeypatch.setattr(report, "write_csv", interrupt)
     run = arrayseg(*command)
     assert run.exit_code != 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
@@ -527,11 +528,12 @@ def test_results_are_written_before_they_are_printed(arrayseg, masks, tmp_path, 
 
 
 def test_too_many_classes_for_the_memory(arrayseg, masks, monkeypatch):
+    from arrayseg.evaluation import counting
 
     def none_left(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(_counting, "confusion_matrix", none_left)
+    monkeypatch.setattr(counting, "confusion_matrix", none_left)
     folders = masks(predictions={"a": labels()}, targets={"a": labels()})
     run = arrayseg("evaluate", *folders, "--num-classes", 3000)
     assert run.exit_code == 1
