@@ -13,8 +13,10 @@ FLOORS = (
     ("distance_maps", "class_weights", "profiling"),
     ("losses", "metrics"),
     ("engine", "imaging"),
+    ("_checks",),
     ("backends",),
-    ("_checks", "_docs", "_errors", "_typing"),
+    ("_errors",),
+    ("_docs", "_typing"),
 )
 FLOOR_OF = {name: level for level, names in enumerate(FLOORS) for name in names}
 FRAMEWORKS = {"torch", "jax", "cupy", "cupyx", "dask", "scipy"}
