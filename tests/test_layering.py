@@ -13,9 +13,8 @@ FLOORS = (
     ("distance_maps", "class_weights", "profiling"),
     ("losses", "metrics"),
     ("engine", "imaging"),
-    ("_checks",),
+    ("_checks", "_errors"),
     ("backends",),
-    ("_errors",),
     ("_docs", "_typing"),
 )
 FLOOR_OF = {name: level for level, names in enumerate(FLOORS) for name in names}
