@@ -1,7 +1,7 @@
 """Count the Python calls of six common calls: `python tests/benchmarks/calls.py`, on whichever arrayseg is imported.
 
 Each call runs once before it is counted, so that caches are filled. A call is one that Python makes to a Python
-function; functions of NumPy and PyTorch written in C count as nothing. Only files of arrayseg count, and there is one thread.
+function of arrayseg; those written in C are not counted. There is one thread.
 """
 
 import os
