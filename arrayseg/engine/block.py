@@ -93,6 +93,15 @@ class Pixels:
         arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
         return [array for array in arrays if array is not None]
 
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Pixels:
+        """Return the same pixels as arrays of another library, each converted by a function."""
+        arrays = {
+            name: convert(array)
+            for name in ("scores", "target", "mask", "pixel_weights", "class_weights")
+            if (array := getattr(self, name)) is not None
+        }
+        return replace(self, backend=backend, **arrays)
+
     def with_unknown_targets(self) -> Pixels:
         """The pixels with a score of NaN where the target is NaN: for losses that only compare it with others."""
         xp, target = self.xp, self.target

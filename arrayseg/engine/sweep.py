@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from arrayseg._typing import Array, Reduction
 from arrayseg.backends import Backend
-from arrayseg.engine.batch import Layout
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.plan import PixelPlan
 
 __all__ = ["Sums", "Sweep", "Term", "sum_over_blocks"]
 
@@ -136,42 +136,34 @@ def arrays_of(record: Any) -> dict[str, Array]:
     }
 
 
-def _converted(record: Any, convert: Callable[[Array], Array]) -> dict[str, Array]:
-    return {name: convert(array) for name, array in arrays_of(record).items()}
-
-
 def with_arrays(record: Record, convert: Callable[[Array], Array]) -> Record:
     """A copy of a dataclass with every array in it converted; the dataclass itself if there is none."""
-    converted = _converted(record, convert)
+    converted = {name: convert(array) for name, array in arrays_of(record).items()}
     return replace(record, **converted) if converted else record  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """The weighted sum of terms over the same pixels, which share one softmax and one sweep.
+class Sweep(PixelPlan):
+    """The weighted sum of terms over the same pixels, which share one softmax and one sweep."""
 
-    It is an `Evaluation` of the backends: `plain` for autodiff and compilers, `value` and `value_and_gradient` in
-    blocks for eager arrays.
-    """
-
-    input: Array
-    layout: Layout
-    pixels: Pixels
     terms: Sequence[Term]
     factors: Sequence[float]
 
     @property
-    def constants(self) -> Sequence[Array]:
-        return [*self.pixels.constants, *(array for term in self.terms for array in arrays_of(term).values())]
+    def arrays(self) -> tuple[Array, ...]:
+        return (
+            self.input,
+            *self.pixels.constants,
+            *(array for term in self.terms for array in arrays_of(term).values()),
+        )
 
     @property
-    def has_closed_form(self) -> bool:
+    def is_scalar(self) -> bool:
         return all(term.is_scalar for term in self.terms)
 
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Sweep:
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Sweep:
         terms = [with_arrays(term, convert) for term in self.terms]
-        pixels = replace(self.pixels, backend=backend, **_converted(self.pixels, convert))
-        return Sweep(convert(self.input), self.layout, pixels, terms, self.factors)
+        return replace(super().converted(backend, convert), terms=terms)
 
     def plain(self) -> Array:
         if self._is_map:
@@ -195,8 +187,7 @@ class Sweep:
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         pixels = self.pixels
-        dtype, device = pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input)
-        gradient, scores = self.layout.empty(pixels.xp, dtype, device)
+        gradient, scores = self.new_gradient(wide=wide)
         # The probabilities of the first sweep wait in the gradient for the second, if it needs nothing else.
         kept = (
             all(term.pulls_probabilities(pixels) for term in self.terms)
@@ -283,7 +274,7 @@ class Sweep:
         """The losses of all pixels, `(N, S)`, in the compute dtype; only pixel losses have them."""
         xp, backend = self.pixels.xp, self.pixels.backend
         if in_blocks is None:
-            in_blocks = backend.uses_closed_form(self.input, *self.constants)
+            in_blocks = backend.uses_closed_form(*self.arrays)
 
         def found(block: Block) -> Array:
             return _add([term.map(block) * factor for term, factor in zip(self.terms, self.factors, strict=True)])

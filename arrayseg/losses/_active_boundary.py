@@ -10,12 +10,12 @@ from typing import Any, Literal
 from arrayseg._checks import check_choice, check_number, check_static
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
 from arrayseg.imaging.distance_fields import boundary_distances
 from arrayseg.imaging.soft_morphology import dilate
-from arrayseg.losses._affinity import pair_evaluation
+from arrayseg.losses._affinity import pair_plan
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
 
@@ -162,7 +162,7 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
     return (grown > 0) if valid is None else (grown > 0) & valid
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def active_boundary(
     input: Array,
     target: Array,
@@ -175,7 +175,7 @@ def active_boundary(
     ignore_index: int | None = None,
     mask: Array | None = None,
     reduction: Literal["mean", "sum"] = "mean",
-) -> Evaluation:
+) -> Plan:
     r"""Active boundary loss: predicted boundaries move to the neighbour that is nearest to the target's boundary.
 
     .. math:: \ell = \frac{1}{|B|} \sum_{i \in B} \frac{\min(d_i, m)}{m}\,

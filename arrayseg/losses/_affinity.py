@@ -11,8 +11,8 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
@@ -274,7 +274,7 @@ class WindowAffinityTerm(PairTerm):
 
 
 class PairOptions(TypedDict, total=False):
-    """The options that losses of pairs share; `pair_evaluation` has the defaults and the meaning."""
+    """The options that losses of pairs share; `pair_plan` has the defaults and the meaning."""
 
     class_axis: int | None
     ignore_index: int | None
@@ -282,7 +282,7 @@ class PairOptions(TypedDict, total=False):
     reduction: Literal["mean", "sum"]
 
 
-def pair_evaluation(
+def pair_plan(
     input: Array,
     target: Array,
     make: Callable[..., PairTerm],
@@ -315,7 +315,7 @@ def pair_evaluation(
     return Sweep(input, layout, pixels.with_unknown_targets(), [term], [1.0])
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def affinity_field(
     input: Array,
     target: Array,
@@ -327,7 +327,7 @@ def affinity_field(
     denominator: Pairs = "pairs",
     activation: Literal["softmax", "sigmoid"] = "softmax",
     **options: Unpack[PairOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Affinity field loss: neighbours of one class predict alike, neighbours of two classes do not.
 
     .. math:: \ell = \frac{1}{|\mathcal P|} \sum_{(i, j) \in \mathcal P}
@@ -404,10 +404,10 @@ def affinity_field(
         different_weight=different_weight,
         denominator=denominator,
     )
-    return pair_evaluation(input, target, make, activation, **options)
+    return pair_plan(input, target, make, activation, **options)
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def context_prior_affinity(
     input: Array,
     target: Array,
@@ -415,7 +415,7 @@ def context_prior_affinity(
     window: int = 3,
     activation: Activation = "softmax",
     **options: Unpack[PairOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Context prior affinity loss: whether any two pixels of a window are of one class.
 
     .. math:: \ell = -\frac{1}{|\mathcal P|} \sum_{(i, j) \in \mathcal P}
@@ -472,7 +472,7 @@ def context_prior_affinity(
     window = check_index("window", window, 1)
 
     make = partial(WindowAffinityTerm, window=window)
-    sweep = pair_evaluation(input, target, make, activation, **options)
+    sweep = pair_plan(input, target, make, activation, **options)
     spatial = sweep.layout.rows_shape[1:]
     if any(1 < length < window for length in spatial):
         msg = f"A window of {window} pixels does not fit an image of shape {spatial}; choose a smaller `window`."

@@ -8,13 +8,13 @@ from typing import Any, Unpack
 from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Denominator, Pool
 from arrayseg.backends import common_backend
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_term
 from arrayseg.engine.block import Block, Pixels
 from arrayseg.engine.pixel_term import PixelTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, sum_over_blocks
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
 from arrayseg.losses._inputs import check_rows, layout_of
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "positive_share"]
@@ -44,7 +44,7 @@ def _pooled(amount: Array, pool: Pool, pixels: Pixels) -> Array:
     return pixels.xp.broadcast_to(pixels.xp.sum(amount, axis=axes, keepdims=True), amount.shape) if axes else amount
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def balanced_binary_cross_entropy(
     input: Array,
     target: Array,
@@ -52,7 +52,7 @@ def balanced_binary_cross_entropy(
     pool: Pool = "image",
     activation: Activation = "sigmoid",
     **options: Unpack[PixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Class-balanced binary cross entropy (HED): positives and negatives weigh the same together.
 
     .. math:: \ell = -\frac{1}{NC} \sum_{i,c} \beta\, t_{ic} \log p_{ic} + (1 - \beta) (1 - t_{ic}) \log(1 - p_{ic}),
@@ -104,14 +104,14 @@ def balanced_binary_cross_entropy(
     """
     check_choice("activation", activation, ("sigmoid", None))
     check_choice("pool", pool, Pool)
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, binary=True, **options)
+    sweep = pixel_plan(input, target, pixel_term.cross_entropy, activation=activation, binary=True, **options)
     share = positive_share(sweep.pixels, pool)
     (term,) = sweep.terms
     balanced = PixelTerm(**vars(term) | {"positive_weights": 1 - share, "negative_weights": share})
     return replace(sweep, terms=[balanced])
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def distance_weighted_cross_entropy(
     input: Array,
     target: Array,
@@ -119,7 +119,7 @@ def distance_weighted_cross_entropy(
     distance: Array,
     denominator: Denominator = "valid",
     **options: Any,
-) -> Evaluation:
+) -> Plan:
     r"""Cross entropy whose pixels weigh by a map of distances.
 
     .. math:: \ell = -\frac{1}{N} \sum_i (1 + d_i) \log p_{i, y_i}
@@ -182,4 +182,4 @@ def distance_weighted_cross_entropy(
     others = options.get("pixel_weights")
     check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
-    return pixel_evaluation(input, target, pixel_term.cross_entropy, denominator=denominator, **options)
+    return pixel_plan(input, target, pixel_term.cross_entropy, denominator=denominator, **options)

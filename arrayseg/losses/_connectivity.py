@@ -9,10 +9,10 @@ from typing import Any, Literal
 from arrayseg._checks import check_choice, check_index
 from arrayseg._typing import Activation, Array, DType, Namespace
 from arrayseg.backends import Backend
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
-from arrayseg.losses._affinity import pair_evaluation
+from arrayseg.losses._affinity import pair_plan
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
 
@@ -138,7 +138,7 @@ def _components(predicted: Array, wanted: Array, connectivity: int, most: int, b
     return first, second
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def semantic_connectivity(
     input: Array,
     target: Array,
@@ -150,7 +150,7 @@ def semantic_connectivity(
     connectivity: int | None = None,
     max_components: int = 9,
     reduction: Literal["mean", "sum"] = "mean",
-) -> Evaluation:
+) -> Plan:
     r"""Semantic connectivity-aware loss: how well connected components of prediction and target match.
 
     .. math:: \ell_c = 1 - \frac{1}{|T| + |P_0|} \sum_{t \in T} \frac{1}{|P_t|} \sum_{p \in P_t} \mathrm{IoU}(p, t),

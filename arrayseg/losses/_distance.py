@@ -9,15 +9,15 @@ from typing import Any, Literal, Unpack
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep
 from arrayseg.imaging import distance_fields
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan
 
 __all__ = [
     "BoundaryTerm",
@@ -225,7 +225,7 @@ class Prepared:
     """A region loss before its term is known: the target's masks, and fields in canonical form."""
 
     def __init__(self, input: Array, target: Array, field: Array | None, score: Any, options: RegionOptions) -> None:
-        sweep: Sweep = region_evaluation(input, target, score, **options)
+        sweep: Sweep = region_plan(input, target, score, **options)
         self.pixels = sweep.pixels.with_unknown_targets()
         self.sweep = replace(sweep, pixels=self.pixels)
         self.backend: Backend = self.pixels.backend
@@ -279,7 +279,7 @@ class Prepared:
 HIGHEST_POWER = 30
 
 
-def hausdorff_evaluation(
+def hausdorff_plan(
     input: Array,
     target: Array,
     field: Array | None,
@@ -309,7 +309,7 @@ def hausdorff_evaluation(
     return prepared.of(HausdorffTerm, field=distances, outer=outer)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def boundary(
     input: Array,
     target: Array,
@@ -318,7 +318,7 @@ def boundary(
     spacing: Spacing = 1.0,
     inside_offset: float = 1.0,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Boundary loss, also called surface loss: probabilities weighed by their signed distance to the boundary.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i p_i\, \phi_i, \qquad
@@ -384,7 +384,7 @@ def boundary(
     return prepared.of(BoundaryTerm, field=prepared.rows(field))
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def hausdorff_distance_transform(
     input: Array,
     target: Array,
@@ -396,7 +396,7 @@ def hausdorff_distance_transform(
     sides: Sides = "both",
     one_sided: bool = False,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Hausdorff distance loss by distance transforms: errors weighed by how far they are from the boundaries.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i (p_i - t_i)^2 \left(d(p)_i^\alpha + d(t)_i^\alpha\right)
@@ -462,10 +462,10 @@ def hausdorff_distance_transform(
     >>> round(near, 4), round(far, 4)
     (0.4, 3.4)
     """
-    return hausdorff_evaluation(input, target, field, alpha, spacing, binarize, sides, one_sided, None, options)
+    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, None, options)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def log_hausdorff_distance_transform(
     input: Array,
     target: Array,
@@ -477,7 +477,7 @@ def log_hausdorff_distance_transform(
     sides: Sides = "both",
     one_sided: bool = False,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""The logarithm of one plus the Hausdorff distance loss by distance transforms.
 
     .. math:: \ell = \log\left(1 +
@@ -543,10 +543,10 @@ def log_hausdorff_distance_transform(
     >>> round(near, 4), round(far, 4)
     (0.3365, 1.4816)
     """
-    return hausdorff_evaluation(input, target, field, alpha, spacing, binarize, sides, one_sided, log_one_plus, options)
+    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, log_one_plus, options)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def hausdorff_erosion(
     input: Array,
     target: Array,
@@ -554,7 +554,7 @@ def hausdorff_erosion(
     alpha: float = 2.0,
     iterations: int = 10,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Hausdorff distance loss by erosions: what survives more erosions of the squared error weighs more.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i \sum_{k=1}^{K} k^\alpha\, (e_k)_i, \quad e_0 = (p - t)^2, \quad
@@ -614,7 +614,7 @@ def hausdorff_erosion(
     return prepared.of(ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def distance_weighted_dice(
     input: Array,
     target: Array,
@@ -624,7 +624,7 @@ def distance_weighted_dice(
     smooth: Smooth = 1e-5,
     weigh: Literal["all", "hits"] = "all",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dice whose pixels weigh more near the boundary of the target.
 
     .. math:: \ell = 1 - \frac{2 \sum w p t + s}{\sum w p + \sum w t + s'}, \qquad

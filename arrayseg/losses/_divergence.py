@@ -8,12 +8,12 @@ from typing import Unpack
 
 from arrayseg._checks import check_number, is_exactly
 from arrayseg._typing import Activation, Array, Namespace
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_formulas import guarded_power
 from arrayseg.engine.pixel_term import MeanTerm, limited, safe_log
+from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, MeanOptions, mean_evaluation, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, MeanOptions, mean_plan, pixel_plan
 
 __all__ = [
     "Divergence",
@@ -152,7 +152,7 @@ class DivergenceTerm(MeanTerm):
         return losses, self._weigh(block, on_slope * inner - off_slope * outer) * scale
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
 def kl_divergence(
     input: Array,
     target: Array,
@@ -161,7 +161,7 @@ def kl_divergence(
     target_logits: bool = False,
     activation: Activation = "softmax",
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Kullback-Leibler divergence of the prediction from the target: the distillation loss.
 
     .. math:: \ell = \frac{T^2}{N} \sum_{i,c} t_{ic} \log \frac{t_{ic}}{p_{ic}},
@@ -226,7 +226,7 @@ def kl_divergence(
     )
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
 def jensen_shannon(
     input: Array,
     target: Array,
@@ -235,7 +235,7 @@ def jensen_shannon(
     target_logits: bool = False,
     activation: Activation = "softmax",
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Jensen-Shannon divergence of prediction and target: symmetric, and at most log 2.
 
     .. math:: \ell = \frac{T^2}{2N} \sum_{i,c} t_{ic} \log \frac{t_{ic}}{m_{ic}} + p_{ic} \log \frac{p_{ic}}{m_{ic}},
@@ -306,7 +306,7 @@ def _divergence(
     target_logits: bool,
     activation: Activation,
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     temperature = check_number("temperature", temperature, 0, above=True)
     if activation is None and (target_logits or not is_exactly(temperature, 1)):
         msg = "`temperature` and `target_logits` are of logits, but with activation=None the input holds probabilities."
@@ -318,4 +318,4 @@ def _divergence(
         )
         raise ValueError(msg)
     term = DivergenceTerm(divergence, temperature, target_logits)
-    return mean_evaluation(input, target, term, activation=activation, has_shares=not target_logits, **options)
+    return mean_plan(input, target, term, activation=activation, has_shares=not target_logits, **options)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, DType, Reduction, Weights
 from arrayseg.backends import Backend
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.batch import Layout
-from arrayseg.engine.block import Block, Pixels
-from arrayseg.engine.sweep import block_slices, with_arrays
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import PixelPlan, Plan
+from arrayseg.engine.sweep import block_slices
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
 
@@ -30,12 +29,9 @@ class Groups(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Lovasz:
-    """A Lovasz loss, an `Evaluation` of whole arrays: errors by blocks, ranks by classes, a pull-back by blocks."""
+class Lovasz(PixelPlan):
+    """A Lovasz loss of whole arrays: errors by blocks, ranks by classes, a pull-back by blocks."""
 
-    input: Array
-    layout: Layout
-    pixels: Pixels
     hinge: bool
     """Whether the errors are hinge losses of the scores, or distances of probabilities from the target."""
     pool: Literal["image", "batch"]
@@ -46,16 +42,8 @@ class Lovasz:
     reduction: Reduction = "mean"
 
     @property
-    def constants(self) -> Sequence[Array]:
-        return self.pixels.constants
-
-    @property
-    def has_closed_form(self) -> bool:
+    def is_scalar(self) -> bool:
         return self.reduction != "none"
-
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Lovasz:
-        pixels = replace(with_arrays(self.pixels, convert), backend=backend)
-        return replace(self, input=convert(self.input), pixels=pixels)
 
     def plain(self) -> Array:
         xp, backend, block = self.pixels.xp, self.pixels.backend, self.pixels.whole()
@@ -74,7 +62,7 @@ class Lovasz:
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         xp, pixels = self.pixels.xp, self.pixels
-        gradient, scores = self.layout.empty(xp, pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input))
+        gradient, scores = self.new_gradient(wide=wide)
         buffer, slices = self._buffer(scores)  # errors, then the gradient in them, then that in the scores
         groups = self._groups(self._rank(buffer, gradient=True))
         weight = xp.astype(self._weight(groups), buffer.dtype)
@@ -254,7 +242,7 @@ RankingPool = Literal["image", "batch"]
 
 
 class RankingOptions(TypedDict, total=False):
-    """The options that ranking losses share, for type checkers; `ranking_evaluation` has the meaning."""
+    """The options that ranking losses share, for type checkers; `ranking_plan` has the meaning."""
 
     class_axis: int | None
     ignore_index: int | None
@@ -264,7 +252,7 @@ class RankingOptions(TypedDict, total=False):
     exclude_background: bool
 
 
-def ranking_evaluation(
+def ranking_plan(
     input: Array,
     target: Array,
     *,
@@ -326,7 +314,7 @@ def ranking_evaluation(
     )
 
 
-@loss(ranking_evaluation, without=("hinge",))
+@loss(ranking_plan, without=("hinge",))
 def lovasz_softmax(
     input: Array,
     target: Array,
@@ -335,7 +323,7 @@ def lovasz_softmax(
     pool: RankingPool = "batch",
     activation: Activation = "softmax",
     **options: Unpack[RankingOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Lovasz-softmax loss: the convex extension of the Jaccard loss to probabilities.
 
     .. math:: \ell_c = \sum_k e_{\pi(k)} \, (\Delta_k - \Delta_{k-1}), \qquad e_i = |t_{ic} - p_{ic}|,\quad
@@ -392,10 +380,10 @@ def lovasz_softmax(
     >>> round(float(lovasz_softmax(probabilities, ids, activation=None)), 4)
     0.4333
     """
-    return ranking_evaluation(input, target, hinge=False, classes=classes, pool=pool, activation=activation, **options)
+    return ranking_plan(input, target, hinge=False, classes=classes, pool=pool, activation=activation, **options)
 
 
-@loss(ranking_evaluation, without=("hinge", "activation"))
+@loss(ranking_plan, without=("hinge", "activation"))
 def lovasz_hinge(
     input: Array,
     target: Array,
@@ -403,7 +391,7 @@ def lovasz_hinge(
     classes: Classes = "all",
     pool: RankingPool = "image",
     **options: Unpack[RankingOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Lovasz hinge loss: the convex extension of the Jaccard loss to the margins of binary logits.
 
     .. math:: \ell_c = \sum_k \max(e_{\pi(k)}, 0) \, (\Delta_k - \Delta_{k-1}), \qquad
@@ -455,4 +443,4 @@ def lovasz_hinge(
     >>> round(float(lovasz_hinge(logits, mask, class_axis=None)), 4)
     0.9583
     """
-    return ranking_evaluation(input, target, hinge=True, classes=classes, pool=pool, activation="sigmoid", **options)
+    return ranking_plan(input, target, hinge=True, classes=classes, pool=pool, activation="sigmoid", **options)

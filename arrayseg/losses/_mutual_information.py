@@ -9,13 +9,13 @@ from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, ratio, region_evaluation
+from arrayseg.losses._dice import RegionOptions, ratio, region_plan
 
 __all__ = ["InformationTerm", "Pooling", "pooled_length", "region_mutual_information"]
 
@@ -195,7 +195,7 @@ def _windows(maps: Array, radius: int, xp: Namespace) -> Primitive:
     return value, pull
 
 
-@loss(region_evaluation, without=("soft_tp", "pool", "pixel_weights"))
+@loss(region_plan, without=("soft_tp", "pool", "pixel_weights"))
 def region_mutual_information(
     input: Array,
     target: Array,
@@ -205,7 +205,7 @@ def region_mutual_information(
     pooling: Pooling = "max",
     epsilon: float = 5e-4,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Region mutual information (RMI) loss: what of the target's neighbourhoods the prediction's do not explain.
 
     .. math:: \ell = \frac{1}{2 d} \log \det \left(\Sigma_t - \Sigma_{tp} (\Sigma_p + \epsilon I)^{-1} \Sigma_{pt}
@@ -270,7 +270,7 @@ def region_mutual_information(
     downsample = check_index("downsample", downsample, 1)
     check_choice("pooling", pooling, Pooling)
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 some covariances would have no inverse
-    sweep = region_evaluation(input, target, ratio(0.5, 0.5, 0, "double"), **options)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, 0, "double"), **options)
     spatial = sweep.layout.rows_shape[1:]
     if 0 in spatial or any(length > 1 and pooled_length(length, downsample) < radius for length in spatial):
         msg = (

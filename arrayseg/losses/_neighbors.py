@@ -9,13 +9,13 @@ from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array, Namespace
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_term
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import MeanTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
 
 __all__ = ["NeighborTerm", "neighbor_aware_cross_entropy"]
 
@@ -73,7 +73,7 @@ class NeighborTerm(MeanTerm):
         return xp.reshape(array, shape)
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def neighbor_aware_cross_entropy(
     input: Array,
     target: Array,
@@ -83,7 +83,7 @@ def neighbor_aware_cross_entropy(
     distance: Literal["l1", "l2"] = "l1",
     activation: Activation = "softmax",
     **options: Unpack[PixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Neighbour-aware calibration (NACL): cross entropy, and logits close to the labels of the neighbourhood.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\log p_{i, y_i} + \frac{\alpha}{C} \sum_c |z_{ic} - n_{ic}|
@@ -143,7 +143,7 @@ def neighbor_aware_cross_entropy(
     if kernel_size < 1 or kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, **options)
+    sweep = pixel_plan(input, target, pixel_term.cross_entropy, activation=activation, **options)
     (term,) = sweep.terms
     neighbors = NeighborTerm(
         reduction=term.reduction,

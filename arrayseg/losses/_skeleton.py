@@ -9,14 +9,14 @@ from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, Namespace, Pool
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums, Sweep
 from arrayseg.imaging import distance_fields, skeletons
 from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan, smoothing
 from arrayseg.losses._distance import Prepared, Spacing
 
 __all__ = ["BoundaryCenterlineTerm", "CenterlineTerm", "cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
@@ -184,7 +184,7 @@ def _shares(
     return share, other, other * inverse, -share * inverse
 
 
-def centerline_evaluation(
+def centerline_plan(
     input: Array,
     target: Array,
     *,
@@ -196,7 +196,7 @@ def centerline_evaluation(
     """The sweep of a centreline Dice, with the options of a region loss."""
     iterations = check_index("iterations", iterations, 0)
     epsilon = check_number("epsilon", epsilon, 0)
-    sweep = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
     (term,) = sweep.terms
     spatial = sweep.layout.rows_shape[1:]
     centerline = CenterlineTerm(
@@ -205,7 +205,7 @@ def centerline_evaluation(
     return replace(sweep, terms=[centerline])
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def cb_dice(
     input: Array,
     target: Array,
@@ -214,7 +214,7 @@ def cb_dice(
     smooth: Smooth = 1.0,
     spacing: Spacing = 1.0,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Centreline boundary Dice (cbDice) loss: clDice that also knows radii.
 
     .. math:: \ell = 1 - \frac{2\, T_p T_s}{T_p + T_s}, \quad
@@ -309,7 +309,7 @@ def cb_dice(
     )
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def cl_dice(
     input: Array,
     target: Array,
@@ -318,7 +318,7 @@ def cl_dice(
     smooth: Smooth = 1.0,
     epsilon: float = 1e-4,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Soft centreline Dice (clDice) loss: how much of each skeleton lies in the other map.
 
     .. math:: \ell = 1 - \frac{2\, T_p T_s}{T_p + T_s + \epsilon}, \quad
@@ -376,10 +376,10 @@ def cl_dice(
     >>> round(float(cl_dice(broken, line, class_axis=None, activation=None)), 4)
     0.1035
     """
-    return centerline_evaluation(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+    return centerline_plan(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def dice_cl_dice(
     input: Array,
     target: Array,
@@ -390,7 +390,7 @@ def dice_cl_dice(
     epsilon: float = 1e-4,
     dice_pool: Pool | None = None,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dice and centreline Dice together, over one softmax.
 
     .. math:: \ell = (1 - \alpha)\, \ell_\mathrm{Dice} + \alpha\, \ell_\mathrm{clDice}
@@ -448,14 +448,14 @@ def dice_cl_dice(
     if isinstance(options.get("reduction"), str) and options["reduction"] == "none":
         msg = "dice_cl_dice is a sum of two losses of different shapes; use reduction='mean' or 'sum', or each alone."
         raise ValueError(msg)
-    sweep = centerline_evaluation(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+    sweep = centerline_plan(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
     if dice_pool is not None:
         options["pool"] = dice_pool
-    dice = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
+    dice = region_plan(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
     return replace(sweep, terms=[*dice.terms, *sweep.terms], factors=[1 - alpha, alpha])
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def skeleton_recall(
     input: Array,
     target: Array,
@@ -465,7 +465,7 @@ def skeleton_recall(
     tube: int = 2,
     smooth: Smooth = 1.0,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Skeleton recall loss: how much of the target's skeleton is not found.
 
     .. math:: \ell = 1 - \frac{\sum p\, k + s}{\sum k + s'}
