@@ -2,13 +2,14 @@
 
 import sys
 import zlib
-from importlib.metadata import version as installed_version
 from pathlib import Path
+
+from arrayseg import __version__
 
 project = "arrayseg"
 author = "The arrayseg developers"
 copyright = f"2026, {author}"
-release = version = installed_version("arrayseg")
+release = version = __version__
 
 extensions = [
     "myst_parser",
