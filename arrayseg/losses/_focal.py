@@ -9,7 +9,8 @@ from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Namespace, Weights
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_formulas, pixel_term
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
@@ -53,11 +54,11 @@ class NormalizedTerm(PixelTerm):
         weights, _ = self._weights.losses(self._bare(block), None)
         return block.sum(losses, axis=1), block.sum(weights, axis=1)
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, Array]]:
+        xp = batch.xp
         above, below = xp.sum(sums[0]), xp.sum(sums[1])
         if self.constant_weight:
-            below = pixels.backend.stop_gradient(below)
+            below = batch.backend.stop_gradient(below)
         defined = below > 0  # every pixel is right, or none is valid: the loss is 0
         inverse = xp.where(defined, 1 / xp.where(defined, below, xp.ones_like(below)), xp.zeros_like(below))
         value = above * inverse
@@ -78,7 +79,7 @@ class NormalizedTerm(PixelTerm):
         return PixelTerm(self.weight)
 
     def _bare(self, block: Block) -> Block:
-        return Block(replace(block.pixels, class_weights=None), block.rows)
+        return block.changed(class_weights=None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class FocalCosineTerm(MeanTerm):
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp, target = block.xp, block.target
-        unit, inverse = _unit(block.scores, xp)
+        unit, inverse = _unit(block.logits, xp)
         direction, _ = _unit(target, xp)
         exponentials = xp.exp(unit)  # of at most 1: nothing overflows
         total = xp.sum(exponentials, axis=1, keepdims=True)

@@ -66,17 +66,17 @@ class Hardest:
 
     def _chosen(self) -> Sweep:
         """The loss with the choice as pixel weights; the choice is a constant of the derivative."""
-        pixels, backend = self.sweep.pixels, self.sweep.pixels.backend
-        xp = pixels.xp
-        bare = replace(pixels, scores=backend.stop_gradient(pixels.scores), pixel_weights=None, class_weights=None)
-        losses = replace(self.sweep, pixels=bare).losses()
+        batch, backend = self.sweep.batch, self.sweep.batch.backend
+        xp = batch.xp
+        bare = replace(batch, logits=backend.stop_gradient(batch.logits), pixel_weights=None, class_weights=None)
+        losses = replace(self.sweep, batch=bare).losses()
         # A loss that is not a number is the hardest: left out, a network that diverged would have a good loss.
         losses = xp.where(xp.isnan(losses), xp.full_like(losses, inf), losses)
-        valid = Block(bare, slice(0, pixels.shape[0])).valid
+        valid = Block.whole(bare).valid
         kept = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)
-        if pixels.pixel_weights is not None:
-            kept = kept * xp.astype(pixels.pixel_weights, kept.dtype)
-        return replace(self.sweep, pixels=replace(pixels, pixel_weights=kept))
+        if batch.pixel_weights is not None:
+            kept = kept * xp.astype(batch.pixel_weights, kept.dtype)
+        return replace(self.sweep, batch=replace(batch, pixel_weights=kept))
 
 
 def above_or_largest(threshold: float, at_least: int) -> Choose:

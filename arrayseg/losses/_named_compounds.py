@@ -529,7 +529,7 @@ def unified_focal(
     focal = pixel_term.focal(gamma)
     if not asymmetric:
         terms = [_balanced(sweep, focal, (1 - delta, delta), reduction)]
-    elif sweep.pixels.binary:
+    elif sweep.batch.binary:
         msg = "`asymmetric` tells class 0, the background, from others; independent classes have none. Use softmax."
         raise ValueError(msg)
     else:
@@ -548,16 +548,16 @@ def _with_terms(sweep: Sweep, factor: float, terms: Sequence[tuple[PixelTerm, fl
 
 def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], reduction: Reduction) -> PixelTerm:
     """A pixel loss with weights of background (class 0, or negative targets) and foreground that no mean divides by."""
-    classes, backend = sweep.layout.classes, sweep.pixels.backend
+    classes, backend = sweep.layout.classes, sweep.batch.backend
     background, foreground = weights
 
     def row(*numbers: float) -> Array:
         """One number for each class, which a compiler may trace."""
-        dtype, xp = sweep.pixels.compute_dtype, backend.xp
+        dtype, xp = sweep.batch.compute_dtype, backend.xp
         each = [backend.asarray(number, dtype=dtype, like=sweep.input) for number in numbers]
         return xp.stack(each)
 
-    if sweep.pixels.binary:
+    if sweep.batch.binary:
         positive, negative = (row(*[number] * classes) for number in (foreground, background))
         return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive, negative_weights=negative)
     positive = row(background, *[foreground] * (classes - 1))
