@@ -9,7 +9,7 @@ from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Denominator, Pool
 from arrayseg.backends import common_backend
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import PixelTerm
@@ -105,7 +105,7 @@ def balanced_binary_cross_entropy(
     """
     check_choice("activation", activation, ("sigmoid", None))
     check_choice("pool", pool, Pool)
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, binary=True, **options)
+    sweep = pixel_evaluation(input, target, pixel_formulas.cross_entropy, activation=activation, binary=True, **options)
     share = positive_share(sweep.batch, pool)
     (term,) = sweep.terms
     balanced = PixelTerm(**vars(term) | {"positive_weights": 1 - share, "negative_weights": share})
@@ -183,4 +183,4 @@ def distance_weighted_cross_entropy(
     others = options.get("pixel_weights")
     check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
-    return pixel_evaluation(input, target, pixel_term.cross_entropy, denominator=denominator, **options)
+    return pixel_evaluation(input, target, pixel_formulas.cross_entropy, denominator=denominator, **options)

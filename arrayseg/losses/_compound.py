@@ -15,7 +15,7 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.batch import Batch
-from arrayseg.engine.pixel_term import Formula
+from arrayseg.engine.pixel_formulas import Formula
 from arrayseg.engine.region_scores import Outer
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import evaluation_of, value_and_grad

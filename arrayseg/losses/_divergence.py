@@ -10,8 +10,8 @@ from arrayseg._checks import check_number, is_exactly
 from arrayseg._typing import Activation, Array, Namespace
 from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block
-from arrayseg.engine.pixel_formulas import guarded_power
-from arrayseg.engine.pixel_term import MeanTerm, limited, safe_log
+from arrayseg.engine.pixel_formulas import guarded_power, limited, safe_log
+from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import PRIVATE, MeanOptions, mean_evaluation, pixel_evaluation
 

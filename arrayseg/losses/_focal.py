@@ -8,10 +8,11 @@ from typing import Unpack
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Namespace, Weights
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_formulas, pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
-from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import MeanTerm, PixelTerm
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import (
@@ -183,7 +184,7 @@ def asymmetric(
     return pixel_evaluation(
         input,
         target,
-        pixel_term.focal(gamma_positive),
+        pixel_formulas.focal(gamma_positive),
         negative_formula=pixel_formulas.asymmetric_negative(gamma_negative, margin),
         activation=activation,
         binary=True,
@@ -251,7 +252,7 @@ def normalized_focal(
     gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
     sweep = pixel_evaluation(
-        input, target, pixel_term.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+        input, target, pixel_formulas.focal(gamma), positive_weights=positive, negative_weights=negative, **options
     )
     (term,) = sweep.terms
     normalized = NormalizedTerm(
@@ -517,5 +518,5 @@ def focal_cosine(
     gamma = check_number("gamma", gamma, 0)
     alpha = check_number("alpha", alpha, 0)
     focal_weight = check_number("focal_weight", focal_weight, 0)
-    term = FocalCosineTerm(pixel_term.focal(gamma), focal_weight * alpha)
+    term = FocalCosineTerm(pixel_formulas.focal(gamma), focal_weight * alpha)
     return mean_evaluation(input, target, term, activation="softmax", **options)

@@ -11,7 +11,7 @@ from arrayseg._checks import check_index, check_number, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
@@ -215,7 +215,7 @@ def ohem_cross_entropy(
     else:
         hardness = -log(threshold) if threshold > 0 else inf
     return Hardest(
-        pixel_evaluation(input, target, pixel_term.cross_entropy, **options), above_or_largest(hardness, min_kept)
+        pixel_evaluation(input, target, pixel_formulas.cross_entropy, **options), above_or_largest(hardness, min_kept)
     )
 
 
@@ -273,7 +273,7 @@ def top_k_cross_entropy(
     (1.0601, 1.0601)
     """
     share = check_number("share", share, 0, 1, above=True)
-    return Hardest(pixel_evaluation(input, target, pixel_term.cross_entropy, **options), largest_share(share))
+    return Hardest(pixel_evaluation(input, target, pixel_formulas.cross_entropy, **options), largest_share(share))
 
 
 @loss(pixel_evaluation, without=PRIVATE)
@@ -343,6 +343,6 @@ def bootstrapped_cross_entropy(
     min_kept = check_index("min_kept", min_kept, 0)
     mean_of_images = options.get("reduction", "mean") == "mean"
     return Hardest(
-        pixel_evaluation(input, target, pixel_term.cross_entropy, **options),
+        pixel_evaluation(input, target, pixel_formulas.cross_entropy, **options),
         above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=mean_of_images),
     )

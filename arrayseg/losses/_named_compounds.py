@@ -19,8 +19,9 @@ from arrayseg._typing import (
     Weights,
 )
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term, region_scores
-from arrayseg.engine.pixel_term import Formula, PixelTerm
+from arrayseg.engine import pixel_formulas, region_scores
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import PixelTerm
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
 from arrayseg.losses._compound import outer_formula
@@ -128,7 +129,7 @@ def dice_cross_entropy(
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
-    term = PixelTerm(formula=pixel_term.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
+    term = PixelTerm(formula=pixel_formulas.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
     return _with_terms(sweep, dice_weight, [(term, cross_entropy_weight)])
 
 
@@ -205,7 +206,7 @@ def dice_focal(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
     )
 
 
@@ -287,7 +288,7 @@ def generalized_dice_focal(
     score = generalized(weighting, absent, pool, smooth)
     sweep = region_evaluation(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
     )
 
 
@@ -361,7 +362,7 @@ def combo(
     sweep = region_evaluation(
         input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
     )
-    term = _balanced(sweep, pixel_term.cross_entropy, (1 - beta, beta), reduction)
+    term = _balanced(sweep, pixel_formulas.cross_entropy, (1 - beta, beta), reduction)
     return _with_terms(sweep, 1 - alpha, [(term, alpha)])
 
 
@@ -443,7 +444,7 @@ def exponential_logarithmic(
     dice_exponent = check_number("dice_exponent", dice_exponent, 0, above=True)
     cross_entropy_exponent = check_number("cross_entropy_exponent", cross_entropy_exponent, 0, above=True)
     score = region_scores.chain(log_ratio(0.5, smooth, smooth_form, floor), region_scores.power(dice_exponent))
-    formula = outer_formula(pixel_term.cross_entropy, region_scores.power(cross_entropy_exponent))
+    formula = outer_formula(pixel_formulas.cross_entropy, region_scores.power(cross_entropy_exponent))
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
     return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])
 
@@ -526,7 +527,7 @@ def unified_focal(
         ratio(1 - delta, delta, smooth, "tp"), region_scores.power(1 - gamma), background=not asymmetric
     )
     sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
-    focal = pixel_term.focal(gamma)
+    focal = pixel_formulas.focal(gamma)
     if not asymmetric:
         terms = [_balanced(sweep, focal, (1 - delta, delta), reduction)]
     elif sweep.batch.binary:
@@ -535,7 +536,7 @@ def unified_focal(
     else:
         terms = [
             _balanced(sweep, focal, (1 - delta, 0.0), reduction),
-            _balanced(sweep, pixel_term.cross_entropy, (0.0, delta), reduction),
+            _balanced(sweep, pixel_formulas.cross_entropy, (0.0, delta), reduction),
         ]
     return _with_terms(sweep, weight, [(term, 1 - weight) for term in terms])
 

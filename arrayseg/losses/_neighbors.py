@@ -10,7 +10,7 @@ from typing import Literal, Unpack
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array, Namespace
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.sweep import Sums
@@ -143,7 +143,7 @@ def neighbor_aware_cross_entropy(
     if kernel_size < 1 or kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, **options)
+    sweep = pixel_evaluation(input, target, pixel_formulas.cross_entropy, activation=activation, **options)
     (term,) = sweep.terms
     neighbors = NeighborTerm(
         reduction=term.reduction,

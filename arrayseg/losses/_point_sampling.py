@@ -12,7 +12,7 @@ from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.batch import Batch, Layout
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
@@ -244,7 +244,7 @@ def point_sampled_cross_entropy(
     >>> round(float(loss), 4), round(float(np.log(1 + np.exp(1.0))), 4)  # half way from logit 0 to 2
     (1.3133, 1.3133)
     """
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, **options)
+    sweep = pixel_evaluation(input, target, pixel_formulas.cross_entropy, **options)
     if 0 in sweep.layout.rows_shape[1:]:
         msg = f"Points need pixels; got images of shape {sweep.layout.rows_shape[1:]}."
         raise ValueError(msg)
