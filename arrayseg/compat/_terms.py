@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from arrayseg._typing import Array
-from arrayseg.engine.block import Pixels
+from arrayseg.engine.batch import Batch
 from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Cells, Derivatives, Score
@@ -27,13 +27,13 @@ def remade(plan: Any, kind: type[RegionTerm], **changes: Any) -> Plan:
 class BackgroundOutside(RegionTerm):
     """A region loss in which a pixel that is masked out is a target pixel of class 0 without a prediction."""
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, ...]]:
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, ...]]:
         hit, alarm, miss, target, counted = sums
-        xp = pixels.xp
-        every = xp.full_like(counted, float(pixels.target.shape[-1]))
+        xp = batch.xp
+        every = xp.full_like(counted, float(batch.target.shape[-1]))
         row = [[float(place == 0) for place in range(hit.shape[1])]]
-        outside = (every - counted) * pixels.backend.asarray(row, dtype=target.dtype, like=target)
-        return super().solve((hit, alarm, miss + outside, target + outside, every), pixels, factor)
+        outside = (every - counted) * batch.backend.asarray(row, dtype=target.dtype, like=target)
+        return super().solve((hit, alarm, miss + outside, target + outside, every), batch, factor)
 
 
 def masked_ids_are_background(plan: Any) -> Plan:

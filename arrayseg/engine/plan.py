@@ -9,10 +9,9 @@ from typing import Self
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.engine.batch import Layout
-from arrayseg.engine.block import Pixels
+from arrayseg.engine.batch import Batch, Layout
 
-__all__ = ["DerivedPlan", "PixelPlan", "Plan"]
+__all__ = ["BatchPlan", "DerivedPlan", "Plan"]
 
 
 class Plan(ABC):
@@ -55,28 +54,28 @@ class Plan(ABC):
 
 
 @dataclass(frozen=True)
-class PixelPlan(Plan):
+class BatchPlan(Plan):
     """A plan over the pixels of a batch."""
 
     input: Array
     layout: Layout
-    pixels: Pixels
+    batch: Batch
 
     @property
     def backend(self) -> Backend:
-        return self.pixels.backend
+        return self.batch.backend
 
     @property
     def arrays(self) -> tuple[Array, ...]:
-        return (self.input, *self.pixels.constants)
+        return (self.input, *self.batch.constants)
 
     def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Self:
-        return replace(self, input=convert(self.input), pixels=self.pixels.converted(backend, convert))
+        return replace(self, input=convert(self.input), batch=self.batch.converted(backend, convert))
 
     def new_gradient(self, *, wide: bool) -> tuple[Array, Array]:
         """Return an uninitialized gradient of the input's shape, and a view `(N, C, S)` to write it through."""
-        dtype, device = self.pixels.gradient_dtype(wide=wide), self.backend.device(self.input)
-        return self.layout.empty(self.pixels.xp, dtype, device)
+        dtype, device = self.batch.gradient_dtype(wide=wide), self.backend.device(self.input)
+        return self.layout.empty(self.batch.xp, dtype, device)
 
 
 @dataclass(frozen=True)

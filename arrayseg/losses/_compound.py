@@ -13,8 +13,8 @@ from arrayseg._checks import check_number, check_numbers
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
-from arrayseg.engine.block import Pixels
-from arrayseg.engine.pixel_term import Formula
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.pixel_formulas import Formula
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Outer
 from arrayseg.engine.sweep import Sweep
@@ -103,7 +103,7 @@ def outer_formula(formula: Formula, outer: Outer) -> Formula:
 
 def _same_pixels(part: Sweep, other: Sweep) -> bool:
     """Whether two sweeps are over equal pixels; compilers, which cannot tell, find what is shared themselves."""
-    one, two = part.pixels, other.pixels
+    one, two = part.batch, other.batch
     if part.layout != other.layout or _settings(one) != _settings(two):
         return False
     if not one.backend.is_concrete(part.input, *one.constants, *two.constants):
@@ -113,12 +113,12 @@ def _same_pixels(part: Sweep, other: Sweep) -> bool:
         return all(a is b or (a is not None and b is not None and _equal(a, b, one.xp)) for a, b in pairs)
 
 
-def _settings(pixels: Pixels) -> tuple[Any, ...]:
-    return pixels.activation, pixels.binary, pixels.ignore_index
+def _settings(batch: Batch) -> tuple[Any, ...]:
+    return batch.activation, batch.binary, batch.ignore_index
 
 
-def _arrays(pixels: Pixels) -> tuple[Array | None, ...]:
-    return pixels.target, pixels.mask, pixels.pixel_weights, pixels.class_weights
+def _arrays(batch: Batch) -> tuple[Array | None, ...]:
+    return batch.target, batch.mask, batch.pixel_weights, batch.class_weights
 
 
 def _equal(one: Array, two: Array, xp: Any) -> bool:

@@ -8,8 +8,9 @@ from typing import TypedDict, Unpack
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Denominator, Reduction, Weights
 from arrayseg.backends import backend_of
-from arrayseg.engine import pixel_term
-from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
+from arrayseg.engine import pixel_formulas
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import MeanTerm, PixelTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
@@ -212,7 +213,7 @@ def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelO
     >>> round(float(cross_entropy(logits, np.array([[[0, 1]]]))), 4)
     0.6219
     """
-    return pixel_plan(input, target, pixel_term.cross_entropy, **options)
+    return pixel_plan(input, target, pixel_formulas.cross_entropy, **options)
 
 
 @loss(pixel_plan, without=(*PRIVATE, "activation"))
@@ -257,7 +258,9 @@ def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Plan:
     >>> round(float(nll(np.log([[0.2, 0.8]]), np.array([1]))), 4)
     0.2231
     """
-    return pixel_plan(input, target, pixel_term.cross_entropy, activation=None, binary=False, log_input=True, **options)
+    return pixel_plan(
+        input, target, pixel_formulas.cross_entropy, activation=None, binary=False, log_input=True, **options
+    )
 
 
 @loss(pixel_plan, without=PRIVATE)
@@ -321,7 +324,7 @@ def binary_cross_entropy(
     return pixel_plan(
         input,
         target,
-        pixel_term.cross_entropy,
+        pixel_formulas.cross_entropy,
         activation=activation,
         binary=True,
         positive_weights=pos_weight,
@@ -389,7 +392,7 @@ def focal(
     gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
     return pixel_plan(
-        input, target, pixel_term.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+        input, target, pixel_formulas.focal(gamma), positive_weights=positive, negative_weights=negative, **options
     )
 
 

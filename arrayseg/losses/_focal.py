@@ -7,9 +7,11 @@ from typing import Unpack
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Namespace, Weights
-from arrayseg.engine import pixel_formulas, pixel_term
-from arrayseg.engine.block import Block, Pixels
-from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
+from arrayseg.engine import pixel_formulas
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import MeanTerm, PixelTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
@@ -53,11 +55,11 @@ class NormalizedTerm(PixelTerm):
         weights, _ = self._weights.losses(self._bare(block), None)
         return block.sum(losses, axis=1), block.sum(weights, axis=1)
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, Array]]:
+        xp = batch.xp
         above, below = xp.sum(sums[0]), xp.sum(sums[1])
         if self.constant_weight:
-            below = pixels.backend.stop_gradient(below)
+            below = batch.backend.stop_gradient(below)
         defined = below > 0  # every pixel is right, or none is valid: the loss is 0
         inverse = xp.where(defined, 1 / xp.where(defined, below, xp.ones_like(below)), xp.zeros_like(below))
         value = above * inverse
@@ -78,7 +80,7 @@ class NormalizedTerm(PixelTerm):
         return PixelTerm(self.weight)
 
     def _bare(self, block: Block) -> Block:
-        return Block(replace(block.pixels, class_weights=None), block.rows)
+        return block.changed(class_weights=None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class FocalCosineTerm(MeanTerm):
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp, target = block.xp, block.target
-        unit, inverse = _unit(block.scores, xp)
+        unit, inverse = _unit(block.logits, xp)
         direction, _ = _unit(target, xp)
         exponentials = xp.exp(unit)  # of at most 1: nothing overflows
         total = xp.sum(exponentials, axis=1, keepdims=True)
@@ -182,7 +184,7 @@ def asymmetric(
     return pixel_plan(
         input,
         target,
-        pixel_term.focal(gamma_positive),
+        pixel_formulas.focal(gamma_positive),
         negative_formula=pixel_formulas.asymmetric_negative(gamma_negative, margin),
         activation=activation,
         binary=True,
@@ -250,7 +252,7 @@ def normalized_focal(
     gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
     sweep = pixel_plan(
-        input, target, pixel_term.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+        input, target, pixel_formulas.focal(gamma), positive_weights=positive, negative_weights=negative, **options
     )
     (term,) = sweep.terms
     normalized = NormalizedTerm(
@@ -516,5 +518,5 @@ def focal_cosine(
     gamma = check_number("gamma", gamma, 0)
     alpha = check_number("alpha", alpha, 0)
     focal_weight = check_number("focal_weight", focal_weight, 0)
-    term = FocalCosineTerm(pixel_term.focal(gamma), focal_weight * alpha)
+    term = FocalCosineTerm(pixel_formulas.focal(gamma), focal_weight * alpha)
     return mean_plan(input, target, term, activation="softmax", **options)

@@ -10,7 +10,7 @@ from typing import Unpack
 from arrayseg._checks import check_index, check_number, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.engine.sweep import Sweep
@@ -51,17 +51,17 @@ class Hardest(DerivedPlan):
 
     def _chosen(self) -> Sweep:
         """The loss with the choice as pixel weights; the choice is a constant of the derivative."""
-        pixels, backend = self.of.pixels, self.of.pixels.backend
-        xp = pixels.xp
-        bare = replace(pixels, scores=backend.stop_gradient(pixels.scores), pixel_weights=None, class_weights=None)
-        losses = replace(self.of, pixels=bare).losses()
+        batch, backend = self.of.batch, self.of.batch.backend
+        xp = batch.xp
+        bare = replace(batch, logits=backend.stop_gradient(batch.logits), pixel_weights=None, class_weights=None)
+        losses = replace(self.of, batch=bare).losses()
         # A loss that is not a number is the hardest: left out, a network that diverged would have a good loss.
         losses = xp.where(xp.isnan(losses), xp.full_like(losses, inf), losses)
-        valid = Block(bare, slice(0, pixels.shape[0])).valid
+        valid = Block.whole(bare).valid
         kept = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)
-        if pixels.pixel_weights is not None:
-            kept = kept * xp.astype(pixels.pixel_weights, kept.dtype)
-        return replace(self.of, pixels=replace(pixels, pixel_weights=kept))
+        if batch.pixel_weights is not None:
+            kept = kept * xp.astype(batch.pixel_weights, kept.dtype)
+        return replace(self.of, batch=replace(batch, pixel_weights=kept))
 
 
 def above_or_largest(threshold: float, at_least: int) -> Choose:
@@ -199,7 +199,9 @@ def ohem_cross_entropy(
         hardness = -backend_of(threshold).xp.log(threshold)
     else:
         hardness = -log(threshold) if threshold > 0 else inf
-    return Hardest(pixel_plan(input, target, pixel_term.cross_entropy, **options), above_or_largest(hardness, min_kept))
+    return Hardest(
+        pixel_plan(input, target, pixel_formulas.cross_entropy, **options), above_or_largest(hardness, min_kept)
+    )
 
 
 @loss(pixel_plan, without=PRIVATE)
@@ -256,7 +258,7 @@ def top_k_cross_entropy(
     (1.0601, 1.0601)
     """
     share = check_number("share", share, 0, 1, above=True)
-    return Hardest(pixel_plan(input, target, pixel_term.cross_entropy, **options), largest_share(share))
+    return Hardest(pixel_plan(input, target, pixel_formulas.cross_entropy, **options), largest_share(share))
 
 
 @loss(pixel_plan, without=PRIVATE)
@@ -326,6 +328,6 @@ def bootstrapped_cross_entropy(
     min_kept = check_index("min_kept", min_kept, 0)
     mean_of_images = options.get("reduction", "mean") == "mean"
     return Hardest(
-        pixel_plan(input, target, pixel_term.cross_entropy, **options),
+        pixel_plan(input, target, pixel_formulas.cross_entropy, **options),
         above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=mean_of_images),
     )

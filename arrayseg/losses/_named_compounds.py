@@ -18,8 +18,9 @@ from arrayseg._typing import (
     WeightNorm,
     Weights,
 )
-from arrayseg.engine import pixel_term, region_scores
-from arrayseg.engine.pixel_term import Formula, PixelTerm
+from arrayseg.engine import pixel_formulas, region_scores
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import PixelTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
@@ -126,7 +127,7 @@ def dice_cross_entropy(
     """
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
-    term = PixelTerm(formula=pixel_term.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
+    term = PixelTerm(formula=pixel_formulas.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
     return _with_terms(sweep, dice_weight, [(term, cross_entropy_weight)])
 
 
@@ -201,7 +202,7 @@ def dice_focal(
     gamma = check_number("gamma", gamma, 0)
     sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
     )
 
 
@@ -283,7 +284,7 @@ def generalized_dice_focal(
     score = generalized(weighting, absent, pool, smooth)
     sweep = region_plan(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
     )
 
 
@@ -355,7 +356,7 @@ def combo(
     alpha = check_number("alpha", alpha, 0, 1)
     beta = check_number("beta", beta, 0, 1)
     sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
-    term = _balanced(sweep, pixel_term.cross_entropy, (1 - beta, beta), reduction)
+    term = _balanced(sweep, pixel_formulas.cross_entropy, (1 - beta, beta), reduction)
     return _with_terms(sweep, 1 - alpha, [(term, alpha)])
 
 
@@ -437,7 +438,7 @@ def exponential_logarithmic(
     dice_exponent = check_number("dice_exponent", dice_exponent, 0, above=True)
     cross_entropy_exponent = check_number("cross_entropy_exponent", cross_entropy_exponent, 0, above=True)
     score = region_scores.chain(log_ratio(0.5, smooth, smooth_form, floor), region_scores.power(dice_exponent))
-    formula = outer_formula(pixel_term.cross_entropy, region_scores.power(cross_entropy_exponent))
+    formula = outer_formula(pixel_formulas.cross_entropy, region_scores.power(cross_entropy_exponent))
     sweep = region_plan(input, target, score, reduction=_scalar(reduction), **options)
     return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])
 
@@ -520,16 +521,16 @@ def unified_focal(
         ratio(1 - delta, delta, smooth, "tp"), region_scores.power(1 - gamma), background=not asymmetric
     )
     sweep = region_plan(input, target, score, reduction=_scalar(reduction), **options)
-    focal = pixel_term.focal(gamma)
+    focal = pixel_formulas.focal(gamma)
     if not asymmetric:
         terms = [_balanced(sweep, focal, (1 - delta, delta), reduction)]
-    elif sweep.pixels.binary:
+    elif sweep.batch.binary:
         msg = "`asymmetric` tells class 0, the background, from others; independent classes have none. Use softmax."
         raise ValueError(msg)
     else:
         terms = [
             _balanced(sweep, focal, (1 - delta, 0.0), reduction),
-            _balanced(sweep, pixel_term.cross_entropy, (0.0, delta), reduction),
+            _balanced(sweep, pixel_formulas.cross_entropy, (0.0, delta), reduction),
         ]
     return _with_terms(sweep, weight, [(term, 1 - weight) for term in terms])
 
@@ -542,16 +543,16 @@ def _with_terms(sweep: Sweep, factor: float, terms: Sequence[tuple[PixelTerm, fl
 
 def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], reduction: Reduction) -> PixelTerm:
     """A pixel loss with weights of background (class 0, or negative targets) and foreground that no mean divides by."""
-    classes, backend = sweep.layout.classes, sweep.pixels.backend
+    classes, backend = sweep.layout.classes, sweep.batch.backend
     background, foreground = weights
 
     def row(*numbers: float) -> Array:
         """One number for each class, which a compiler may trace."""
-        dtype, xp = sweep.pixels.compute_dtype, backend.xp
+        dtype, xp = sweep.batch.compute_dtype, backend.xp
         each = [backend.asarray(number, dtype=dtype, like=sweep.input) for number in numbers]
         return xp.stack(each)
 
-    if sweep.pixels.binary:
+    if sweep.batch.binary:
         positive, negative = (row(*[number] * classes) for number in (foreground, background))
         return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive, negative_weights=negative)
     positive = row(background, *[foreground] * (classes - 1))

@@ -127,15 +127,15 @@ class BiTemperedTerm(MeanTerm):
     label_smoothing: float = 0.0
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        xp, scores, target = block.xp, block.scores, block.target
-        if block.pixels.binary:  # distributions of two outcomes, with the scores z and 0, or 0 and -z
+        xp, scores, target = block.xp, block.logits, block.target
+        if block.batch.binary:  # distributions of two outcomes, with the scores z and 0, or 0 and -z
             zero = xp.zeros_like(scores)
             scores = xp.stack([xp.minimum(scores, zero), -xp.maximum(scores, zero)], axis=1)
             target = xp.stack([target, 1 - target], axis=1)
         target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[1]
         log_p = block.backend.shared(log_tempered_softmax(scores, self.t2, block.backend), target)
         losses = self._weigh(block, xp.sum(self._divergence(log_p, target, xp), axis=1))
-        if block.pixels.binary:
+        if block.batch.binary:
             losses = xp.sum(losses, axis=1)
         if scale is None:
             return losses, None
@@ -143,7 +143,7 @@ class BiTemperedTerm(MeanTerm):
         escort = xp.exp(self.t2 * log_p)
         escort = escort / xp.sum(escort, axis=1, keepdims=True)
         gradient = steps - escort * xp.sum(steps, axis=1, keepdims=True)
-        if block.pixels.binary:
+        if block.batch.binary:
             return losses, self._weigh(block, gradient[:, 0, ...]) * scale
         return losses, gradient * (self._weigh(block, xp.ones_like(gradient[:, 0, :])) * scale)[:, None, :]
 
