@@ -224,7 +224,9 @@ class PixelTerm(MeanTerm):
         else:
             log_p, inner = block.log_softmax_at_id, None
         weights = self._weights_of_ids(block)
-        value, slope = self.formula(log_p if weights is None else block.backend.shared(log_p, weights), xp)
+        value, slope = self.formula(
+            log_p if weights is None else block.backend.functions.finite_where_zero(log_p, weights), xp
+        )
         losses = value if weights is None else value * weights
         if scale is None:
             return losses, None
@@ -242,7 +244,7 @@ class PixelTerm(MeanTerm):
         else:
             log_p, inner = block.log_softmax, None
         shares = block.weighted(self._shares(block))
-        log_p = block.backend.shared(log_p, shares)
+        log_p = block.backend.functions.finite_where_zero(log_p, shares)
         if scale is None:
 
             def of_classes(shares: Array, log_p: Array, *, axis: int) -> Array:
@@ -267,7 +269,7 @@ class PixelTerm(MeanTerm):
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes: each is the target or is not."""
-        xp, shared = block.xp, block.backend.shared
+        xp, shared = block.xp, block.backend.functions.finite_where_zero
         if block.pixels.activation is None:
             log_p, inner = self._log_of_input(block, block.scores)
             log_q, outer = self._log_of_input(block, 1 - block.scores)
@@ -295,12 +297,12 @@ class PixelTerm(MeanTerm):
         xp, backend = block.xp, block.backend
         sign = xp.astype(block.scores >= 0, block.dtype)
         wrong = sign - self._smoothed(block)  # u with the sign of z
-        losses = wrong * backend.shared(block.scores, wrong)
+        losses = wrong * backend.functions.finite_where_zero(block.scores, wrong)
         if scale is None:
-            return block.sum_classes(block.weighted(losses + backend.log_rest(block.scores))), None
+            return block.sum_classes(block.weighted(losses + backend.functions.log_rest(block.scores))), None
         sign *= -2
         sign += 1
-        slope = backend.exp_in_place(sign * block.scores)
+        slope = backend.functions.exp_in_place(sign * block.scores)
         losses += xp.log1p(slope)
         slope /= slope + 1
         slope *= sign
@@ -313,20 +315,20 @@ class PixelTerm(MeanTerm):
         if block.pixels.activation is None:
             log_p, inner = self._log_of_input(block, (1 - block.target) - block.signs * block.scores)
         elif scale is None:
-            log_p, inner = backend.log_sigmoid(-block.signs * block.scores), None
+            log_p, inner = backend.functions.log_sigmoid(-block.signs * block.scores), None
         else:
-            loss, inner = backend.softplus(block.signs * block.scores)
+            loss, inner = backend.functions.softplus(block.signs * block.scores)
             if self._is_unweighted_cross_entropy(block):
                 pulled = block.product(inner, block.weighted(block.signs * scale))
                 return block.sum_classes(block.weighted(loss)), pulled
             log_p = -loss
         shares = self._shares_of_sides(block)
-        log_p = log_p if shares is None else backend.shared(log_p, shares)
+        log_p = log_p if shares is None else backend.functions.finite_where_zero(log_p, shares)
         if self.negative_formula is None:
             value, slope = self.formula(log_p, xp)
         else:
-            on, on_slope = self.formula(backend.shared(log_p, block.target), xp)
-            off, off_slope = self.negative_formula(backend.shared(log_p, 1 - block.target), xp)
+            on, on_slope = self.formula(backend.functions.finite_where_zero(log_p, block.target), xp)
+            off, off_slope = self.negative_formula(backend.functions.finite_where_zero(log_p, 1 - block.target), xp)
             value, slope = (off + block.target * (on - off) for on, off in ((on, off), (on_slope, off_slope)))
         losses = block.sum_classes(block.weighted(value if shares is None else value * shares))
         if scale is None:

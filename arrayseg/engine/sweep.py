@@ -114,7 +114,7 @@ def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums]) -> Sums:
 
 def _sum_over_parts(pixels: Pixels, parts: list[Part], function: Callable[[Part], Sums]) -> Sums:
     """The sums of every image: parts of the same images are added, those of others are put behind each other."""
-    found = pixels.backend.map(function, parts)
+    found = pixels.backend.parallel_map(function, parts)
     if len(parts) == 1:
         return found[0]
     groups: dict[int, list[Sums]] = {}
@@ -262,7 +262,7 @@ class Sweep:
             if kept:
                 block.only_probabilities = True
                 if not blocks.single:
-                    block.kept = self.pixels.backend.block_array(room, self.pixels.compute_dtype)
+                    block.kept = self.pixels.backend.blocks.as_block(room, self.pixels.compute_dtype)
             rests, pulled = [self._zero()], None
             # Backwards: region losses come first in most sums, and the last term may overwrite the probabilities.
             for place in reversed(range(len(self.terms))):
@@ -277,7 +277,7 @@ class Sweep:
                 _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
             return _add(rests)
 
-        return _add(self.pixels.backend.map(pull, blocks.parts))
+        return _add(self.pixels.backend.parallel_map(pull, blocks.parts))
 
     def losses(self, *, in_blocks: bool | None = None) -> Array:
         """The losses of all pixels, `(N, S)`, in the compute dtype; only pixel losses have them."""
@@ -296,7 +296,7 @@ class Sweep:
         def fill(part: tuple[slice, slice]) -> None:
             rows[part] = found(self.pixels.block(*part))
 
-        backend.map(fill, self._blocks().parts)
+        backend.parallel_map(fill, self._blocks().parts)
         return rows
 
     @property

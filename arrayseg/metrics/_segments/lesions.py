@@ -70,7 +70,7 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
     backend = backend_of(labels, "labels")
     connectivity = check_connectivity(connectivity, labels.ndim)
     if backend.xp.isdtype(labels.dtype, "bool"):
-        return backend.connected_components(labels, connectivity=connectivity)
+        return backend.masks.connected_components(labels, connectivity=connectivity)
     check_segment_maps(labels=labels)
     if not backend.is_concrete(labels):
         msg = (
@@ -79,8 +79,8 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
         )
         raise TypeError(msg)
     worker, (view,) = backend.shared_view(labels)
-    with backend.wide(labels):
-        numbers = worker.label_components(view, connectivity=connectivity)
+    with backend.enable_64_bits(labels):
+        numbers = worker.masks.label_components(view, connectivity=connectivity)
         return numbers if worker is backend else backend.asarray(numbers, dtype=backend.xp.int32, like=labels)
 
 
@@ -173,15 +173,15 @@ def match_lesions(
     reach = target
     for _ in range(dilation):
         reach = dilate_neighbours(xp, reach, min(2, target.ndim), range(target.ndim))
-    found = backend.connected_components(prediction, connectivity=connectivity)
-    zones = backend.connected_components(reach, connectivity=connectivity)
+    found = backend.masks.connected_components(prediction, connectivity=connectivity)
+    zones = backend.masks.connected_components(reach, connectivity=connectivity)
     (predicted, zone, actual), pixels = joint_counts(backend, found, zones, target)
     # Predictions against zones, of which the lesions are the true pixels; 0 is the background of both.
     table = overlaps([predicted], [zone], pixels)
     table = table.where(table.first[0] != 0, table.second[0] != 0)
     lesions = table.second[0].shape[0]
-    sizes = host().bincount(zone, length=lesions + 1, weights=pixels * actual)[1:]
-    both = host().bincount(zone, length=lesions + 1, weights=pixels * actual * (predicted != 0))[1:]
+    sizes = host().counts.bincount(zone, length=lesions + 1, weights=pixels * actual)[1:]
+    both = host().counts.bincount(zone, length=lesions + 1, weights=pixels * actual * (predicted != 0))[1:]
     covering = table.per_second(table.first_areas[table.rows])
     kept, hit = sizes > minimum_size, covering > 0
     if score == "dice":
@@ -234,7 +234,7 @@ def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent 
     penalty = check_number("penalty", penalty)
     backend = common_backend(**counts._asdict())
     xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
-    with backend.wide(*counts):
+    with backend.enable_64_bits(*counts):
         wide = backend.sum_dtype(counts.score_sum)
         total, hits, extra, missed = (xp.astype(part, wide, copy=False) for part in counts)
         mean = ratio(xp, total + penalty * (extra + missed), hits + extra + missed, absent)
@@ -304,13 +304,14 @@ def component_dice(
         msg = "The number of components depends on the target, so no compiler can trace this function. Call it outside."
         raise TypeError(msg)
     predicted, actual = (backend.to_numpy(mask) for mask in (prediction, target))
-    parts = backend.to_numpy(backend.connected_components(target, connectivity=connectivity))
+    parts = backend.to_numpy(backend.masks.connected_components(target, connectivity=connectivity))
     number = int(parts.max()) if parts.size else 0
     # Pixels of the target are in their own cell; of the others, those of the prediction alone are counted.
     outside = predicted & ~actual if number else predicted & False
-    cells = nearest_labels(outside, parts, number, steps, host().nearest_distances)
+    cells = nearest_labels(outside, parts, number, steps, host().masks.nearest_distances)
     of_target, of_both, beyond = (
-        host().bincount(labels, length=number + 1)[1:] for labels in (parts[actual], parts[actual & predicted], cells)
+        host().counts.bincount(labels, length=number + 1)[1:]
+        for labels in (parts[actual], parts[actual & predicted], cells)
     )
     score = 2 * of_both / (of_target + of_both + beyond)
     return backend.xp.astype(put(backend, score, target), backend.sum_dtype(target), copy=False)
