@@ -21,49 +21,28 @@ from arrayseg.backends.functions import Functions
 from arrayseg.backends.masks import Masks
 from arrayseg.backends.sorting import Sorting
 
-__all__ = ["Backend", "Evaluation", "Item", "Result", "slowest_first"]
+__all__ = ["Backend", "Item", "PlanLike", "Result", "slowest_first"]
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
 
 
-class Evaluation(Protocol):
-    """A scalar (or map) of an input array, evaluated in one of three ways that agree."""
+class PlanLike(Protocol):
+    """What an adapter uses of a plan; `arrayseg.engine.plan.Plan` has the meanings."""
 
     @property
-    def input(self) -> Array:
-        """The array to differentiate by, as the caller gave it."""
-        ...
+    def arrays(self) -> tuple[Array, ...]: ...
 
     @property
-    def constants(self) -> Sequence[Array]:
-        """The other arrays that take part."""
-        ...
+    def is_scalar(self) -> bool: ...
 
-    @property
-    def has_closed_form(self) -> bool:
-        """Whether `value_and_gradient` may be called: a scalar is asked for."""
-        ...
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> PlanLike: ...
 
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Evaluation:
-        """The same evaluation of arrays of another library."""
-        ...
+    def plain(self) -> Array: ...
 
-    def plain(self) -> Array:
-        """One expression of standard functions over whole arrays, for autodiff and compilers."""
-        ...
+    def value(self) -> Array: ...
 
-    def value(self) -> Array:
-        """The value, block by block."""
-        ...
-
-    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
-        """The value and its closed-form gradient in the input, block by block.
-
-        The gradient has the dtype of the input, or, where it is `wide`, that of the arithmetic: half precision is then
-        not rounded yet.
-        """
-        ...
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]: ...
 
 
 class Backend:
@@ -182,13 +161,13 @@ class Backend:
         """Return whether the closed form computes the gradients of these arrays, not the library's autodiff."""
         return True
 
-    def attach(self, evaluation: Evaluation, /) -> Array:
-        """Return the value of an evaluation, with its gradient attached if the library differentiates."""
-        return evaluation.value()
+    def attach(self, plan: PlanLike, /) -> Array:
+        """Return the value of a plan, with its gradient attached if the library differentiates."""
+        return plan.value()
 
-    def value_and_gradient(self, evaluation: Evaluation, /) -> tuple[Array, Array]:
-        """Return the value of an evaluation and its gradient with respect to the input."""
-        return evaluation.value_and_gradient()
+    def value_and_gradient(self, plan: PlanLike, /) -> tuple[Array, Array]:
+        """Return the value of a plan and its gradient with respect to the input."""
+        return plan.value_and_gradient()
 
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
         """Return the value and gradient of any scalar function, by the library's own autodiff."""

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from arrayseg._typing import Array, DType
-from arrayseg.backends.base import Evaluation, Result
+from arrayseg.backends.base import PlanLike, Result
 from arrayseg.backends.blocks import Blocks, MakeSums
 from arrayseg.backends.functions import Functions, log_sum_exp
 from arrayseg.backends.shared_memory import SharingBackend, SharingCounts, SharingMasks
@@ -176,8 +176,8 @@ class JaxBackend(SharingBackend):
     def uses_closed_form(self, *arrays: Array) -> bool:
         return False
 
-    def attach(self, evaluation: Evaluation, /) -> Array:
-        return evaluation.plain()
+    def attach(self, plan: PlanLike, /) -> Array:
+        return plan.plain()
 
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
         value, gradient = jax.value_and_grad(function)(array)
