@@ -12,10 +12,11 @@ from math import nan
 from typing import Any, TypeAlias
 
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, backend_of
-from arrayseg.backends.base import Evaluation
+from arrayseg.backends import backend_of
+from arrayseg.compat._terms import with_terms
+from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.losses import compound
-from arrayseg.losses._api import evaluation_of
+from arrayseg.losses._api import plan_of
 from arrayseg.losses._composed import shown
 from arrayseg.losses._compound import Compound
 
@@ -24,10 +25,10 @@ __all__ = [
     "Changed",
     "Unreduced",
     "changed",
-    "evaluate",
     "loss_of_each_class",
     "nan_without_pixels",
     "parts_of",
+    "plan_of_call",
     "shifted",
     "unreduced",
     "weighted_sum",
@@ -40,10 +41,10 @@ Call: TypeAlias = partial[Array]
 
 @dataclass(frozen=True)
 class Changed:
-    """A loss whose evaluation is changed in a way that no option offers; a loss or a part of a compound."""
+    """A loss whose plan is changed in a way that no option offers; a loss or a part of a compound."""
 
     loss: Callable[..., Array]
-    adjust: Callable[[Evaluation], Evaluation]
+    adjust: Callable[[Plan], Plan]
     text: str
     """What the tables and the representation write after the loss."""
 
@@ -51,12 +52,12 @@ class Changed:
         return f"{shown(self.loss)} {self.text}"
 
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
-        evaluation = self.evaluation(input, target, **options)
-        return backend_of(evaluation.input).attach(evaluation)
+        plan = self.plan(input, target, **options)
+        return plan.backend.attach(plan)
 
-    def evaluation(self, input: Array, target: Array, **options: Any) -> Evaluation:
-        """Return the changed evaluation."""
-        return self.adjust(evaluate(partial(self.loss, input, target, **options)))
+    def plan(self, input: Array, target: Array, **options: Any) -> Plan:
+        """Return the changed plan."""
+        return self.adjust(plan_of_call(partial(self.loss, input, target, **options)))
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Unreduced:
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
         return self.finish(partial(self.loss, input, target, **options))
 
-    def evaluation(self, input: Array, target: Array, **options: Any) -> Evaluation:
+    def plan(self, input: Array, target: Array, **options: Any) -> Plan:
         """Raise the error that explains why there is no gradient."""
         msg = (
             "Cannot differentiate a loss with reduction='none': the result is not a scalar. "
@@ -79,26 +80,10 @@ class Unreduced:
 
 
 @dataclass(frozen=True)
-class Shifted:
-    """An evaluation plus a constant."""
+class Shifted(DerivedPlan):
+    """A plan plus a constant."""
 
-    of: Evaluation
     by: float
-
-    @property
-    def input(self) -> Array:
-        return self.of.input
-
-    @property
-    def constants(self) -> Sequence[Array]:
-        return self.of.constants
-
-    @property
-    def has_closed_form(self) -> bool:
-        return self.of.has_closed_form
-
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Shifted:
-        return replace(self, of=self.of.moved(backend, convert))
 
     def plain(self) -> Array:
         return self.of.plain() + self.by
@@ -111,15 +96,15 @@ class Shifted:
         return value + self.by, gradient
 
 
-def evaluate(call: Call) -> Evaluation:
-    """Return the evaluation of a call."""
-    build = evaluation_of(call)
+def plan_of_call(call: Call) -> Plan:
+    """Return the plan of a call."""
+    build = plan_of(call)
     assert build is not None, call
     return build()
 
 
-def changed(call: Call, adjust: Callable[[Evaluation], Evaluation], text: str) -> Call:
-    """Return a call with a changed evaluation; `text` describes the change in tables."""
+def changed(call: Call, adjust: Callable[[Plan], Plan], text: str) -> Call:
+    """Return a call with a changed plan; `text` describes the change in tables."""
     return partial(Changed(call.func, adjust, text), *call.args, **call.keywords)
 
 
@@ -135,13 +120,8 @@ def shifted(call: Call, by: float) -> Call:
 
 def nan_without_pixels(call: Call) -> Call:
     """Return a call whose mean over pixels is NaN instead of 0 if no pixel takes part."""
-    return changed(call, _nan_without_pixels, "(NaN of no pixel)")
-
-
-def _nan_without_pixels(evaluation: Any) -> Evaluation:
-    terms = [replace(term, of_nothing=nan) for term in evaluation.terms]
-    found: Evaluation = replace(evaluation, terms=terms)
-    return found
+    adjust = partial(with_terms, change=partial(replace, of_nothing=nan))
+    return changed(call, adjust, "(NaN of no pixel)")
 
 
 def weighted_sum(input: Array, target: Array, parts: Sequence[tuple[Callable[..., Array], float]]) -> Call:

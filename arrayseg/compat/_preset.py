@@ -14,9 +14,9 @@ from typing import Any, Generic, Literal, ParamSpec, TypeAlias, TypeVar
 
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends.base import Evaluation
-from arrayseg.compat._calls import Call, evaluate, parts_of
+from arrayseg.compat._calls import Call, parts_of, plan_of_call
 from arrayseg.compat._docstrings import loss_docstring, metric_docstring
+from arrayseg.engine.plan import Plan
 
 __all__ = [
     "TOLERANCE",
@@ -88,9 +88,9 @@ class LossPreset(Preset[Parameters, Call]):
     def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
         return self.call(*args, **kwargs)()
 
-    def evaluation(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
-        """Return the evaluation of our loss."""
-        return evaluate(self.call(*args, **kwargs))
+    def plan(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
+        """Return the plan of our loss."""
+        return plan_of_call(self.call(*args, **kwargs))
 
     def call(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Call:
         """Return the call of our loss: the loss with the arrays and our options."""
