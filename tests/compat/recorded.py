@@ -42,7 +42,8 @@ def read_records():
 RECORDS = list(read_records())
 
 
-def recorded(module, name, batch="ids", **options):
+def recorded(module, name, form="ids", /, **options):
     """The number of one recorded call."""
-    (found,) = [each.number for each in RECORDS if each[:2] == (module, name) and each[3:5] == (options, batch)]
-    return found
+    call = (module, name, form, options)
+    (number,) = [each.number for each in RECORDS if (each.module, each.name, each.batch, each.options) == call]
+    return number
