@@ -1,56 +1,66 @@
-"""Terms and scores of other libraries that no option of our losses gives."""
+"""Terms and scores of other libraries that no option of our losses offers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from arrayseg._typing import Array
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Pixels
+from arrayseg.engine.batch import Batch
 from arrayseg.engine.pixel_term import MeanTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Cells, Derivatives, Score
 from arrayseg.engine.region_term import CellsTerm, RegionTerm
 from arrayseg.engine.sweep import Sums
 
-__all__ = ["masked_ids_are_background", "mean_over_ignored_pixels", "of_the_background", "with_smoothed_cells"]
+__all__ = [
+    "masked_ids_are_background",
+    "mean_over_ignored_pixels",
+    "of_the_background",
+    "with_smoothed_cells",
+    "with_terms",
+]
 
 
-def remade(evaluation: Any, kind: type[RegionTerm], **changes: Any) -> Evaluation:
-    """Return an evaluation whose terms are of another kind, with the same options except the changed ones."""
-    terms = [
-        kind(**{field.name: getattr(term, field.name) for field in fields(term)} | changes) for term in evaluation.terms
-    ]
-    changed: Evaluation = replace(evaluation, terms=terms)
+def with_terms(plan: Any, change: Callable[[Any], Any]) -> Plan:
+    """Return a plan whose terms are each changed by a function."""
+    changed: Plan = replace(plan, terms=[change(term) for term in plan.terms])
     return changed
+
+
+def _remade(term: RegionTerm, kind: type[RegionTerm], **changes: Any) -> RegionTerm:
+    """Return a term of another kind, with the same options except the changed ones."""
+    return kind(**{field.name: getattr(term, field.name) for field in fields(term)} | changes)
 
 
 @dataclass(frozen=True)
 class BackgroundOutside(RegionTerm):
     """A region loss in which a pixel that is masked out is a target pixel of class 0 without a prediction."""
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, ...]]:
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, ...]]:
         hit, alarm, miss, target, counted = sums
-        xp = pixels.xp
-        every = xp.full_like(counted, float(pixels.target.shape[-1]))
+        xp = batch.xp
+        every = xp.full_like(counted, float(batch.target.shape[-1]))
         row = [[float(place == 0) for place in range(hit.shape[1])]]
-        outside = (every - counted) * pixels.backend.asarray(row, dtype=target.dtype, like=target)
-        return super().solve((hit, alarm, miss + outside, target + outside, every), pixels, factor)
+        outside = (every - counted) * batch.backend.asarray(row, dtype=target.dtype, like=target)
+        return super().solve((hit, alarm, miss + outside, target + outside, every), batch, factor)
 
 
-def masked_ids_are_background(evaluation: Any) -> Evaluation:
+def masked_ids_are_background(plan: Any) -> Plan:
     """Count masked pixels as target pixels of class 0: masked ids are multiplied by 0 before they are one-hot."""
-    return remade(evaluation, BackgroundOutside)
+    return with_terms(plan, partial(_remade, kind=BackgroundOutside))
 
 
-def mean_over_ignored_pixels(evaluation: Any) -> Evaluation:
+def mean_over_ignored_pixels(plan: Any) -> Plan:
     """Divide the means over pixels by the number of all pixels, including ignored ones."""
-    terms = [
-        replace(term, denominator="all") if isinstance(term, MeanTerm) and term.reduction == "mean" else term
-        for term in evaluation.terms
-    ]
-    changed: Evaluation = replace(evaluation, terms=terms)
-    return changed
+
+    def over_all_pixels(term: Any) -> Any:
+        is_mean = isinstance(term, MeanTerm) and term.reduction == "mean"
+        return replace(term, denominator="all") if is_mean else term
+
+    return with_terms(plan, over_all_pixels)
 
 
 @dataclass(frozen=True)
@@ -66,11 +76,9 @@ class SmoothedCells:
         return self.score(Cells(target, pixels, hit, alarm, miss, rest), xp)
 
 
-def with_smoothed_cells(evaluation: Any, *, smooth: float) -> Evaluation:
+def with_smoothed_cells(plan: Any, *, smooth: float) -> Plan:
     """Add a number to the true and the false positives and negatives, even where there is no error."""
-    terms = [replace(term, score=SmoothedCells(term.score, smooth)) for term in evaluation.terms]
-    changed: Evaluation = replace(evaluation, terms=terms)
-    return changed
+    return with_terms(plan, lambda term: replace(term, score=SmoothedCells(term.score, smooth)))
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,6 @@ class Complement:
         return loss, (xp.zeros_like(by_rest), by_alarm, by_miss, by_rest)
 
 
-def of_the_background(evaluation: Any) -> Evaluation:
+def of_the_background(plan: Any) -> Plan:
     """Take the score of the background instead of the score of the foreground."""
-    (term,) = evaluation.terms
-    return remade(evaluation, CellsTerm, score=Complement(term.score))
+    return with_terms(plan, lambda term: _remade(term, CellsTerm, score=Complement(term.score)))

@@ -9,8 +9,8 @@ from typing import Any, TypeGuard
 from arrayseg._checks import check_choice, check_index, check_indices, check_number, check_numbers
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.engine.batch import Layout
-from arrayseg.engine.block import Pixels
+from arrayseg.backends.labels import equals
+from arrayseg.engine.batch import Batch, Layout
 
 __all__ = [
     "check_axis_is_clear",
@@ -18,6 +18,7 @@ __all__ = [
     "check_rows",
     "class_numbers",
     "entering_classes",
+    "extremes",
     "half_dtypes",
     "is_array",
     "layout_of",
@@ -39,7 +40,7 @@ def prepare(
     binary: bool | None = None,
     has_shares: bool = True,
     log_input: bool = False,
-) -> tuple[Layout, Pixels]:
+) -> tuple[Layout, Batch]:
     """The layout and the pixels of a call; every argument is checked here and nowhere else.
 
     `binary` tells independent classes from exclusive ones where the activation does not: with probabilities, a single
@@ -67,7 +68,7 @@ def prepare(
     mask_rows = None if mask is None else layout.rows(mask, xp)
     high = layout.classes - 1 if rows.ndim == 2 else 1
     what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
-    scores, bits = layout.scores(input, xp), _bits(rows, backend)
+    logits, bits = layout.canonical(input, xp), _bits(rows, backend)
     if bits is None or activation is None:
         ignored = _ignored(rows, mask_rows, ignore_index, backend)
     if bits is None:
@@ -75,12 +76,12 @@ def prepare(
         if has_shares:
             _check_shares(rows, ignored, backend)
     if activation is None and not log_input:
-        _check_probabilities(scores, ignored, backend)
+        _check_probabilities(logits, ignored, backend)
     if (bits is not None or plain_ids) and not 0 <= (ignore_index or 0) <= high:
         ignore_index = None  # no pixel has it, so no pixel need be compared with it
-    pixels = Pixels(
+    batch = Batch(
         backend=backend,
-        scores=scores,
+        logits=logits,
         target=rows if bits is None else bits,
         activation=activation,
         binary=binary,
@@ -90,7 +91,7 @@ def prepare(
         pixel_weights=None if pixel_weights is None else layout.rows(pixel_weights, xp),
         class_weights=class_numbers("class_weights", class_weights, layout.classes, input, backend),
     )
-    return layout, pixels
+    return layout, batch
 
 
 def check_axis_is_clear(input: Any, target: Any) -> None:
@@ -108,7 +109,7 @@ def check_axis_is_clear(input: Any, target: Any) -> None:
 
 def plain(value: Any) -> Any:
     """Return an array of a subclass as a plain array of its library; other values as they are."""
-    return backend_of(value).plain(value) if is_array(value) else value
+    return backend_of(value).unwrap(value) if is_array(value) else value
 
 
 def is_array(values: object) -> TypeGuard[Array]:
@@ -195,7 +196,7 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend) 
     shape = tuple(target.shape)
     is_id_dtype = xp.isdtype(target.dtype, "integral")
     if shape == layout.shape:
-        return layout.scores(target, xp)
+        return layout.canonical(target, xp)
     if shape == layout.rows_shape:
         if layout.classes == 1:
             return xp.reshape(layout.rows(target, xp), (shape[0], 1, prod(shape[1:])))
@@ -244,11 +245,18 @@ def check_rows(name: str, array: Array | None, layout: Layout, backend: Backend)
         _check_not_negative(name, array, backend)
 
 
+def extremes(backend: Backend, array: Array) -> tuple[float, float]:
+    """Return the least and the greatest number of a concrete array that has at least one."""
+    with backend.reading():
+        array = backend.stop_gradient(array)
+        return float(backend.xp.min(array)), float(backend.xp.max(array))
+
+
 def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
     """Raise on a negative number, wherever values can be read; NaN makes the loss NaN instead."""
     if 0 in array.shape or not backend.is_concrete(array):
         return
-    least, _ = backend.extremes(array)
+    least, _ = extremes(backend, array)
     if least < 0:
         msg = f"`{name}` must not be negative; got {least}."
         raise ValueError(msg)
@@ -257,7 +265,7 @@ def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
 def _bits(rows: Array, backend: Backend) -> Array | None:
     """Integers 0 and 1 of independent classes, as the backend reads them fastest; None where they are not such."""
     is_integral = rows.ndim == 3 and 0 not in rows.shape and backend.xp.isdtype(rows.dtype, "integral")
-    return backend.as_bits(rows) if is_integral and backend.is_concrete(rows) else None
+    return backend.counts.as_bits(rows) if is_integral and backend.is_concrete(rows) else None
 
 
 def check_ids(
@@ -267,12 +275,12 @@ def check_ids(
     xp = backend.xp
     if 0 in ids.shape or not xp.isdtype(ids.dtype, "integral") or not backend.is_concrete(ids, ignored):
         return False
-    if backend.are_ids(ids, high):
+    if backend.counts.are_ids(ids, high):
         return True
     if ignored is not None:
         with backend.reading():
             ids = xp.where(ignored, xp.zeros_like(ids), ids)
-        if backend.are_ids(ids, high):
+        if backend.counts.are_ids(ids, high):
             return False
     raise ValueError(_wrong_id(backend.to_numpy(ids), high, what, ignore_index))
 
@@ -328,10 +336,10 @@ def _beyond(values: Array, ignored: Array | None, backend: Backend) -> float | N
     if 0 in values.shape or not backend.is_concrete(values, ignored):
         return None
     rounding = HALF_ROUNDING if values.dtype in half_dtypes(backend.xp) else ROUNDING
-    least, most = backend.extremes(values)
+    least, most = extremes(backend, values)
     if ignored is not None and not -rounding <= least <= most <= 1 + rounding:
         with backend.reading():
-            least, most = backend.extremes(backend.xp.where(ignored, backend.xp.zeros_like(values), values))
+            least, most = extremes(backend, backend.xp.where(ignored, backend.xp.zeros_like(values), values))
     return least if least < -rounding else most if most > 1 + rounding else None
 
 
@@ -339,7 +347,7 @@ def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend:
     """Where ids are not looked at, of the shape of `rows`; None for nowhere."""
     ignored = None
     if ignore_index is not None:
-        ignored = backend.equals(rows, ignore_index)
+        ignored = equals(backend, rows, ignore_index)
     if mask is not None:
         masked = ~mask if rows.ndim == 2 else ~mask[:, None, :]
         ignored = masked if ignored is None else ignored | masked
