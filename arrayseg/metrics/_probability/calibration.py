@@ -10,10 +10,10 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend
 from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._compute import to_device
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle, square_root
 from arrayseg.metrics._inputs import check_per_image
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
-from arrayseg.metrics._segments.counts import put
 
 __all__ = [
     "CalibrationBins",
@@ -170,7 +170,7 @@ def calibration_bins(
         if not per_image:
             parts = [maps.backend.xp.sum(part, axis=0) for part in parts]
         if maps.backend is not backend:
-            parts = [put(backend, part, probabilities) for part in parts]
+            parts = [to_device(backend, part, probabilities) for part in parts]
         return CalibrationBins(*parts)
 
 

@@ -10,9 +10,9 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._compute import to_device
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
-from arrayseg.metrics._segments.counts import put
 
 __all__ = [
     "PrecisionRecallCurve",
@@ -392,7 +392,7 @@ def _ranked(maps: ScoreMaps) -> RankedScores:
     columns = (distinct, counts[:, 1], counts[:, 0])
     if backend is maps.backend:
         return RankedScores(*columns)
-    return RankedScores(*(put(maps.backend, column, maps.scores) for column in columns))
+    return RankedScores(*(to_device(maps.backend, column, maps.scores) for column in columns))
 
 
 def _evaluate(statistic: Statistic, formula: Callable[[Namespace, Array, Array, Array], list[Array]]) -> list[Array]:
@@ -407,7 +407,7 @@ def _evaluate(statistic: Statistic, formula: Callable[[Namespace, Array, Array, 
             backend, parts = own.shared_view(*statistic)
             values = formula(backend.xp, *_ranked_counts(backend, *parts))
         if backend is not own:
-            values = [put(own, value, like) for value in values]
+            values = [to_device(own, value, like) for value in values]
         return [own.xp.astype(value, dtype, copy=False) for value in values]
 
 
