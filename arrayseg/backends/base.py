@@ -82,6 +82,8 @@ class Backend:
     name = "the Array API standard"
     #: Whether the library differentiates native expressions.
     has_autodiff = False
+    #: Whether its arrays are lazy and come in chunks, as those of Dask.
+    has_chunks = False
     #: Whether `softmax` and `log_softmax` have their own derivatives: those of the steps are slow, or lose digits.
     has_softmax = False
     #: Whether picking the entries of ids out of `(B, C, P)` is faster than products with one-hot values.
@@ -515,17 +517,6 @@ class Backend:
         return [function(item) for item in items]
 
     # Arrays in chunks.
-
-    def sum_of_chunks(self, function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
-        """`function(backend, *arrays)` of arrays of one shape; of arrays in chunks, the sum of those of the chunks.
-
-        They are summed over all axes but the first `batch_axes`, which the function keeps.
-        """
-        return function(self, *arrays)
-
-    def map_matrices(self, function: Callable[[Backend, Array], Array], matrices: Array, /) -> Array:
-        """`function(backend, matrices)` of `(..., C, C)`, of shape `(...)` or `(..., K)`; a chunk holds whole ones."""
-        return function(self, matrices)
 
     # Measurement.
 

@@ -18,7 +18,7 @@ from rich.text import Text
 
 from arrayseg import metrics
 from arrayseg.cli._console import printable
-from arrayseg.metrics._confusion.outcomes import Absent
+from arrayseg.metrics._compute import Absent
 
 __all__ = ["ClassScore", "Scores", "print_scores", "score", "write_files"]
 

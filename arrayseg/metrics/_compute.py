@@ -98,9 +98,9 @@ def compute(
         return backend.xp.astype(result, result_dtype, copy=False)
 
     with backend.wide(*arrays.values()):
-        check_counts(backend, name, *(array for field, array in arrays.items() if field not in signed))
         worker, parts = backend.shared_view(*arrays.values()) if on_host else (backend, tuple(arrays.values()))
         parts = tuple(_widened(worker, part, as_integers) for part in parts)
+        check_counts(worker, name, *(part for field, part in zip(arrays, parts, strict=True) if field not in signed))
         result: Result = finish(formula(worker, type(statistic)(*parts) if fields else parts[0]))
         return result
 
