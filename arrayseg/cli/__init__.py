@@ -24,6 +24,6 @@ def main() -> None:
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            # A name that the terminal's encoding lacks is escaped, and ends no run.
+            # A name that the encoding of the terminal lacks is escaped instead of ending the run.
             stream.reconfigure(errors="backslashreplace")
     app()

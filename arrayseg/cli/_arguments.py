@@ -1,4 +1,4 @@
-"""Checks of what the user types: every error is a sentence, and the exit code is 2."""
+"""Parse and check what the user types. Every error is a sentence, with exit code 2."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def parse_label_map(option: str, texts: Sequence[str] | None) -> dict[int, int]:
         try:
             old, new = map(int, entry.split("="))
         except ValueError:
-            msg = f"{entry!r} is no change of labels; write OLD=NEW, as in 255=1."
+            msg = f"{entry!r} is not a change of labels; write OLD=NEW, as in 255=1."
             raise typer.BadParameter(msg, param_hint=option) from None
         if not all(LABELS.min <= label <= LABELS.max for label in (old, new)):
             msg = f"{entry!r} has a label beyond 32-bit integers."
@@ -55,7 +55,7 @@ def parse_classes(text: str | None, num_classes: int) -> list[int]:
     for entry in text.split(","):
         match = re.fullmatch(r"\s*([0-9]+)\s*(?:-\s*([0-9]+)\s*)?", entry)
         if match is None:
-            msg = f"{entry!r} is no class or range of classes; write for example 1-3,7."
+            msg = f"{entry!r} is not a class or a range of classes; write for example 1-3,7."
             raise typer.BadParameter(msg, param_hint="--classes")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first:
@@ -93,7 +93,7 @@ def parse_names(option: str, text: str, known: Iterable[str]) -> list[str]:
 
 
 def read_class_names(path: Path | None, num_classes: int) -> list[str]:
-    """Read one name per line, as many as classes; without a file, the ids are the names."""
+    """Read one name per line for each class; without a file, the ids are the names."""
     if path is None:
         return [str(label) for label in range(num_classes)]
     try:
@@ -112,7 +112,7 @@ def read_class_names(path: Path | None, num_classes: int) -> list[str]:
 
 
 def check_environment() -> None:
-    """Refuse a wrong number of threads once, instead of once for each file."""
+    """Refuse a wrong number of threads before the first file is read."""
     try:
         thread_count()
     except ValueError as error:
@@ -120,7 +120,7 @@ def check_environment() -> None:
 
 
 def check_output_folder(folder: Path | None) -> None:
-    """Refuse a folder that cannot be made or written, before the work and not after it."""
+    """Refuse a folder that cannot be made or written, before the work starts."""
     if folder is None:
         return
     _refuse_dash(folder)
@@ -134,7 +134,7 @@ def check_output_folder(folder: Path | None) -> None:
 
 
 def check_output_file(file: Path | None) -> None:
-    """Refuse a file that cannot be written, before the work and not after it."""
+    """Refuse a file that cannot be written, before the work starts."""
     if file is None:
         return
     _refuse_dash(file)

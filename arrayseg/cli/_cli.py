@@ -1,4 +1,4 @@
-"""The commands, each in a file of its own; a new one is that file and its line here."""
+"""Assemble the commands. Each has a file of its own; a new command is that file and a line here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ app.command()(demo)
 
 
 def print_version(wanted: bool) -> None:
-    """Answer `arrayseg --version`."""
+    """Print the version for `arrayseg --version`."""
     if wanted:
         typer.echo(f"arrayseg {__version__}")
         raise typer.Exit

@@ -1,4 +1,4 @@
-"""Where the command line prints: results to standard output, everything else to standard error."""
+"""Print results to standard output and everything else to standard error."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ FILE_WIDTH = 120
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on the standard stream of the moment, which tests replace."""
+    """Return a console on the current standard stream, which tests replace."""
     made = Console(stderr=stderr, highlight=False)
     return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=FILE_WIDTH)
 
 
 def tell(stream: Console, text: str, style: str | None = None) -> None:
-    """Print a text as it is, on as many columns as it takes; names of files and classes may hold anything."""
+    """Print a text as it is, without wrapping; names of files and classes may hold anything."""
     stream.print(printable(text), style=style, markup=False, soft_wrap=True)
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters escaped, which a terminal would obey, and stray surrogates."""
+    """Return the text with control characters, which a terminal would obey, and stray surrogates escaped."""
     return "".join(
         character.encode("unicode_escape").decode("ascii")
         if category(character).startswith("C") and character != "\n"

@@ -1,4 +1,4 @@
-"""`arrayseg demo`: a small labelled scene through the whole command line."""
+"""`arrayseg demo`: make a small labeled scene and run the other commands on it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from arrayseg.cli._validate import validate
 __all__ = ["demo"]
 
 CLASS_NAMES = ("meadow", "sky", "lake", "tree", "house")
-COLOURS = ((120, 170, 80), (140, 190, 235), (40, 90, 160), (30, 90, 40), (170, 70, 50))
+COLORS = ((120, 170, 80), (140, 190, 235), (40, 90, 160), (30, 90, 40), (170, 70, 50))
 VOID = 255
 HEIGHT, WIDTH = 120, 180
 
@@ -29,7 +29,7 @@ def demo(
         typer.Option(help="Folder for the scene and the results; by default a new temporary one.", file_okay=False),
     ] = None,
 ) -> None:
-    """Make a small labelled scene, evaluate it, and check the installed backends against each other."""
+    """Make a small labeled scene, evaluate it, and check the installed backends against each other."""
     check_output_folder(output)
     folder = Path(tempfile.mkdtemp(prefix="arrayseg-demo-")) if output is None else output
     stdout = console()
@@ -74,7 +74,7 @@ def landscape(generator: np.random.Generator) -> np.ndarray[Any, np.dtype[np.uin
 
 
 def seams(labels: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Return the pixels whose right or lower neighbour is of another class."""
+    """Return the pixels whose right or lower neighbor belongs to another class."""
     seam = np.zeros(labels.shape, dtype=np.bool_)
     seam[:, :-1] = labels[:, 1:] != labels[:, :-1]
     seam[:-1] |= labels[1:] != labels[:-1]
@@ -94,8 +94,8 @@ def save_mask(path: Path, labels: np.ndarray[Any, Any]) -> None:
     """Write a PNG whose values are the labels and whose palette makes them visible."""
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.fromarray(labels.astype(np.uint8))
-    # All 256 colours: Pillow would store a shorter palette with 4 bits per pixel, and the label 255 as 15.
+    # All 256 colors: Pillow would store a shorter palette with 4 bits per pixel, and the label 255 as 15.
     palette = np.full((256, 3), 255, dtype=np.uint8)
-    palette[: len(COLOURS)] = COLOURS
+    palette[: len(COLORS)] = COLORS
     image.putpalette(palette.tobytes())
     image.save(path)

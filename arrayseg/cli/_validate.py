@@ -1,4 +1,4 @@
-"""`arrayseg validate`: the parity check of every loss and metric on this machine's backends."""
+"""`arrayseg validate`: check every loss and metric on the backends of this machine."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def validate(
 ) -> None:
     """Check that every loss and metric gives the same value and gradient on every backend.
 
-    The reference is NumPy in float64. JAX has float64 where the environment sets JAX_ENABLE_X64=1.
+    The reference is NumPy in float64. JAX has float64 only if the environment sets JAX_ENABLE_X64=1.
 
     Exit code 0: all agree; 1: some do not; 2: wrong usage, such as a backend that is not installed.
     """

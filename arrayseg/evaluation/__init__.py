@@ -1,1 +1,1 @@
-"""Evaluation of files and folders of masks."""
+"""Evaluation of files and folders of masks: read, pair, count, and report."""

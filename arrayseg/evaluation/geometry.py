@@ -1,4 +1,4 @@
-"""Where volumes lie in space, and whether two of them can be compared voxel by voxel."""
+"""Measure and describe where volumes lie in space."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 __all__ = ["TOLERANCE", "describe", "displacement"]
 
-#: In voxels. Two programs round the affine of one scan differently; corners that lie closer together than this leave
-#: every voxel where its partner lies.
+#: Largest displacement, in voxels, at which two volumes are compared voxel by voxel. Programs round the affine of one
+#: scan differently.
 TOLERANCE = 0.1
 
 Affine = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
 def displacement(affine: Affine, other: Affine, shape: tuple[int, ...]) -> float:
-    """Return how far apart the corners of two volumes of one shape lie, in units of the smallest voxel side."""
+    """Return the largest distance between equal corners of two volumes, in units of the smallest voxel side."""
     axes = min(len(shape), 3)
     ends = [(-0.5, length - 0.5) for length in shape[:axes]] + [(0.0,)] * (3 - axes)
     corners = np.array([(*corner, 1.0) for corner in product(*ends)])
@@ -27,7 +27,7 @@ def displacement(affine: Affine, other: Affine, shape: tuple[int, ...]) -> float
 
 
 def describe(affine: Affine) -> str:
-    """Return the orientation, the spacing and the origin of a volume in words."""
+    """Return a text with the orientation, spacing and origin of a volume."""
     from nibabel.orientations import aff2axcodes
 
     axes = "".join(code or "?" for code in aff2axcodes(affine))

@@ -1,4 +1,4 @@
-"""Which prediction belongs to which target: the same path below the two folders, whatever the suffix."""
+"""Pair predictions with targets: files whose paths below the two folders are equal, up to the suffix."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
+from arrayseg.evaluation.problems import Kind, Problem
 from arrayseg.evaluation.readers import mask_suffix
 
-__all__ = ["Pair", "Problem", "pair_files"]
+__all__ = ["Pair", "pair_files"]
 
 
 class Pair(NamedTuple):
@@ -17,14 +18,6 @@ class Pair(NamedTuple):
 
     prediction: Path
     target: Path
-
-
-class Problem(NamedTuple):
-    """What is wrong with a file or a pair: `kind` is unpaired, ambiguous, unreadable, shape, geometry or label."""
-
-    kind: str
-    files: tuple[Path, ...]
-    message: str
 
 
 def pair_files(predictions: Path, targets: Path) -> tuple[list[Pair], list[Problem]]:
@@ -46,9 +39,9 @@ def pair_files(predictions: Path, targets: Path) -> tuple[list[Pair], list[Probl
     Raises
     ------
     ValueError
-        One is a folder and the other a file.
+        If one is a folder and the other a file.
     OSError
-        A folder cannot be listed.
+        If a folder cannot be listed.
     """
     if predictions.is_file() != targets.is_file():
         msg = f"Give two folders or two files: {predictions} and {targets} are one of each."
@@ -56,33 +49,41 @@ def pair_files(predictions: Path, targets: Path) -> tuple[list[Pair], list[Probl
     if predictions.is_file():
         return [Pair(predictions, targets)], []
 
-    predicted, wanted = masks_below(predictions), masks_below(targets)
+    predicted, expected = masks_below(predictions), masks_below(targets)
     pairs: list[Pair] = []
     problems: list[Problem] = []
-    for name in sorted(predicted.keys() | wanted.keys()):
-        ours, theirs = predicted.get(name, []), wanted.get(name, [])
-        if len(ours) == len(theirs) == 1:
-            pairs.append(Pair(ours[0], theirs[0]))
-        elif not ours:
-            problems += [Problem("unpaired", (file,), f"{file} has no prediction in {predictions}.") for file in theirs]
-        elif not theirs:
-            problems += [Problem("unpaired", (file,), f"{file} has no target in {targets}.") for file in ours]
+    for name in sorted(predicted.keys() | expected.keys()):
+        found = predicted.get(name, []), expected.get(name, [])
+        if len(found[0]) == len(found[1]) == 1:
+            pairs.append(Pair(found[0][0], found[1][0]))
+        elif found[0] and found[1]:
+            problems.append(ambiguous((*found[0], *found[1])))
         else:
-            files = (*ours, *theirs)
-            listing = ", ".join(map(str, files))
-            message = f"Which prediction belongs to which target is ambiguous: {listing}; keep one of each."
-            problems.append(Problem("ambiguous", files, message))
+            problems += [unpaired(file, "target", targets) for file in found[0]]
+            problems += [unpaired(file, "prediction", predictions) for file in found[1]]
     return pairs, problems
 
 
+def unpaired(file: Path, partner: str, folder: Path) -> Problem:
+    """Return the problem of a file whose partner is absent."""
+    return Problem(Kind.UNPAIRED, (file,), f"{file} has no {partner} in {folder}.")
+
+
+def ambiguous(files: tuple[Path, ...]) -> Problem:
+    """Return the problem of several files for one image."""
+    listing = ", ".join(map(str, files))
+    message = f"Which prediction belongs to which target is ambiguous: {listing}; keep one of each."
+    return Problem(Kind.AMBIGUOUS, files, message)
+
+
 def masks_below(folder: Path) -> dict[str, list[Path]]:
-    """Return the mask files below a folder by their path without suffix; hidden and other files are passed over."""
+    """Return the mask files below a folder by their path without suffix; skip hidden and other files."""
 
     def refuse(error: OSError) -> None:
         raise error
 
     found: dict[str, list[Path]] = defaultdict(list)
-    # os.walk passes over a folder that it cannot list unless it is told not to.
+    # Without `onerror`, os.walk skips a folder that it cannot list.
     for parent, folders, names in os.walk(folder, followlinks=True, onerror=refuse):
         folders[:] = sorted(name for name in folders if not is_hidden(name) and not leads_back(Path(parent, name)))
         for name in sorted(names):
@@ -99,5 +100,5 @@ def is_hidden(name: str) -> bool:
 
 
 def leads_back(path: Path) -> bool:
-    """Return whether a folder is a link to one that contains it, whose files would be found again and again."""
+    """Return whether a folder is a link to a folder that contains it, which would be searched endlessly."""
     return path.is_symlink() and any(path.samefile(above) for above in path.absolute().parents)

@@ -1,4 +1,4 @@
-"""Label maps from files, placed on the backend and device that the user names."""
+"""Move label maps to the backend and device that the user names."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Placer = Callable[[np.ndarray[Any, Any]], Array]
 
 
 class BackendName(StrEnum):
-    """The libraries that can count."""
+    """The libraries that can count pixels."""
 
     NUMPY = "numpy"
     TORCH = "torch"
@@ -26,10 +26,9 @@ class BackendName(StrEnum):
 
 
 def placer(backend: BackendName, device: str | None) -> Placer:
-    """Return the function that brings a NumPy array to a device (`cpu`, `cuda`, `cuda:1`, ...) of a backend.
+    """Return a function that moves a NumPy array to a device (`cpu`, `cuda`, `cuda:1`, ...) of a backend.
 
-    A library that is not installed, or that lacks the device, raises here, in the library's own words and before any
-    file is read.
+    Raise the library's own error if the library is not installed or lacks the device.
     """
     kind, _, index = (device or "").partition(":")
     match backend:

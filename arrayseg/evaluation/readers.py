@@ -1,4 +1,4 @@
-"""Label maps from PNG, TIFF, NPY, NPZ and NIfTI files, as integers and never as colours."""
+"""Read label maps from PNG, TIFF, NPY, NPZ and NIfTI files, as integers and never as colors."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ __all__ = ["LabelMap", "Labels", "UnreadableFileError", "map_labels", "mask_suff
 
 Labels: TypeAlias = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
-# Pillow widens grey levels of 2 and 4 bits to 0..255: label 1 of a 4-bit file would come out as 17.
+# Pillow widens gray levels of 2 and 4 bits to 0..255: label 1 of a 4-bit file would come out as 17.
 WIDENING: Mapping[int, int] = {2: 85, 4: 17}
-PNG_GREY_STEPS: Mapping[Any, int] = {f"L;{bits}": step for bits, step in WIDENING.items()}
-# Of TIFF: LZW, DEFLATE (three), LZMA, Zstandard (two). With the others, programs disagree on what a predictor does.
+PNG_GRAY_STEPS: Mapping[Any, int] = {f"L;{bits}": step for bits, step in WIDENING.items()}
+# TIFF compressions LZW, DEFLATE (three), LZMA, Zstandard (two). For others, programs disagree on a predictor's meaning.
 PREDICTING = frozenset({5, 8, 32946, 50013, 34925, 34926, 50000})
-# And none, CCITT (four), PackBits.
+# The same, no compression, CCITT (four) and PackBits.
 LOSSLESS = PREDICTING | {1, 2, 3, 4, 32771, 32773}
 
 
 class LabelMap(NamedTuple):
-    """The labels of a file and, where the format has one, the matrix from voxels to the world in millimeters."""
+    """The labels of a file and, if the format has one, the matrix from voxels to millimeters."""
 
     labels: Labels
     affine: np.ndarray[Any, np.dtype[np.floating[Any]]] | None = None
 
 
 class UnreadableFileError(Exception):
-    """A file that holds no label map."""
+    """The error of a file that holds no label map."""
 
 
 def mask_suffix(name: str) -> str:
-    """Return the suffix by which a reader knows its file, in lower case, or an empty string."""
+    """Return the suffix that selects a reader, in lower case, or an empty string if none does."""
     return next((suffix for suffix in READERS if name.lower().endswith(suffix)), "")
 
 
 def read_label_map(path: Path) -> LabelMap:
-    """Read the labels of one file as uint8, uint16 or int32, whichever holds them, contiguous.
+    """Read the labels of one file as the narrowest of uint8, uint16 and int32, contiguous.
 
     Raises
     ------
     UnreadableFileError
-        The file is damaged, holds colours, or holds numbers that are no labels.
+        If the file is damaged, or holds colors or numbers that are no labels.
     """
     suffix = mask_suffix(path.name)
     try:
@@ -105,7 +105,7 @@ def read_png(path: Path) -> LabelMap:
                 msg = f"it is of mode {image.mode}; labels are one channel of modes 1, L, P or I;16."
                 raise ValueError(msg)
             raw_mode = image.tile[0][3]
-            labels = np.array(image) // PNG_GREY_STEPS.get(raw_mode, 1)
+            labels = np.array(image) // PNG_GRAY_STEPS.get(raw_mode, 1)
         # Decoding passes over the checksums; a second reading checks them.
         with Image.open(path, formats=["PNG"]) as image:
             image.verify()
@@ -149,7 +149,7 @@ def check_tiff_page(page: Any) -> None:
         msg = f"its compression {name} can change labels. Save it without compression, or with DEFLATE or LZW."
         raise ValueError(msg)
     if page.predictor != 1 and int(page.compression) not in PREDICTING:
-        msg = f"it has a predictor, which goes with LZW and DEFLATE alone, and not with {page.compression.name}."
+        msg = f"it has a predictor with the compression {page.compression.name}; they go with LZW and DEFLATE only."
         raise ValueError(msg)
     orientation = page.tags.valueof("Orientation", 1)
     if orientation != 1:
@@ -178,7 +178,7 @@ def decode_with_pillow(path: Path, image: Any) -> np.ndarray[Any, Any]:
 
 
 def _stored_values(file: Any, index: int, bits: int, *, inverted: bool) -> np.ndarray[Any, Any]:
-    """Return the values of a page; Pillow inverts grey levels if 0 is white, and widens 2 and 4 bits to 0..255."""
+    """Return the values of a page; Pillow inverts gray levels if 0 is white, and widens 2 and 4 bits to 0..255."""
     file.seek(index)
     values = np.array(file)
     if inverted and file.mode in {"1", "L"}:

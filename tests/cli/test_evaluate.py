@@ -519,7 +519,7 @@ def test_results_are_written_before_they_are_printed(arrayseg, masks, tmp_path, 
         msg = "no space left on device"
         raise OSError(msg)
 
-    monkeypatch.setattr(_evaluate, "print_scores", full)
+    monkeypatch.setattr(_evaluate, "print_tables", full)
     folders = masks(predictions={"a": labels()}, targets={"a": labels()})
     run = arrayseg("evaluate", *folders, "--num-classes", 3, "--output", tmp_path / "out")
     assert run.exit_code == 1
