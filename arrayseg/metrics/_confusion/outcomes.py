@@ -129,7 +129,7 @@ def compute_from_matrix(matrix: Array, formula: Callable[[Backend, Array], Array
         from arrayseg.backends.dask import map_matrices
 
         return map_matrices(partial(compute, formula=formula, name="matrix", absent=absent, as_integers=True), matrix)
-    return compute(matrix, formula, name="matrix", absent=absent, as_integers=True)
+    return compute(matrix, formula, name="matrix", absent=absent, as_integers=True, backend=backend)
 
 
 def count_outcomes(backend: Backend, counts: Array) -> Outcomes:
@@ -150,7 +150,7 @@ def outcomes_from(backend: Backend, hits: Array, predicted: Array, actual: Array
     """Return the outcomes as floating numbers; the differences are taken of the integers, which are exact."""
     dtype = backend.sum_dtype(hits)
     counts = (hits, predicted - hits, actual - hits, total[..., None] - predicted - actual + hits)
-    return Outcomes(backend.xp, *(backend.xp.astype(count, dtype, copy=False) for count in counts))
+    return Outcomes(backend.xp, *[backend.xp.astype(count, dtype, copy=False) for count in counts])
 
 
 def take_submatrix(backend: Backend, counts: Array, classes: Sequence[int] | None) -> Array:
