@@ -13,7 +13,7 @@ from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.metrics._compute import compute, divide
 from arrayseg.metrics._confusion.per_image import class_counts
-from arrayseg.metrics._paragraphs import COUNTING
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 
 __all__ = [
     "complement_frequency",
@@ -27,7 +27,7 @@ __all__ = [
 Normalize: TypeAlias = Literal["mean", "sum"] | None
 
 _PARAGRAPHS = {
-    **COUNTING,
+    **LABEL_MAPS,
     "counts": """
         counts : array of int
             The number of pixels of each class, for example from `pixel_counts`. Shape `(C,)`.

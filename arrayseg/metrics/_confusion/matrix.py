@@ -6,13 +6,13 @@ from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.metrics._inputs import LabelMaps, count_label_maps, refuse_out_of_range
-from arrayseg.metrics._paragraphs import COUNTING
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 
 __all__ = ["confusion_matrix"]
 
 
 @raises_here
-@documented(COUNTING)
+@documented(LABEL_MAPS)
 def confusion_matrix(
     prediction: Array,
     target: Array,

@@ -21,7 +21,6 @@ from arrayseg.metrics._compute import (
 from arrayseg.metrics._paragraphs import MATRIX
 
 __all__ = [
-    "COUNTING",
     "Absent",
     "Outcomes",
     "class_scores",
@@ -35,11 +34,8 @@ __all__ = [
     "take_submatrix",
 ]
 
-#: The call that counts a matrix, as error messages show it.
-COUNTING = "confusion_matrix(prediction, target, num_classes=2)"
-
 #: Decorates the functions of a confusion matrix.
-matrix_score = computed_from(COUNTING, paragraphs=MATRIX)
+matrix_score = computed_from("confusion_matrix(prediction, target, num_classes=2)", paragraphs=MATRIX)
 
 
 @dataclass(frozen=True)

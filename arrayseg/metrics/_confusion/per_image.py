@@ -14,13 +14,13 @@ from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.metrics._compute import compute, computed_from, divide, mean_of_defined, take_classes
 from arrayseg.metrics._confusion.outcomes import intersections
 from arrayseg.metrics._inputs import LabelMaps, check_num_classes, count_label_maps, refuse_out_of_range
-from arrayseg.metrics._paragraphs import COUNTING
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 
 __all__ = ["class_counts", "fine_grained_mean"]
 
 
 @raises_here
-@documented(COUNTING)
+@documented(LABEL_MAPS)
 def class_counts(
     prediction: Array,
     target: Array,
