@@ -10,14 +10,14 @@ import dask.array
 import numpy as np
 
 from arrayseg._typing import Array
-from arrayseg.backends import backend_of
 from arrayseg.backends.base import Backend
+from arrayseg.backends.registry import adapter_of
 
 __all__ = ["DASK", "DaskBackend", "map_matrices", "sum_of_chunks"]
 
 
 class DaskBackend(Backend):
-    """The adapter of Dask arrays, whose chunks belong to any library with an adapter; it computes nothing itself."""
+    """The adapter of Dask arrays, whose chunks are arrays of any library that has an adapter; it computes nothing."""
 
     has_chunks = True
 
@@ -26,7 +26,7 @@ class DaskBackend(Backend):
         self.name = "Dask"
 
     def device_key(self, array: Array, /) -> Hashable | None:
-        chunks = backend_of(array._meta)
+        chunks = adapter_of(array._meta)
         return chunks.name, chunks.device_key(array._meta)
 
     def is_concrete(self, *arrays: Array | None) -> bool:
@@ -37,7 +37,7 @@ class DaskBackend(Backend):
 
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
         values = array.compute()
-        return backend_of(values).to_numpy(values)
+        return adapter_of(values).to_numpy(values)
 
 
 DASK = DaskBackend()
@@ -46,7 +46,7 @@ DASK = DaskBackend()
 def sum_of_chunks(function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
     """Return the lazy sum of `function(*chunks)` over the chunks of arrays of one shape.
 
-    The results are summed over all axes except the first `batch_axes`, which the function keeps.
+    The sum runs over all axes except the first `batch_axes`, which the function keeps.
     """
     axes = tuple(range(next(array.ndim for array in arrays if array is not None)))
     # Counting no pixels shows the library, the dtype and the last axes of the counts.
@@ -76,9 +76,9 @@ def _count_chunk(function: Callable[..., Array], batch_axes: int, *chunks: Array
 
 
 def map_matrices(function: Callable[[Array], Array], matrices: Array, /) -> Array:
-    """Return `function` of matrices `(..., C, C)`, lazily and chunk by chunk; a result has shape `(...)` or `(..., K)`.
+    """Return `function` of matrices `(..., C, C)`, lazily; its results have shape `(...)` or `(..., K)`.
 
-    A chunk is made to hold whole matrices.
+    Chunks are made to hold whole matrices.
     """
     leading = matrices.ndim - 2
     # A matrix of zeros shows the library, the dtype and the shape of the scores.

@@ -137,7 +137,7 @@ def _images(statistic: Any) -> int:
 def _sample(array: Array, drawn: np.ndarray[Any, np.dtype[np.int64]], *, pooled: bool) -> Array:
     """Return the statistics of the drawn images, or their sum if `pooled`."""
     backend = backend_of(array, "statistic")
-    with backend.wide(array):
+    with backend.enable_64_bits(array):
         images = backend.asarray(drawn, dtype=backend.count_dtype(array), like=array)
         sample = backend.xp.take(array, images, axis=0)
         return backend.xp.sum(sample, axis=0) if pooled else sample

@@ -13,6 +13,8 @@ import numpy as np
 from arrayseg._checks import check_flag, check_index
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.backends.counts import count_each_image, countable
+from arrayseg.backends.labels import holds
 
 __all__ = [
     "LabelMaps",
@@ -60,7 +62,7 @@ class LabelMaps:
 
     def joint_histogram(self) -> tuple[Array, Array]:
         """Return counts `(N, C, C)`, and the number of pixels left out because a label is out of range."""
-        return self.backend.joint_histogram(
+        return self.backend.counts.joint_histogram(
             self.prediction,
             self.target,
             num_classes=self.num_classes,
@@ -70,13 +72,13 @@ class LabelMaps:
 
     def label_overlap(self) -> tuple[Array, Array, Array, Array]:
         """Return the counts of both maps, prediction and target, `(N, C)` each, and the number of pixels left out."""
-        return self.backend.label_overlap(
-            self.prediction,
-            self.target,
-            num_classes=self.num_classes,
-            ignore_index=self.ignore_index,
-            mask=self.mask,
+        backend, classes = self.backend, self.num_classes
+        prediction, target, counted, left_out = countable(
+            backend, self.prediction, self.target, classes, self.ignore_index, self.mask
         )
+        hits = count_each_image(backend.counts, target, counted & (prediction == target), classes)
+        predicted = count_each_image(backend.counts, prediction, counted, classes)
+        return hits, predicted, count_each_image(backend.counts, target, counted, classes), left_out
 
     @property
     def is_concrete(self) -> bool:
@@ -184,7 +186,7 @@ def _check_maps(
         _check_shape(mask, target, "mask")
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
-        ignore_index = ignore_index if backend.holds(target, ignore_index) else None
+        ignore_index = ignore_index if holds(backend, target, ignore_index) else None
     return LabelMaps(backend, prediction, target, mask, num_classes, ignore_index, from_scores)
 
 
@@ -232,7 +234,7 @@ def _refuse_one_hot(backend: Backend, prediction: Array, target: Array, num_clas
     if not backend.is_concrete(prediction, target):
         return
     xp = backend.xp
-    with backend.wide(prediction, target), backend.reading():
+    with backend.enable_64_bits(prediction, target), backend.reading():
         for labels in (prediction, target):
             ids = xp.astype(labels, backend.count_dtype(labels))
             if not bool(xp.all((ids == 0) | (ids == 1))) or not bool(xp.all(xp.sum(ids, axis=1) == 1)):

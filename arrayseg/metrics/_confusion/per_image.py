@@ -135,7 +135,7 @@ def _count_channel_outcomes(prediction: Array, target: Array, mask: Array | None
     xp = backend.xp
     if mask is not None:
         prediction, target = prediction & mask, target & mask
-    with backend.wide(prediction, target):
+    with backend.enable_64_bits(prediction, target):
         dtype = backend.count_dtype(target)
         parts = (prediction & target, prediction & ~target, target & ~prediction)
         return xp.stack([xp.sum(xp.astype(part, dtype), axis=axes, dtype=dtype) for part in parts], axis=-1)
@@ -144,7 +144,7 @@ def _count_channel_outcomes(prediction: Array, target: Array, mask: Array | None
 def _count_outcomes(maps: LabelMaps) -> Array:
     """Return counts `(N, C, 3)` of label maps `(N, P)`."""
     backend, xp = maps.backend, maps.backend.xp
-    with backend.wide(maps.prediction, maps.target, maps.mask):
+    with backend.enable_64_bits(maps.prediction, maps.target, maps.mask):
         if maps.num_classes**2 <= maps.target.shape[1]:
             matrix, left_out = maps.joint_histogram()
             hits, predicted, actual = intersections(backend, matrix)

@@ -166,7 +166,7 @@ def calibration_bins(
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
     if per_image:
         check_per_image(target)
-    with backend.wide(probabilities, target, mask):
+    with backend.enable_64_bits(probabilities, target, mask):
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         maps = read_scores("probabilities", probabilities, target, limits=(0, 1), **options)
         if backend.is_concrete(probabilities, target, mask):

@@ -78,7 +78,7 @@ class RankedScores(NamedTuple):
     def merged(self, other: RankedScores) -> RankedScores:
         """Return the scores of both: `arrayseg.metrics.add` calls it, because the lists differ in length."""
         backend = common_backend(statistic=self.scores, other=other.scores)
-        with backend.wide(*self, *other):
+        with backend.enable_64_bits(*self, *other):
             return RankedScores(*(backend.xp.concat(pair) for pair in zip(self, other, strict=True)))
 
 
@@ -228,7 +228,7 @@ def score_histogram(
         msg = "Exact ranks (`bins=None`) depend on the scores, so no compiler can trace them. Pass a number of `bins`."
         raise TypeError(msg)
     bins = bins if bins is None else check_index("bins", bins, 1)
-    with backend.wide(scores, target, mask):
+    with backend.enable_64_bits(scores, target, mask):
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         if bins is None:
             return _rank(read_scores("scores", scores, target, **options))
@@ -413,7 +413,7 @@ def _rank(maps: ScoreMaps) -> RankedScores:
     scores, positive = xp.take(scores, pixels), xp.take(positive, pixels)
     distinct, rank = xp.unique_inverse(scores)
     slot = 2 * xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(scores))
-    counts = backend.bincount(slot + xp.astype(positive, slot.dtype), length=2 * distinct.shape[0])
+    counts = backend.counts.bincount(slot + xp.astype(positive, slot.dtype), length=2 * distinct.shape[0])
     counts = xp.reshape(counts, (-1, 2))
     columns = (distinct, counts[:, 1], counts[:, 0])
     if backend is maps.backend:
@@ -447,7 +447,7 @@ def _counts_above(backend: Backend, statistic: Statistic) -> tuple[Array, Array,
     rank = xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(statistic.scores))
     hits, false = (
         _sums_from_the_top(
-            backend, backend.bincount(rank, length=distinct.shape[0], weights=xp.astype(counts, rank.dtype))
+            backend, backend.counts.bincount(rank, length=distinct.shape[0], weights=xp.astype(counts, rank.dtype))
         )
         for counts in (statistic.positives, statistic.negatives)
     )

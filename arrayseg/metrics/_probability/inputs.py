@@ -9,6 +9,7 @@ from typing import Any
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.axes import move_axis
+from arrayseg.backends.labels import equals, to_signed
 from arrayseg.metrics._inputs import check_class_axis, read_label_maps, refuse_out_of_range
 
 __all__ = ["ScoreMaps", "read_scores"]
@@ -58,7 +59,7 @@ class ScoreMaps:
         if values is not None:
             is_boolean = xp.isdtype(values.dtype, "bool")
             values = xp.reshape(xp.astype(values, dtype if is_boolean else backend.sum_dtype(values)), (-1,))
-        sums = backend.bincount(xp.reshape(slot, (-1,)), length=rows * bins + 1, weights=values)
+        sums = backend.counts.bincount(xp.reshape(slot, (-1,)), length=rows * bins + 1, weights=values)
         return xp.reshape(sums[:-1], (images, classes, bins))
 
 
@@ -74,7 +75,7 @@ def read_scores(
 ) -> ScoreMaps:
     """Return checked scores; without a class axis they are scores of class 1, and the labels are 0 and 1.
 
-    Call it inside `Backend.wide`.
+    Call it inside `Backend.enable_64_bits`.
     """
     backend = common_backend(**{name: scores, "target": target, "mask": mask})
     xp, shape = backend.xp, tuple(scores.shape)
@@ -95,10 +96,10 @@ def read_scores(
         target = xp.astype(target, xp.uint8)  # label maps of more than two classes must not be boolean
     options: dict[str, Any] = {"ignore_index": ignore_index, "mask": mask, "per_image": True, "class_axis": None}
     maps = read_label_maps(target, target, num_classes=num_classes, **options)
-    labels = backend.widen(maps.target)
+    labels = to_signed(backend, maps.target)
     valid = xp.ones_like(labels, dtype=xp.bool) if maps.mask is None else maps.mask
     if maps.ignore_index is not None:
-        valid = valid & ~backend.equals(maps.target, maps.ignore_index)
+        valid = valid & ~equals(backend, maps.target, maps.ignore_index)
     counted = valid & (labels >= 0) & (labels < num_classes)
     refuse_out_of_range(maps, xp.sum(xp.astype(valid & ~counted, backend.count_dtype(labels))))
     rows = _as_rows(xp, scores, axis)

@@ -129,7 +129,7 @@ def saliency_sums(
     backend = common_backend(prediction=prediction, target=target, mask=mask)
     check_per_image(target)
     xp = backend.xp
-    with backend.wide(prediction, target, mask):
+    with backend.enable_64_bits(prediction, target, mask):
         options: dict[str, Any] = {"class_axis": None, "ignore_index": None, "mask": mask}
         maps = read_scores("prediction", prediction, target, limits=(0, 1), **options)
         scores, counted = maps.scores, maps.valid
