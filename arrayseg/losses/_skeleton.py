@@ -456,8 +456,8 @@ def dice_cl_dice(
         raise ValueError(msg)
     sweep = centerline_plan(input, target, shared, iterations=iterations, smooth=smooth, epsilon=epsilon)
     if dice_pool is not None:
-        shared = replace(shared, pool=dice_pool)
-    dice = region_term(ratio(0.5, 0.5, smooth, "double"), shared, sweep.layout.classes)
+        options["pool"] = dice_pool
+    dice = region_term(ratio(0.5, 0.5, smooth, "double"), RegionOptions(**options), sweep.layout.classes)
     return replace(sweep, terms=[dice, *sweep.terms], factors=[1 - alpha, alpha])
 
 
