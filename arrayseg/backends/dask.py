@@ -10,6 +10,7 @@ import dask.array
 import numpy as np
 
 from arrayseg._typing import Array
+from arrayseg.backends._dask_private import sample_of
 from arrayseg.backends.base import Backend
 from arrayseg.backends.registry import adapter_of
 
@@ -26,8 +27,8 @@ class DaskBackend(Backend):
         self.name = "Dask"
 
     def device_key(self, array: Array, /) -> Hashable | None:
-        chunks = adapter_of(array._meta)
-        return chunks.name, chunks.device_key(array._meta)
+        chunks = adapter_of(sample_of(array))
+        return chunks.name, chunks.device_key(sample_of(array))
 
     def is_concrete(self, *arrays: Array | None) -> bool:
         return False
@@ -50,7 +51,7 @@ def sum_of_chunks(function: Callable[..., Array], /, *arrays: Array | None, batc
     """
     axes = tuple(range(next(array.ndim for array in arrays if array is not None)))
     # Counting no pixels shows the library, the dtype and the last axes of the counts.
-    sample = function(*(None if array is None else array._meta for array in arrays))
+    sample = function(*(None if array is None else sample_of(array) for array in arrays))
     last = {len(axes) + place: size for place, size in enumerate(sample.shape[batch_axes:])}
     # Dask aligns chunks that differ.
     counts = dask.array.blockwise(
@@ -82,13 +83,13 @@ def map_matrices(function: Callable[[Array], Array], matrices: Array, /) -> Arra
     """
     leading = matrices.ndim - 2
     # A matrix of zeros shows the library, the dtype and the shape of the scores.
-    sample = function(np.zeros_like(matrices._meta, shape=(1,) * leading + matrices.shape[-2:]))
+    sample = function(np.zeros_like(sample_of(matrices), shape=(1,) * leading + matrices.shape[-2:]))
     scores = sample.shape[leading:]
     return dask.array.apply_gufunc(
         function,
         "(i,j)->(k)" if scores else "(i,j)->()",
         matrices,
         output_sizes={"k": scores[0]} if scores else None,
-        meta=np.asanyarray(sample, like=matrices._meta),
+        meta=np.asanyarray(sample, like=sample_of(matrices)),
         allow_rechunk=True,
     )
