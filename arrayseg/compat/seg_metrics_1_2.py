@@ -41,7 +41,11 @@ __all__ = [
 def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[float] | None = None) -> SurfaceDistances:
     """Distances between the voxels with a neighbour outside, by a corner too."""
     return metrics.surface_distances(
-        prediction, target, spacing=spacing, connectivity=target.ndim, edge_is_background=False
+        prediction,
+        target,
+        spacing=1.0 if spacing is None else spacing,
+        connectivity=target.ndim,
+        edge_is_background=False,
     )
 
 

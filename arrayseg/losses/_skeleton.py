@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
-from arrayseg._typing import Array, Namespace, Pool
+from arrayseg._typing import Array, Namespace, Pool, Spacing
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
@@ -18,7 +18,7 @@ from arrayseg.imaging import distance_fields, skeletons
 from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import Smooth, ratio, region_term, smoothing
-from arrayseg.losses._distance import FieldBatch, Spacing
+from arrayseg.losses._distance import FieldBatch
 from arrayseg.losses._inputs import prepare
 from arrayseg.losses._options import RegionKeywords, RegionOptions
 

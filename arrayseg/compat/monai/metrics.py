@@ -37,7 +37,9 @@ def surface_distances(
 ) -> SurfaceDistances:
     """Distances between the voxels that an erosion removes, or between elements of surface."""
     definition: Literal["voxel", "surface_element"] = "surface_element" if use_subvoxels else "voxel"
-    return metrics.surface_distances(prediction, target, spacing=spacing, definition=definition)
+    return metrics.surface_distances(
+        prediction, target, spacing=1.0 if spacing is None else spacing, definition=definition
+    )
 
 
 @metric_preset(
