@@ -187,8 +187,8 @@ def match_instances(
     Notes
     -----
     This function ignores classes; for classes, void and crowd use `panoptic_counts`. The pixels are counted on the
-    device, and the pairs matched on the host. StarDist's assignment lets pairs below the threshold weigh in where several ways give
-    the same number of matches.
+    device, and the pairs matched on the host. If several assignments give the same number of matches, StarDist's choice
+    also depends on pairs below the threshold.
 
     References
     ----------
