@@ -92,6 +92,18 @@ def demo(session: nox.Session) -> None:
 
 
 @nox.session
+def build(session: nox.Session) -> None:
+    """Build the source distribution, and from it the wheel, and try the wheel where nothing else is."""
+    install(session, "build")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", env={"PIP_CONSTRAINT": str(ROOT / CONSTRAINTS)})
+    (wheel,) = Path("dist").glob("*.whl")
+    session.run("python", "-m", "pip", "uninstall", "-q", "-y", "arrayseg")
+    install(session, str(wheel))
+    session.run("python", "-P", "tests/bare.py")
+
+
+@nox.session
 @nox.parametrize("backend", [*LIBRARIES, "cupy"])
 def tests(session: nox.Session, backend: str) -> None:
     """One backend in an environment with that array library alone."""
@@ -135,6 +147,21 @@ def compat(session: nox.Session) -> None:
     """The installed peers' numbers."""
     python = peers(session)
     run_tests(session, "-m", "compat and not gpu", python=python)
+
+
+@nox.session(default=False)
+def newest(session: nox.Session) -> None:
+    """The newest releases of NumPy, PyTorch and JAX, pre-releases included, without tests/constraints.txt."""
+    libraries = ("numpy", "array-api-compat", "array-api-extra", "array-api-strict", "torch", "jax")
+    session.install("--upgrade", "--pre", ".[all]", *libraries, *DASK, *PYTEST)
+    run_tests(session, "-m", "not (compat or gpu)")
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """The share of lines and branches that the tests reach on NumPy alone."""
+    install(session, "-e", ".[app]", *DASK, *PYTEST, "pytest-cov")
+    run_tests(session, "-m", ELSEWHERE, "--cov", "--cov-report=term", backends="numpy")
 
 
 def lowest(session: nox.Session, *extras: str) -> None:

@@ -2,13 +2,14 @@
 
 import sys
 import zlib
-from importlib.metadata import version as installed_version
 from pathlib import Path
+
+from arrayseg import __version__
 
 project = "arrayseg"
 author = "The arrayseg developers"
 copyright = f"2026, {author}"
-release = version = installed_version("arrayseg")
+release = version = __version__
 
 extensions = [
     "myst_parser",
@@ -92,14 +93,16 @@ def inventory(name: str, objects: dict[str, str]) -> str:
 
 intersphinx_mapping = {name: (site, inventory(name, objects)) for name, (site, objects) in OUTSIDE.items()}
 
-# The tables of the presets are parts of docs/compat.md and docs/compat_metrics.md; docs/benchmarks.md has others.
+# Tables of docs/conventions.md, docs/compat.md and docs/compat_metrics.md; docs/benchmarks.md has others.
 sys.path.insert(0, str(Path(__file__).parent))
+from argument_table import argument_table  # noqa: E402
 from benchmark_pages import parts, records  # noqa: E402
 from benchmark_plots import draw  # noqa: E402
 from compat_metric_tables import label_table, mask_table  # noqa: E402
 from compat_tables import loss_tables  # noqa: E402
 
 for part, text in {
+    "arguments": argument_table(),
     "compat_losses": loss_tables(),
     "compat_masks": mask_table(),
     "compat_label_maps": label_table(),

@@ -29,8 +29,8 @@ def test_a_closed_form_that_is_off_fails(monkeypatch, name, case, which):
     adapter = type(backend_of(library.asarray([1.0])))
     right = adapter.value_and_gradient
 
-    def off(self, evaluation):
-        pair = list(right(self, evaluation))
+    def off(self, plan):
+        pair = list(right(self, plan))
         if self.xp is library.xp:  # the reference, which may share the adapter's class, stays right
             pair[which] = pair[which] * OFF
         return tuple(pair)

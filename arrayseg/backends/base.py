@@ -20,7 +20,7 @@ from arrayseg._typing import Array, DType, Namespace
 from arrayseg.backends.fallbacks.components import propagated_components
 from arrayseg.backends.fallbacks.distance import separable_distance_transform
 
-__all__ = ["EXP_LIMIT", "Backend", "Evaluation", "slowest_first"]
+__all__ = ["EXP_LIMIT", "Backend", "PlanLike", "slowest_first"]
 
 Result = TypeVar("Result")
 Item = TypeVar("Item")
@@ -30,43 +30,22 @@ MakeSums: TypeAlias = Callable[[], list[Array]]
 EXP_LIMIT = 80.0
 
 
-class Evaluation(Protocol):
-    """A scalar (or map) of an input array, evaluated in one of three ways that agree."""
+class PlanLike(Protocol):
+    """What an adapter uses of a plan; `arrayseg.engine.plan.Plan` has the meanings."""
 
     @property
-    def input(self) -> Array:
-        """The array to differentiate by, as the caller gave it."""
-        ...
+    def arrays(self) -> tuple[Array, ...]: ...
 
     @property
-    def constants(self) -> Sequence[Array]:
-        """The other arrays that take part."""
-        ...
+    def is_scalar(self) -> bool: ...
 
-    @property
-    def has_closed_form(self) -> bool:
-        """Whether `value_and_gradient` may be called: a scalar is asked for."""
-        ...
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> PlanLike: ...
 
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Evaluation:
-        """The same evaluation of arrays of another library."""
-        ...
+    def plain(self) -> Array: ...
 
-    def plain(self) -> Array:
-        """One expression of standard functions over whole arrays, for autodiff and compilers."""
-        ...
+    def value(self) -> Array: ...
 
-    def value(self) -> Array:
-        """The value, block by block."""
-        ...
-
-    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
-        """The value and its closed-form gradient in the input, block by block.
-
-        The gradient has the dtype of the input, or, where it is `wide`, that of the arithmetic: half precision is then
-        not rounded yet.
-        """
-        ...
+    def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]: ...
 
 
 class Backend:
@@ -484,13 +463,13 @@ class Backend:
         """Whether gradients of these arrays are made by the closed form, in blocks; else by the library's autodiff."""
         return True
 
-    def attach(self, evaluation: Evaluation, /) -> Array:
-        """The value of an evaluation, with its gradient attached where the library differentiates."""
-        return evaluation.value()
+    def attach(self, plan: PlanLike, /) -> Array:
+        """Return the value of a plan, with its gradient attached if the library differentiates."""
+        return plan.value()
 
-    def value_and_gradient(self, evaluation: Evaluation, /) -> tuple[Array, Array]:
-        """The value of an evaluation and its gradient in the input."""
-        return evaluation.value_and_gradient()
+    def value_and_gradient(self, plan: PlanLike, /) -> tuple[Array, Array]:
+        """Return the value of a plan and its gradient with respect to the input."""
+        return plan.value_and_gradient()
 
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
         """The value and gradient of any scalar function by the library's own autodiff."""

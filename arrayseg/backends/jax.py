@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from arrayseg._typing import Array, DType
-from arrayseg.backends.base import Backend, Evaluation, MakeSums, Result
+from arrayseg.backends.base import Backend, MakeSums, PlanLike, Result
 from arrayseg.backends.numpy import NUMPY
 
 __all__ = ["JAX", "JaxBackend"]
@@ -197,8 +197,8 @@ class JaxBackend(Backend):
     def uses_closed_form(self, *arrays: Array) -> bool:
         return False
 
-    def attach(self, evaluation: Evaluation, /) -> Array:
-        return evaluation.plain()
+    def attach(self, plan: PlanLike, /) -> Array:
+        return plan.plain()
 
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
         value, gradient = jax.value_and_grad(function)(array)

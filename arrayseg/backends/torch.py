@@ -11,7 +11,7 @@ import torch
 from torch._subclasses.fake_tensor import is_fake
 
 from arrayseg._typing import Array, DType
-from arrayseg.backends.base import Backend, Evaluation, Result, slowest_first
+from arrayseg.backends.base import Backend, PlanLike, Result, slowest_first
 from arrayseg.backends.numpy import NUMPY
 
 __all__ = ["TORCH", "TorchBackend"]
@@ -161,18 +161,18 @@ class TorchBackend(Backend):
     def uses_closed_form(self, *arrays: Array) -> bool:
         return self.is_concrete(*arrays) and not any(_has_tangent(array) for array in arrays)
 
-    def attach(self, evaluation: Evaluation, /) -> Array:
-        arrays = (evaluation.input, *evaluation.constants)
-        if not self.uses_closed_form(*arrays):
-            return evaluation.plain()
-        if not torch.is_grad_enabled() or not any(array.requires_grad for array in arrays):
-            return _value(evaluation)
-        if evaluation.has_closed_form and not any(array.requires_grad for array in evaluation.constants):
-            return _ClosedForm.apply(evaluation.input, evaluation)
-        return evaluation.plain()
+    def attach(self, plan: PlanLike, /) -> Array:
+        input, *constants = plan.arrays
+        if not self.uses_closed_form(input, *constants):
+            return plan.plain()
+        if not torch.is_grad_enabled() or not any(array.requires_grad for array in (input, *constants)):
+            return _value(plan)
+        if plan.is_scalar and not any(array.requires_grad for array in constants):
+            return _ClosedForm.apply(input, plan)
+        return plan.plain()
 
-    def value_and_gradient(self, evaluation: Evaluation, /) -> tuple[Array, Array]:
-        return _value_and_gradient(evaluation)
+    def value_and_gradient(self, plan: PlanLike, /) -> tuple[Array, Array]:
+        return _value_and_gradient(plan)
 
     def block_bytes(self, array: Array, /) -> int:
         return 256_000_000 if array.is_cuda else 1_700_000
@@ -219,29 +219,29 @@ def _is_read(array: torch.Tensor) -> bool:
     return not is_fake(array)
 
 
-def _shared_with_numpy(evaluation: Evaluation) -> Evaluation | None:
-    """The same evaluation of NumPy views of the same memory; None where there are none.
+def _shared_with_numpy(plan: PlanLike) -> PlanLike | None:
+    """Return the plan for NumPy views of the same memory; None if NumPy cannot read it.
 
     On a CPU the NumPy adapter works several blocks at a time, where torch spreads each small operation over the
     processors: 47 against 82 ms for the cross entropy of 19 classes of a megapixel on 2 cores.
     """
-    arrays = (evaluation.input, *evaluation.constants)
+    arrays = plan.arrays
     if _is_on_host(*arrays) and all(array.dtype not in HALVES for array in arrays):
-        return evaluation.moved(NUMPY, lambda array: array.detach().numpy())
+        return plan.converted(NUMPY, lambda array: array.detach().numpy())
     return None
 
 
-def _value(evaluation: Evaluation) -> Array:
-    shared = _shared_with_numpy(evaluation)
+def _value(plan: PlanLike) -> Array:
+    shared = _shared_with_numpy(plan)
     with torch.no_grad():
-        return evaluation.value() if shared is None else torch.as_tensor(shared.value())
+        return plan.value() if shared is None else torch.as_tensor(shared.value())
 
 
-def _value_and_gradient(evaluation: Evaluation, *, wide: bool = False) -> tuple[Array, Array]:
-    shared = _shared_with_numpy(evaluation)
+def _value_and_gradient(plan: PlanLike, *, wide: bool = False) -> tuple[Array, Array]:
+    shared = _shared_with_numpy(plan)
     with torch.no_grad():
         if shared is None:
-            return evaluation.value_and_gradient(wide=wide)
+            return plan.value_and_gradient(wide=wide)
         value, gradient = shared.value_and_gradient(wide=wide)
         return torch.as_tensor(value), torch.from_numpy(gradient)
 
@@ -280,22 +280,22 @@ class _ClosedForm(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, input: Array, evaluation: Evaluation) -> Array:
-        value, ctx.gradient = _value_and_gradient(evaluation, wide=True)
-        ctx.evaluation = evaluation
+    def forward(ctx: Any, input: Array, plan: PlanLike) -> Array:
+        value, ctx.gradient = _value_and_gradient(plan, wide=True)
+        ctx.plan = plan
         # All that the gradient is of: torch raises if one is written into before it is asked for.
-        ctx.save_for_backward(input, *evaluation.constants)
+        ctx.save_for_backward(*plan.arrays)
         return value
 
     @staticmethod
     def backward(ctx: Any, cotangent: Array) -> tuple[Array, None]:
         input, *_ = ctx.saved_tensors
         if torch.is_grad_enabled():
-            (gradient,) = torch.autograd.grad(ctx.evaluation.plain(), input, cotangent, create_graph=True)
+            (gradient,) = torch.autograd.grad(ctx.plan.plain(), input, cotangent, create_graph=True)
             return gradient, None
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
-            _, gradient = _value_and_gradient(ctx.evaluation, wide=True)
+            _, gradient = _value_and_gradient(ctx.plan, wide=True)
         # Reading one number off a CPU saves a pass over the gradient; off a GPU it would wait for the device.
         if cotangent.device.type == "cpu" and cotangent.item() == 1:
             return gradient.to(input.dtype), None

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, backend_of
-from arrayseg.backends.base import Evaluation
+from arrayseg.backends import backend_of
+from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.losses import compound
-from arrayseg.losses._api import evaluation_of
+from arrayseg.losses._api import plan_of
 from arrayseg.losses._composed import shown
 
 __all__ = [
@@ -112,8 +112,8 @@ def loss_preset(
             return checked(*args, **kwargs)()
 
         @wraps(setting)
-        def evaluation(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
-            return call_evaluation(checked(*args, **kwargs))
+        def plan(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
+            return plan_of_call(checked(*args, **kwargs))
 
         def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Call:
             if not kwargs.keys() <= own:
@@ -124,7 +124,7 @@ def loss_preset(
         function.family = family  # type: ignore[attr-defined]
         function.setting = setting  # type: ignore[attr-defined]
         function.peer = peer  # type: ignore[attr-defined]
-        function.evaluation = evaluation  # type: ignore[attr-defined]
+        function.plan = plan  # type: ignore[attr-defined]
         function.__annotations__ = {**setting.__annotations__, "return": "Array"}
         function.__signature__ = signature(setting).replace(return_annotation="Array")  # type: ignore[attr-defined]
         function.__doc__ = _docstring(setting, family, peer, note)
@@ -168,9 +168,9 @@ def _called(call: Call) -> Any:
     return inner if isinstance(inner, partial) and hasattr(inner.func, "setting") else None
 
 
-def call_evaluation(call: Call) -> Evaluation:
+def plan_of_call(call: Call) -> Plan:
     """What a call evaluates."""
-    build = evaluation_of(call)
+    build = plan_of(call)
     assert build is not None, call
     return build()
 
@@ -282,42 +282,26 @@ ValueError
 
 @dataclass(frozen=True)
 class Adjusted:
-    """A call whose evaluation is changed in a way that no option has."""
+    """A call whose plan is changed in a way that no option has."""
 
     call: Call
-    adjust: Callable[[Evaluation], Evaluation]
+    adjust: Callable[[Plan], Plan]
     text: str
     """How the table says it, after the call."""
 
     def __call__(self) -> Array:
-        evaluation = self.evaluation()
-        return backend_of(evaluation.input).attach(evaluation)
+        plan = self.plan()
+        return plan.backend.attach(plan)
 
-    def evaluation(self) -> Evaluation:
-        return self.adjust(call_evaluation(self.call))
+    def plan(self) -> Plan:
+        return self.adjust(plan_of_call(self.call))
 
 
 @dataclass(frozen=True)
-class Shifted:
-    """An evaluation plus a constant."""
+class Shifted(DerivedPlan):
+    """A plan plus a constant."""
 
-    of: Evaluation
     by: float
-
-    @property
-    def input(self) -> Array:
-        return self.of.input
-
-    @property
-    def constants(self) -> Sequence[Array]:
-        return self.of.constants
-
-    @property
-    def has_closed_form(self) -> bool:
-        return self.of.has_closed_form
-
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Shifted:
-        return replace(self, of=self.of.moved(backend, convert))
 
     def plain(self) -> Array:
         return self.of.plain() + self.by
@@ -332,10 +316,10 @@ class Shifted:
 
 @dataclass(frozen=True)
 class Changed:
-    """A part of a compound: a loss whose evaluation is changed in a way for which there is no option."""
+    """A part of a compound: a loss whose plan is changed in a way for which there is no option."""
 
     loss: partial[Array]
-    adjust: Callable[[Evaluation], Evaluation]
+    adjust: Callable[[Plan], Plan]
     text: str
     """What the table and the representation write after the loss."""
 
@@ -343,11 +327,11 @@ class Changed:
         return f"{shown(self.loss)} {self.text}"
 
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
-        evaluation = self.evaluation(input, target, **options)
-        return backend_of(evaluation.input).attach(evaluation)
+        plan = self.plan(input, target, **options)
+        return plan.backend.attach(plan)
 
-    def evaluation(self, input: Array, target: Array, **options: Any) -> Evaluation:
-        return self.adjust(call_evaluation(partial(self.loss, input, target, **options)))
+    def plan(self, input: Array, target: Array, **options: Any) -> Plan:
+        return self.adjust(plan_of_call(partial(self.loss, input, target, **options)))
 
 
 @dataclass(frozen=True)
@@ -360,7 +344,7 @@ class Unreduced:
     def __call__(self) -> Array:
         return self.finish(self.call)
 
-    def evaluation(self) -> Evaluation:
+    def plan(self) -> Plan:
         msg = (
             "Without a reduction this loss is not one number, of which a gradient is. "
             "Use reduction='mean' or 'sum'; to weigh pixels yourself, pass pixel_weights."
@@ -388,9 +372,9 @@ def nan_of_nothing(call: Call) -> Adjusted:
     return Adjusted(call, _nan_of_nothing, "(NaN of no pixel)")
 
 
-def _nan_of_nothing(evaluation: Any) -> Evaluation:
-    terms = [replace(term, of_nothing=nan) for term in evaluation.terms]
-    changed: Evaluation = replace(evaluation, terms=terms)
+def _nan_of_nothing(plan: Any) -> Plan:
+    terms = [replace(term, of_nothing=nan) for term in plan.terms]
+    changed: Plan = replace(plan, terms=terms)
     return changed
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from arrayseg._typing import Array
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Pixels
+from arrayseg.engine.batch import Batch
 from arrayseg.engine.pixel_term import MeanTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Cells, Derivatives, Score
 from arrayseg.engine.region_term import CellsTerm, RegionTerm
 from arrayseg.engine.sweep import Sums
@@ -16,12 +16,10 @@ from arrayseg.engine.sweep import Sums
 __all__ = ["masked_ids_are_background", "mean_over_ignored_pixels", "of_the_background", "with_smoothed_cells"]
 
 
-def remade(evaluation: Any, kind: type[RegionTerm], **changes: Any) -> Evaluation:
-    """Return an evaluation whose terms are of another kind, with the same options except the changed ones."""
-    terms = [
-        kind(**{field.name: getattr(term, field.name) for field in fields(term)} | changes) for term in evaluation.terms
-    ]
-    changed: Evaluation = replace(evaluation, terms=terms)
+def remade(plan: Any, kind: type[RegionTerm], **changes: Any) -> Plan:
+    """Return a plan whose terms are of another kind, with the same options except the changed ones."""
+    terms = [kind(**{field.name: getattr(term, field.name) for field in fields(term)} | changes) for term in plan.terms]
+    changed: Plan = replace(plan, terms=terms)
     return changed
 
 
@@ -29,27 +27,27 @@ def remade(evaluation: Any, kind: type[RegionTerm], **changes: Any) -> Evaluatio
 class BackgroundOutside(RegionTerm):
     """A region loss in which a pixel that is masked out is a target pixel of class 0 without a prediction."""
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, ...]]:
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, ...]]:
         hit, alarm, miss, target, counted = sums
-        xp = pixels.xp
-        every = xp.full_like(counted, float(pixels.target.shape[-1]))
+        xp = batch.xp
+        every = xp.full_like(counted, float(batch.target.shape[-1]))
         row = [[float(place == 0) for place in range(hit.shape[1])]]
-        outside = (every - counted) * pixels.backend.asarray(row, dtype=target.dtype, like=target)
-        return super().solve((hit, alarm, miss + outside, target + outside, every), pixels, factor)
+        outside = (every - counted) * batch.backend.asarray(row, dtype=target.dtype, like=target)
+        return super().solve((hit, alarm, miss + outside, target + outside, every), batch, factor)
 
 
-def masked_ids_are_background(evaluation: Any) -> Evaluation:
+def masked_ids_are_background(plan: Any) -> Plan:
     """Count masked pixels as target pixels of class 0: masked ids are multiplied by 0 before they are one-hot."""
-    return remade(evaluation, BackgroundOutside)
+    return remade(plan, BackgroundOutside)
 
 
-def mean_over_ignored_pixels(evaluation: Any) -> Evaluation:
+def mean_over_ignored_pixels(plan: Any) -> Plan:
     """Divide the means over pixels by the number of all pixels, including ignored ones."""
     terms = [
         replace(term, denominator="all") if isinstance(term, MeanTerm) and term.reduction == "mean" else term
-        for term in evaluation.terms
+        for term in plan.terms
     ]
-    changed: Evaluation = replace(evaluation, terms=terms)
+    changed: Plan = replace(plan, terms=terms)
     return changed
 
 
@@ -66,10 +64,10 @@ class SmoothedCells:
         return self.score(Cells(target, pixels, hit, alarm, miss, rest), xp)
 
 
-def with_smoothed_cells(evaluation: Any, *, smooth: float) -> Evaluation:
+def with_smoothed_cells(plan: Any, *, smooth: float) -> Plan:
     """Add a number to the true and the false positives and negatives, even where there is no error."""
-    terms = [replace(term, score=SmoothedCells(term.score, smooth)) for term in evaluation.terms]
-    changed: Evaluation = replace(evaluation, terms=terms)
+    terms = [replace(term, score=SmoothedCells(term.score, smooth)) for term in plan.terms]
+    changed: Plan = replace(plan, terms=terms)
     return changed
 
 
@@ -85,7 +83,7 @@ class Complement:
         return loss, (xp.zeros_like(by_rest), by_alarm, by_miss, by_rest)
 
 
-def of_the_background(evaluation: Any) -> Evaluation:
+def of_the_background(plan: Any) -> Plan:
     """Take the score of the background instead of the score of the foreground."""
-    (term,) = evaluation.terms
-    return remade(evaluation, CellsTerm, score=Complement(term.score))
+    (term,) = plan.terms
+    return remade(plan, CellsTerm, score=Complement(term.score))

@@ -10,7 +10,7 @@ from arrayseg._typing import Array
 from arrayseg.compat._counts import foreground, zero_of_a_miss
 from arrayseg.compat._preset import TOLERANCE, metric_preset
 from arrayseg.metrics import SurfaceDistances
-from arrayseg.metrics._shape.surface import Empty
+from arrayseg.metrics._shape.surface_scores import Empty
 
 __all__ = [
     "accuracy",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from arrayseg._typing import Array, DType
+from arrayseg._typing import Activation, Array, DType
+from arrayseg.backends import Backend
 from arrayseg.backends.axes import move_axis
 
-__all__ = ["Layout"]
+__all__ = ["Batch", "Layout"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Layout:
         """(N, *spatial)."""
         return tuple(length for axis, length in enumerate(self.shape) if axis != self.class_axis)
 
-    def scores(self, array: Array, xp: Any) -> Array:
+    def canonical(self, array: Array, xp: Any) -> Array:
         """`(N, C, S)` of an array of the input's shape; a view wherever the strides allow one."""
         images, pixels = self.shape[0], prod(self.rows_shape[1:])
         if self.class_axis is None or self.class_axis == 1:
@@ -59,3 +61,86 @@ class Layout:
         last = xp.empty((images, pixels, self.classes), dtype=dtype, device=device)
         whole = move_axis(xp.reshape(last, (images, *spatial, self.classes)), -1, self.class_axis, xp)
         return whole, xp.permute_dims(last, (0, 2, 1))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A validated batch: what a loss is a function of.
+
+    `scores` is `(N, C, S)`, a view of the caller's input. `target` is ids `(N, S)` or values `(N, C, S)`. The rest is
+    `(N, S)` but for `class_weights` `(C,)`. `binary` tells independent classes (sigmoid) from exclusive ones (softmax).
+    """
+
+    backend: Backend
+    logits: Array
+    target: Array
+    activation: Activation
+    binary: bool
+    classes_last: bool = False
+    """Whether the class axis of the input is not the one before the pixels."""
+    ignore_index: int | None = None
+    mask: Array | None = None
+    pixel_weights: Array | None = None
+    class_weights: Array | None = None
+
+    @property
+    def xp(self) -> Any:
+        return self.backend.xp
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        images, classes, pixels = self.logits.shape
+        return images, classes, pixels
+
+    @property
+    def has_ids(self) -> bool:
+        return bool(self.target.ndim == 2)
+
+    @property
+    def compute_dtype(self) -> DType:
+        """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
+        xp = self.xp
+        return self.logits.dtype if self.logits.dtype in (xp.float32, xp.float64) else xp.float32
+
+    def gradient_dtype(self, *, wide: bool) -> DType:
+        """The dtype of the gradient: the scores', or where it is `wide` that of the arithmetic."""
+        return self.compute_dtype if wide else self.logits.dtype
+
+    @property
+    def sum_dtype(self) -> DType:
+        return self.backend.sum_dtype(self.logits)
+
+    @property
+    def constants(self) -> list[Array]:
+        """The arrays that take part beside the scores."""
+        arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
+        return [array for array in arrays if array is not None]
+
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Batch:
+        """Return the same batch as arrays of another library, each converted by a function."""
+        arrays = {
+            name: convert(array)
+            for name in ("logits", "target", "mask", "pixel_weights", "class_weights")
+            if (array := getattr(self, name)) is not None
+        }
+        return replace(self, backend=backend, **arrays)
+
+    def with_unknown_targets(self) -> Batch:
+        """The pixels with a score of NaN where the target is NaN: for losses that only compare it with others."""
+        xp, target = self.xp, self.target
+        if xp.isdtype(target.dtype, ("bool", "integral")):
+            return self
+        unknown = xp.where(xp.isnan(target), target, xp.zeros_like(target))
+        return replace(self, logits=self.logits + xp.astype(unknown, self.logits.dtype))
+
+    def part(self, images: slice, pixels: slice) -> Batch:
+        """Return the batch of some images and pixels, as views."""
+        row = (images, pixels)
+        cube = (images, slice(None), pixels)
+        return replace(
+            self,
+            logits=self.logits[cube],
+            target=self.target[row] if self.has_ids else self.target[cube],
+            mask=None if self.mask is None else self.mask[row],
+            pixel_weights=None if self.pixel_weights is None else self.pixel_weights[row],
+        )

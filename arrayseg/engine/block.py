@@ -8,15 +8,15 @@ know.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from math import inf
 from typing import Any, Generic, TypeVar
 
-from arrayseg._typing import Activation, Array, DType
-from arrayseg.backends import Backend
+from arrayseg._typing import Array
+from arrayseg.engine.batch import Batch
 
-__all__ = ["Block", "Pixels"]
+__all__ = ["Block"]
 
 Made = TypeVar("Made")
 
@@ -40,88 +40,6 @@ class once(Generic[Made]):
         return made
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """A validated batch: what a loss is a function of.
-
-    `scores` is `(N, C, S)`, a view of the caller's input. `target` is ids `(N, S)` or values `(N, C, S)`. The rest is
-    `(N, S)` but for `class_weights` `(C,)`. `binary` tells independent classes (sigmoid) from exclusive ones (softmax).
-    """
-
-    backend: Backend
-    scores: Array
-    target: Array
-    activation: Activation
-    binary: bool
-    classes_last: bool = False
-    """Whether the class axis of the input is not the one before the pixels."""
-    ignore_index: int | None = None
-    mask: Array | None = None
-    pixel_weights: Array | None = None
-    class_weights: Array | None = None
-
-    @property
-    def xp(self) -> Any:
-        return self.backend.xp
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        images, classes, pixels = self.scores.shape
-        return images, classes, pixels
-
-    @property
-    def has_ids(self) -> bool:
-        return bool(self.target.ndim == 2)
-
-    @property
-    def compute_dtype(self) -> DType:
-        """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
-        xp = self.xp
-        return self.scores.dtype if self.scores.dtype in (xp.float32, xp.float64) else xp.float32
-
-    def gradient_dtype(self, *, wide: bool) -> DType:
-        """The dtype of the gradient: the scores', or where it is `wide` that of the arithmetic."""
-        return self.compute_dtype if wide else self.scores.dtype
-
-    @property
-    def sum_dtype(self) -> DType:
-        return self.backend.sum_dtype(self.scores)
-
-    @property
-    def constants(self) -> list[Array]:
-        """The arrays that take part beside the scores."""
-        arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
-        return [array for array in arrays if array is not None]
-
-    def with_unknown_targets(self) -> Pixels:
-        """The pixels with a score of NaN where the target is NaN: for losses that only compare it with others."""
-        xp, target = self.xp, self.target
-        if xp.isdtype(target.dtype, ("bool", "integral")):
-            return self
-        unknown = xp.where(xp.isnan(target), target, xp.zeros_like(target))
-        return replace(self, scores=self.scores + xp.astype(unknown, self.scores.dtype))
-
-    def block(self, images: slice, pixels: slice) -> Block:
-        """A part of the pixels."""
-        row = (images, pixels)
-        cube = (images, slice(None), pixels)
-        return Block(
-            replace(
-                self,
-                scores=self.scores[cube],
-                target=self.target[row] if self.has_ids else self.target[cube],
-                mask=None if self.mask is None else self.mask[row],
-                pixel_weights=None if self.pixel_weights is None else self.pixel_weights[row],
-            ),
-            images,
-            pixels,
-        )
-
-    def whole(self) -> Block:
-        """All pixels as one block: what autodiff and compilers see."""
-        return Block(self, slice(0, self.shape[0]))
-
-
 class Block:
     """Pixels in the compute dtype; each activation is made once, when it is first asked for.
 
@@ -142,27 +60,42 @@ class Block:
     #: Whether `exponentials` and `total` are of the shifted scores.
     _is_shifted = False
 
-    def __init__(self, pixels: Pixels, rows: slice, columns: slice = slice(None)) -> None:
-        self.pixels = pixels
-        self.rows = rows
-        self.columns = columns
-        self.backend = pixels.backend
-        self.xp = pixels.xp
-        self.dtype = pixels.compute_dtype
-        self.device = pixels.backend.device(pixels.scores)
-        self.images, self.classes, self.count = pixels.shape
+    def __init__(self, batch: Batch, image_slice: slice, pixel_slice: slice) -> None:
+        self.batch = batch
+        self.image_slice = image_slice
+        self.pixel_slice = pixel_slice
+        self.backend = batch.backend
+        self.xp = batch.xp
+        self.dtype = batch.compute_dtype
+        self.device = batch.backend.device(batch.logits)
+        self.images, self.classes, self.pixels = batch.shape
+
+    @classmethod
+    def whole(cls, batch: Batch) -> Block:
+        """Return all pixels of a batch as one block, as autodiff and compilers see them."""
+        images, _, pixels = batch.shape
+        return cls(batch, slice(0, images), slice(0, pixels))
+
+    @classmethod
+    def part(cls, batch: Batch, images: slice, pixels: slice) -> Block:
+        """Return the block of some images and pixels of a batch."""
+        return cls(batch.part(images, pixels), images, pixels)
+
+    def changed(self, **changes: Any) -> Block:
+        """Return a block of the same images and pixels with other fields of its batch."""
+        return Block(replace(self.batch, **changes), self.image_slice, self.pixel_slice)
 
     # What takes part.
 
     @once
     def selected(self) -> Array | None:
         """Pixels that are neither masked nor ignored, `(B, P)`; None where all are."""
-        pixels = self.pixels
-        if pixels.ignore_index is None:
-            return pixels.mask
-        labels = pixels.target if pixels.has_ids else pixels.target[:, 0, :]
-        kept = ~self.backend.equals(labels, pixels.ignore_index)
-        return kept if pixels.mask is None else pixels.mask & kept
+        batch = self.batch
+        if batch.ignore_index is None:
+            return batch.mask
+        labels = batch.target if batch.has_ids else batch.target[:, 0, :]
+        kept = ~self.backend.equals(labels, batch.ignore_index)
+        return kept if batch.mask is None else batch.mask & kept
 
     @once
     def valid(self) -> Array | None:
@@ -170,8 +103,8 @@ class Block:
 
         Compilers cannot raise on values: there an id that is no class counts nowhere. Eager ones raised on entry.
         """
-        target = self.pixels.target
-        if not self.pixels.has_ids or self.backend.is_concrete(target):
+        target = self.batch.target
+        if not self.batch.has_ids or self.backend.is_concrete(target):
             return self.selected
         ids = self.xp.astype(target, self.backend.count_dtype(target), copy=False)  # torch orders no uint16
         known = (ids >= 0) & (ids < self.classes)
@@ -180,12 +113,12 @@ class Block:
     @once
     def weight(self) -> Array | None:
         """The weight of each pixel, 0 where it is not valid, `(B, P)`; None where all are 1."""
-        if self.pixels.pixel_weights is None:
+        if self.batch.pixel_weights is None:
             return None if self.valid is None else self.xp.astype(self.valid, self.dtype)
-        weights = self.xp.astype(self.pixels.pixel_weights, self.dtype, copy=False)
-        return weights if self.valid is None else self.keep(weights)
+        weights = self.xp.astype(self.batch.pixel_weights, self.dtype, copy=False)
+        return weights if self.valid is None else self.where_valid(weights)
 
-    def keep(self, array: Array) -> Array:
+    def where_valid(self, array: Array) -> Array:
         """The array with zeros where a pixel is not valid; `(B, P)` or `(B, C, P)`."""
         return self._where(self.valid, array)
 
@@ -204,27 +137,27 @@ class Block:
     @once
     def amount(self) -> Array:
         """The weights of the pixels of each image together, `(B,)`."""
-        return self.valid_amount if self.pixels.pixel_weights is None else self.sum(self.weight, axis=1)
+        return self.valid_amount if self.batch.pixel_weights is None else self.sum(self.weight, axis=1)
 
     @once
     def valid_amount(self) -> Array:
         """How many pixels of each image are valid, `(B,)`."""
-        dtype = self.pixels.sum_dtype
+        dtype = self.batch.sum_dtype
         if self.valid is None:
-            return self.xp.full((self.images,), float(self.count), dtype=dtype, device=self.device)
+            return self.xp.full((self.images,), float(self.pixels), dtype=dtype, device=self.device)
         return self.xp.sum(self.xp.astype(self.valid, dtype), axis=1)
 
     def sum(self, array: Array, axis: int | tuple[int, ...]) -> Array:
         """A sum over pixels, accumulated in the widest dtype the device has."""
         if axis == array.ndim - 1:
             return self.backend.sum_pixels(array)
-        return self.xp.sum(array, axis=axis, dtype=self.pixels.sum_dtype)
+        return self.xp.sum(array, axis=axis, dtype=self.batch.sum_dtype)
 
     def sum_products(self, one: Array, two: Array) -> Array:
         """The sums over pixels of products of arrays `(B, C, P)`, accumulated in the widest dtype the device has."""
         return self.backend.sum_products(one, two)
 
-    def narrow(self, array: Array) -> Array:
+    def cast(self, array: Array) -> Array:
         """An array of the dtype of sums in the compute dtype."""
         return self.xp.astype(array, self.dtype, copy=False)
 
@@ -243,18 +176,18 @@ class Block:
 
     def over_classes(self, function: Callable[..., Array], *arrays: Array) -> Array:
         """A function of arrays `(B, C or 1, P)` and the axis of their classes, of the same number of axes."""
-        return self.backend.over_classes(function, *arrays, last=self.pixels.classes_last)
+        return self.backend.over_classes(function, *arrays, last=self.batch.classes_last)
 
     # The target.
 
     @once
     def ids(self) -> Array:
         """Class ids `(B, P)`, 0 where a pixel is not valid."""
-        target = self.pixels.target
-        return self.keep(self.xp.astype(target, self.backend.count_dtype(target), copy=False))
+        target = self.batch.target
+        return self.where_valid(self.xp.astype(target, self.backend.count_dtype(target), copy=False))
 
     @once
-    def hot(self) -> Array:
+    def one_hot(self) -> Array:
         """Whether each class is a pixel's id, boolean `(B, C, P)`; false where a pixel is not valid."""
         xp = self.xp
         narrow = xp.uint8 if self.classes <= 255 else xp.int32  # a byte a comparison where that is enough
@@ -265,24 +198,24 @@ class Block:
     @once
     def target(self) -> Array:
         """The target as values `(B, C, P)` in the compute dtype, 0 where a pixel is not valid."""
-        if self.pixels.has_ids:
-            return self.xp.astype(self.hot, self.dtype)
-        return self.keep(self.backend.block_array(self.pixels.target, self.dtype))
+        if self.batch.has_ids:
+            return self.xp.astype(self.one_hot, self.dtype)
+        return self.where_valid(self.backend.block_array(self.batch.target, self.dtype))
 
     @once
     def outside(self) -> Array:
         """1 less the target, `(B, C, P)`, 0 where a pixel is not valid."""
-        return self.keep(1 - self.target)
+        return self.where_valid(1 - self.target)
 
     @property
     def goes_by_id(self) -> bool:
         """Whether the probabilities of ids are best found by these: of a softmax, where gathers are fast."""
-        return self.pixels.has_ids and self.backend.gathers_ids and self.pixels.activation == "softmax"
+        return self.batch.has_ids and self.backend.gathers_ids and self.batch.activation == "softmax"
 
     @once
     def signs(self) -> Array:
         """-1 where a hard target is and 1 where it is not, `(B, C, P)` in the compute dtype."""
-        target = self.hot if self.pixels.has_ids else self.keep(self.pixels.target)
+        target = self.one_hot if self.batch.has_ids else self.where_valid(self.batch.target)
         signs = 1 - 2 * self.xp.astype(target, self.xp.int8)
         return self.xp.astype(signs, self.dtype)
 
@@ -291,7 +224,7 @@ class Block:
         xp, steps = self.xp, (image_step, class_step)
         if steps not in self._places:
             places = self._with_images(self.ids * class_step, image_step)
-            places += xp.arange(self.count, dtype=self.ids.dtype, device=self.device)
+            places += xp.arange(self.pixels, dtype=self.ids.dtype, device=self.device)
             self._places[steps] = xp.reshape(places, (-1,))
         return self._places[steps]
 
@@ -346,7 +279,7 @@ class Block:
             hot = self.target
             return self.sum(hot, axis=2) if values is None else self.sum_products(hot, values[:, None, :])
         index = self._with_images(self.ids, self.classes)
-        dtype = self.pixels.sum_dtype
+        dtype = self.batch.sum_dtype
         weights = None if values is None else self.xp.astype(values, dtype)
         sums = self.backend.bincount(index, length=self.images * self.classes, weights=weights)
         return self.xp.reshape(self.xp.astype(sums, dtype, copy=False), (self.images, self.classes))
@@ -354,9 +287,9 @@ class Block:
     # The activation. Scores of pixels that are not selected are replaced by 0 first, so that not even NaN gets through.
 
     @once
-    def scores(self) -> Array:
+    def logits(self) -> Array:
         """The scores in the compute dtype, `(B, C, P)`."""
-        return self._where(self.selected, self.backend.block_array(self.pixels.scores, self.dtype))
+        return self._where(self.selected, self.backend.block_array(self.batch.logits, self.dtype))
 
     @once
     def shifted(self) -> Array:
@@ -367,7 +300,7 @@ class Block:
             for name in ("exponentials", "others", "exponential_at_id", "sum_of_others", "total"):
                 if name in self.__dict__:
                     delattr(self, name)
-        return self.over_classes(self.backend.less_greatest, self.scores)
+        return self.over_classes(self.backend.less_greatest, self.logits)
 
     @once
     def exponentials(self) -> Array:
@@ -377,7 +310,7 @@ class Block:
         if self.backend.has_autodiff:
             return self.over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
         if not self._is_shifted:
-            found = self.backend.moderate_exp(self.scores)
+            found = self.backend.moderate_exp(self.logits)
             if found is not None:
                 exponentials, self.total = found
                 return exponentials
@@ -437,13 +370,13 @@ class Block:
     @once
     def probabilities(self) -> Array:
         """The probability of each class, `(B, C, P)`."""
-        if self.pixels.activation is None:
-            return self.scores
-        if self.pixels.activation == "sigmoid":
+        if self.batch.activation is None:
+            return self.logits
+        if self.batch.activation == "sigmoid":
             both = self.has_gradient or self.backend.has_autodiff or "_sigmoids" in self.__dict__
-            return self._sigmoids[0] if both else self.backend.sigmoid(self.scores)
+            return self._sigmoids[0] if both else self.backend.sigmoid(self.logits)
         if self.backend.has_softmax:
-            return self.over_classes(self.backend.softmax, self.scores)
+            return self.over_classes(self.backend.softmax, self.logits)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
         inverse = 1 / self.total  # before the exponentials are given away, or they would be made twice
@@ -452,10 +385,10 @@ class Block:
     @once
     def complements(self) -> Array:
         """1 less each probability, `(B, C, P)`, which has as many digits where the probability is nearly 1."""
-        if self.pixels.activation == "sigmoid":
+        if self.batch.activation == "sigmoid":
             return self._sigmoids[1]
         probabilities = self.probabilities
-        if self.pixels.activation is None:
+        if self.batch.activation is None:
             return 1 - probabilities
         # By products: choosing by a mask without a pattern takes NumPy thirty times as long.
         rest, large = 1 - probabilities, self.xp.astype(probabilities > 0.5, self.dtype)
@@ -474,7 +407,7 @@ class Block:
 
         The second may wait where the slopes will be written: whoever needs it asks for it before them.
         """
-        return self.backend.sigmoids(self.scores, self.room)
+        return self.backend.sigmoids(self.logits, self.room)
 
     @once
     def slopes(self) -> Array:
@@ -487,11 +420,11 @@ class Block:
     @property
     def kept(self) -> Array:
         """What the first sweep keeps for the second, `(B, C, P)`: the slopes of a sigmoid, or the probabilities."""
-        return self.slopes if self.pixels.activation == "sigmoid" else self.probabilities
+        return self.slopes if self.batch.activation == "sigmoid" else self.probabilities
 
     @kept.setter
     def kept(self, array: Array) -> None:
-        if self.pixels.activation == "sigmoid":
+        if self.batch.activation == "sigmoid":
             self.slopes = array
         else:
             self.probabilities = array
@@ -523,7 +456,7 @@ class Block:
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
         xp = self.xp
-        if self.backend.has_softmax and not self.pixels.has_ids:  # no loss of smoothed ids is small
+        if self.backend.has_softmax and not self.batch.has_ids:  # no loss of smoothed ids is small
             return -self.sum_classes(shares * self.backend.shared(self.log_softmax, shares))
         if self.backend.has_autodiff:  # one expression, of which compilers make one loop
 
@@ -531,18 +464,18 @@ class Block:
                 return xp.sum(shares * (logarithm - shifted), axis=axis, keepdims=True)
 
             shifted = self.backend.shared(self.shifted, shares)
-            logarithm = xp.log(self.total) if self.pixels.has_ids else self.log_total
+            logarithm = xp.log(self.total) if self.batch.has_ids else self.log_total
             return self.over_classes(cross_entropy, shares, shifted, logarithm)[:, 0, :]
         shifted = self.backend.shared(self.shifted, shares)
         of_scores = self.sum_classes(shares * shifted)  # before the exponentials are written over them
-        logarithm = xp.log(self.total) if self.pixels.has_ids else self.log_total
+        logarithm = xp.log(self.total) if self.batch.has_ids else self.log_total
         return self.sum_classes(shares) * logarithm[:, 0, :] - of_scores
 
     @once
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
         if self.backend.has_softmax:
-            return self.over_classes(self.backend.log_softmax, self.scores)
+            return self.over_classes(self.backend.log_softmax, self.logits)
         xp, shifted = self.xp, self.shifted
         if not self.backend.has_autodiff:
             self.exponentials = xp.exp(shifted)  # not in the memory of what is needed yet
@@ -561,7 +494,7 @@ class Block:
             at_id = self.shifted_at_id
             return at_id - xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
         # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
-        shifted = self.over_classes(self._less_constant, self.scores)
+        shifted = self.over_classes(self._less_constant, self.logits)
         at_id = self.at_id(shifted)
         others = self.over_classes(self._sum_without_ids, shifted, self.ids[:, None, :])[:, 0, :]
         far, zero = at_id < -1, xp.zeros_like(at_id)
@@ -594,7 +527,7 @@ class Block:
     @once
     def log_sigmoids(self) -> tuple[Array, Array]:
         """log s(z) and log s(-z), each `(B, C, P)`; their derivatives are s(-z) and s(z)."""
-        return self.backend.log_sigmoids(self.scores)
+        return self.backend.log_sigmoids(self.logits)
 
     def pull_back(self, gradient: Array, *, cancels: bool = True) -> Array:
         """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`.
@@ -602,9 +535,9 @@ class Block:
         The mean gradient of a confident pixel is nearly that of one class, and what is left of the class is rounding,
         unless the mean is taken off again. `cancels` says that this may be so.
         """
-        if self.pixels.activation is None:
-            return self.keep(gradient)
-        if self.pixels.activation == "sigmoid":
+        if self.batch.activation is None:
+            return self.where_valid(gradient)
+        if self.batch.activation == "sigmoid":
             return self.product(gradient, self.slopes)
         for _ in range(2 if cancels else 1):
             gradient -= self.backend.sum_class_products(gradient, self.probabilities)

@@ -2,26 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import reduce
+from math import exp
 from operator import mul
+from typing import Any
 
 from arrayseg._checks import is_exactly, is_traced
 from arrayseg._typing import Array, Namespace
-from arrayseg.engine.pixel_term import GREATEST_POWER, SMALL_POWERS, Formula, cross_entropy, focal, limited
 
 __all__ = [
+    "Formula",
     "asymmetric_negative",
+    "cross_entropy",
     "expm1_ratio",
+    "focal",
     "focal_weight",
     "generalized_cross_entropy",
+    "guarded_power",
+    "limited",
     "poly",
     "reduced_focal",
+    "safe_log",
     "symmetric_cross_entropy",
 ]
 
 
 #: Below this exponent (1 - p^q) / q is -log p in every digit, and q log p may be 0.
 LEAST_EXPONENT = 1e-20
+
+#: Exponents whose powers are products, which take a tenth of the time of a power.
+SMALL_POWERS = (1, 2, 3, 4, 5)
+
+#: Of all numbers below 1 this power is 0; greater ones would overflow float32.
+GREATEST_POWER = 1e30
+
+#: A finite logarithm of numbers that are 0 in float64.
+LEAST_LOGARITHM = -1000.0
+
+Formula = Callable[[Array, Any], tuple[Array, Any]]
+"""From the log-probability and the namespace to the loss and its derivative in the log-probability.
+
+A derivative that is the same everywhere may be a number.
+"""
+
+
+def cross_entropy(log_probability: Array, xp: Namespace) -> tuple[Array, float]:
+    """-l."""
+    return -log_probability, -1.0
+
+
+def focal(gamma: float) -> Formula:
+    """-(1 - e^l)^gamma l."""
+    if is_exactly(gamma, 0):
+        return cross_entropy
+    if is_exactly(gamma, *SMALL_POWERS):
+        return _whole_focal(int(gamma))
+    if not is_traced(gamma):
+        gamma = min(gamma, GREATEST_POWER)
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        # 1 - e^l without cancellation. Where it is next to nothing so are value and derivative, whatever gamma; the
+        # derivative of a power would be infinite there for gamma < 1. A comparison that is false for NaN lets it pass.
+        rest = -xp.expm1(log_probability)
+        outside = rest <= float(xp.finfo(rest.dtype).smallest_normal)
+        rest = xp.where(outside, xp.ones_like(rest), rest)
+        power = rest**gamma
+        zero = xp.zeros_like(rest)
+        value = xp.where(outside, zero, -power * log_probability)
+        slope = power * (gamma * ((1 - rest) * limited(log_probability, xp) / rest) - 1)
+        return value, xp.where(outside, zero, slope)
+
+    return formula
+
+
+def _whole_focal(gamma: int) -> Formula:
+    """The same for a small whole gamma, whose powers are products with derivatives everywhere."""
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        less = xp.expm1(log_probability)  # e^l - 1, without cancellation
+        power = reduce(mul, [-less] * (gamma - 1) or [1.0])
+        value = power * less * log_probability
+        return value, power * (gamma * ((less + 1) * limited(log_probability, xp)) + less)
+
+    return formula
+
+
+def limited(log_probability: Array, xp: Namespace) -> Array:
+    """A log-probability to be multiplied with its exponential: finite where that is 0, so that the product is 0 too."""
+    return xp.maximum(log_probability, xp.full_like(log_probability, LEAST_LOGARITHM))
 
 
 def poly(epsilon: float) -> Formula:
@@ -136,3 +205,12 @@ def guarded_power(base: Array, exponent: float, xp: Namespace) -> tuple[Array, A
         power = safe**exponent
         lower = power / safe
     return xp.where(outside, zero, power), xp.where(outside, zero, exponent * lower)
+
+
+def safe_log(probability: Array, xp: Namespace) -> tuple[Array, Array]:
+    """log p, but -100 with derivative 0 where p is 0 or too small for 1 / p to be finite, as torch clamps it."""
+    floor = max(exp(-100.0), float(xp.finfo(probability.dtype).smallest_normal))
+    outside = probability <= floor  # false for NaN, which stays
+    safe = xp.where(outside, xp.ones_like(probability), probability)
+    low = xp.full_like(probability, -100.0)
+    return xp.where(outside, low, xp.log(safe)), xp.where(outside, xp.zeros_like(probability), 1 / safe)

@@ -8,90 +8,16 @@ gradient in logit k is t_k phi'_k - p_k sum_c t_c phi'_c. For independent ones i
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
-from math import exp
-from operator import mul
-from typing import Any
 
-from arrayseg._checks import is_exactly, is_traced
+from arrayseg._checks import is_exactly
 from arrayseg._typing import Array, Denominator, Reduction
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.pixel_formulas import Formula, cross_entropy, safe_log
 from arrayseg.engine.sweep import Sums, Term
 
-__all__ = [
-    "GREATEST_POWER",
-    "SMALL_POWERS",
-    "Formula",
-    "MeanTerm",
-    "PixelTerm",
-    "cross_entropy",
-    "focal",
-    "limited",
-    "safe_log",
-]
-
-#: Exponents whose powers are products, which take a tenth of the time of a power.
-SMALL_POWERS = (1, 2, 3, 4, 5)
-
-#: Of all numbers below 1 this power is 0; greater ones would overflow float32.
-GREATEST_POWER = 1e30
-
-#: A finite logarithm of numbers that are 0 in float64.
-LEAST_LOGARITHM = -1000.0
-
-Formula = Callable[[Array, Any], tuple[Array, Any]]
-"""From the log-probability and the namespace to the loss and its derivative in the log-probability.
-
-A derivative that is the same everywhere may be a number.
-"""
-
-
-def cross_entropy(log_probability: Array, xp: Any) -> tuple[Array, float]:
-    """-l."""
-    return -log_probability, -1.0
-
-
-def focal(gamma: float) -> Formula:
-    """-(1 - e^l)^gamma l."""
-    if is_exactly(gamma, 0):
-        return cross_entropy
-    if is_exactly(gamma, *SMALL_POWERS):
-        return _whole_focal(int(gamma))
-    if not is_traced(gamma):
-        gamma = min(gamma, GREATEST_POWER)
-
-    def formula(log_probability: Array, xp: Any) -> tuple[Array, Array]:
-        # 1 - e^l without cancellation. Where it is next to nothing so are value and derivative, whatever gamma; the
-        # derivative of a power would be infinite there for gamma < 1. A comparison that is false for NaN lets it pass.
-        rest = -xp.expm1(log_probability)
-        outside = rest <= float(xp.finfo(rest.dtype).smallest_normal)
-        rest = xp.where(outside, xp.ones_like(rest), rest)
-        power = rest**gamma
-        zero = xp.zeros_like(rest)
-        value = xp.where(outside, zero, -power * log_probability)
-        slope = power * (gamma * ((1 - rest) * limited(log_probability, xp) / rest) - 1)
-        return value, xp.where(outside, zero, slope)
-
-    return formula
-
-
-def _whole_focal(gamma: int) -> Formula:
-    """The same for a small whole gamma, whose powers are products with derivatives everywhere."""
-
-    def formula(log_probability: Array, xp: Any) -> tuple[Array, Array]:
-        less = xp.expm1(log_probability)  # e^l - 1, without cancellation
-        power = reduce(mul, [-less] * (gamma - 1) or [1.0])
-        value = power * less * log_probability
-        return value, power * (gamma * ((less + 1) * limited(log_probability, xp)) + less)
-
-    return formula
-
-
-def limited(log_probability: Array, xp: Any) -> Array:
-    """A log-probability to be multiplied with its exponential: finite where that is 0, so that the product is 0 too."""
-    return xp.maximum(log_probability, xp.full_like(log_probability, LEAST_LOGARITHM))
+__all__ = ["MeanTerm", "PixelTerm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,24 +42,24 @@ class MeanTerm(Term):
     def count(self, block: Block) -> Sums:
         xp = block.xp
         kind = self.denominator if self.reduction == "mean" else "all"
-        pixels = block.pixels
+        batch = block.batch
         # The weights of the classes count as torch counts them: for ids of exclusive classes alone.
-        by_id = pixels.has_ids and not pixels.binary and pixels.class_weights is not None
+        by_id = batch.has_ids and not batch.binary and batch.class_weights is not None
         if kind == "all":
-            amount = xp.full((block.images,), float(block.count), dtype=pixels.sum_dtype, device=block.device)
+            amount = xp.full((block.images,), float(block.pixels), dtype=batch.sum_dtype, device=block.device)
         elif kind == "positives":
-            positives = block.target if pixels.binary else block.target[:, 1:, :]
+            positives = block.target if batch.binary else block.target[:, 1:, :]
             amount = block.sum(positives, axis=(1, 2))
         elif kind == "weights" and by_id:
-            amount = block.sum(block.keep(block.weighted(block.at_id(self._class_weights(block)))), axis=1)
+            amount = block.sum(block.where_valid(block.weighted(block.at_id(self._class_weights(block)))), axis=1)
         else:
             amount = block.amount if kind == "weights" else block.valid_amount
-        if kind == "elements" or (kind == "weights" and pixels.binary):
+        if kind == "elements" or (kind == "weights" and batch.binary):
             amount = amount * block.classes
         return (amount,)
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Array]:
+        xp = batch.xp
         total = xp.sum(sums[0])
         value = xp.zeros_like(total)
         if self.reduction == "sum":
@@ -153,24 +79,24 @@ class MeanTerm(Term):
 
     def _weigh(self, block: Block, losses: Array) -> Array:
         """Losses of pixels, `(B, P)`, or of independent classes, `(B, C, P)`, with their weights; 0 where not valid."""
-        if block.pixels.class_weights is None:
-            return block.weighted(block.keep(losses))
+        if block.batch.class_weights is None:
+            return block.weighted(block.where_valid(losses))
         if losses.ndim == 3:
-            return block.weighted(block.keep(self._scale_classes(block, losses)))
-        if block.pixels.has_ids:
+            return block.weighted(block.where_valid(self._scale_classes(block, losses)))
+        if block.batch.has_ids:
             of_target = block.at_id(self._class_weights(block))
         else:
             of_target = block.xp.sum(self._scale_classes(block, block.target), axis=1)
-        return block.weighted(block.keep(losses * of_target))
+        return block.weighted(block.where_valid(losses * of_target))
 
     def _class_weights(self, block: Block) -> Array:
-        return block.xp.astype(block.pixels.class_weights, block.dtype, copy=False)
+        return block.xp.astype(block.batch.class_weights, block.dtype, copy=False)
 
     def _scale_classes(self, block: Block, shares: Array, extra: Array | None = None) -> Array:
         """What each class adds, `(B, C, P)`, times the weights of the classes, `(C,)` or one row an image, `(N, C)`."""
-        for weights in (block.pixels.class_weights, extra):
+        for weights in (block.batch.class_weights, extra):
             if weights is not None:
-                of_rows = weights if weights.ndim == 1 else weights[block.rows, :]
+                of_rows = weights if weights.ndim == 1 else weights[block.image_slice, :]
                 shares = shares * block.xp.astype(of_rows, block.dtype, copy=False)[..., :, None]
         return shares
 
@@ -190,9 +116,9 @@ class PixelTerm(MeanTerm):
     log_input: bool = False
     """The scores are log-probabilities already."""
 
-    def pulls_probabilities(self, pixels: Pixels) -> bool:
-        by_id = pixels.has_ids and not pixels.binary and is_exactly(self.label_smoothing, 0)
-        return by_id and self.formula is cross_entropy and pixels.activation == "softmax" and not self.log_input
+    def pulls_probabilities(self, batch: Batch) -> bool:
+        by_id = batch.has_ids and not batch.binary and is_exactly(self.label_smoothing, 0)
+        return by_id and self.formula is cross_entropy and batch.activation == "softmax" and not self.log_input
 
     def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array | None, Array | None]:
         if not block.only_probabilities:
@@ -202,25 +128,25 @@ class PixelTerm(MeanTerm):
         return None, block.pull_back_log_at_id(slope if weights is None else slope * weights)
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        if block.pixels.binary:
+        if block.batch.binary:
             is_hard = is_exactly(self.label_smoothing, 0) and block.xp.isdtype(
-                block.pixels.target.dtype, ("bool", "integral")
+                block.batch.target.dtype, ("bool", "integral")
             )
             if is_hard:
                 return self._independent_hard(block, scale)
-            plain = self._is_unweighted_cross_entropy(block) and block.pixels.activation == "sigmoid"
+            plain = self._is_unweighted_cross_entropy(block) and block.batch.activation == "sigmoid"
             return self._independent_cross_entropy(block, scale) if plain else self._independent(block, scale)
-        if block.pixels.has_ids and is_exactly(self.label_smoothing, 0):
+        if block.batch.has_ids and is_exactly(self.label_smoothing, 0):
             return self._of_ids(block, scale)
-        if self.formula is cross_entropy and block.pixels.activation == "softmax" and not self.log_input:
+        if self.formula is cross_entropy and block.batch.activation == "softmax" and not self.log_input:
             return self._cross_entropy_of_distributions(block, scale)
         return self._of_distributions(block, scale)
 
     def _of_ids(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Exclusive classes, one id a pixel: one gather, no one-hot values."""
         xp = block.xp
-        if self.log_input or block.pixels.activation is None:
-            log_p, inner = self._log_of_input(block, block.at_id(block.scores))
+        if self.log_input or block.batch.activation is None:
+            log_p, inner = self._log_of_input(block, block.at_id(block.logits))
         else:
             log_p, inner = block.log_softmax_at_id, None
         weights = self._weights_of_ids(block)
@@ -229,7 +155,7 @@ class PixelTerm(MeanTerm):
         if scale is None:
             return losses, None
         slope = slope * scale if weights is None else slope * weights * scale
-        if block.pixels.activation is None:
+        if block.batch.activation is None:
             slope = slope if inner is None else slope * inner
             return losses, block.target * (slope[:, None, :] if slope.ndim else slope)
         return losses, block.pull_back_log_at_id(slope)
@@ -237,8 +163,8 @@ class PixelTerm(MeanTerm):
     def _of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Exclusive classes, a distribution a pixel: soft targets and smoothed ids."""
         xp = block.xp
-        if self.log_input or block.pixels.activation is None:
-            log_p, inner = self._log_of_input(block, block.scores)
+        if self.log_input or block.batch.activation is None:
+            log_p, inner = self._log_of_input(block, block.logits)
         else:
             log_p, inner = block.log_softmax, None
         shares = block.weighted(self._shares(block))
@@ -248,11 +174,11 @@ class PixelTerm(MeanTerm):
             def of_classes(shares: Array, log_p: Array, *, axis: int) -> Array:
                 return xp.sum(shares * self.formula(log_p, xp)[0], axis=axis, keepdims=True)
 
-            return block.keep(block.over_classes(of_classes, shares, log_p)[:, 0, :]), None
+            return block.where_valid(block.over_classes(of_classes, shares, log_p)[:, 0, :]), None
         value, slope = self.formula(log_p, xp)
-        losses = xp.sum(block.keep(shares * value), axis=1)
-        steps = block.keep(shares * slope) * scale
-        if block.pixels.activation is None:
+        losses = xp.sum(block.where_valid(shares * value), axis=1)
+        steps = block.where_valid(shares * slope) * scale
+        if block.batch.activation is None:
             return losses, steps if inner is None else steps * inner
         return losses, block.pull_back_log(steps)
 
@@ -263,14 +189,14 @@ class PixelTerm(MeanTerm):
         if scale is None:
             return losses, None
         # Of smoothed ids a difference of p and t is 0 for no p that is nearly 1.
-        return losses, block.pull_back_log(shares * -scale, cancels=not block.pixels.has_ids)
+        return losses, block.pull_back_log(shares * -scale, cancels=not block.batch.has_ids)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes: each is the target or is not."""
         xp, shared = block.xp, block.backend.shared
-        if block.pixels.activation is None:
-            log_p, inner = self._log_of_input(block, block.scores)
-            log_q, outer = self._log_of_input(block, 1 - block.scores)
+        if block.batch.activation is None:
+            log_p, inner = self._log_of_input(block, block.logits)
+            log_q, outer = self._log_of_input(block, 1 - block.logits)
         else:
             log_p, log_q = block.log_sigmoids
             inner, outer = None, None
@@ -282,7 +208,7 @@ class PixelTerm(MeanTerm):
         losses = xp.sum(block.weighted(positive * on + negative * off), axis=1)
         if scale is None:
             return losses, None
-        if block.pixels.activation == "sigmoid":
+        if block.batch.activation == "sigmoid":
             inner, outer = block.complements, block.probabilities
         steps = positive * on_slope * inner - negative * off_slope * outer
         return losses, block.weighted(steps) * scale
@@ -293,14 +219,14 @@ class PixelTerm(MeanTerm):
         Nothing cancels in it, nor in its derivative in |z|, which is u - s(-|z|).
         """
         xp, backend = block.xp, block.backend
-        sign = xp.astype(block.scores >= 0, block.dtype)
+        sign = xp.astype(block.logits >= 0, block.dtype)
         wrong = sign - self._smoothed(block)  # u with the sign of z
-        losses = wrong * backend.shared(block.scores, wrong)
+        losses = wrong * backend.shared(block.logits, wrong)
         if scale is None:
-            return block.sum_classes(block.weighted(losses + backend.log_rest(block.scores))), None
+            return block.sum_classes(block.weighted(losses + backend.log_rest(block.logits))), None
         sign *= -2
         sign += 1
-        slope = backend.exp_in_place(sign * block.scores)
+        slope = backend.exp_in_place(sign * block.logits)
         losses += xp.log1p(slope)
         slope /= slope + 1
         slope *= sign
@@ -310,12 +236,12 @@ class PixelTerm(MeanTerm):
     def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""
         xp, backend = block.xp, block.backend
-        if block.pixels.activation is None:
-            log_p, inner = self._log_of_input(block, (1 - block.target) - block.signs * block.scores)
+        if block.batch.activation is None:
+            log_p, inner = self._log_of_input(block, (1 - block.target) - block.signs * block.logits)
         elif scale is None:
-            log_p, inner = backend.log_sigmoid(-block.signs * block.scores), None
+            log_p, inner = backend.log_sigmoid(-block.signs * block.logits), None
         else:
-            loss, inner = backend.softplus(block.signs * block.scores)
+            loss, inner = backend.softplus(block.signs * block.logits)
             if self._is_unweighted_cross_entropy(block):
                 pulled = block.product(inner, block.weighted(block.signs * scale))
                 return block.sum_classes(block.weighted(loss)), pulled
@@ -337,7 +263,7 @@ class PixelTerm(MeanTerm):
         return losses, steps if inner is None else block.product(steps, inner)
 
     def _is_unweighted_cross_entropy(self, block: Block) -> bool:
-        weights = (self.positive_weights, self.negative_weights, block.pixels.class_weights)
+        weights = (self.positive_weights, self.negative_weights, block.batch.class_weights)
         no_others = self.negative_formula is None and all(each is None for each in weights)
         return self.formula is cross_entropy and no_others and not self.log_input
 
@@ -356,7 +282,7 @@ class PixelTerm(MeanTerm):
     def _weights_of_ids(self, block: Block) -> Array | None:
         """The weight of each pixel, `(B, P)`; None for 1."""
         weights = block.weight
-        for of_class in (block.pixels.class_weights, self.positive_weights):
+        for of_class in (block.batch.class_weights, self.positive_weights):
             if of_class is not None:
                 found = block.at_id(block.xp.astype(of_class, block.dtype, copy=False))
                 weights = found if weights is None else weights * found
@@ -364,7 +290,7 @@ class PixelTerm(MeanTerm):
 
     def _shares_of_sides(self, block: Block) -> Array | None:
         """What multiplies the loss of each class, `(B, C, P)`, by whether it is the target; None for 1."""
-        if self.positive_weights is None and self.negative_weights is None and block.pixels.class_weights is None:
+        if self.positive_weights is None and self.negative_weights is None and block.batch.class_weights is None:
             return None
         return self._scale_classes(block, block.target, self.positive_weights) + self._scale_classes(
             block, 1 - block.target, self.negative_weights
@@ -376,12 +302,3 @@ class PixelTerm(MeanTerm):
         if not is_exactly(self.label_smoothing, 0):
             target = target * (1 - self.label_smoothing) + self.label_smoothing / block.classes
         return self._scale_classes(block, target, self.positive_weights)
-
-
-def safe_log(probability: Array, xp: Any) -> tuple[Array, Array]:
-    """log p, but -100 with derivative 0 where p is 0 or too small for 1 / p to be finite, as torch clamps it."""
-    floor = max(exp(-100.0), float(xp.finfo(probability.dtype).smallest_normal))
-    outside = probability <= floor  # false for NaN, which stays
-    safe = xp.where(outside, xp.ones_like(probability), probability)
-    low = xp.full_like(probability, -100.0)
-    return xp.where(outside, low, xp.log(safe)), xp.where(outside, xp.zeros_like(probability), 1 / safe)

@@ -16,7 +16,8 @@ from operator import add
 from typing import Any, Literal
 
 from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
 from arrayseg.engine.region_scores import Cells, Outer, Score
 from arrayseg.engine.sweep import Sums, Term
 
@@ -62,14 +63,14 @@ class RegionTerm(Term):
             sums = self._sums_of_cells(block)
         return *sums, block.amount[:, None]
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, State]:
+        xp = batch.xp
         shape = sums[0].shape
-        chosen = self._chosen(sums[0], pixels)
+        chosen = self._chosen(sums[0], batch)
         *amounts, target, count = (self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums)
         losses, derivatives = self.score(Cells(target, count, *amounts), xp)
         together = losses.shape != target.shape
-        weight, counted = self._weight(target, count, chosen, pixels, together=together)
+        weight, counted = self._weight(target, count, chosen, batch, together=together)
         zero = xp.zeros_like(losses)
         losses = xp.where(counted, losses * weight, zero)  # not even NaN of a class that does not count
         value = self._unreduced(losses, xp, together=together) if self.reduction == "none" else xp.sum(losses)
@@ -87,27 +88,27 @@ class RegionTerm(Term):
     def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
             return None, None
-        rows = [by[block.rows, ...] for by in state]
+        rows = [by[block.image_slice, ...] for by in state]
         if self._goes_by_id(block):
             return None, block.weighted(self._pull_back_by_id(block, rows))
         derivative = block.weighted(self.derivative(block, *rows))
         return None, block.pull_back(derivative)
 
-    def pulls_probabilities(self, pixels: Pixels) -> bool:
+    def pulls_probabilities(self, batch: Batch) -> bool:
         # Of independent classes the slopes p (1 - p) are kept, which the probabilities are too coarse for.
-        needs = self.needs_probabilities or not self._is_product(pixels)
-        return not needs or pixels.activation != "sigmoid"
+        needs = self.needs_probabilities or not self._is_product(batch)
+        return not needs or batch.activation != "sigmoid"
 
     # The cells of products.
 
-    def _is_product(self, pixels: Pixels) -> bool:
+    def _is_product(self, batch: Batch) -> bool:
         """Whether the amounts are products of p and t or of their complements."""
-        is_product = self.soft_tp == "product" or (self.soft_tp == "l1" and pixels.has_ids)
+        is_product = self.soft_tp == "product" or (self.soft_tp == "l1" and batch.has_ids)
         return is_product and type(self).amounts is RegionTerm.amounts
 
     def _goes_by_id(self, block: Block) -> bool:
         """Whether the amounts are found by ids, of which gathers are faster than products."""
-        return self._is_product(block.pixels) and block.goes_by_id
+        return self._is_product(block.batch) and block.goes_by_id
 
     def _sums_of_ids(self, block: Block) -> list[Array]:
         """The sums of the cells and of the target of ids: three histograms and one sum."""
@@ -122,25 +123,25 @@ class RegionTerm(Term):
 
     def _sums_of_cells(self, block: Block) -> list[Array]:
         """The sums of the cells and of the target, of which none is a difference."""
-        if not self._is_product(block.pixels):
+        if not self._is_product(block.batch):
             cells = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
             return [*cells, block.sum(block.weighted(block.target), axis=2)]
         inside, outside = block.weighted(block.target), block.weighted(block.outside)
-        complement, probability = block.keep(block.complements), block.keep(block.probabilities)
+        complement, probability = block.where_valid(block.complements), block.where_valid(block.probabilities)
         pairs = [(probability, inside), (probability, outside), (complement, inside), (complement, outside)]
         cells = [block.sum_products(*pair) for pair in pairs[: self.sums - 2]]
         return [*cells, block.sum(inside, axis=2)]
 
     def _sums_of_overlap(self, block: Block) -> list[Array]:
         """The sums of the first cells and of the target: what I leaves of the prediction and of the target."""
-        probability, target = block.keep(block.probabilities), block.target
+        probability, target = block.where_valid(block.probabilities), block.target
         inside, predicted = block.weighted(target), block.weighted(probability)
         wanted = block.sum(inside, axis=2)
         if self.soft_tp == "l2":
             hit = block.sum_products(probability, inside)
             squares = block.sum_products(probability, predicted), block.sum_products(target, inside)
             return [hit, *(square - hit for square in squares), wanted]
-        if self._is_product(block.pixels):
+        if self._is_product(block.batch):
             hit = block.sum_products(probability, inside)
         else:
             # (|p| + |t| - |p - t|) / 2, without the kink that libraries disagree on
@@ -157,8 +158,8 @@ class RegionTerm(Term):
     def amounts(self, block: Block) -> tuple[Array, ...]:
         """What the sums run over that the score is a function of, `(B, C, P)`; 0 where a pixel is not valid."""
         xp, target, outside = block.xp, block.target, block.outside
-        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
-        difference = block.keep(block.errors)
+        probability, complement = block.where_valid(block.probabilities), block.where_valid(block.complements)
+        difference = block.where_valid(block.errors)
         if self.soft_tp == "l2":
             both = complement * outside + probability * complement + target * outside
             cells = probability * target, probability * difference, -target * difference, both
@@ -174,28 +175,28 @@ class RegionTerm(Term):
         xp, target = block.xp, block.target
         by_hit, by_alarm, by_miss, *by_rest = by
         by_alarm = by_alarm - by_rest[0] if by_rest else by_alarm
-        inside, outside = by_hit - by_miss, block.narrow(by_alarm)
-        if self._is_product(block.pixels) or self.soft_tp == "l2":
-            gradient = block.narrow(inside - by_alarm) * target
+        inside, outside = by_hit - by_miss, block.cast(by_alarm)
+        if self._is_product(block.batch) or self.soft_tp == "l2":
+            gradient = block.cast(inside - by_alarm) * target
             gradient += outside if self.soft_tp != "l2" else 2 * outside * block.probabilities
             return gradient
         # `inside` where p is below t, `outside` where it is above.
         below = (xp.sign(target - block.probabilities) + 1) / 2
-        gradient = below * block.narrow(inside)
-        gradient += (1 - below) * block.narrow(by_alarm)
+        gradient = below * block.cast(inside)
+        gradient += (1 - below) * block.cast(by_alarm)
         return gradient
 
     def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
         by_hit, by_alarm, by_miss, *by_rest = by
-        outside = block.narrow(by_alarm - by_rest[0] if by_rest else by_alarm)
-        return block.pull_back_by_id(block.narrow(by_hit - by_miss), outside)
+        outside = block.cast(by_alarm - by_rest[0] if by_rest else by_alarm)
+        return block.pull_back_by_id(block.cast(by_hit - by_miss), outside)
 
-    def _chosen(self, like: Array, pixels: Pixels) -> Array:
+    def _chosen(self, like: Array, batch: Batch) -> Array:
         """Whether each class enters, boolean `(1, C)`."""
         total = like.shape[1]
         entering = range(total) if self.classes is None else self.classes
         row = [index in entering for index in range(total)]
-        return pixels.backend.asarray([row], dtype=pixels.xp.bool, like=like)
+        return batch.backend.asarray([row], dtype=batch.xp.bool, like=like)
 
     def _pool(self, amount: Array, chosen: Array, xp: Any) -> Array:
         """The sums over what the score is taken of: `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
@@ -208,13 +209,13 @@ class RegionTerm(Term):
         return amount
 
     def _weight(
-        self, target: Array, count: Array, chosen: Array, pixels: Pixels, *, together: bool = False
+        self, target: Array, count: Array, chosen: Array, batch: Batch, *, together: bool = False
     ) -> tuple[Array, Array]:
         """The weight of each loss in the result, and whether it counts at all.
 
         Both have the shape of the sums, or one column if the score puts the classes `together`.
         """
-        xp = pixels.xp
+        xp = batch.xp
         like = target[:, :1] if together else target
         one, zero = xp.ones_like(like), xp.zeros_like(like)
         # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
@@ -228,8 +229,8 @@ class RegionTerm(Term):
                 counts = counts & (target != 0)
             if self.absent == "exclude":
                 counted = xp.where(counts, counted, zero)
-            if pixels.class_weights is not None:
-                weight = one * xp.astype(pixels.class_weights, one.dtype, copy=False)[None, :]
+            if batch.class_weights is not None:
+                weight = one * xp.astype(batch.class_weights, one.dtype, copy=False)[None, :]
                 counted = counted * weight if self.weight_norm == "sum" else counted
         if self.reduction == "mean":
             axis = {"scores": (0, 1), "images": 1, "classes": 0}[self.average]
@@ -272,20 +273,20 @@ class ErrorTerm(RegionTerm):
         return [target, alarm, miss, block.xp.sum(target, axis=1, keepdims=True) - target, target]
 
     def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
-        _, by_alarm, by_miss, _ = (block.narrow(2 * each) for each in by)
+        _, by_alarm, by_miss, _ = (block.cast(2 * each) for each in by)
         return block.pull_back_by_id(by_miss, by_alarm, errors=True)
 
     def count(self, block: Block) -> Sums:
         if self._goes_by_id(block):
             return *self._sums_of_ids(block), block.amount[:, None]
-        error = block.keep(block.errors)
+        error = block.where_valid(block.errors)
         square, inside, outside = error * error, block.weighted(block.target), block.weighted(block.outside)
         target, rest = (block.sum(side, axis=2) for side in (inside, outside))
         alarm, miss = (block.sum_products(square, side) for side in (outside, inside))
         return target, alarm, miss, rest, target, block.amount[:, None]
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        _, by_alarm, by_miss, _ = (block.narrow(2 * each) for each in by)
+        _, by_alarm, by_miss, _ = (block.cast(2 * each) for each in by)
         gradient = by_miss * block.target
         gradient += by_alarm * block.outside
         gradient *= block.errors
@@ -301,14 +302,14 @@ class CostTerm(RegionTerm):
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         xp = block.xp
-        probability, (gains, costs) = block.keep(block.probabilities), self._matrices(block)
+        probability, (gains, costs) = block.where_valid(block.probabilities), self._matrices(block)
         cost = xp.matmul(costs, probability)
         gain = xp.matmul(gains, probability) if self._adds_to_one(block) else 1 - cost
         return gain * block.target, xp.zeros_like(cost), cost * block.target
 
     def derivative(self, block: Block, *by: Array) -> Array:
         xp = block.xp
-        by_hit, _, by_miss = (block.narrow(each) * block.target for each in by)
+        by_hit, _, by_miss = (block.cast(each) * block.target for each in by)
         gains, costs = (xp.matrix_transpose(matrix) for matrix in self._matrices(block))
         gradient = xp.matmul(costs, by_miss)
         gradient += xp.matmul(gains if self._adds_to_one(block) else -costs, by_hit)
@@ -321,7 +322,7 @@ class CostTerm(RegionTerm):
 
     def _adds_to_one(self, block: Block) -> bool:
         """Whether the probabilities of a pixel add to 1, so that gain and cost do too."""
-        return block.pixels.activation == "softmax"
+        return block.batch.activation == "softmax"
 
 
 @dataclass(frozen=True)
@@ -334,15 +335,15 @@ class RegionBlend(Term):
 
     sums = 5
 
-    def pulls_probabilities(self, pixels: Pixels) -> bool:
-        return self.terms[0].pulls_probabilities(pixels)
+    def pulls_probabilities(self, batch: Batch) -> bool:
+        return self.terms[0].pulls_probabilities(batch)
 
     def count(self, block: Block) -> Sums:
         return self.terms[0].count(block)
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, State]:
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, State]:
         pairs = zip(self.terms, self.factors, strict=True)
-        values, states = zip(*(term.solve(sums, pixels, factor * share) for term, share in pairs), strict=True)
+        values, states = zip(*(term.solve(sums, batch, factor * share) for term, share in pairs), strict=True)
         return reduce(add, values), tuple(reduce(add, parts) for parts in zip(*states, strict=True))
 
     def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:

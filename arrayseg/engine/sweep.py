@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 
 from arrayseg._typing import Array, Reduction
 from arrayseg.backends import Backend
-from arrayseg.engine.batch import Layout
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import BatchPlan
 
 __all__ = ["Sums", "Sweep", "Term", "sum_over_blocks"]
 
@@ -46,7 +47,7 @@ class Term(ABC):
         """Whether the result is one number."""
         return self.reduction != "none"
 
-    def pulls_probabilities(self, pixels: Pixels) -> bool:
+    def pulls_probabilities(self, batch: Batch) -> bool:
         """Whether `pull` needs nothing of the scores but what a block keeps: probabilities, or slopes of sigmoids.
 
         If its value is found there, that value must be the sum of `map` times what `solve` hands to `pull`.
@@ -58,7 +59,7 @@ class Term(ABC):
         """The sums of a block that `solve` needs."""
 
     @abstractmethod
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Any]:
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Any]:
         """`factor` times the value (its part known from the sums), and whatever `pull` needs."""
 
     @abstractmethod
@@ -74,13 +75,13 @@ Part = tuple[slice, slice]
 """The images and the pixels of a block."""
 
 
-def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[Part]:
+def block_slices(batch: Batch, *, whole_images: bool = False) -> list[Part]:
     """The parts of every block: parts of an image, or several small images at a time."""
-    images, classes, count = pixels.shape
-    block_bytes = pixels.backend.block_bytes(pixels.scores)
-    if block_bytes is None or 0 in pixels.shape:
+    images, classes, count = batch.shape
+    block_bytes = batch.backend.block_bytes(batch.logits)
+    if block_bytes is None or 0 in batch.shape:
         return [(slice(0, images), slice(0, count))]
-    itemsize = 8 if pixels.compute_dtype == pixels.xp.float64 else 4
+    itemsize = 8 if batch.compute_dtype == batch.xp.float64 else 4
     columns = max(count if whole_images else 1, block_bytes // (classes * itemsize))
     if columns < count:
         parts = -(-count // columns)
@@ -97,24 +98,24 @@ def block_slices(pixels: Pixels, *, whole_images: bool = False) -> list[Part]:
 class Blocks:
     """The blocks of the sweeps: made anew for each, but a single one serves all and keeps its activation."""
 
-    def __init__(self, pixels: Pixels, *, whole_images: bool) -> None:
-        self.pixels = pixels
-        self.parts = block_slices(pixels, whole_images=whole_images)
-        self.single = pixels.block(*self.parts[0]) if len(self.parts) == 1 else None
+    def __init__(self, batch: Batch, *, whole_images: bool) -> None:
+        self.batch = batch
+        self.parts = block_slices(batch, whole_images=whole_images)
+        self.single = Block.part(batch, *self.parts[0]) if len(self.parts) == 1 else None
 
     def at(self, part: Part) -> Block:
         """The block of a part."""
-        return self.single or self.pixels.block(*part)
+        return self.single or Block.part(self.batch, *part)
 
 
-def sum_over_blocks(pixels: Pixels, function: Callable[[Block], Sums]) -> Sums:
+def sum_over_blocks(batch: Batch, function: Callable[[Block], Sums]) -> Sums:
     """The sums over the pixels of every image of what a function finds in blocks."""
-    return _sum_over_parts(pixels, block_slices(pixels), lambda part: function(pixels.block(*part)))
+    return _sum_over_parts(batch, block_slices(batch), lambda part: function(Block.part(batch, *part)))
 
 
-def _sum_over_parts(pixels: Pixels, parts: list[Part], function: Callable[[Part], Sums]) -> Sums:
+def _sum_over_parts(batch: Batch, parts: list[Part], function: Callable[[Part], Sums]) -> Sums:
     """The sums of every image: parts of the same images are added, those of others are put behind each other."""
-    found = pixels.backend.map(function, parts)
+    found = batch.backend.map(function, parts)
     if len(parts) == 1:
         return found[0]
     groups: dict[int, list[Sums]] = {}
@@ -123,7 +124,7 @@ def _sum_over_parts(pixels: Pixels, parts: list[Part], function: Callable[[Part]
     rows = [tuple(_add(column) for column in zip(*group, strict=True)) for group in groups.values()]
     if len(rows) == 1:
         return rows[0]
-    return tuple(pixels.xp.concat(column, axis=0) for column in zip(*rows, strict=True))
+    return tuple(batch.xp.concat(column, axis=0) for column in zip(*rows, strict=True))
 
 
 def arrays_of(record: Any) -> dict[str, Array]:
@@ -136,50 +137,42 @@ def arrays_of(record: Any) -> dict[str, Array]:
     }
 
 
-def _converted(record: Any, convert: Callable[[Array], Array]) -> dict[str, Array]:
-    return {name: convert(array) for name, array in arrays_of(record).items()}
-
-
 def with_arrays(record: Record, convert: Callable[[Array], Array]) -> Record:
     """A copy of a dataclass with every array in it converted; the dataclass itself if there is none."""
-    converted = _converted(record, convert)
+    converted = {name: convert(array) for name, array in arrays_of(record).items()}
     return replace(record, **converted) if converted else record  # type: ignore[type-var]
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """The weighted sum of terms over the same pixels, which share one softmax and one sweep.
+class Sweep(BatchPlan):
+    """The weighted sum of terms over the same pixels, which share one softmax and one sweep."""
 
-    It is an `Evaluation` of the backends: `plain` for autodiff and compilers, `value` and `value_and_gradient` in
-    blocks for eager arrays.
-    """
-
-    input: Array
-    layout: Layout
-    pixels: Pixels
     terms: Sequence[Term]
     factors: Sequence[float]
 
     @property
-    def constants(self) -> Sequence[Array]:
-        return [*self.pixels.constants, *(array for term in self.terms for array in arrays_of(term).values())]
+    def arrays(self) -> tuple[Array, ...]:
+        return (
+            self.input,
+            *self.batch.constants,
+            *(array for term in self.terms for array in arrays_of(term).values()),
+        )
 
     @property
-    def has_closed_form(self) -> bool:
+    def is_scalar(self) -> bool:
         return all(term.is_scalar for term in self.terms)
 
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Sweep:
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Sweep:
         terms = [with_arrays(term, convert) for term in self.terms]
-        pixels = replace(self.pixels, backend=backend, **_converted(self.pixels, convert))
-        return Sweep(convert(self.input), self.layout, pixels, terms, self.factors)
+        return replace(super().converted(backend, convert), terms=terms)
 
     def plain(self) -> Array:
         if self._is_map:
             return self._restore(self.losses(in_blocks=False))
-        block = self.pixels.whole()
+        block = Block.whole(self.batch)
         values = []
         for term, factor in zip(self.terms, self.factors, strict=True):
-            value, state = term.solve(term.count(block), self.pixels, factor)
+            value, state = term.solve(term.count(block), self.batch, factor)
             rest, _ = term.pull(block, state, gradient=False) if term.value_in_pull else (None, None)
             values.append(value if rest is None else value + rest)
         return self._cast(_add(values))
@@ -194,21 +187,20 @@ class Sweep:
         return self._cast(value)
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
-        pixels = self.pixels
-        dtype, device = pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input)
-        gradient, scores = self.layout.empty(pixels.xp, dtype, device)
+        batch = self.batch
+        gradient, canonical = self.new_gradient(wide=wide)
         # The probabilities of the first sweep wait in the gradient for the second, if it needs nothing else.
         kept = (
-            all(term.pulls_probabilities(pixels) for term in self.terms)
+            all(term.pulls_probabilities(batch) for term in self.terms)
             and not all(term.value_in_pull for term in self.terms)
-            and scores.dtype == pixels.compute_dtype
+            and canonical.dtype == batch.compute_dtype
         )
         blocks = self._blocks()
-        value, states = self._solve(blocks, scores if kept else None)
-        return self._cast(value + self._sweep(blocks, states, scores, kept=kept)), gradient
+        value, states = self._solve(blocks, canonical if kept else None)
+        return self._cast(value + self._sweep(blocks, states, canonical, kept=kept)), gradient
 
     def _blocks(self) -> Blocks:
-        return Blocks(self.pixels, whole_images=any(term.whole_images for term in self.terms))
+        return Blocks(self.batch, whole_images=any(term.whole_images for term in self.terms))
 
     def _solve(self, blocks: Blocks, kept: Array | None = None) -> tuple[Array, list[Any]]:
         """First sweep: the sums of all terms, and what follows from them.
@@ -228,16 +220,16 @@ class Sweep:
                 _fill(kept, part, block.kept)
             return *rests, *amounts
 
-        sums = _sum_over_parts(self.pixels, blocks.parts, count)
+        sums = _sum_over_parts(self.batch, blocks.parts, count)
         rests = dict(zip(map(id, late), sums, strict=False))
         values, states, start = [], [], len(late)
         for term, factor in zip(self.terms, self.factors, strict=True):
-            value, state = term.solve(sums[start : start + term.sums], self.pixels, factor)
+            value, state = term.solve(sums[start : start + term.sums], self.batch, factor)
             start += term.sums
             values.append(value)
             states.append(state)
             if id(term) in rests:
-                values.append(self.pixels.xp.sum(rests[id(term)]) * state)
+                values.append(self.batch.xp.sum(rests[id(term)]) * state)
         return _add(values), states
 
     def _sweep(
@@ -252,7 +244,7 @@ class Sweep:
 
         Until then the view may hold the probabilities.
         """
-        has_room = self.layout.is_canonical and gradient is not None and gradient.dtype == self.pixels.compute_dtype
+        has_room = self.layout.is_canonical and gradient is not None and gradient.dtype == self.batch.compute_dtype
 
         def pull(part: Part) -> Array:
             block = blocks.at(part)
@@ -262,7 +254,7 @@ class Sweep:
             if kept:
                 block.only_probabilities = True
                 if not blocks.single:
-                    block.kept = self.pixels.backend.block_array(room, self.pixels.compute_dtype)
+                    block.kept = self.batch.backend.block_array(room, self.batch.compute_dtype)
             rests, pulled = [self._zero()], None
             # Backwards: region losses come first in most sums, and the last term may overwrite the probabilities.
             for place in reversed(range(len(self.terms))):
@@ -274,27 +266,27 @@ class Sweep:
                     own += pulled
                 pulled = own
             if gradient is not None and pulled is not room:
-                _fill(gradient, part, self.pixels.xp.astype(pulled, gradient.dtype, copy=False))
+                _fill(gradient, part, self.batch.xp.astype(pulled, gradient.dtype, copy=False))
             return _add(rests)
 
-        return _add(self.pixels.backend.map(pull, blocks.parts))
+        return _add(self.batch.backend.map(pull, blocks.parts))
 
     def losses(self, *, in_blocks: bool | None = None) -> Array:
         """The losses of all pixels, `(N, S)`, in the compute dtype; only pixel losses have them."""
-        xp, backend = self.pixels.xp, self.pixels.backend
+        xp, backend = self.batch.xp, self.batch.backend
         if in_blocks is None:
-            in_blocks = backend.uses_closed_form(self.input, *self.constants)
+            in_blocks = backend.uses_closed_form(*self.arrays)
 
         def found(block: Block) -> Array:
             return _add([term.map(block) * factor for term, factor in zip(self.terms, self.factors, strict=True)])
 
         if not in_blocks:
-            return found(self.pixels.whole())
-        images, _, count = self.pixels.shape
-        rows = xp.empty((images, count), dtype=self.pixels.compute_dtype, device=backend.device(self.input))
+            return found(Block.whole(self.batch))
+        images, _, count = self.batch.shape
+        rows = xp.empty((images, count), dtype=self.batch.compute_dtype, device=backend.device(self.input))
 
         def fill(part: tuple[slice, slice]) -> None:
-            rows[part] = found(self.pixels.block(*part))
+            rows[part] = found(Block.part(self.batch, *part))
 
         backend.map(fill, self._blocks().parts)
         return rows
@@ -304,14 +296,14 @@ class Sweep:
         return any(not term.is_scalar and term.value_in_pull for term in self.terms)
 
     def _restore(self, rows: Array) -> Array:
-        return self.layout.restore_rows(self._cast(rows), self.pixels.xp)
+        return self.layout.restore_rows(self._cast(rows), self.batch.xp)
 
     def _zero(self) -> Array:
-        device = self.pixels.backend.device(self.input)
-        return self.pixels.xp.zeros((), dtype=self.pixels.sum_dtype, device=device)
+        device = self.batch.backend.device(self.input)
+        return self.batch.xp.zeros((), dtype=self.batch.sum_dtype, device=device)
 
     def _cast(self, value: Array) -> Array:
-        return self.pixels.xp.astype(value, self.pixels.compute_dtype, copy=False)
+        return self.batch.xp.astype(value, self.batch.compute_dtype, copy=False)
 
 
 def _add(arrays: Sequence[Array], start: Array | None = None) -> Array:
@@ -319,10 +311,10 @@ def _add(arrays: Sequence[Array], start: Array | None = None) -> Array:
 
 
 def _view(array: Array, part: Part) -> Array:
-    images, pixels = part
-    return array[images, :, pixels]
+    images, batch = part
+    return array[images, :, batch]
 
 
 def _fill(array: Array, part: Part, values: Array) -> None:
-    images, pixels = part
-    array[images, :, pixels] = values
+    images, batch = part
+    array[images, :, batch] = values

@@ -10,12 +10,13 @@ from typing import Any, Literal
 from arrayseg._checks import check_choice, check_number, check_static
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
 from arrayseg.imaging.distance_fields import boundary_distances
 from arrayseg.imaging.soft_morphology import dilate
-from arrayseg.losses._affinity import pair_evaluation
+from arrayseg.losses._affinity import pair_plan
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
 
@@ -43,10 +44,10 @@ class ActiveBoundaryTerm(Term):
         xp = block.xp
         divergences = xp.stack([self._divergence(block, neighbour) for neighbour in self._neighbours(block)], axis=1)
         losses = -xp.sum(self._wanted(block) * _log_softmax(divergences, block), axis=1)
-        return (block.sum(losses * self.pixel_weight[block.rows, ...], axis=1),)
+        return (block.sum(losses * self.pixel_weight[block.image_slice, ...], axis=1),)
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Array]:
+        xp = batch.xp
         total = xp.sum(sums[0])
         scale = xp.ones_like(total) * factor
         if self.reduction == "mean":
@@ -61,12 +62,13 @@ class ActiveBoundaryTerm(Term):
         neighbours = self._neighbours(block)
         divergences = xp.stack([self._divergence(block, neighbour) for neighbour in neighbours], axis=1)
         slope = xp.exp(_log_softmax(divergences, block)) - self._wanted(block)
-        slope = slope * (self.pixel_weight[block.rows, ...] * xp.astype(state, block.dtype, copy=False))[:, None, :]
+        weight = self.pixel_weight[block.image_slice, ...] * xp.astype(state, block.dtype, copy=False)
+        slope = slope * weight[:, None, :]
         # The slopes of a pixel add to 0, so that its own probabilities fall out of the sum.
-        result = xp.zeros_like(block.scores)
+        result = xp.zeros_like(block.logits)
         for number, (probability, _) in enumerate(neighbours):
             result = result - slope[:, number : number + 1, :] * probability
-        return None, block.keep(result)
+        return None, block.where_valid(result)
 
     def _neighbours(self, block: Block) -> list[tuple[Array, Array]]:
         """The probabilities of the neighbours in every direction, and their logarithms; constants."""
@@ -89,7 +91,7 @@ class ActiveBoundaryTerm(Term):
         xp = block.xp
         count = len(directions(self.spatial))
         numbers = xp.arange(count, dtype=self.direction.dtype, device=block.device)
-        hot = xp.astype(self.direction[block.rows, ...][:, None, :] == numbers[None, :, None], block.dtype)
+        hot = xp.astype(self.direction[block.image_slice, ...][:, None, :] == numbers[None, :, None], block.dtype)
         return (1 - self.smoothing) * hot + self.smoothing / count
 
 
@@ -151,9 +153,9 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
         if valid is not None:
             each = xp.where(valid & shifted(valid, offset, xp), each, xp.zeros_like(each))
         divergence = divergence + each
-    flat = xp.reshape(divergence, (block.images, block.count))
-    most = min(int(share * block.count), block.count - 1)
-    if block.count == 0:
+    flat = xp.reshape(divergence, (block.images, block.pixels))
+    most = min(int(share * block.pixels), block.pixels - 1)
+    if block.pixels == 0:
         return divergence > 0
     level = xp.sort(flat, axis=1, descending=True)[:, most : most + 1]
     level = xp.where(level > 1e-5, level, xp.full_like(level, 1e-5))
@@ -162,7 +164,7 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
     return (grown > 0) if valid is None else (grown > 0) & valid
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def active_boundary(
     input: Array,
     target: Array,
@@ -175,7 +177,7 @@ def active_boundary(
     ignore_index: int | None = None,
     mask: Array | None = None,
     reduction: Literal["mean", "sum"] = "mean",
-) -> Evaluation:
+) -> Plan:
     r"""Active boundary loss: predicted boundaries move to the neighbour that is nearest to the target's boundary.
 
     .. math:: \ell = \frac{1}{|B|} \sum_{i \in B} \frac{\min(d_i, m)}{m}\,
@@ -248,20 +250,20 @@ def active_boundary(
     share = check_number("share", share, 0, 1)
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     max_distance = check_number("max_distance", max_distance, 0, above=True)
-    layout, pixels = prepare(
+    layout, batch = prepare(
         input, target, activation="softmax", class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
-    pixels = pixels.with_unknown_targets()
-    backend, spatial = pixels.backend, layout.rows_shape[1:]
+    batch = batch.with_unknown_targets()
+    backend, spatial = batch.backend, layout.rows_shape[1:]
     xp = backend.xp
     if not directions(spatial):
         msg = f"active_boundary is of neighbours, of which images of shape {spatial} have none."
         raise ValueError(msg)
-    block = replace(pixels, scores=backend.stop_gradient(pixels.scores)).whole()
+    block = Block.whole(replace(batch, logits=backend.stop_gradient(batch.logits)))
     plane = (block.images, 1, *spatial)
     valid = None if block.valid is None else xp.reshape(block.valid, plane)
     if field is None:
-        labels = block.ids[:, None, :] if pixels.has_ids else block.target
+        labels = block.ids[:, None, :] if batch.has_ids else block.target
         distance = boundary_distance(xp.reshape(labels, (*labels.shape[:2], *spatial)), valid, backend)
     else:
         common_backend(input=input, field=field)
@@ -269,7 +271,7 @@ def active_boundary(
             msg = f"`field` must have the shape (N, *spatial) = {layout.rows_shape}; got {tuple(field.shape)}."
             raise ValueError(msg)
         distance = xp.reshape(field, plane)
-    distance = backend.stop_gradient(xp.astype(distance, pixels.compute_dtype, copy=False))
+    distance = backend.stop_gradient(xp.astype(distance, batch.compute_dtype, copy=False))
     # Beyond the edge a pixel stands for its neighbour, and ties go to the neighbours: the pixel itself comes last.
     outside = distance if valid is None else xp.where(valid, distance, xp.full_like(distance, float("inf")))
     around = [shifted(outside, offset, xp) for offset in directions(spatial)]
@@ -280,10 +282,10 @@ def active_boundary(
     weight = xp.where(moving, nearness, xp.zeros_like(nearness)) + unknown
     term = ActiveBoundaryTerm(
         spatial=spatial,
-        direction=xp.reshape(choice, (block.images, block.count)),
-        pixel_weight=xp.reshape(weight, (block.images, block.count)),
+        direction=xp.reshape(choice, (block.images, block.pixels)),
+        pixel_weight=xp.reshape(weight, (block.images, block.pixels)),
         amount=xp.sum(xp.astype(moving, block.dtype)),
         smoothing=label_smoothing,
         reduction=reduction,
     )
-    return Sweep(input, layout, pixels, [term], [1.0])
+    return Sweep(input, layout, batch, [term], [1.0])

@@ -11,8 +11,9 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
@@ -68,7 +69,7 @@ class PairTerm(Term):
     def count(self, block: Block) -> Sums:
         xp = block.xp
         maps = [self._shaped(array, xp) for array in self.maps(block)]
-        total = pairs = xp.zeros((block.images,), dtype=block.pixels.sum_dtype, device=block.device)
+        total = pairs = xp.zeros((block.images,), dtype=block.batch.sum_dtype, device=block.device)
         for first, second, same, weight in self._pairs(block):
             losses = self.losses([array[first] for array in maps], [array[second] for array in maps], same, xp)
             axes = tuple(range(1, losses.ndim))
@@ -76,8 +77,8 @@ class PairTerm(Term):
             pairs = pairs + 2 * block.sum(xp.broadcast_to(weight, losses.shape), axis=axes)
         return total, self.amount(pairs, block)
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Array]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Array]:
+        xp = batch.xp
         total, amount = (xp.sum(each) for each in sums)
         if self.reduction == "sum":
             return total * factor, xp.ones_like(total) * factor
@@ -96,13 +97,13 @@ class PairTerm(Term):
             of_first, of_second = self.derivatives(*places, same, xp)
             result[first] += of_first * (weight * scale)
             result[second] += of_second * (weight * scale)
-        flat = xp.reshape(result, (block.images, block.classes, block.count))
-        return None, block.keep(self.pull_maps(block, flat))
+        flat = xp.reshape(result, (block.images, block.classes, block.pixels))
+        return None, block.where_valid(self.pull_maps(block, flat))
 
     def _pairs(self, block: Block) -> Iterator[tuple[Place, Place, Array, Array]]:
         """Where the first and the second pixels are, whether their targets are the same, and what each pair counts."""
         xp = block.xp
-        target = block.ids[:, None, :] if block.pixels.has_ids and not block.pixels.binary else block.target
+        target = block.ids[:, None, :] if block.batch.has_ids and not block.batch.binary else block.target
         target = self._shaped(target, xp)
         valid = None if block.valid is None else self._shaped(block.valid[:, None, :], xp)
         for offset in self.offsets():
@@ -110,7 +111,7 @@ class PairTerm(Term):
                 continue
             first, second = _places(offset)
             same = target[first] == target[second]
-            if not block.pixels.binary and same.shape[1] > 1:
+            if not block.batch.binary and same.shape[1] > 1:
                 same = xp.all(same, axis=1, keepdims=True)
             once = xp.ones_like(same[:, :1, ...], dtype=block.dtype)
             weight = once if valid is None else xp.astype(valid[first] & valid[second], block.dtype)
@@ -153,12 +154,12 @@ class AffinityFieldTerm(PairTerm):
         if self.denominator == "pairs":
             return pairs
         neighbours = 3 ** sum(length > 1 for length in self.spatial) - 1
-        return block.valid_amount * (neighbours * (block.classes if block.pixels.binary else 1))
+        return block.valid_amount * (neighbours * (block.classes if block.batch.binary else 1))
 
     def maps(self, block: Block) -> Sequence[Array]:
         """Probabilities, their logarithms and, of independent classes, those of the complements, and these."""
         probabilities, shared = block.probabilities, block.backend.shared
-        if block.pixels.binary:
+        if block.batch.binary:
             (log_p, log_other), complements = block.log_sigmoids, block.complements
             return probabilities, shared(log_p, probabilities), shared(log_other, complements), complements
         return probabilities, block.finite_log_softmax
@@ -175,7 +176,7 @@ class AffinityFieldTerm(PairTerm):
         return by_first + and_first, by_second + and_second
 
     def pull_maps(self, block: Block, gradient: Array) -> Array:
-        if block.pixels.binary:
+        if block.batch.binary:
             return gradient
         # It adds to nothing over the classes; what rounding leaves is that of the likeliest one.
         return gradient - block.probabilities * block.xp.sum(gradient, axis=1, keepdims=True)
@@ -232,10 +233,10 @@ class WindowAffinityTerm(PairTerm):
 
     def maps(self, block: Block) -> Sequence[Array]:
         """Probabilities and, where exclusive ones do add to 1 or they are independent, their complements."""
-        probabilities = block.keep(block.probabilities)
-        if block.pixels.activation is None and not block.pixels.binary:
+        probabilities = block.where_valid(block.probabilities)
+        if block.batch.activation is None and not block.batch.binary:
             return (probabilities,)
-        return probabilities, block.keep(block.complements)
+        return probabilities, block.where_valid(block.complements)
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
         right, wrong = self._shares(first, second, same, xp)
@@ -274,7 +275,7 @@ class WindowAffinityTerm(PairTerm):
 
 
 class PairOptions(TypedDict, total=False):
-    """The options that losses of pairs share; `pair_evaluation` has the defaults and the meaning."""
+    """The options that losses of pairs share; `pair_plan` has the defaults and the meaning."""
 
     class_axis: int | None
     ignore_index: int | None
@@ -282,7 +283,7 @@ class PairOptions(TypedDict, total=False):
     reduction: Literal["mean", "sum"]
 
 
-def pair_evaluation(
+def pair_plan(
     input: Array,
     target: Array,
     make: Callable[..., PairTerm],
@@ -308,14 +309,14 @@ def pair_evaluation(
         What is returned: the mean over the pairs in both orders, or their sum.
     """
     check_choice("reduction", reduction, ("mean", "sum"))
-    layout, pixels = prepare(
+    layout, batch = prepare(
         input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
     term = make(spatial=layout.rows_shape[1:], reduction=reduction)
-    return Sweep(input, layout, pixels.with_unknown_targets(), [term], [1.0])
+    return Sweep(input, layout, batch.with_unknown_targets(), [term], [1.0])
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def affinity_field(
     input: Array,
     target: Array,
@@ -327,7 +328,7 @@ def affinity_field(
     denominator: Pairs = "pairs",
     activation: Literal["softmax", "sigmoid"] = "softmax",
     **options: Unpack[PairOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Affinity field loss: neighbours of one class predict alike, neighbours of two classes do not.
 
     .. math:: \ell = \frac{1}{|\mathcal P|} \sum_{(i, j) \in \mathcal P}
@@ -404,10 +405,10 @@ def affinity_field(
         different_weight=different_weight,
         denominator=denominator,
     )
-    return pair_evaluation(input, target, make, activation, **options)
+    return pair_plan(input, target, make, activation, **options)
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def context_prior_affinity(
     input: Array,
     target: Array,
@@ -415,7 +416,7 @@ def context_prior_affinity(
     window: int = 3,
     activation: Activation = "softmax",
     **options: Unpack[PairOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Context prior affinity loss: whether any two pixels of a window are of one class.
 
     .. math:: \ell = -\frac{1}{|\mathcal P|} \sum_{(i, j) \in \mathcal P}
@@ -472,7 +473,7 @@ def context_prior_affinity(
     window = check_index("window", window, 1)
 
     make = partial(WindowAffinityTerm, window=window)
-    sweep = pair_evaluation(input, target, make, activation, **options)
+    sweep = pair_plan(input, target, make, activation, **options)
     spatial = sweep.layout.rows_shape[1:]
     if any(1 < length < window for length in spatial):
         msg = f"A window of {window} pixels does not fit an image of shape {spatial}; choose a smaller `window`."

@@ -12,26 +12,26 @@ from arrayseg._checks import check_flag
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.backends.base import Evaluation
+from arrayseg.engine.plan import Plan
 from arrayseg.losses._composed import Composed, method_of
 from arrayseg.losses._inputs import check_axis_is_clear, plain
 from arrayseg.losses._option_names import raise_unknown
 
-__all__ = ["evaluation_of", "grad", "loss", "value_and_grad"]
+__all__ = ["grad", "loss", "plan_of", "value_and_grad"]
 
 Parameters = ParamSpec("Parameters")
 
 
 def loss(
-    family: Callable[..., Evaluation], *, without: tuple[str, ...] = ()
-) -> Callable[[Callable[Parameters, Evaluation]], Callable[Parameters, Array]]:
-    """Make a loss of a function that hands its `**options` to a family and returns the family's `Evaluation`.
+    family: Callable[..., Plan], *, without: tuple[str, ...] = ()
+) -> Callable[[Callable[Parameters, Plan]], Callable[Parameters, Array]]:
+    """Make a loss of a function that hands its `**options` to a family and returns the family's `Plan`.
 
     The loss shows the options of the family in its signature, and their descriptions in its docstring in the place
     of `{options}`, so that each is written once. `without` names those that the loss does not take.
     """
 
-    def decorate(build: Callable[Parameters, Evaluation]) -> Callable[Parameters, Array]:
+    def decorate(build: Callable[Parameters, Plan]) -> Callable[Parameters, Array]:
         signature = _merged_signature(build, family, without)
         options = frozenset(signature.parameters)
         flags = frozenset(name for name, each in signature.parameters.items() if isinstance(each.default, bool))
@@ -40,11 +40,11 @@ def loss(
         @raises_here
         @wraps(build)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
-            evaluation = checked(*args, **kwargs)
-            return backend_of(evaluation.input).attach(evaluation)
+            plan = checked(*args, **kwargs)
+            return plan.backend.attach(plan)
 
         @wraps(build)
-        def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Evaluation:
+        def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
             if not kwargs.keys() <= options:
                 raise_unknown(build.__name__, kwargs.keys() - options, options)
             if len(args) > places:
@@ -56,7 +56,7 @@ def loss(
                     check_flag(name, value)
             return build(*[plain(value) for value in args], **{name: plain(value) for name, value in kwargs.items()})
 
-        function.evaluation = checked  # type: ignore[attr-defined]
+        function.plan = checked  # type: ignore[attr-defined]
         function.__signature__ = signature  # type: ignore[attr-defined]
         function.__doc__ = _merged_docstring(build, family, signature)
         return function
@@ -101,9 +101,9 @@ def _raise_positional(name: str, count: int, signature: inspect.Signature) -> No
     raise TypeError(msg)
 
 
-def evaluation_of(function: Callable[..., Array]) -> Callable[..., Evaluation] | None:
+def plan_of(function: Callable[..., Array]) -> Callable[..., Plan] | None:
     """What a loss evaluates, seen through functools.partial; None for a function that is not one of ours."""
-    return method_of(function, "evaluation")
+    return method_of(function, "plan")
 
 
 def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Array, Array]]:
@@ -157,18 +157,18 @@ class ValueAndGrad(Composed):
             value, gradients = own(input, target, **options)
             return value, gradients
         backend = backend_of(input)
-        build = evaluation_of(self.loss)
+        build = plan_of(self.loss)
         if build is None:
             return backend.differentiate(lambda array: self.loss(array, target, **options), input)
-        evaluation = build(input, target, **options)
-        if not evaluation.has_closed_form:
+        plan = build(input, target, **options)
+        if not plan.is_scalar:
             msg = (
                 "A gradient is of one number, but reduction='none' gives one for every pixel, image or class. "
                 "Use reduction='mean' or 'sum'; to weigh pixels yourself, pass pixel_weights."
             )
             raise ValueError(msg)
-        if backend.uses_closed_form(input, *evaluation.constants):
-            return backend.value_and_gradient(evaluation)
+        if backend.uses_closed_form(*plan.arrays):
+            return backend.value_and_gradient(plan)
         return backend.differentiate(lambda array: build(array, target, **options).plain(), input)
 
 

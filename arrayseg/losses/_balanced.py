@@ -8,13 +8,14 @@ from typing import Any, Unpack
 from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Denominator, Pool
 from arrayseg.backends import common_backend
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine import pixel_formulas
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import PixelTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, sum_over_blocks
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
 from arrayseg.losses._inputs import check_rows, layout_of
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "positive_share"]
@@ -23,28 +24,28 @@ __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "
 POOLED_AXES = {"image": (), "batch": (0,), "micro": (1,), "all": (0, 1)}
 
 
-def positive_share(pixels: Pixels, pool: Pool) -> Array:
+def positive_share(batch: Batch, pool: Pool) -> Array:
     """The share of positive targets among the valid pixels, `(N, C)`; 0 where there are none."""
-    xp, backend = pixels.xp, pixels.backend
+    xp, backend = batch.xp, batch.backend
 
     def count(block: Block) -> Sums:
         positives = block.sum(block.target, axis=2)
         return positives, xp.broadcast_to(block.valid_amount[:, None], positives.shape)
 
-    in_blocks = backend.uses_closed_form(pixels.scores, *pixels.constants)
-    sums = sum_over_blocks(pixels, count) if in_blocks else count(pixels.whole())
-    positives, total = (_pooled(amount, pool, pixels) for amount in sums)
+    in_blocks = backend.uses_closed_form(batch.logits, *batch.constants)
+    sums = sum_over_blocks(batch, count) if in_blocks else count(Block.whole(batch))
+    positives, total = (_pooled(amount, pool, batch) for amount in sums)
     defined = total > 0
     return xp.where(defined, positives / xp.where(defined, total, xp.ones_like(total)), xp.zeros_like(total))
 
 
-def _pooled(amount: Array, pool: Pool, pixels: Pixels) -> Array:
+def _pooled(amount: Array, pool: Pool, batch: Batch) -> Array:
     """The sums over what is pooled, in the place of every image and class."""
     axes = POOLED_AXES[pool]
-    return pixels.xp.broadcast_to(pixels.xp.sum(amount, axis=axes, keepdims=True), amount.shape) if axes else amount
+    return batch.xp.broadcast_to(batch.xp.sum(amount, axis=axes, keepdims=True), amount.shape) if axes else amount
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def balanced_binary_cross_entropy(
     input: Array,
     target: Array,
@@ -52,7 +53,7 @@ def balanced_binary_cross_entropy(
     pool: Pool = "image",
     activation: Activation = "sigmoid",
     **options: Unpack[PixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Class-balanced binary cross entropy (HED): positives and negatives weigh the same together.
 
     .. math:: \ell = -\frac{1}{NC} \sum_{i,c} \beta\, t_{ic} \log p_{ic} + (1 - \beta) (1 - t_{ic}) \log(1 - p_{ic}),
@@ -104,14 +105,14 @@ def balanced_binary_cross_entropy(
     """
     check_choice("activation", activation, ("sigmoid", None))
     check_choice("pool", pool, Pool)
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, binary=True, **options)
-    share = positive_share(sweep.pixels, pool)
+    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, activation=activation, binary=True, **options)
+    share = positive_share(sweep.batch, pool)
     (term,) = sweep.terms
     balanced = PixelTerm(**vars(term) | {"positive_weights": 1 - share, "negative_weights": share})
     return replace(sweep, terms=[balanced])
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def distance_weighted_cross_entropy(
     input: Array,
     target: Array,
@@ -119,7 +120,7 @@ def distance_weighted_cross_entropy(
     distance: Array,
     denominator: Denominator = "valid",
     **options: Any,
-) -> Evaluation:
+) -> Plan:
     r"""Cross entropy whose pixels weigh by a map of distances.
 
     .. math:: \ell = -\frac{1}{N} \sum_i (1 + d_i) \log p_{i, y_i}
@@ -182,4 +183,4 @@ def distance_weighted_cross_entropy(
     others = options.get("pixel_weights")
     check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
-    return pixel_evaluation(input, target, pixel_term.cross_entropy, denominator=denominator, **options)
+    return pixel_plan(input, target, pixel_formulas.cross_entropy, denominator=denominator, **options)

@@ -13,12 +13,12 @@ from arrayseg._checks import check_number, check_numbers
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Pixels
-from arrayseg.engine.pixel_term import Formula
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Outer
 from arrayseg.engine.sweep import Sweep
-from arrayseg.losses._api import evaluation_of, value_and_grad
+from arrayseg.losses._api import plan_of, value_and_grad
 from arrayseg.losses._composed import Composed, shown
 from arrayseg.losses._inputs import is_array, layout_of
 
@@ -26,26 +26,27 @@ __all__ = ["Summed", "compound", "deep_supervision", "outer_formula", "summed"]
 
 
 @dataclass(frozen=True)
-class Summed:
-    """The weighted sum of evaluations of one input."""
+class Summed(Plan):
+    """The weighted sum of plans of one input."""
 
-    parts: Sequence[Evaluation]
+    parts: Sequence[Plan]
     factors: Sequence[float]
 
     @property
-    def input(self) -> Array:
-        return self.parts[0].input
+    def backend(self) -> Backend:
+        return self.parts[0].backend
 
     @property
-    def constants(self) -> Sequence[Array]:
-        return [array for part in self.parts for array in part.constants]
+    def arrays(self) -> tuple[Array, ...]:
+        input, *_ = self.parts[0].arrays
+        return (input, *(array for part in self.parts for array in part.arrays[1:]))
 
     @property
-    def has_closed_form(self) -> bool:
-        return all(part.has_closed_form for part in self.parts)
+    def is_scalar(self) -> bool:
+        return all(part.is_scalar for part in self.parts)
 
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Summed:
-        return replace(self, parts=[part.moved(backend, convert) for part in self.parts])
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Summed:
+        return replace(self, parts=[part.converted(backend, convert) for part in self.parts])
 
     def plain(self) -> Array:
         return self._sum([part.plain() for part in self.parts])
@@ -70,9 +71,9 @@ class Summed:
         return reduce(add, [value * factor for value, factor in zip(values, self.factors, strict=True)])
 
 
-def summed(parts: Sequence[Evaluation], factors: Sequence[float]) -> Evaluation:
-    """The weighted sum of evaluations of one input, with as few sweeps over it as there are kinds of pixels."""
-    merged: list[Evaluation] = []
+def summed(parts: Sequence[Plan], factors: Sequence[float]) -> Plan:
+    """The weighted sum of plans of one input, with as few sweeps over it as there are kinds of pixels."""
+    merged: list[Plan] = []
     weights: list[float] = []
     for part, factor in zip(parts, factors, strict=True):
         for place, other in enumerate(merged):
@@ -102,7 +103,7 @@ def outer_formula(formula: Formula, outer: Outer) -> Formula:
 
 def _same_pixels(part: Sweep, other: Sweep) -> bool:
     """Whether two sweeps are over equal pixels; compilers, which cannot tell, find what is shared themselves."""
-    one, two = part.pixels, other.pixels
+    one, two = part.batch, other.batch
     if part.layout != other.layout or _settings(one) != _settings(two):
         return False
     if not one.backend.is_concrete(part.input, *one.constants, *two.constants):
@@ -112,12 +113,12 @@ def _same_pixels(part: Sweep, other: Sweep) -> bool:
         return all(a is b or (a is not None and b is not None and _equal(a, b, one.xp)) for a, b in pairs)
 
 
-def _settings(pixels: Pixels) -> tuple[Any, ...]:
-    return pixels.activation, pixels.binary, pixels.ignore_index
+def _settings(batch: Batch) -> tuple[Any, ...]:
+    return batch.activation, batch.binary, batch.ignore_index
 
 
-def _arrays(pixels: Pixels) -> tuple[Array | None, ...]:
-    return pixels.target, pixels.mask, pixels.pixel_weights, pixels.class_weights
+def _arrays(batch: Batch) -> tuple[Array | None, ...]:
+    return batch.target, batch.mask, batch.pixel_weights, batch.class_weights
 
 
 def _equal(one: Array, two: Array, xp: Any) -> bool:
@@ -176,7 +177,7 @@ def compound(parts: Mapping[Loss, float] | Sequence[tuple[Loss, float]], /) -> L
         msg = "A compound needs at least one loss; got none."
         raise ValueError(msg)
     for part, _ in pairs:
-        if evaluation_of(part) is None:
+        if plan_of(part) is None:
             msg = f"A compound is made of losses of arrayseg, functools.partial of them or compounds; got {part!r}."
             raise TypeError(msg)
     return Compound(tuple((part, check_number("weight", weight)) for part, weight in pairs))
@@ -197,10 +198,10 @@ class Compound(Composed):
 
     @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> Array:
-        found = self.evaluation(input, target, **options)
-        return backend_of(found.input).attach(found)
+        plan = self.plan(input, target, **options)
+        return plan.backend.attach(plan)
 
-    def evaluation(self, input: Array, target: Array, **options: Any) -> Evaluation:
+    def plan(self, input: Array, target: Array, **options: Any) -> Plan:
         """Return what the loss evaluates."""
         unknown = [name for name in options if not any(taken is None or name in taken for taken in self.takes)]
         if unknown:
@@ -209,8 +210,8 @@ class Compound(Composed):
         found = []
         for (part, _), taken in zip(self.parts, self.takes, strict=True):
             own = {name: options[name] for name in options if taken is None or name in taken}
-            found.append(evaluation_of(part)(input, target, **own))  # type: ignore[misc]
-        if not all(part.has_closed_form for part in found):
+            found.append(plan_of(part)(input, target, **own))  # type: ignore[misc]
+        if not all(part.is_scalar for part in found):
             msg = (
                 "A compound is one number: its parts' losses may have different shapes with reduction='none'. "
                 "Use reduction='mean' or 'sum', or call the parts."

@@ -9,10 +9,11 @@ from typing import Any, Literal
 from arrayseg._checks import check_choice, check_index
 from arrayseg._typing import Activation, Array, DType, Namespace
 from arrayseg.backends import Backend
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
-from arrayseg.losses._affinity import pair_evaluation
+from arrayseg.losses._affinity import pair_plan
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
 
@@ -41,17 +42,17 @@ class ConnectivityTerm(Term):
         xp, backend = block.xp, block.backend
         rows, columns = self.weights.shape[2:]
         table = rows * columns
-        probability = block.keep(block.probabilities)
+        probability = block.where_valid(block.probabilities)
         planes = xp.arange(block.images * block.classes, dtype=self.cells.dtype, device=block.device)
-        index = self.cells[block.rows, ...] + xp.reshape(planes, (block.images, block.classes, 1)) * table
-        wide = xp.astype(probability, block.pixels.sum_dtype, copy=False)
+        index = self.cells[block.image_slice, ...] + xp.reshape(planes, (block.images, block.classes, 1)) * table
+        wide = xp.astype(probability, block.batch.sum_dtype, copy=False)
         length = block.images * block.classes * table
         counted = backend.bincount(xp.reshape(index, (-1,)), length=length, weights=xp.reshape(wide, (-1,)))
         lacking = block.sum(block.target * (1 - probability), axis=2)
         return xp.reshape(counted, (block.images, block.classes, rows, columns)), lacking
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, Array]]:
+        xp = batch.xp
         shared, lacking = sums
         weights, missed = (xp.astype(each, shared.dtype, copy=False) for each in (self.weights, self.missed))
         predicted = xp.sum(shared, axis=3, keepdims=True)
@@ -68,12 +69,12 @@ class ConnectivityTerm(Term):
         if not gradient:
             return None, None
         xp = block.xp
-        by_shared, by_lacking = (xp.astype(each, block.dtype, copy=False)[block.rows, ...] for each in state)
+        by_shared, by_lacking = (xp.astype(each, block.dtype, copy=False)[block.image_slice, ...] for each in state)
         rows, columns = self.weights.shape[2:]
         table = xp.reshape(by_shared, (block.images, block.classes, rows * columns))
-        cells = xp.astype(self.cells[block.rows, ...], block.backend.count_dtype(self.cells), copy=False)
+        cells = xp.astype(self.cells[block.image_slice, ...], block.backend.count_dtype(self.cells), copy=False)
         derivative = xp.take_along_axis(table, cells, axis=2) - by_lacking[:, :, None] * block.target
-        return None, block.pull_back(block.keep(derivative))
+        return None, block.pull_back(block.where_valid(derivative))
 
 
 def matched_components(
@@ -138,7 +139,7 @@ def _components(predicted: Array, wanted: Array, connectivity: int, most: int, b
     return first, second
 
 
-@loss(pair_evaluation)
+@loss(pair_plan)
 def semantic_connectivity(
     input: Array,
     target: Array,
@@ -150,7 +151,7 @@ def semantic_connectivity(
     connectivity: int | None = None,
     max_components: int = 9,
     reduction: Literal["mean", "sum"] = "mean",
-) -> Evaluation:
+) -> Plan:
     r"""Semantic connectivity-aware loss: how well connected components of prediction and target match.
 
     .. math:: \ell_c = 1 - \frac{1}{|T| + |P_0|} \sum_{t \in T} \frac{1}{|P_t|} \sum_{p \in P_t} \mathrm{IoU}(p, t),
@@ -221,31 +222,31 @@ def semantic_connectivity(
     """
     check_choice("reduction", reduction, ("mean", "sum"))
     max_components = check_index("max_components", max_components, 1)
-    layout, pixels = prepare(
+    layout, batch = prepare(
         input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
     )
-    pixels = pixels.with_unknown_targets()
-    backend, spatial = pixels.backend, layout.rows_shape[1:]
+    batch = batch.with_unknown_targets()
+    backend, spatial = batch.backend, layout.rows_shape[1:]
     xp = backend.xp
     if connectivity is not None:
         connectivity = check_index("connectivity", connectivity, 1, len(spatial))
-    constant = replace(pixels, scores=backend.stop_gradient(pixels.scores))
-    if not backend.is_concrete(constant.scores, *constant.constants):
+    constant = replace(batch, logits=backend.stop_gradient(batch.logits))
+    if not backend.is_concrete(constant.logits, *constant.constants):
         msg = (
             "semantic_connectivity finds connected components from known values, which compilers and transforms hide; "
             "call it outside of them (jax.grad and torch.autograd are fine)."
         )
         raise TypeError(msg)
-    block = constant.whole()
-    if pixels.binary:
+    block = Block.whole(constant)
+    if batch.binary:
         predicted = block.probabilities > 0.5
     else:
-        classes = xp.arange(block.classes, dtype=backend.count_dtype(pixels.scores), device=block.device)
-        best = xp.astype(xp.argmax(block.scores, axis=1, keepdims=True), classes.dtype)
+        classes = xp.arange(block.classes, dtype=backend.count_dtype(batch.logits), device=block.device)
+        best = xp.astype(xp.argmax(block.logits, axis=1, keepdims=True), classes.dtype)
         predicted = best == classes[None, :, None]
     predicted = predicted if block.valid is None else predicted & block.valid[:, None, :]
-    wanted = block.hot if pixels.has_ids else block.target > 0.5
-    shape = (*pixels.shape[:2], *spatial) if spatial else (*pixels.shape[:2], 1)
+    wanted = block.one_hot if batch.has_ids else block.target > 0.5
+    shape = (*batch.shape[:2], *spatial) if spatial else (*batch.shape[:2], 1)
     found = matched_components(
         xp.reshape(predicted, shape),
         xp.reshape(wanted, shape),
@@ -254,4 +255,4 @@ def semantic_connectivity(
         mean=reduction == "mean",
         backend=backend,
     )
-    return Sweep(input, layout, pixels, [ConnectivityTerm(**found, reduction=reduction)], [1.0])
+    return Sweep(input, layout, batch, [ConnectivityTerm(**found, reduction=reduction)], [1.0])

@@ -8,9 +8,10 @@ from typing import TypedDict, Unpack
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Denominator, Reduction, Weights
 from arrayseg.backends import backend_of
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
-from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
+from arrayseg.engine import pixel_formulas
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import MeanTerm, PixelTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import class_numbers, layout_of, prepare
@@ -20,18 +21,18 @@ __all__ = [
     "cross_entropy",
     "focal",
     "focal_alphas",
-    "mean_evaluation",
+    "mean_plan",
     "nll",
-    "pixel_evaluation",
+    "pixel_plan",
 ]
 
 
-#: Parameters of `pixel_evaluation` that each loss sets itself.
+#: Parameters of `pixel_plan` that each loss sets itself.
 PRIVATE = ("negative_formula", "positive_weights", "negative_weights", "log_input", "binary")
 
 
 class MeanOptions(TypedDict, total=False):
-    """The options that means over pixels share, for type checkers; `pixel_evaluation` has the defaults and meanings."""
+    """The options that means over pixels share, for type checkers; `pixel_plan` has the defaults and meanings."""
 
     class_axis: int | None
     ignore_index: int | None
@@ -54,7 +55,7 @@ class ActivatedPixelOptions(PixelOptions, total=False):
     activation: Activation
 
 
-def pixel_evaluation(
+def pixel_plan(
     input: Array,
     target: Array,
     formula: Formula,
@@ -112,7 +113,7 @@ def pixel_evaluation(
         negative_weights=class_numbers("1 - alpha", negative_weights, classes, input, backend),
         log_input=log_input,
     )
-    return mean_evaluation(
+    return mean_plan(
         input,
         target,
         term,
@@ -129,7 +130,7 @@ def pixel_evaluation(
     )
 
 
-def mean_evaluation(
+def mean_plan(
     input: Array,
     target: Array,
     term: MeanTerm,
@@ -146,7 +147,7 @@ def mean_evaluation(
     has_shares: bool = True,
     log_input: bool = False,
 ) -> Sweep:
-    """The mean of any term over pixels; the options are those of `pixel_evaluation`."""
+    """The mean of any term over pixels; the options are those of `pixel_plan`."""
     check_choice("reduction", reduction, Reduction)
     check_choice("denominator", denominator, Denominator)
     layout, pixels = prepare(
@@ -165,8 +166,8 @@ def mean_evaluation(
     return Sweep(input, layout, pixels, [replace(term, reduction=reduction, denominator=denominator)], [1.0])
 
 
-@loss(pixel_evaluation, without=PRIVATE)
-def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelOptions]) -> Evaluation:
+@loss(pixel_plan, without=PRIVATE)
+def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelOptions]) -> Plan:
     r"""Cross entropy of logits or probabilities with class ids or distributions.
 
     .. math:: \ell = -\frac{\sum_i w_{y_i} \log p_{i, y_i}}{\sum_i w_{y_i}},
@@ -212,11 +213,11 @@ def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelO
     >>> round(float(cross_entropy(logits, np.array([[[0, 1]]]))), 4)
     0.6219
     """
-    return pixel_evaluation(input, target, pixel_term.cross_entropy, **options)
+    return pixel_plan(input, target, pixel_formulas.cross_entropy, **options)
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "activation"))
-def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Evaluation:
+@loss(pixel_plan, without=(*PRIVATE, "activation"))
+def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Plan:
     r"""Negative log-likelihood: cross entropy of log-probabilities.
 
     .. math:: \ell = -\frac{\sum_i w_{y_i} x_{i, y_i}}{\sum_i w_{y_i}}
@@ -257,12 +258,12 @@ def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Evaluat
     >>> round(float(nll(np.log([[0.2, 0.8]]), np.array([1]))), 4)
     0.2231
     """
-    return pixel_evaluation(
-        input, target, pixel_term.cross_entropy, activation=None, binary=False, log_input=True, **options
+    return pixel_plan(
+        input, target, pixel_formulas.cross_entropy, activation=None, binary=False, log_input=True, **options
     )
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def binary_cross_entropy(
     input: Array,
     target: Array,
@@ -270,7 +271,7 @@ def binary_cross_entropy(
     activation: Activation = "sigmoid",
     pos_weight: float | Weights | None = None,
     **options: Unpack[PixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Binary cross entropy of each class with everything else.
 
     .. math:: \ell = -\frac{1}{NC} \sum_{i,c} w_c \left[ a_c t_{ic} \log p_{ic} + (1 - t_{ic}) \log(1 - p_{ic}) \right]
@@ -320,10 +321,10 @@ def binary_cross_entropy(
     0.6861
     """
     check_choice("activation", activation, ("sigmoid", None))
-    return pixel_evaluation(
+    return pixel_plan(
         input,
         target,
-        pixel_term.cross_entropy,
+        pixel_formulas.cross_entropy,
         activation=activation,
         binary=True,
         positive_weights=pos_weight,
@@ -331,7 +332,7 @@ def binary_cross_entropy(
     )
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def focal(
     input: Array,
     target: Array,
@@ -339,7 +340,7 @@ def focal(
     gamma: float = 2.0,
     alpha: float | Weights | None = None,
     **options: Unpack[ActivatedPixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Focal loss: cross entropy in which pixels that are right already weigh less.
 
     .. math:: \ell = -\frac{1}{N} \sum_i \alpha_{y_i} (1 - p_{i, y_i})^\gamma \log p_{i, y_i}
@@ -390,8 +391,8 @@ def focal(
     """
     gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
-    return pixel_evaluation(
-        input, target, pixel_term.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+    return pixel_plan(
+        input, target, pixel_formulas.focal(gamma), positive_weights=positive, negative_weights=negative, **options
     )
 
 

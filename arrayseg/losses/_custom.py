@@ -9,9 +9,9 @@ from typing import Any
 
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends.base import Evaluation
+from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, pixel_plan
 
 __all__ = ["pixel_loss"]
 
@@ -74,18 +74,18 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
     """
     own = [p for p in signature(formula).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
     names = [parameter.name for parameter in own]
-    taken = set(names) & set(signature(pixel_evaluation).parameters)
+    taken = set(names) & set(signature(pixel_plan).parameters)
     if taken:
         msg = f"`{min(taken)}` is an option of every pixel loss; give that of the formula another name."
         raise TypeError(msg)
 
-    def evaluation(input: Array, target: Array, **options: Any) -> Evaluation:
+    def plan(input: Array, target: Array, **options: Any) -> Plan:
         chosen = {name: options.pop(name) for name in names if name in options}
-        return pixel_evaluation(input, target, partial(formula, **chosen) if chosen else formula, **options)
+        return pixel_plan(input, target, partial(formula, **chosen) if chosen else formula, **options)
 
-    arguments = [p for p in signature(evaluation).parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    arguments = [p for p in signature(plan).parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
     rest = Parameter("options", Parameter.VAR_KEYWORD)
-    evaluation.__signature__ = Signature([*arguments, *own, rest])  # type: ignore[attr-defined]
+    plan.__signature__ = Signature([*arguments, *own, rest])  # type: ignore[attr-defined]
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
-        setattr(evaluation, name, getattr(formula, name, None) or getattr(evaluation, name))
-    return loss(pixel_evaluation, without=PRIVATE)(evaluation)
+        setattr(plan, name, getattr(formula, name, None) or getattr(plan, name))
+    return loss(pixel_plan, without=PRIVATE)(plan)

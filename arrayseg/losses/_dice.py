@@ -19,21 +19,21 @@ from arrayseg._typing import (
     WeightNorm,
     Weights,
 )
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import OverlapScore, Score
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep, Term
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
 
-__all__ = ["dice", "jaccard", "ratio", "region_evaluation", "region_loss", "smoothing", "tversky"]
+__all__ = ["dice", "jaccard", "ratio", "region_loss", "region_plan", "smoothing", "tversky"]
 
 Smooth = float | tuple[float, float]
 
 
 class RegionOptions(TypedDict, total=False):
-    """The options that region losses share, for type checkers; `region_evaluation` has the defaults and the meaning."""
+    """The options that region losses share, for type checkers; `region_plan` has the defaults and the meaning."""
 
     activation: Activation
     class_axis: int | None
@@ -50,7 +50,7 @@ class RegionOptions(TypedDict, total=False):
     exclude_background: bool
 
 
-def region_evaluation(
+def region_plan(
     input: Array,
     target: Array,
     score: Score,
@@ -205,14 +205,14 @@ def region_loss(score: OverlapScore) -> Callable[..., Array]:
     """
 
     @wraps(score)
-    def evaluation(input: Array, target: Array, **options: Unpack[RegionOptions]) -> Evaluation:
-        return region_evaluation(input, target, region_scores.of_overlap(score), **options)
+    def plan(input: Array, target: Array, **options: Unpack[RegionOptions]) -> Plan:
+        return region_plan(input, target, region_scores.of_overlap(score), **options)
 
-    del evaluation.__wrapped__  # the signature is the loss's own
-    return loss(region_evaluation)(evaluation)
+    del plan.__wrapped__  # the signature is the loss's own
+    return loss(region_plan)(plan)
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def dice(
     input: Array,
     target: Array,
@@ -220,7 +220,7 @@ def dice(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Soft Dice loss.
 
     .. math:: \ell = 1 - \frac{2 I + s}{P + T + s'}, \quad I = \sum p t,\; P = \sum p,\; T = \sum t
@@ -268,10 +268,10 @@ def dice(
     >>> round(float(dice(probabilities, np.array([[0, 1]]), activation=None)), 4)
     0.2506
     """
-    return region_evaluation(input, target, ratio(0.5, 0.5, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), **options)
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def jaccard(
     input: Array,
     target: Array,
@@ -279,7 +279,7 @@ def jaccard(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Soft Jaccard loss, also called IoU loss.
 
     .. math:: \ell = 1 - \frac{2 I + s}{2 (P + T - I) + s'}, \quad I = \sum p t,\; P = \sum p,\; T = \sum t
@@ -326,10 +326,10 @@ def jaccard(
     >>> round(float(jaccard(probabilities, np.array([[0, 1]]), activation=None)), 4)
     0.4006
     """
-    return region_evaluation(input, target, ratio(1.0, 1.0, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(1.0, 1.0, smooth, smooth_form), **options)
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def tversky(
     input: Array,
     target: Array,
@@ -339,7 +339,7 @@ def tversky(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Tversky loss: Dice with separate weights for false positives and false negatives.
 
     .. math:: \ell = 1 - \frac{TP + s}{TP + \alpha FP + \beta FN + s'},
@@ -392,4 +392,4 @@ def tversky(
     >>> round(float(tversky(probabilities, np.array([[0, 1]]), alpha=0.9, beta=0.1, activation=None)), 4)
     0.2484
     """
-    return region_evaluation(input, target, ratio(alpha, beta, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(alpha, beta, smooth, smooth_form), **options)

@@ -9,15 +9,15 @@ from typing import Any, Literal, Unpack
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep
 from arrayseg.imaging import distance_fields
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan
 
 __all__ = [
     "BoundaryTerm",
@@ -55,7 +55,7 @@ class FieldTerm(RegionTerm):
 
     def at(self, block: Block) -> Array:
         """The field of a block, `(B, C, P)`, 0 where a pixel is not valid."""
-        return block.keep(self.field[block.rows, :, block.columns])
+        return block.where_valid(self.field[block.image_slice, :, block.pixel_slice])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +65,10 @@ class BoundaryTerm(FieldTerm):
     sums = 3
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
-        return (block.keep(block.probabilities) * self.at(block),)
+        return (block.where_valid(block.probabilities) * self.at(block),)
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        return block.keep(block.narrow(by[0]) * self.at(block))
+        return block.where_valid(block.cast(by[0]) * self.at(block))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +79,10 @@ class HausdorffTerm(FieldTerm):
     needs_probabilities = True
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
-        return (block.keep(block.errors) ** 2 * self.at(block),)
+        return (block.where_valid(block.errors) ** 2 * self.at(block),)
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        return block.keep(2 * block.narrow(by[0]) * block.errors * self.at(block))
+        return block.where_valid(2 * block.cast(by[0]) * block.errors * self.at(block))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ class FieldDiceTerm(FieldTerm):
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         target, outside, field = block.target, block.outside, self.at(block)
-        probability, complement = block.keep(block.probabilities), block.keep(block.complements)
+        probability, complement = block.where_valid(block.probabilities), block.where_valid(block.complements)
         if not self.hits_alone:
             return tuple(cell * field for cell in (probability * target, probability * outside, complement * target))
         hit = probability * target * field
@@ -101,11 +101,11 @@ class FieldDiceTerm(FieldTerm):
 
     def derivative(self, block: Block, *by: Array) -> Array:
         by_hit, by_alarm, by_miss = by
-        inside, by_alarm = block.narrow(by_hit - by_miss), block.narrow(by_alarm)
+        inside, by_alarm = block.cast(by_hit - by_miss), block.cast(by_alarm)
         target, field = block.target, self.at(block)
         if not self.hits_alone:
-            return block.keep((inside * target + by_alarm * block.outside) * field)
-        return block.keep((inside - by_alarm) * (target * field) + by_alarm)
+            return block.where_valid((inside * target + by_alarm * block.outside) * field)
+        return block.where_valid((inside - by_alarm) * (target * field) + by_alarm)
 
 
 # Erosions of the error.
@@ -125,19 +125,19 @@ class ErosionTerm(RegionTerm):
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         eroded, _ = self._eroded(block)
-        return (block.keep(eroded),)
+        return (block.where_valid(eroded),)
 
     def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
         if not gradient:
             return None, None
-        by_hit = block.narrow(state[0])[block.rows, ...]
+        by_hit = block.cast(state[0])[block.image_slice, ...]
         _, pull_back = self._eroded(block)
         ones = block.xp.ones_like(block.probabilities)
-        return None, block.pull_back(block.keep(pull_back(block.keep(block.weighted(ones * by_hit)))))
+        return None, block.pull_back(block.where_valid(pull_back(block.where_valid(block.weighted(ones * by_hit)))))
 
     def _eroded(self, block: Block) -> Primitive:
         xp = block.xp
-        error = block.keep(block.errors)
+        error = block.where_valid(block.errors)
         shape = (block.images, block.classes, *self.spatial)
         value, pull_back = erosions(xp.reshape(error**2, shape), self.iterations, self.alpha, xp)
 
@@ -225,10 +225,10 @@ class Prepared:
     """A region loss before its term is known: the target's masks, and fields in canonical form."""
 
     def __init__(self, input: Array, target: Array, field: Array | None, score: Any, options: RegionOptions) -> None:
-        sweep: Sweep = region_evaluation(input, target, score, **options)
-        self.pixels = sweep.pixels.with_unknown_targets()
-        self.sweep = replace(sweep, pixels=self.pixels)
-        self.backend: Backend = self.pixels.backend
+        sweep: Sweep = region_plan(input, target, score, **options)
+        self.batch = sweep.batch.with_unknown_targets()
+        self.sweep = replace(sweep, batch=self.batch)
+        self.backend: Backend = self.batch.backend
         self.spatial = self.sweep.layout.rows_shape[1:]
         self.given = field
         if field is not None:
@@ -242,18 +242,18 @@ class Prepared:
 
     def masks(self) -> Array:
         """Where each class of the target is, boolean `(N, C, *spatial)`."""
-        block = self.pixels.whole()
-        return self._shaped(block.hot if self.pixels.has_ids else block.target > 0.5)
+        block = Block.whole(self.batch)
+        return self._shaped(block.one_hot if self.batch.has_ids else block.target > 0.5)
 
     def predicted_masks(self, binarize: Binarize) -> Array:
         """Where each class is predicted, of the same shape; a constant of the derivative."""
         xp = self.backend.xp
-        constant = replace(self.pixels, scores=self.backend.stop_gradient(self.pixels.scores))
-        block = constant.whole()
+        constant = replace(self.batch, logits=self.backend.stop_gradient(self.batch.logits))
+        block = Block.whole(constant)
         if binarize == "threshold":
-            return self._shaped(block.keep(block.probabilities) > 0.5)
-        classes = xp.arange(block.classes, dtype=self.backend.count_dtype(block.scores), device=block.device)
-        best = xp.astype(xp.argmax(block.scores, axis=1, keepdims=True), classes.dtype)
+            return self._shaped(block.where_valid(block.probabilities) > 0.5)
+        classes = xp.arange(block.classes, dtype=self.backend.count_dtype(block.logits), device=block.device)
+        best = xp.astype(xp.argmax(block.logits, axis=1, keepdims=True), classes.dtype)
         hot = best == classes[None, :, None]
         return self._shaped(hot if block.valid is None else hot & block.valid[:, None, :])
 
@@ -261,10 +261,10 @@ class Prepared:
         """A field of the input's shape or `(N, C, *spatial)` as `(N, C, S)`, in the compute dtype."""
         xp = self.backend.xp
         if field is self.given:
-            rows = self.sweep.layout.scores(self.backend.stop_gradient(field), xp)
+            rows = self.sweep.layout.canonical(self.backend.stop_gradient(field), xp)
         else:
-            rows = xp.reshape(field, self.pixels.shape)
-        return xp.astype(rows, self.pixels.compute_dtype, copy=False)
+            rows = xp.reshape(field, self.batch.shape)
+        return xp.astype(rows, self.batch.compute_dtype, copy=False)
 
     def of(self, kind: Any, **own: Any) -> Sweep:
         """The sweep with a term of another kind."""
@@ -272,14 +272,14 @@ class Prepared:
         return replace(self.sweep, terms=[kind(**{**vars(term), **own})])
 
     def _shaped(self, array: Array) -> Array:
-        return self.backend.xp.reshape(array, (*self.pixels.shape[:2], *self.spatial))
+        return self.backend.xp.reshape(array, (*self.batch.shape[:2], *self.spatial))
 
 
 #: The highest power of a distance; the tenth erosion has a weight of 1e30 with it, which float32 holds.
 HIGHEST_POWER = 30
 
 
-def hausdorff_evaluation(
+def hausdorff_plan(
     input: Array,
     target: Array,
     field: Array | None,
@@ -309,7 +309,7 @@ def hausdorff_evaluation(
     return prepared.of(HausdorffTerm, field=distances, outer=outer)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def boundary(
     input: Array,
     target: Array,
@@ -318,7 +318,7 @@ def boundary(
     spacing: Spacing = 1.0,
     inside_offset: float = 1.0,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Boundary loss, also called surface loss: probabilities weighed by their signed distance to the boundary.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i p_i\, \phi_i, \qquad
@@ -384,7 +384,7 @@ def boundary(
     return prepared.of(BoundaryTerm, field=prepared.rows(field))
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def hausdorff_distance_transform(
     input: Array,
     target: Array,
@@ -396,7 +396,7 @@ def hausdorff_distance_transform(
     sides: Sides = "both",
     one_sided: bool = False,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Hausdorff distance loss by distance transforms: errors weighed by how far they are from the boundaries.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i (p_i - t_i)^2 \left(d(p)_i^\alpha + d(t)_i^\alpha\right)
@@ -462,10 +462,10 @@ def hausdorff_distance_transform(
     >>> round(near, 4), round(far, 4)
     (0.4, 3.4)
     """
-    return hausdorff_evaluation(input, target, field, alpha, spacing, binarize, sides, one_sided, None, options)
+    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, None, options)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def log_hausdorff_distance_transform(
     input: Array,
     target: Array,
@@ -477,7 +477,7 @@ def log_hausdorff_distance_transform(
     sides: Sides = "both",
     one_sided: bool = False,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""The logarithm of one plus the Hausdorff distance loss by distance transforms.
 
     .. math:: \ell = \log\left(1 +
@@ -543,10 +543,10 @@ def log_hausdorff_distance_transform(
     >>> round(near, 4), round(far, 4)
     (0.3365, 1.4816)
     """
-    return hausdorff_evaluation(input, target, field, alpha, spacing, binarize, sides, one_sided, log_one_plus, options)
+    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, log_one_plus, options)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def hausdorff_erosion(
     input: Array,
     target: Array,
@@ -554,7 +554,7 @@ def hausdorff_erosion(
     alpha: float = 2.0,
     iterations: int = 10,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Hausdorff distance loss by erosions: what survives more erosions of the squared error weighs more.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i \sum_{k=1}^{K} k^\alpha\, (e_k)_i, \quad e_0 = (p - t)^2, \quad
@@ -614,7 +614,7 @@ def hausdorff_erosion(
     return prepared.of(ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
 
 
-@loss(region_evaluation, without=WITHOUT)
+@loss(region_plan, without=WITHOUT)
 def distance_weighted_dice(
     input: Array,
     target: Array,
@@ -624,7 +624,7 @@ def distance_weighted_dice(
     smooth: Smooth = 1e-5,
     weigh: Literal["all", "hits"] = "all",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dice whose pixels weigh more near the boundary of the target.
 
     .. math:: \ell = 1 - \frac{2 \sum w p t + s}{\sum w p + \sum w t + s'}, \qquad

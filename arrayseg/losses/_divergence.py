@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Unpack
 
 from arrayseg._checks import check_number, is_exactly
 from arrayseg._typing import Activation, Array, Namespace
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine.block import Block
-from arrayseg.engine.pixel_formulas import guarded_power
-from arrayseg.engine.pixel_term import MeanTerm, limited, safe_log
+from arrayseg.engine.pixel_formulas import guarded_power, limited, safe_log
+from arrayseg.engine.pixel_term import MeanTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, MeanOptions, mean_evaluation, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, MeanOptions, mean_plan, pixel_plan
 
 __all__ = [
     "Divergence",
@@ -103,25 +103,24 @@ class DivergenceTerm(MeanTerm):
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         block = self._softened(block)
-        losses, gradient = (self._independent if block.pixels.binary else self._exclusive)(block, scale)
+        losses, gradient = (self._independent if block.batch.binary else self._exclusive)(block, scale)
         if is_exactly(self.temperature, 1):
             return losses, gradient
         return losses * self.temperature**2, None if gradient is None else gradient * self.temperature
 
     def _softened(self, block: Block) -> Block:
         """The block with logits divided by the temperature and, where they are logits too, targets made of them."""
-        pixels = block.pixels
+        changes: dict[str, Array] = {}
         if self.target_logits:
-            logits = Block(replace(pixels, scores=block.target / self.temperature), block.rows)
-            pixels = replace(pixels, target=logits.probabilities)
+            changes["target"] = block.changed(logits=block.target / self.temperature).probabilities
         if not is_exactly(self.temperature, 1):
-            pixels = replace(pixels, scores=block.scores / self.temperature)
-        return block if pixels is block.pixels else Block(pixels, block.rows)
+            changes["logits"] = block.logits / self.temperature
+        return block.changed(**changes) if changes else block
 
     def _exclusive(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
-        if block.pixels.activation is None:
-            log_p, inner = safe_log(block.scores, xp)
+        if block.batch.activation is None:
+            log_p, inner = safe_log(block.logits, xp)
         else:
             log_p, inner = block.log_softmax, None
         value, slope = self.divergence(block.backend.shared(log_p, block.target), block.target, xp)
@@ -135,9 +134,9 @@ class DivergenceTerm(MeanTerm):
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
-        if block.pixels.activation is None:
-            log_p, inner = safe_log(block.scores, xp)
-            log_q, outer = safe_log(1 - block.scores, xp)
+        if block.batch.activation is None:
+            log_p, inner = safe_log(block.logits, xp)
+            log_q, outer = safe_log(1 - block.logits, xp)
         else:
             log_p, log_q = block.log_sigmoids
             inner, outer = None, None
@@ -152,7 +151,7 @@ class DivergenceTerm(MeanTerm):
         return losses, self._weigh(block, on_slope * inner - off_slope * outer) * scale
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
 def kl_divergence(
     input: Array,
     target: Array,
@@ -161,7 +160,7 @@ def kl_divergence(
     target_logits: bool = False,
     activation: Activation = "softmax",
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Kullback-Leibler divergence of the prediction from the target: the distillation loss.
 
     .. math:: \ell = \frac{T^2}{N} \sum_{i,c} t_{ic} \log \frac{t_{ic}}{p_{ic}},
@@ -226,7 +225,7 @@ def kl_divergence(
     )
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
 def jensen_shannon(
     input: Array,
     target: Array,
@@ -235,7 +234,7 @@ def jensen_shannon(
     target_logits: bool = False,
     activation: Activation = "softmax",
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Jensen-Shannon divergence of prediction and target: symmetric, and at most log 2.
 
     .. math:: \ell = \frac{T^2}{2N} \sum_{i,c} t_{ic} \log \frac{t_{ic}}{m_{ic}} + p_{ic} \log \frac{p_{ic}}{m_{ic}},
@@ -306,7 +305,7 @@ def _divergence(
     target_logits: bool,
     activation: Activation,
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     temperature = check_number("temperature", temperature, 0, above=True)
     if activation is None and (target_logits or not is_exactly(temperature, 1)):
         msg = "`temperature` and `target_logits` are of logits, but with activation=None the input holds probabilities."
@@ -318,4 +317,4 @@ def _divergence(
         )
         raise ValueError(msg)
     term = DivergenceTerm(divergence, temperature, target_logits)
-    return mean_evaluation(input, target, term, activation=activation, has_shares=not target_logits, **options)
+    return mean_plan(input, target, term, activation=activation, has_shares=not target_logits, **options)

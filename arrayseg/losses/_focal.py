@@ -7,10 +7,12 @@ from typing import Unpack
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Activation, Array, Namespace, Weights
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_formulas, pixel_term
-from arrayseg.engine.block import Block, Pixels
-from arrayseg.engine.pixel_term import Formula, MeanTerm, PixelTerm
+from arrayseg.engine import pixel_formulas
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import MeanTerm, PixelTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import (
@@ -19,8 +21,8 @@ from arrayseg.losses._cross_entropy import (
     MeanOptions,
     PixelOptions,
     focal_alphas,
-    mean_evaluation,
-    pixel_evaluation,
+    mean_plan,
+    pixel_plan,
 )
 from arrayseg.losses._divergence import DivergenceTerm, dual_focal_formula, quality_focal_formula
 
@@ -53,11 +55,11 @@ class NormalizedTerm(PixelTerm):
         weights, _ = self._weights.losses(self._bare(block), None)
         return block.sum(losses, axis=1), block.sum(weights, axis=1)
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, Array]]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, Array]]:
+        xp = batch.xp
         above, below = xp.sum(sums[0]), xp.sum(sums[1])
         if self.constant_weight:
-            below = pixels.backend.stop_gradient(below)
+            below = batch.backend.stop_gradient(below)
         defined = below > 0  # every pixel is right, or none is valid: the loss is 0
         inverse = xp.where(defined, 1 / xp.where(defined, below, xp.ones_like(below)), xp.zeros_like(below))
         value = above * inverse
@@ -78,7 +80,7 @@ class NormalizedTerm(PixelTerm):
         return PixelTerm(self.weight)
 
     def _bare(self, block: Block) -> Block:
-        return Block(replace(block.pixels, class_weights=None), block.rows)
+        return block.changed(class_weights=None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class FocalCosineTerm(MeanTerm):
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp, target = block.xp, block.target
-        unit, inverse = _unit(block.scores, xp)
+        unit, inverse = _unit(block.logits, xp)
         direction, _ = _unit(target, xp)
         exponentials = xp.exp(unit)  # of at most 1: nothing overflows
         total = xp.sum(exponentials, axis=1, keepdims=True)
@@ -114,7 +116,7 @@ def _unit(vectors: Array, xp: Namespace) -> tuple[Array, Array]:
     return vectors * inverse, inverse
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def asymmetric(
     input: Array,
     target: Array,
@@ -124,7 +126,7 @@ def asymmetric(
     margin: float = 0.05,
     activation: Activation = "sigmoid",
     **options: Unpack[PixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Asymmetric loss (ASL): a focal loss whose easy negatives weigh less than its easy positives, or nothing.
 
     .. math:: \ell = -\frac{1}{NC} \sum_{i,c} t_{ic} (1 - p_{ic})^{\gamma_+} \log p_{ic}
@@ -179,10 +181,10 @@ def asymmetric(
     gamma_positive = check_number("gamma_positive", gamma_positive, 0)
     gamma_negative = check_number("gamma_negative", gamma_negative, 0)
     margin = check_number("margin", margin, 0, 1, below=True)
-    return pixel_evaluation(
+    return pixel_plan(
         input,
         target,
-        pixel_term.focal(gamma_positive),
+        pixel_formulas.focal(gamma_positive),
         negative_formula=pixel_formulas.asymmetric_negative(gamma_negative, margin),
         activation=activation,
         binary=True,
@@ -190,7 +192,7 @@ def asymmetric(
     )
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "reduction", "denominator"))
+@loss(pixel_plan, without=(*PRIVATE, "reduction", "denominator"))
 def normalized_focal(
     input: Array,
     target: Array,
@@ -199,7 +201,7 @@ def normalized_focal(
     alpha: float | Weights | None = None,
     constant_weight: bool = False,
     **options: Unpack[ActivatedPixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Normalised focal loss: the mean of the cross entropy with the focal weights.
 
     .. math:: \ell = -\frac{\sum_i (1 - p_{i, y_i})^\gamma \log p_{i, y_i}}{\sum_i (1 - p_{i, y_i})^\gamma}
@@ -249,8 +251,8 @@ def normalized_focal(
     """
     gamma = check_number("gamma", gamma, 0)
     positive, negative = focal_alphas(alpha, input, options)
-    sweep = pixel_evaluation(
-        input, target, pixel_term.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+    sweep = pixel_plan(
+        input, target, pixel_formulas.focal(gamma), positive_weights=positive, negative_weights=negative, **options
     )
     (term,) = sweep.terms
     normalized = NormalizedTerm(
@@ -259,7 +261,7 @@ def normalized_focal(
     return replace(sweep, terms=[normalized])
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def reduced_focal(
     input: Array,
     target: Array,
@@ -269,7 +271,7 @@ def reduced_focal(
     continuous: bool = True,
     alpha: float | Weights | None = None,
     **options: Unpack[ActivatedPixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Reduced focal loss: cross entropy of hard pixels, focal loss of easy ones.
 
     .. math:: \ell = -\frac{1}{N} \sum_i w_i \log p_{i, y_i}, \qquad
@@ -324,7 +326,7 @@ def reduced_focal(
     gamma = check_number("gamma", gamma, 0)
     threshold = check_number("threshold", threshold, 0, 1, above=True, below=True)
     positive, negative = focal_alphas(alpha, input, options)
-    return pixel_evaluation(
+    return pixel_plan(
         input,
         target,
         pixel_formulas.reduced_focal(gamma, threshold, 1 - threshold if continuous else threshold),
@@ -334,7 +336,7 @@ def reduced_focal(
     )
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
 def quality_focal(
     input: Array,
     target: Array,
@@ -342,7 +344,7 @@ def quality_focal(
     beta: float = 2.0,
     activation: Activation = "sigmoid",
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Quality focal loss: binary cross entropy of soft targets, weighted by the distance from them.
 
     .. math:: \ell = -\frac{1}{NC} \sum_{i,c} |t_{ic} - p_{ic}|^\beta
@@ -392,10 +394,10 @@ def quality_focal(
     check_choice("activation", activation, ("sigmoid", None))
     beta = check_number("beta", beta, 0)
     term = DivergenceTerm(quality_focal_formula(beta))
-    return mean_evaluation(input, target, term, activation=activation, binary=True, **options)
+    return mean_plan(input, target, term, activation=activation, binary=True, **options)
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "label_smoothing"))
+@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
 def dual_focal(
     input: Array,
     target: Array,
@@ -403,7 +405,7 @@ def dual_focal(
     epsilon: float = 1e-5,
     activation: Activation = "softmax",
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dual focal loss: every class, not only the target's, by the square of its error.
 
     .. math:: \ell = -\frac{1}{N} \sum_{i,c} \log\left(1 + \epsilon - (p_{ic} - t_{ic})^2\right)
@@ -452,10 +454,10 @@ def dual_focal(
     """
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 an error of 1 would be infinite
     term = DivergenceTerm(dual_focal_formula(epsilon))
-    return mean_evaluation(input, target, term, activation=activation, **options)
+    return mean_plan(input, target, term, activation=activation, **options)
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "activation", "label_smoothing"))
+@loss(pixel_plan, without=(*PRIVATE, "activation", "label_smoothing"))
 def focal_cosine(
     input: Array,
     target: Array,
@@ -464,7 +466,7 @@ def focal_cosine(
     alpha: float = 1.0,
     focal_weight: float = 0.1,
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Focal cosine loss: the angle between logits and target, and a focal loss of the logits' direction.
 
     .. math:: \ell = \frac{1}{N} \sum_i 1 - \frac{u_i \cdot t_i}{|t_i|}
@@ -516,5 +518,5 @@ def focal_cosine(
     gamma = check_number("gamma", gamma, 0)
     alpha = check_number("alpha", alpha, 0)
     focal_weight = check_number("focal_weight", focal_weight, 0)
-    term = FocalCosineTerm(pixel_term.focal(gamma), focal_weight * alpha)
-    return mean_evaluation(input, target, term, activation="softmax", **options)
+    term = FocalCosineTerm(pixel_formulas.focal(gamma), focal_weight * alpha)
+    return mean_plan(input, target, term, activation="softmax", **options)

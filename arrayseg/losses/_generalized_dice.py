@@ -9,12 +9,12 @@ from typing import Any, Literal, TypedDict, Unpack
 from arrayseg._checks import check_choice, check_number, check_numbers, is_several
 from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
 from arrayseg.backends import backend_of, common_backend
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Score
 from arrayseg.engine.region_term import CostTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import Smooth, region_evaluation, smoothing
+from arrayseg.losses._dice import Smooth, region_plan, smoothing
 from arrayseg.losses._inputs import is_array
 
 __all__ = ["generalized", "generalized_dice", "generalized_wasserstein_dice", "penalty_generalized_dice"]
@@ -44,7 +44,7 @@ class TogetherOptions(JointOptions, total=False):
     reduction: Reduction
 
 
-@loss(region_evaluation, without=TOGETHER)
+@loss(region_plan, without=TOGETHER)
 def generalized_dice(
     input: Array,
     target: Array,
@@ -54,7 +54,7 @@ def generalized_dice(
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
     **options: Unpack[TogetherOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Generalised Dice loss: Dice of all classes together, each weighted by its size.
 
     .. math:: \ell = 1 - \frac{2 \sum_c w_c I_c + s}{\sum_c w_c (P_c + T_c) + s'}, \qquad w_c = 1 / T_c^2
@@ -109,10 +109,10 @@ def generalized_dice(
     0.3488
     """
     score = generalized(weighting, absent, pool, smooth)
-    return region_evaluation(input, target, score, pool=pool, **options)
+    return region_plan(input, target, score, pool=pool, **options)
 
 
-@loss(region_evaluation, without=TOGETHER)
+@loss(region_plan, without=TOGETHER)
 def penalty_generalized_dice(
     input: Array,
     target: Array,
@@ -123,7 +123,7 @@ def penalty_generalized_dice(
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
     **options: Unpack[TogetherOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Penalised generalised Dice loss, steeper where the prediction is bad.
 
     .. math:: \ell = \frac{g}{1 + k (1 - g)}, \qquad g = \text{the generalised Dice loss}
@@ -179,10 +179,10 @@ def penalty_generalized_dice(
     """
     penalty = check_number("penalty", penalty, 0)
     score = region_scores.chain(generalized(weighting, absent, pool, smooth), region_scores.penalized(penalty))
-    return region_evaluation(input, target, score, pool=pool, **options)
+    return region_plan(input, target, score, pool=pool, **options)
 
 
-@loss(region_evaluation, without=(*TOGETHER, "absent", "soft_tp", "classes", "exclude_background"))
+@loss(region_plan, without=(*TOGETHER, "absent", "soft_tp", "classes", "exclude_background"))
 def generalized_wasserstein_dice(
     input: Array,
     target: Array,
@@ -192,7 +192,7 @@ def generalized_wasserstein_dice(
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
     **options: Any,
-) -> Evaluation:
+) -> Plan:
     r"""Generalised Wasserstein Dice loss: Dice in which some mistakes are worse than others.
 
     .. math:: \ell = 1 - \frac{2 \sum_i \alpha_{y_i} (1 - W_i) + s}{2 \sum_i \alpha_{y_i} (1 - W_i) + \sum_i W_i + s'},
@@ -258,13 +258,13 @@ def generalized_wasserstein_dice(
     check_together(pool)
     score = region_scores.generalized_wasserstein(smoothing(smooth), by_volume=weighting == "gdl")
     make = partial(CostTerm, costs=_cost_matrix(distances, input))
-    evaluation = region_evaluation(input, target, score, make, pool=pool, **options)
-    classes = evaluation.layout.classes
-    shape = tuple(evaluation.terms[0].costs.shape)  # type: ignore[attr-defined]
+    plan = region_plan(input, target, score, make, pool=pool, **options)
+    classes = plan.layout.classes
+    shape = tuple(plan.terms[0].costs.shape)  # type: ignore[attr-defined]
     if shape != (classes, classes):
         msg = f"`distances` must have a row and a column for each of the {classes} classes; got shape {shape}."
         raise ValueError(msg)
-    return evaluation
+    return plan
 
 
 def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth) -> Score:

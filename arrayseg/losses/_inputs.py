@@ -9,8 +9,7 @@ from typing import Any, TypeGuard
 from arrayseg._checks import check_choice, check_index, check_indices, check_number, check_numbers
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.engine.batch import Layout
-from arrayseg.engine.block import Pixels
+from arrayseg.engine.batch import Batch, Layout
 
 __all__ = [
     "check_axis_is_clear",
@@ -39,7 +38,7 @@ def prepare(
     binary: bool | None = None,
     has_shares: bool = True,
     log_input: bool = False,
-) -> tuple[Layout, Pixels]:
+) -> tuple[Layout, Batch]:
     """The layout and the pixels of a call; every argument is checked here and nowhere else.
 
     `binary` tells independent classes from exclusive ones where the activation does not: with probabilities, a single
@@ -67,7 +66,7 @@ def prepare(
     mask_rows = None if mask is None else layout.rows(mask, xp)
     high = layout.classes - 1 if rows.ndim == 2 else 1
     what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
-    scores, bits = layout.scores(input, xp), _bits(rows, backend)
+    logits, bits = layout.canonical(input, xp), _bits(rows, backend)
     if bits is None or activation is None:
         ignored = _ignored(rows, mask_rows, ignore_index, backend)
     if bits is None:
@@ -75,12 +74,12 @@ def prepare(
         if has_shares:
             _check_shares(rows, ignored, backend)
     if activation is None and not log_input:
-        _check_probabilities(scores, ignored, backend)
+        _check_probabilities(logits, ignored, backend)
     if (bits is not None or plain_ids) and not 0 <= (ignore_index or 0) <= high:
         ignore_index = None  # no pixel has it, so no pixel need be compared with it
-    pixels = Pixels(
+    batch = Batch(
         backend=backend,
-        scores=scores,
+        logits=logits,
         target=rows if bits is None else bits,
         activation=activation,
         binary=binary,
@@ -90,7 +89,7 @@ def prepare(
         pixel_weights=None if pixel_weights is None else layout.rows(pixel_weights, xp),
         class_weights=class_numbers("class_weights", class_weights, layout.classes, input, backend),
     )
-    return layout, pixels
+    return layout, batch
 
 
 def check_axis_is_clear(input: Any, target: Any) -> None:
@@ -195,7 +194,7 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend) 
     shape = tuple(target.shape)
     is_id_dtype = xp.isdtype(target.dtype, "integral")
     if shape == layout.shape:
-        return layout.scores(target, xp)
+        return layout.canonical(target, xp)
     if shape == layout.rows_shape:
         if layout.classes == 1:
             return xp.reshape(layout.rows(target, xp), (shape[0], 1, prod(shape[1:])))

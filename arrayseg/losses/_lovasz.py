@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, DType, Reduction, Weights
 from arrayseg.backends import Backend
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.batch import Layout
-from arrayseg.engine.block import Block, Pixels
-from arrayseg.engine.sweep import block_slices, with_arrays
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import BatchPlan, Plan
+from arrayseg.engine.sweep import block_slices
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
 
@@ -30,12 +29,9 @@ class Groups(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Lovasz:
-    """A Lovasz loss, an `Evaluation` of whole arrays: errors by blocks, ranks by classes, a pull-back by blocks."""
+class Lovasz(BatchPlan):
+    """A Lovasz loss of whole arrays: errors by blocks, ranks by classes, a pull-back by blocks."""
 
-    input: Array
-    layout: Layout
-    pixels: Pixels
     hinge: bool
     """Whether the errors are hinge losses of the scores, or distances of probabilities from the target."""
     pool: Literal["image", "batch"]
@@ -46,20 +42,12 @@ class Lovasz:
     reduction: Reduction = "mean"
 
     @property
-    def constants(self) -> Sequence[Array]:
-        return self.pixels.constants
-
-    @property
-    def has_closed_form(self) -> bool:
+    def is_scalar(self) -> bool:
         return self.reduction != "none"
 
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Lovasz:
-        pixels = replace(with_arrays(self.pixels, convert), backend=backend)
-        return replace(self, input=convert(self.input), pixels=pixels)
-
     def plain(self) -> Array:
-        xp, backend, block = self.pixels.xp, self.pixels.backend, self.pixels.whole()
-        images, classes, _ = self.pixels.shape
+        xp, backend, block = self.batch.xp, self.batch.backend, Block.whole(self.batch)
+        images, classes, _ = self.batch.shape
         everything = slice(0, images), slice(0, classes)
         errors = self._rows(self._errors(block))
         hot, valid = self._marks(block, *everything)
@@ -73,42 +61,42 @@ class Lovasz:
         return self._reduced(self._groups(self._rank(errors, gradient=False)))
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
-        xp, pixels = self.pixels.xp, self.pixels
-        gradient, scores = self.layout.empty(xp, pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input))
-        buffer, slices = self._buffer(scores)  # errors, then the gradient in them, then that in the scores
+        xp, batch = self.batch.xp, self.batch
+        gradient, canonical = self.new_gradient(wide=wide)
+        buffer, slices = self._buffer(canonical)  # the errors, then the gradient in them
         groups = self._groups(self._rank(buffer, gradient=True))
         weight = xp.astype(self._weight(groups), buffer.dtype)
-        weight = xp.broadcast_to(weight, pixels.shape[:2])[:, :, None]
+        weight = xp.broadcast_to(weight, batch.shape[:2])[:, :, None]
 
         def pull(part: tuple[slice, slice]) -> None:
             images, columns = part
-            block = pixels.block(images, columns)
+            block = Block.part(batch, images, columns)
             steps = buffer[images, :, columns] * weight[images, ...]
-            pulled = block.keep(steps) if self.hinge else block.pull_back(steps)
-            scores[images, :, columns] = xp.astype(pulled, scores.dtype, copy=False)
+            pulled = block.where_valid(steps) if self.hinge else block.pull_back(steps)
+            canonical[images, :, columns] = xp.astype(pulled, canonical.dtype, copy=False)
 
-        pixels.backend.map(pull, slices)
+        batch.backend.map(pull, slices)
         return self._reduced(groups), gradient
 
     def _buffer(self, scores: Array | None) -> tuple[Array, list[tuple[slice, slice]]]:
         """The errors of all pixels `(N, C, S)`, in the place of the gradient if they fit there, and the blocks."""
-        xp, pixels = self.pixels.xp, self.pixels
-        if scores is None or scores.dtype != pixels.compute_dtype:
-            device = pixels.backend.device(self.input)
-            scores = xp.empty(pixels.shape, dtype=pixels.compute_dtype, device=device)
-        slices = block_slices(pixels)
+        xp, batch = self.batch.xp, self.batch
+        if scores is None or scores.dtype != batch.compute_dtype:
+            device = batch.backend.device(self.input)
+            scores = xp.empty(batch.shape, dtype=batch.compute_dtype, device=device)
+        slices = block_slices(batch)
 
         def fill(part: tuple[slice, slice]) -> None:
             images, columns = part
-            scores[images, :, columns] = self._errors(pixels.block(images, columns))
+            scores[images, :, columns] = self._errors(Block.part(batch, images, columns))
 
-        pixels.backend.map(fill, slices)
+        batch.backend.map(fill, slices)
         return scores, slices
 
     def _rank(self, buffer: Array, *, gradient: bool) -> list[tuple[Array, Array, Array]]:
         """What is found of each set; its errors are replaced by the gradient in the probabilities or scores."""
-        xp, backend = self.pixels.xp, self.pixels.backend
-        bare = Block(self.pixels, slice(0, self.pixels.shape[0]))
+        xp, backend = self.batch.xp, self.batch.backend
+        bare = Block.whole(self.batch)
 
         def rank(part: tuple[slice, slice]) -> tuple[Array, Array, Array]:
             images, classes = part
@@ -121,7 +109,7 @@ class Lovasz:
                 steps *= 1 - 2 * xp.astype(hot, errors.dtype)  # an error falls where the score of its class rises
                 if self.hinge:
                     steps *= xp.where(errors > 0, xp.ones_like(errors), errors)  # 0 or NaN, as the error is
-                shape = (classes.stop - classes.start, images.stop - images.start, self.pixels.shape[2])
+                shape = (classes.stop - classes.start, images.stop - images.start, self.batch.shape[2])
                 buffer[images, classes, :] = xp.permute_dims(xp.reshape(steps, shape), (1, 0, 2))
             return self._found(losses, hot, valid)
 
@@ -129,8 +117,8 @@ class Lovasz:
 
     def _sets(self) -> list[tuple[slice, slice]]:
         """The (images, classes) that are ranked at a time: several small ones, or one that fills a block."""
-        images, classes, count = self.pixels.shape
-        block_bytes = self.pixels.backend.block_bytes(self.pixels.scores)
+        images, classes, count = self.batch.shape
+        block_bytes = self.batch.backend.block_bytes(self.batch.logits)
         together = self.pool == "batch" or images == 0
         rows = [slice(0, images)] if together else [slice(row, row + 1) for row in range(images)]
         size = 16 * count * (images if self.pool == "batch" else 1)  # an order has 8 bytes, and so on
@@ -144,16 +132,16 @@ class Lovasz:
         xp = block.xp
         hot = xp.astype(_hot(block), block.dtype)
         if self.hinge:
-            margin = 1 - (2 * hot - 1) * block.scores
+            margin = 1 - (2 * hot - 1) * block.logits
             # 1, 0 or NaN: a factor, so that NaN is in the derivative too
             fixed = block.backend.stop_gradient(margin)
             active = xp.where(fixed > 0, xp.ones_like(margin), xp.where(fixed <= 0, xp.zeros_like(margin), fixed))
-            return block.keep(xp.where(active == 0, xp.zeros_like(margin), margin) * active)
-        return block.keep(xp.where(_hot(block), block.complements, block.probabilities))
+            return block.where_valid(xp.where(active == 0, xp.zeros_like(margin), margin) * active)
+        return block.where_valid(xp.where(_hot(block), block.complements, block.probabilities))
 
     def _marks(self, block: Block, images: slice, classes: slice) -> tuple[Array, Array | None]:
         """Which pixels are of the class and which are valid, boolean `(sets, pixels)`."""
-        if block.pixels.has_ids:
+        if block.batch.has_ids:
             ids = block.ids[images, None, :]
             numbers = block.xp.arange(classes.start, classes.stop, dtype=ids.dtype, device=block.device)
             hot = ids == numbers[None, :, None]
@@ -168,35 +156,35 @@ class Lovasz:
 
     def _rows(self, cube: Array) -> Array:
         """`(sets, pixels)` of `(B, C, P)`: each class of an image, or of all images."""
-        xp, (images, classes, count) = self.pixels.xp, cube.shape
+        xp, (images, classes, count) = self.batch.xp, cube.shape
         if self.pool == "image":
             return xp.reshape(cube, (images * classes, count))
         return xp.reshape(xp.permute_dims(cube, (1, 0, 2)), (classes, images * count))
 
     def _found(self, losses: Array, hot: Array, valid: Array | None) -> tuple[Array, Array, Array]:
-        xp, dtype = self.pixels.xp, losses.dtype
+        xp, dtype = self.batch.xp, losses.dtype
         target = xp.sum(xp.astype(hot, xp.int32), axis=1)
         pixels = xp.full_like(target, hot.shape[1]) if valid is None else xp.sum(xp.astype(valid, xp.int32), axis=1)
         return losses, xp.astype(target, dtype), xp.astype(pixels, dtype)
 
     def _groups(self, found: list[tuple[Array, Array, Array]]) -> Groups:
-        shape = (1 if self.pool == "batch" else self.pixels.shape[0], self.pixels.shape[1])
-        xp = self.pixels.xp
+        shape = (1 if self.pool == "batch" else self.batch.shape[0], self.batch.shape[1])
+        xp = self.batch.xp
         return Groups(*(xp.reshape(xp.concat(parts, axis=0), shape) for parts in zip(*found, strict=True)))
 
     def _weight(self, groups: Groups) -> Array:
         """What each loss counts in the result: in the mean every image as much, and in it every class."""
-        xp, pixels = self.pixels.xp, self.pixels
-        total = pixels.shape[1]
+        xp, batch = self.batch.xp, self.batch
+        total = batch.shape[1]
         entering = range(total) if self.classes is None else self.classes
         row = [1.0 if number in entering else 0.0 for number in range(total)]
-        counted = pixels.backend.asarray([row], dtype=groups.loss.dtype, like=groups.loss)
+        counted = batch.backend.asarray([row], dtype=groups.loss.dtype, like=groups.loss)
         counted = counted * xp.astype(groups.pixels > 0, groups.loss.dtype)
         if self.present:
             counted = counted * xp.astype(groups.target > 0, groups.loss.dtype)
         weight = counted
-        if pixels.class_weights is not None:
-            weight = weight * xp.astype(pixels.class_weights, weight.dtype, copy=False)[None, :]
+        if batch.class_weights is not None:
+            weight = weight * xp.astype(batch.class_weights, weight.dtype, copy=False)[None, :]
         if self.reduction != "mean":
             return weight
         classes = xp.sum(counted, axis=1, keepdims=True)
@@ -205,7 +193,7 @@ class Lovasz:
         return xp.where(some, weight / xp.where(some, classes * rows, xp.ones_like(classes)), xp.zeros_like(weight))
 
     def _reduced(self, groups: Groups) -> Array:
-        xp = self.pixels.xp
+        xp = self.batch.xp
         losses = groups.loss * self._weight(groups)
         if self.reduction != "none":
             losses = xp.sum(losses)
@@ -213,12 +201,12 @@ class Lovasz:
             if self.classes is not None:
                 losses = xp.stack([losses[:, number] for number in self.classes], axis=1)
             losses = losses[0, :] if self.pool == "batch" else losses
-        return xp.astype(losses, self.pixels.compute_dtype, copy=False)
+        return xp.astype(losses, self.batch.compute_dtype, copy=False)
 
 
 def _hot(block: Block) -> Array:
     """Which classes are the target, boolean `(B, C, P)`."""
-    return block.hot if block.pixels.has_ids else block.target > 0.5
+    return block.one_hot if block.batch.has_ids else block.target > 0.5
 
 
 def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, backend: Backend) -> Array:
@@ -254,7 +242,7 @@ RankingPool = Literal["image", "batch"]
 
 
 class RankingOptions(TypedDict, total=False):
-    """The options that ranking losses share, for type checkers; `ranking_evaluation` has the meaning."""
+    """The options that ranking losses share, for type checkers; `ranking_plan` has the meaning."""
 
     class_axis: int | None
     ignore_index: int | None
@@ -264,7 +252,7 @@ class RankingOptions(TypedDict, total=False):
     exclude_background: bool
 
 
-def ranking_evaluation(
+def ranking_plan(
     input: Array,
     target: Array,
     *,
@@ -304,7 +292,7 @@ def ranking_evaluation(
     check_choice("pool", pool, RankingPool)
     if isinstance(classes, str):
         check_choice("classes", classes, ("present", "all"))
-    layout, pixels = prepare(
+    layout, batch = prepare(
         input,
         target,
         activation=activation,
@@ -317,7 +305,7 @@ def ranking_evaluation(
     return Lovasz(
         input,
         layout,
-        pixels.with_unknown_targets(),
+        batch.with_unknown_targets(),
         hinge,
         pool,
         classes=entering_classes(numbers, exclude_background, layout.classes),
@@ -326,7 +314,7 @@ def ranking_evaluation(
     )
 
 
-@loss(ranking_evaluation, without=("hinge",))
+@loss(ranking_plan, without=("hinge",))
 def lovasz_softmax(
     input: Array,
     target: Array,
@@ -335,7 +323,7 @@ def lovasz_softmax(
     pool: RankingPool = "batch",
     activation: Activation = "softmax",
     **options: Unpack[RankingOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Lovasz-softmax loss: the convex extension of the Jaccard loss to probabilities.
 
     .. math:: \ell_c = \sum_k e_{\pi(k)} \, (\Delta_k - \Delta_{k-1}), \qquad e_i = |t_{ic} - p_{ic}|,\quad
@@ -392,10 +380,10 @@ def lovasz_softmax(
     >>> round(float(lovasz_softmax(probabilities, ids, activation=None)), 4)
     0.4333
     """
-    return ranking_evaluation(input, target, hinge=False, classes=classes, pool=pool, activation=activation, **options)
+    return ranking_plan(input, target, hinge=False, classes=classes, pool=pool, activation=activation, **options)
 
 
-@loss(ranking_evaluation, without=("hinge", "activation"))
+@loss(ranking_plan, without=("hinge", "activation"))
 def lovasz_hinge(
     input: Array,
     target: Array,
@@ -403,7 +391,7 @@ def lovasz_hinge(
     classes: Classes = "all",
     pool: RankingPool = "image",
     **options: Unpack[RankingOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Lovasz hinge loss: the convex extension of the Jaccard loss to the margins of binary logits.
 
     .. math:: \ell_c = \sum_k \max(e_{\pi(k)}, 0) \, (\Delta_k - \Delta_{k-1}), \qquad
@@ -455,4 +443,4 @@ def lovasz_hinge(
     >>> round(float(lovasz_hinge(logits, mask, class_axis=None)), 4)
     0.9583
     """
-    return ranking_evaluation(input, target, hinge=True, classes=classes, pool=pool, activation="sigmoid", **options)
+    return ranking_plan(input, target, hinge=True, classes=classes, pool=pool, activation="sigmoid", **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import inf, log
 from typing import Unpack
@@ -10,12 +10,12 @@ from typing import Unpack
 from arrayseg._checks import check_index, check_number, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
+from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_plan
 
 __all__ = [
     "Choose",
@@ -34,26 +34,11 @@ Choose = Callable[[Array, Array, Backend], Array]
 
 
 @dataclass(frozen=True)
-class Hardest:
+class Hardest(DerivedPlan):
     """A pixel loss over the pixels that `choose` keeps: one sweep for the losses, then the loss with new weights."""
 
-    sweep: Sweep
+    of: Sweep
     choose: Choose
-
-    @property
-    def input(self) -> Array:
-        return self.sweep.input
-
-    @property
-    def constants(self) -> Sequence[Array]:
-        return self.sweep.constants
-
-    @property
-    def has_closed_form(self) -> bool:
-        return self.sweep.has_closed_form
-
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> Hardest:
-        return replace(self, sweep=self.sweep.moved(backend, convert))
 
     def plain(self) -> Array:
         return self._chosen().plain()
@@ -66,17 +51,17 @@ class Hardest:
 
     def _chosen(self) -> Sweep:
         """The loss with the choice as pixel weights; the choice is a constant of the derivative."""
-        pixels, backend = self.sweep.pixels, self.sweep.pixels.backend
-        xp = pixels.xp
-        bare = replace(pixels, scores=backend.stop_gradient(pixels.scores), pixel_weights=None, class_weights=None)
-        losses = replace(self.sweep, pixels=bare).losses()
+        batch, backend = self.of.batch, self.of.batch.backend
+        xp = batch.xp
+        bare = replace(batch, logits=backend.stop_gradient(batch.logits), pixel_weights=None, class_weights=None)
+        losses = replace(self.of, batch=bare).losses()
         # A loss that is not a number is the hardest: left out, a network that diverged would have a good loss.
         losses = xp.where(xp.isnan(losses), xp.full_like(losses, inf), losses)
-        valid = Block(bare, slice(0, pixels.shape[0])).valid
+        valid = Block.whole(bare).valid
         kept = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)
-        if pixels.pixel_weights is not None:
-            kept = kept * xp.astype(pixels.pixel_weights, kept.dtype)
-        return replace(self.sweep, pixels=replace(pixels, pixel_weights=kept))
+        if batch.pixel_weights is not None:
+            kept = kept * xp.astype(batch.pixel_weights, kept.dtype)
+        return replace(self.of, batch=replace(batch, pixel_weights=kept))
 
 
 def above_or_largest(threshold: float, at_least: int) -> Choose:
@@ -144,7 +129,7 @@ def largest(losses: Array, valid: Array, count: Array, xp: Namespace) -> Array:
     return xp.astype(over, losses.dtype) + xp.astype(level, losses.dtype) * (missing / tied)
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def ohem_cross_entropy(
     input: Array,
     target: Array,
@@ -152,7 +137,7 @@ def ohem_cross_entropy(
     threshold: float = 0.7,
     min_kept: int = 100_000,
     **options: Unpack[ActivatedPixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Cross entropy of the hard pixels of a batch: online hard example mining.
 
     Pixels whose loss exceeds ``-log(threshold)`` are kept; where these are fewer than `min_kept`, the `min_kept`
@@ -215,14 +200,14 @@ def ohem_cross_entropy(
     else:
         hardness = -log(threshold) if threshold > 0 else inf
     return Hardest(
-        pixel_evaluation(input, target, pixel_term.cross_entropy, **options), above_or_largest(hardness, min_kept)
+        pixel_plan(input, target, pixel_formulas.cross_entropy, **options), above_or_largest(hardness, min_kept)
     )
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def top_k_cross_entropy(
     input: Array, target: Array, *, share: float = 0.1, **options: Unpack[ActivatedPixelOptions]
-) -> Evaluation:
+) -> Plan:
     r"""Cross entropy of a share of the pixels of a batch: those with the largest losses.
 
     .. math:: \ell = \frac{\sum_i k_i \ell_i}{\sum_i k_i}, \qquad
@@ -273,10 +258,10 @@ def top_k_cross_entropy(
     (1.0601, 1.0601)
     """
     share = check_number("share", share, 0, 1, above=True)
-    return Hardest(pixel_evaluation(input, target, pixel_term.cross_entropy, **options), largest_share(share))
+    return Hardest(pixel_plan(input, target, pixel_formulas.cross_entropy, **options), largest_share(share))
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def bootstrapped_cross_entropy(
     input: Array,
     target: Array,
@@ -284,7 +269,7 @@ def bootstrapped_cross_entropy(
     loss_threshold: float = 0.3,
     min_kept: int = 4096,
     **options: Unpack[ActivatedPixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Bootstrapped cross entropy: the mean over images of the mean over their hard pixels.
 
     Pixels whose loss exceeds `loss_threshold` are kept; in an image where these are fewer than `min_kept`, the
@@ -343,6 +328,6 @@ def bootstrapped_cross_entropy(
     min_kept = check_index("min_kept", min_kept, 0)
     mean_of_images = options.get("reduction", "mean") == "mean"
     return Hardest(
-        pixel_evaluation(input, target, pixel_term.cross_entropy, **options),
+        pixel_plan(input, target, pixel_formulas.cross_entropy, **options),
         above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=mean_of_images),
     )

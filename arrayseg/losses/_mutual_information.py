@@ -9,13 +9,14 @@ from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, ratio, region_evaluation
+from arrayseg.losses._dice import RegionOptions, ratio, region_plan
 
 __all__ = ["InformationTerm", "Pooling", "pooled_length", "region_mutual_information"]
 
@@ -44,14 +45,14 @@ class InformationTerm(RegionTerm):
         vectors = xp.concat([predicted, wanted], axis=2)
         return self._root(block, vectors), block.sum(block.target, axis=2), block.amount[:, None]
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, tuple[Array, ...]]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, ...]]:
+        xp = batch.xp
         root, target, count = sums
         size = root.shape[-1] // 2
         left = root[..., size:, size:]
         losses = xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1) / size
-        chosen = self._chosen(target, pixels)
-        weight, counts = self._weight(target, xp.broadcast_to(count, target.shape), chosen, pixels)
+        chosen = self._chosen(target, batch)
+        weight, counts = self._weight(target, xp.broadcast_to(count, target.shape), chosen, batch)
         zero = xp.zeros_like(losses)
         losses = xp.where(counts, losses * weight, zero) * factor
         if self.reduction == "none":
@@ -68,20 +69,20 @@ class InformationTerm(RegionTerm):
         if not gradient:
             return None, None
         xp = block.xp
-        estimate, by_residual = (array[block.rows, ...] for array in state)
+        estimate, by_residual = (array[block.image_slice, ...] for array in state)
         wanted, _ = self._vectors(block, block.target)
         predicted, pull_vectors = self._vectors(block, self._probabilities(block))
         cotangent = xp.matmul(by_residual, wanted - xp.matmul(estimate, predicted))
-        return None, block.pull_back(block.narrow(block.keep(pull_vectors(cotangent))))
+        return None, block.pull_back(block.cast(block.where_valid(pull_vectors(cotangent))))
 
     def _probabilities(self, block: Block) -> Array:
         """The probabilities in the dtype of sums, with the digits of what those that are nearly 1 lack to it.
 
         The residual of a prediction that is nearly right is made of them.
         """
-        xp, dtype = block.xp, block.pixels.sum_dtype
+        xp, dtype = block.xp, block.batch.sum_dtype
         probabilities, complements = (xp.astype(each, dtype) for each in (block.probabilities, block.complements))
-        return block.keep(xp.where(probabilities > 0.5, 1 - complements, probabilities))
+        return block.where_valid(xp.where(probabilities > 0.5, 1 - complements, probabilities))
 
     def _root(self, block: Block, vectors: Array) -> Array:
         """The triangular root L of the covariance of vectors (prediction, target) plus e I, `(B, C, 2 d, 2 d)`.
@@ -108,7 +109,7 @@ class InformationTerm(RegionTerm):
         shaped = xp.reshape(maps, (block.images, block.classes, *self.spatial))
         small, pull_pool = _pooled(shaped, self.downsample, self.pooling, xp)
         vectors, pull_windows = _windows(small, self.radius, xp)
-        wide = xp.astype(vectors, block.pixels.sum_dtype, copy=False)
+        wide = xp.astype(vectors, block.batch.sum_dtype, copy=False)
 
         def pull(cotangent: Array) -> Array:
             narrow = xp.astype(cotangent, maps.dtype, copy=False)
@@ -195,7 +196,7 @@ def _windows(maps: Array, radius: int, xp: Namespace) -> Primitive:
     return value, pull
 
 
-@loss(region_evaluation, without=("soft_tp", "pool", "pixel_weights"))
+@loss(region_plan, without=("soft_tp", "pool", "pixel_weights"))
 def region_mutual_information(
     input: Array,
     target: Array,
@@ -205,7 +206,7 @@ def region_mutual_information(
     pooling: Pooling = "max",
     epsilon: float = 5e-4,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Region mutual information (RMI) loss: what of the target's neighbourhoods the prediction's do not explain.
 
     .. math:: \ell = \frac{1}{2 d} \log \det \left(\Sigma_t - \Sigma_{tp} (\Sigma_p + \epsilon I)^{-1} \Sigma_{pt}
@@ -270,7 +271,7 @@ def region_mutual_information(
     downsample = check_index("downsample", downsample, 1)
     check_choice("pooling", pooling, Pooling)
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 some covariances would have no inverse
-    sweep = region_evaluation(input, target, ratio(0.5, 0.5, 0, "double"), **options)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, 0, "double"), **options)
     spatial = sweep.layout.rows_shape[1:]
     if 0 in spatial or any(length > 1 and pooled_length(length, downsample) < radius for length in spatial):
         msg = (

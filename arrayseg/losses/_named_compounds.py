@@ -18,13 +18,14 @@ from arrayseg._typing import (
     WeightNorm,
     Weights,
 )
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term, region_scores
-from arrayseg.engine.pixel_term import Formula, PixelTerm
+from arrayseg.engine import pixel_formulas, region_scores
+from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_term import PixelTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
 from arrayseg.losses._compound import outer_formula
-from arrayseg.losses._dice import Smooth, ratio, region_evaluation
+from arrayseg.losses._dice import Smooth, ratio, region_plan
 from arrayseg.losses._generalized_dice import TOGETHER, JointOptions, Weighting, generalized
 from arrayseg.losses._overlap_variants import log_ratio
 
@@ -55,7 +56,7 @@ class CompoundOptions(TypedDict, total=False):
     exclude_background: bool
 
 
-@loss(region_evaluation, without=("reduction",))
+@loss(region_plan, without=("reduction",))
 def dice_cross_entropy(
     input: Array,
     target: Array,
@@ -67,7 +68,7 @@ def dice_cross_entropy(
     smooth_form: SmoothForm = "double",
     reduction: Literal["mean", "sum"] = "mean",
     **options: Unpack[CompoundOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dice and cross entropy, in one sweep.
 
     .. math:: \ell = \lambda_D \left(1 - \frac{2 I + s}{P + T + s'}\right) + \lambda_C \, \text{CE}
@@ -125,14 +126,12 @@ def dice_cross_entropy(
     0.5405
     """
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
-    sweep = region_evaluation(
-        input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
-    )
-    term = PixelTerm(formula=pixel_term.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
+    term = PixelTerm(formula=pixel_formulas.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
     return _with_terms(sweep, dice_weight, [(term, cross_entropy_weight)])
 
 
-@loss(region_evaluation, without=("reduction",))
+@loss(region_plan, without=("reduction",))
 def dice_focal(
     input: Array,
     target: Array,
@@ -144,7 +143,7 @@ def dice_focal(
     smooth_form: SmoothForm = "double",
     reduction: Literal["mean", "sum"] = "mean",
     **options: Unpack[CompoundOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dice and focal loss, in one sweep.
 
     .. math:: \ell = \lambda_D \left(1 - \frac{2 I + s}{P + T + s'}\right)
@@ -201,15 +200,13 @@ def dice_focal(
     0.2711
     """
     gamma = check_number("gamma", gamma, 0)
-    sweep = region_evaluation(
-        input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
-    )
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
     )
 
 
-@loss(region_evaluation, without=TOGETHER)
+@loss(region_plan, without=TOGETHER)
 def generalized_dice_focal(
     input: Array,
     target: Array,
@@ -223,7 +220,7 @@ def generalized_dice_focal(
     smooth: Smooth = 1e-5,
     reduction: Literal["mean", "sum"] = "mean",
     **options: Unpack[JointOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Generalised Dice and focal loss, in one sweep.
 
     .. math:: \ell = \lambda_D \left(1 - \frac{2 \sum_c w_c I_c + s}{\sum_c w_c (P_c + T_c) + s'}\right)
@@ -285,13 +282,13 @@ def generalized_dice_focal(
     """
     gamma = check_number("gamma", gamma, 0)
     score = generalized(weighting, absent, pool, smooth)
-    sweep = region_evaluation(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
+    sweep = region_plan(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_term.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
     )
 
 
-@loss(region_evaluation, without=("reduction",))
+@loss(region_plan, without=("reduction",))
 def combo(
     input: Array,
     target: Array,
@@ -302,7 +299,7 @@ def combo(
     smooth_form: SmoothForm = "double",
     reduction: Literal["mean", "sum"] = "mean",
     **options: Unpack[CompoundOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Combo loss: weighted cross entropy and Dice, in one sweep.
 
     .. math:: \ell = -\frac{\alpha}{N} \sum_i b_{y_i} \log p_{i, y_i}
@@ -358,14 +355,12 @@ def combo(
     """
     alpha = check_number("alpha", alpha, 0, 1)
     beta = check_number("beta", beta, 0, 1)
-    sweep = region_evaluation(
-        input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options
-    )
-    term = _balanced(sweep, pixel_term.cross_entropy, (1 - beta, beta), reduction)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
+    term = _balanced(sweep, pixel_formulas.cross_entropy, (1 - beta, beta), reduction)
     return _with_terms(sweep, 1 - alpha, [(term, alpha)])
 
 
-@loss(region_evaluation, without=("reduction",))
+@loss(region_plan, without=("reduction",))
 def exponential_logarithmic(
     input: Array,
     target: Array,
@@ -379,7 +374,7 @@ def exponential_logarithmic(
     smooth_form: SmoothForm = "double",
     reduction: Literal["mean", "sum"] = "mean",
     **options: Unpack[CompoundOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Exponential logarithmic loss: powers of log-Dice and of cross entropy, in one sweep.
 
     .. math:: \ell = w_D \, \text{mean}_c (-\log D_c)^{\gamma_D}
@@ -443,12 +438,12 @@ def exponential_logarithmic(
     dice_exponent = check_number("dice_exponent", dice_exponent, 0, above=True)
     cross_entropy_exponent = check_number("cross_entropy_exponent", cross_entropy_exponent, 0, above=True)
     score = region_scores.chain(log_ratio(0.5, smooth, smooth_form, floor), region_scores.power(dice_exponent))
-    formula = outer_formula(pixel_term.cross_entropy, region_scores.power(cross_entropy_exponent))
-    sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
+    formula = outer_formula(pixel_formulas.cross_entropy, region_scores.power(cross_entropy_exponent))
+    sweep = region_plan(input, target, score, reduction=_scalar(reduction), **options)
     return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])
 
 
-@loss(region_evaluation, without=("reduction", "pool", "soft_tp"))
+@loss(region_plan, without=("reduction", "pool", "soft_tp"))
 def unified_focal(
     input: Array,
     target: Array,
@@ -460,7 +455,7 @@ def unified_focal(
     smooth: Smooth = 1e-5,
     reduction: Literal["mean", "sum"] = "mean",
     **options: Unpack[CompoundOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Unified focal loss: focal Tversky and focal loss of one pair of parameters, in one sweep.
 
     .. math:: \ell = \lambda \, \text{mean}_c (1 - TI_c)^{1 - \gamma}
@@ -525,17 +520,17 @@ def unified_focal(
     score = region_scores.focused(
         ratio(1 - delta, delta, smooth, "tp"), region_scores.power(1 - gamma), background=not asymmetric
     )
-    sweep = region_evaluation(input, target, score, reduction=_scalar(reduction), **options)
-    focal = pixel_term.focal(gamma)
+    sweep = region_plan(input, target, score, reduction=_scalar(reduction), **options)
+    focal = pixel_formulas.focal(gamma)
     if not asymmetric:
         terms = [_balanced(sweep, focal, (1 - delta, delta), reduction)]
-    elif sweep.pixels.binary:
+    elif sweep.batch.binary:
         msg = "`asymmetric` tells class 0, the background, from others; independent classes have none. Use softmax."
         raise ValueError(msg)
     else:
         terms = [
             _balanced(sweep, focal, (1 - delta, 0.0), reduction),
-            _balanced(sweep, pixel_term.cross_entropy, (0.0, delta), reduction),
+            _balanced(sweep, pixel_formulas.cross_entropy, (0.0, delta), reduction),
         ]
     return _with_terms(sweep, weight, [(term, 1 - weight) for term in terms])
 
@@ -548,16 +543,16 @@ def _with_terms(sweep: Sweep, factor: float, terms: Sequence[tuple[PixelTerm, fl
 
 def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], reduction: Reduction) -> PixelTerm:
     """A pixel loss with weights of background (class 0, or negative targets) and foreground that no mean divides by."""
-    classes, backend = sweep.layout.classes, sweep.pixels.backend
+    classes, backend = sweep.layout.classes, sweep.batch.backend
     background, foreground = weights
 
     def row(*numbers: float) -> Array:
         """One number for each class, which a compiler may trace."""
-        dtype, xp = sweep.pixels.compute_dtype, backend.xp
+        dtype, xp = sweep.batch.compute_dtype, backend.xp
         each = [backend.asarray(number, dtype=dtype, like=sweep.input) for number in numbers]
         return xp.stack(each)
 
-    if sweep.pixels.binary:
+    if sweep.batch.binary:
         positive, negative = (row(*[number] * classes) for number in (foreground, background))
         return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive, negative_weights=negative)
     positive = row(background, *[foreground] * (classes - 1))

@@ -9,13 +9,13 @@ from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array, Namespace
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
+from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import MeanTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
 
 __all__ = ["NeighborTerm", "neighbor_aware_cross_entropy"]
 
@@ -33,26 +33,26 @@ class NeighborTerm(MeanTerm):
 
     def count(self, block: Block) -> Sums:
         # The weights of classes belong to the cross entropy beside this.
-        return super().count(Block(replace(block.pixels, class_weights=None), block.rows))
+        return super().count(block.changed(class_weights=None))
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
-        difference = block.scores - self._neighbors(block)
+        difference = block.logits - self._neighbors(block)
         if self.distance == "l2":
             distance, slope = difference**2, 2 * difference
         else:
             slope = xp.astype(difference > 0, block.dtype) - xp.astype(difference < 0, block.dtype)
             distance = difference * slope
         share = 1 / block.classes
-        losses = block.weighted(block.keep(xp.sum(distance, axis=1) * share))
+        losses = block.weighted(block.where_valid(xp.sum(distance, axis=1) * share))
         if scale is None:
             return losses, None
-        return losses, block.weighted(block.keep(slope)) * (scale * share)
+        return losses, block.weighted(block.where_valid(slope)) * (scale * share)
 
     def _neighbors(self, block: Block) -> Array:
         """The share of every class among the neighbours, `(B, C, P)`; 0 where none is valid."""
         xp = block.xp
-        valid = block.keep(xp.ones((block.images, block.count), dtype=block.dtype, device=block.device))[:, None, :]
+        valid = block.where_valid(xp.ones((block.images, 1, block.pixels), dtype=block.dtype, device=block.device))
         hits, count = (self._box_sum(array, xp) for array in (block.target, valid))
         return hits / xp.where(count > 0, count, xp.ones_like(count))
 
@@ -73,7 +73,7 @@ class NeighborTerm(MeanTerm):
         return xp.reshape(array, shape)
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def neighbor_aware_cross_entropy(
     input: Array,
     target: Array,
@@ -83,7 +83,7 @@ def neighbor_aware_cross_entropy(
     distance: Literal["l1", "l2"] = "l1",
     activation: Activation = "softmax",
     **options: Unpack[PixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Neighbour-aware calibration (NACL): cross entropy, and logits close to the labels of the neighbourhood.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\log p_{i, y_i} + \frac{\alpha}{C} \sum_c |z_{ic} - n_{ic}|
@@ -143,7 +143,7 @@ def neighbor_aware_cross_entropy(
     if kernel_size < 1 or kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, activation=activation, **options)
+    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, activation=activation, **options)
     (term,) = sweep.terms
     neighbors = NeighborTerm(
         reduction=term.reduction,

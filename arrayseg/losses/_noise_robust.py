@@ -8,25 +8,25 @@ from typing import Unpack
 from arrayseg._checks import check_choice, check_number, is_exactly, is_traced
 from arrayseg._typing import Activation, Array, Namespace
 from arrayseg.backends import Backend
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_formulas import expm1_ratio
 from arrayseg.engine.pixel_term import MeanTerm
+from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import (
     PRIVATE,
     ActivatedPixelOptions,
     MeanOptions,
-    mean_evaluation,
-    pixel_evaluation,
+    mean_plan,
+    pixel_plan,
 )
 
 __all__ = ["BiTemperedTerm", "bi_tempered", "generalized_cross_entropy", "poly", "symmetric_cross_entropy"]
 
 
-@loss(pixel_evaluation, without=PRIVATE)
-def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack[ActivatedPixelOptions]) -> Evaluation:
+@loss(pixel_plan, without=PRIVATE)
+def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack[ActivatedPixelOptions]) -> Plan:
     r"""Poly-1 loss: cross entropy plus a multiple of the probability that is missing.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\log p_{i, y_i} + \epsilon (1 - p_{i, y_i})
@@ -71,7 +71,7 @@ def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack
     1.1931
     """
     epsilon = check_number("epsilon", epsilon, -1)
-    return pixel_evaluation(input, target, pixel_formulas.poly(epsilon), **options)
+    return pixel_plan(input, target, pixel_formulas.poly(epsilon), **options)
 
 
 # Newton steps before the two that are differentiated; with those, the sum was 1 to 1e-12 for t from 1 to 10 and 2 to
@@ -127,15 +127,15 @@ class BiTemperedTerm(MeanTerm):
     label_smoothing: float = 0.0
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        xp, scores, target = block.xp, block.scores, block.target
-        if block.pixels.binary:  # distributions of two outcomes, with the scores z and 0, or 0 and -z
+        xp, scores, target = block.xp, block.logits, block.target
+        if block.batch.binary:  # distributions of two outcomes, with the scores z and 0, or 0 and -z
             zero = xp.zeros_like(scores)
             scores = xp.stack([xp.minimum(scores, zero), -xp.maximum(scores, zero)], axis=1)
             target = xp.stack([target, 1 - target], axis=1)
         target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[1]
         log_p = block.backend.shared(log_tempered_softmax(scores, self.t2, block.backend), target)
         losses = self._weigh(block, xp.sum(self._divergence(log_p, target, xp), axis=1))
-        if block.pixels.binary:
+        if block.batch.binary:
             losses = xp.sum(losses, axis=1)
         if scale is None:
             return losses, None
@@ -143,7 +143,7 @@ class BiTemperedTerm(MeanTerm):
         escort = xp.exp(self.t2 * log_p)
         escort = escort / xp.sum(escort, axis=1, keepdims=True)
         gradient = steps - escort * xp.sum(steps, axis=1, keepdims=True)
-        if block.pixels.binary:
+        if block.batch.binary:
             return losses, self._weigh(block, gradient[:, 0, ...]) * scale
         return losses, gradient * (self._weigh(block, xp.ones_like(gradient[:, 0, :])) * scale)[:, None, :]
 
@@ -155,10 +155,10 @@ class BiTemperedTerm(MeanTerm):
         return match - (target**power - xp.exp(power * log_p)) / power
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def generalized_cross_entropy(
     input: Array, target: Array, *, q: float = 0.7, **options: Unpack[ActivatedPixelOptions]
-) -> Evaluation:
+) -> Plan:
     r"""Generalised cross entropy: between cross entropy and the mean absolute error.
 
     .. math:: \ell = \frac{1}{N} \sum_i \frac{1 - p_{i, y_i}^q}{q}
@@ -202,10 +202,10 @@ def generalized_cross_entropy(
     0.5492
     """
     q = check_number("q", q, 0, 1)
-    return pixel_evaluation(input, target, pixel_formulas.generalized_cross_entropy(q), **options)
+    return pixel_plan(input, target, pixel_formulas.generalized_cross_entropy(q), **options)
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def symmetric_cross_entropy(
     input: Array,
     target: Array,
@@ -214,7 +214,7 @@ def symmetric_cross_entropy(
     beta: float = 1.0,
     log_zero: float = -4.0,
     **options: Unpack[ActivatedPixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Symmetric cross entropy: cross entropy, and that of the target under the prediction.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\alpha \log p_{i, y_i} - \beta A (1 - p_{i, y_i})
@@ -269,10 +269,10 @@ def symmetric_cross_entropy(
     alpha = check_number("alpha", alpha, 0)
     beta = check_number("beta", beta, 0)
     log_zero = check_number("log_zero", log_zero, -float("inf"), 0)
-    return pixel_evaluation(input, target, pixel_formulas.symmetric_cross_entropy(alpha, beta, log_zero), **options)
+    return pixel_plan(input, target, pixel_formulas.symmetric_cross_entropy(alpha, beta, log_zero), **options)
 
 
-@loss(pixel_evaluation, without=(*PRIVATE, "activation"))
+@loss(pixel_plan, without=(*PRIVATE, "activation"))
 def bi_tempered(
     input: Array,
     target: Array,
@@ -282,7 +282,7 @@ def bi_tempered(
     activation: Activation = "softmax",
     label_smoothing: float = 0.0,
     **options: Unpack[MeanOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Bi-tempered logistic loss: a bounded logarithm of a heavy-tailed softmax.
 
     .. math:: \ell = \frac{1}{N} \sum_{i,c} t_{ic} (\log_{t_1} t_{ic} - \log_{t_1} p_{ic})
@@ -344,4 +344,4 @@ def bi_tempered(
     t2 = check_number("t2", t2, 1)
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     term = BiTemperedTerm(t1, t2, label_smoothing)
-    return mean_evaluation(input, target, term, activation=activation, **options)
+    return mean_plan(input, target, term, activation=activation, **options)

@@ -7,17 +7,17 @@ from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import Array, SmoothForm
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Score
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan, smoothing
 
 __all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def focal_tversky(
     input: Array,
     target: Array,
@@ -29,7 +29,7 @@ def focal_tversky(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Focal Tversky loss: a power of the Tversky loss.
 
     .. math:: \ell = \left(1 - \frac{TP + s}{TP + \alpha FP + \beta FN + s'}\right)^{\gamma}
@@ -90,11 +90,11 @@ def focal_tversky(
     check_choice("power_of", power_of, ("score", "mean"))
     score, power = ratio(alpha, beta, smooth, smooth_form), region_scores.power(exponent)
     if power_of == "mean":
-        return region_evaluation(input, target, score, partial(RegionTerm, outer=power), **options)
-    return region_evaluation(input, target, region_scores.chain(score, power), **options)
+        return region_plan(input, target, score, partial(RegionTerm, outer=power), **options)
+    return region_plan(input, target, region_scores.chain(score, power), **options)
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def asymmetric_f_beta(
     input: Array,
     target: Array,
@@ -103,7 +103,7 @@ def asymmetric_f_beta(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Asymmetric similarity loss: one minus the F-beta score.
 
     .. math:: \ell = 1 - \frac{TP + s}{TP + \frac{\beta^2}{1 + \beta^2} FN + \frac{1}{1 + \beta^2} FP + s'}
@@ -155,10 +155,10 @@ def asymmetric_f_beta(
     """
     beta = check_number("beta", beta, 0)
     recall = beta**2 / (1 + beta**2)
-    return region_evaluation(input, target, ratio(1 - recall, recall, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(1 - recall, recall, smooth, smooth_form), **options)
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def log_dice(
     input: Array,
     target: Array,
@@ -167,7 +167,7 @@ def log_dice(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Logarithmic Dice loss.
 
     .. math:: \ell = -\log \max\left(\frac{2 I + s}{P + T + s'}, \epsilon\right)
@@ -216,10 +216,10 @@ def log_dice(
     >>> round(float(log_dice(probabilities, ids, activation=None)), 4)
     0.2887
     """
-    return region_evaluation(input, target, log_ratio(0.5, smooth, smooth_form, floor), **options)
+    return region_plan(input, target, log_ratio(0.5, smooth, smooth_form, floor), **options)
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def log_jaccard(
     input: Array,
     target: Array,
@@ -228,7 +228,7 @@ def log_jaccard(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Logarithmic Jaccard loss.
 
     .. math:: \ell = -\log \max\left(\frac{2 I + s}{2 (P + T - I) + s'}, \epsilon\right)
@@ -277,10 +277,10 @@ def log_jaccard(
     >>> round(float(log_jaccard(probabilities, ids, activation=None)), 4)
     0.5122
     """
-    return region_evaluation(input, target, log_ratio(1.0, smooth, smooth_form, floor), **options)
+    return region_plan(input, target, log_ratio(1.0, smooth, smooth_form, floor), **options)
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def log_cosh_dice(
     input: Array,
     target: Array,
@@ -288,7 +288,7 @@ def log_cosh_dice(
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Log-cosh Dice loss, smoother than Dice near its least value.
 
     .. math:: \ell = \log \cosh \left(1 - \frac{2 I + s}{P + T + s'}\right)
@@ -334,7 +334,7 @@ def log_cosh_dice(
     >>> round(float(log_cosh_dice(probabilities, ids, activation=None)), 4)
     0.0312
     """
-    return region_evaluation(
+    return region_plan(
         input, target, region_scores.chain(ratio(0.5, 0.5, smooth, smooth_form), region_scores.log_cosh), **options
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
 from random import Random
@@ -11,13 +11,12 @@ from typing import Unpack
 from arrayseg._checks import check_index, check_number
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine import pixel_term
-from arrayseg.engine.batch import Layout
-from arrayseg.engine.block import Pixels
+from arrayseg.engine import pixel_formulas
+from arrayseg.engine.batch import Batch, Layout
+from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_evaluation
+from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_plan
 
 __all__ = ["AtPoints", "point_sampled_cross_entropy", "random_points", "uncertain_points"]
 
@@ -31,29 +30,21 @@ class Corners:
 
 
 @dataclass(frozen=True)
-class AtPoints:
+class AtPoints(DerivedPlan):
     """A pixel loss of scores interpolated linearly at points, and of the target of the nearest pixel.
 
-    `sweep` is the loss of all pixels; points are `(N, K, D)`, from 0 to 1 along each spatial axis.
+    `of` is the loss of all pixels; points are `(N, K, D)`, from 0 to 1 along each spatial axis.
     """
 
-    sweep: Sweep
+    of: Sweep
     points: Array
 
     @property
-    def input(self) -> Array:
-        return self.sweep.input
+    def arrays(self) -> tuple[Array, ...]:
+        return (*self.of.arrays, self.points)
 
-    @property
-    def constants(self) -> Sequence[Array]:
-        return [*self.sweep.constants, self.points]
-
-    @property
-    def has_closed_form(self) -> bool:
-        return self.sweep.has_closed_form
-
-    def moved(self, backend: Backend, convert: Callable[[Array], Array]) -> AtPoints:
-        return replace(self, sweep=self.sweep.moved(backend, convert), points=convert(self.points))
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> AtPoints:
+        return replace(self, of=self.of.converted(backend, convert), points=convert(self.points))
 
     def plain(self) -> Array:
         return self._at_points().plain()
@@ -62,34 +53,33 @@ class AtPoints:
         return self._at_points().value()
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
-        pixels, xp = self.sweep.pixels, self.sweep.pixels.xp
+        batch, xp = self.of.batch, self.of.batch.xp
         value, by_point = self._at_points().value_and_gradient()
-        corners = corners_of(self.points, self.sweep.layout.rows_shape[1:], pixels.backend)
-        dtype, device = pixels.gradient_dtype(wide=wide), pixels.backend.device(self.input)
-        gradient, scores = self.sweep.layout.empty(xp, dtype, device)
-        for image in range(pixels.shape[0]):
-            scores[image, ...] = xp.astype(self._scattered(by_point, corners, image), gradient.dtype, copy=False)
+        corners = corners_of(self.points, self.of.layout.rows_shape[1:], batch.backend)
+        gradient, canonical = self.of.new_gradient(wide=wide)
+        for image in range(batch.shape[0]):
+            canonical[image, ...] = xp.astype(self._scattered(by_point, corners, image), gradient.dtype, copy=False)
         return value, gradient
 
     def _at_points(self) -> Sweep:
         """The loss of the scores at the points, `(N, C, K)`, in the compute dtype."""
-        pixels, backend = self.sweep.pixels, self.sweep.pixels.backend
-        corners = corners_of(self.points, self.sweep.layout.rows_shape[1:], backend)
-        sampled = interpolated(pixels, corners)
-        nearest = nearest_of(self.points, self.sweep.layout.rows_shape[1:], backend)
+        batch, backend = self.of.batch, self.of.batch.backend
+        corners = corners_of(self.points, self.of.layout.rows_shape[1:], backend)
+        sampled = interpolated(batch, corners)
+        nearest = nearest_of(self.points, self.of.layout.rows_shape[1:], backend)
         at_points = replace(
-            pixels,
-            scores=sampled,
-            target=gathered(pixels.target, nearest, backend),
-            mask=None if pixels.mask is None else gathered(pixels.mask, nearest, backend),
-            pixel_weights=(None if pixels.pixel_weights is None else gathered(pixels.pixel_weights, nearest, backend)),
+            batch,
+            logits=sampled,
+            target=gathered(batch.target, nearest, backend),
+            mask=None if batch.mask is None else gathered(batch.mask, nearest, backend),
+            pixel_weights=(None if batch.pixel_weights is None else gathered(batch.pixel_weights, nearest, backend)),
         )
-        return replace(self.sweep, input=sampled, layout=Layout(tuple(sampled.shape), 1), pixels=at_points)
+        return replace(self.of, input=sampled, layout=Layout(tuple(sampled.shape), 1), batch=at_points)
 
     def _scattered(self, by_point: Array, corners: Corners, image: int) -> Array:
         """The gradient of an image, `(C, S)`: each corner of a point gets its share, where several meet their sum."""
-        pixels, xp, backend = self.sweep.pixels, self.sweep.pixels.xp, self.sweep.pixels.backend
-        _, classes, count = pixels.shape
+        batch, xp, backend = self.of.batch, self.of.batch.xp, self.of.batch.backend
+        _, classes, count = batch.shape
         dtype, device = corners.index[0].dtype, backend.device(by_point)
         rows = count * xp.arange(classes, dtype=dtype, device=device)[:, None]
         index = xp.concat([rows + place[image, :][None, :] for place in corners.index], axis=1)
@@ -141,12 +131,12 @@ def gathered(array: Array, index: Array, backend: Backend) -> Array:
     return xp.take_along_axis(array, index, axis=-1)
 
 
-def interpolated(pixels: Pixels, corners: Corners) -> Array:
+def interpolated(batch: Batch, corners: Corners) -> Array:
     """The scores at the points, `(N, C, K)`, in the compute dtype."""
-    xp, backend = pixels.xp, pixels.backend
+    xp, backend = batch.xp, batch.backend
     parts = []
     for index, share in zip(corners.index, corners.weight, strict=True):
-        scores = xp.astype(gathered(pixels.scores, index, backend), pixels.compute_dtype, copy=False)
+        scores = xp.astype(gathered(batch.logits, index, backend), batch.compute_dtype, copy=False)
         shares = xp.broadcast_to(share[:, None, :], scores.shape)
         parts.append(backend.shared(scores, shares) * shares)
     return sum(parts[1:], parts[0])
@@ -163,11 +153,11 @@ def random_points(images: int, count: int, axes: int, *, seed: int, like: Array,
 
 def uncertain_points(sweep: Sweep, candidates: Array, count: int) -> Array:
     """The `count` candidates of each image at which its scores are least certain."""
-    pixels, xp, backend = sweep.pixels, sweep.pixels.xp, sweep.pixels.backend
+    batch, xp, backend = sweep.batch, sweep.batch.xp, sweep.batch.backend
     corners = corners_of(candidates, sweep.layout.rows_shape[1:], backend)
-    scores = backend.stop_gradient(interpolated(pixels, corners))
-    if pixels.binary:
-        half = 0.5 if pixels.activation is None else 0.0
+    scores = backend.stop_gradient(interpolated(batch, corners))
+    if batch.binary:
+        half = 0.5 if batch.activation is None else 0.0
         margin = xp.min((scores - half) ** 2, axis=1)
     else:
         ordered = xp.sort(scores, axis=1, descending=True)
@@ -177,7 +167,7 @@ def uncertain_points(sweep: Sweep, candidates: Array, count: int) -> Array:
     return xp.take_along_axis(candidates, index, axis=1)
 
 
-@loss(pixel_evaluation, without=PRIVATE)
+@loss(pixel_plan, without=PRIVATE)
 def point_sampled_cross_entropy(
     input: Array,
     target: Array,
@@ -188,7 +178,7 @@ def point_sampled_cross_entropy(
     importance: float = 0.75,
     seed: int = 0,
     **options: Unpack[ActivatedPixelOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Cross entropy at points (PointRend): logits interpolated there, targets of the nearest pixels.
 
     .. math:: \ell = -\frac{1}{NK} \sum_{n,k} \log p_{y_{nk}}(x_{nk}), \qquad p(x) = \mathrm{softmax}(z(x))
@@ -245,7 +235,7 @@ def point_sampled_cross_entropy(
     >>> round(float(loss), 4), round(float(np.log(1 + np.exp(1.0))), 4)  # half way from logit 0 to 2
     (1.3133, 1.3133)
     """
-    sweep = pixel_evaluation(input, target, pixel_term.cross_entropy, **options)
+    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, **options)
     if 0 in sweep.layout.rows_shape[1:]:
         msg = f"Points need pixels; got images of shape {sweep.layout.rows_shape[1:]}."
         raise ValueError(msg)
@@ -269,7 +259,7 @@ def point_sampled_cross_entropy(
                 "`points` must lie from 0 to 1 along each axis. Divide coordinates in pixels by the length of the axis."
             )
             raise ValueError(msg)
-    return AtPoints(sweep, xp.astype(points, sweep.pixels.compute_dtype, copy=False))
+    return AtPoints(sweep, xp.astype(points, sweep.batch.compute_dtype, copy=False))
 
 
 def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float, seed: int) -> Array:
@@ -278,13 +268,13 @@ def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float
     oversampling = check_number("oversampling", oversampling, 1)
     importance = check_number("importance", importance, 0, 1)
     seed = check_index("seed", seed)
-    pixels, backend = sweep.pixels, sweep.pixels.backend
+    batch, backend = sweep.batch, sweep.batch.backend
     images, *spatial = sweep.layout.rows_shape
     uncertain = int(importance * num_points)
     candidates = int(oversampling * num_points) if uncertain else 0
     count = candidates + num_points - uncertain
-    drawn = random_points(images, count, len(spatial), seed=seed, like=pixels.scores, backend=backend)
-    if not uncertain or 0 in pixels.shape:
+    drawn = random_points(images, count, len(spatial), seed=seed, like=batch.logits, backend=backend)
+    if not uncertain or 0 in batch.shape:
         return drawn[:, :num_points, :]
     chosen = uncertain_points(sweep, drawn[:, :candidates, :], uncertain)
-    return pixels.xp.concat([chosen, drawn[:, candidates:, :]], axis=1)
+    return batch.xp.concat([chosen, drawn[:, candidates:, :]], axis=1)

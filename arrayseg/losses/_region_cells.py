@@ -6,16 +6,16 @@ from typing import Unpack
 
 from arrayseg._checks import check_number
 from arrayseg._typing import Array
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import CellsTerm, ErrorTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, region_evaluation, smoothing
+from arrayseg.losses._dice import RegionOptions, Smooth, region_plan, smoothing
 
 __all__ = ["matthews_corrcoef", "sensitivity_specificity"]
 
 
-@loss(region_evaluation)
+@loss(region_plan)
 def matthews_corrcoef(
     input: Array,
     target: Array,
@@ -23,7 +23,7 @@ def matthews_corrcoef(
     smooth: Smooth = (0.0, 1e-5),
     cell_smooth: float = 0.0,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Loss of the Matthews correlation coefficient, of each class against the rest.
 
     .. math:: \ell = 1 - \frac{TP \cdot TN - FP \cdot FN + s}
@@ -74,12 +74,10 @@ def matthews_corrcoef(
     0.4975
     """
     cell_smooth = check_number("cell_smooth", cell_smooth, 0)
-    return region_evaluation(
-        input, target, region_scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options
-    )
+    return region_plan(input, target, region_scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options)
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def sensitivity_specificity(
     input: Array,
     target: Array,
@@ -87,7 +85,7 @@ def sensitivity_specificity(
     sensitivity_weight: float = 0.1,
     smooth: float = 1e-5,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Sensitivity-specificity loss: the squared errors inside and outside the target, weighed against each other.
 
     .. math:: \ell = r \frac{\sum (t - p)^2 t}{\sum t + s} + (1 - r) \frac{\sum (t - p)^2 (1 - t)}{\sum (1 - t) + s}
@@ -137,4 +135,4 @@ def sensitivity_specificity(
     sensitivity_weight = check_number("sensitivity_weight", sensitivity_weight, 0, 1)
     smooth = check_number("smooth", smooth, 0)
     score = region_scores.sensitivity_specificity(sensitivity_weight, smooth)
-    return region_evaluation(input, target, score, ErrorTerm, **options)
+    return region_plan(input, target, score, ErrorTerm, **options)

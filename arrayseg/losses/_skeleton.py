@@ -9,14 +9,15 @@ from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, Namespace, Pool
-from arrayseg.backends.base import Evaluation
-from arrayseg.engine.block import Block, Pixels
+from arrayseg.engine.batch import Batch
+from arrayseg.engine.block import Block
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sums, Sweep
 from arrayseg.imaging import distance_fields, skeletons
 from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_evaluation, smoothing
+from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan, smoothing
 from arrayseg.losses._distance import Prepared, Spacing
 
 __all__ = ["BoundaryCenterlineTerm", "CenterlineTerm", "cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
@@ -47,10 +48,10 @@ class HarmonicTerm(RegionTerm):
         sums = [block.sum(block.weighted(amount), axis=2) for amount in (*self.parts(block), block.target)]
         return *sums, block.amount[:, None]
 
-    def solve(self, sums: Sums, pixels: Pixels, factor: float) -> tuple[Array, Any]:
-        xp = pixels.xp
+    def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Any]:
+        xp = batch.xp
         shape = sums[0].shape
-        chosen = self._chosen(sums[0], pixels)
+        chosen = self._chosen(sums[0], batch)
         pooled = [self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums]
         hit, alarm, found, lost, target, count = pooled
         precision, imprecise, by_hit, by_alarm = _shares(hit, alarm, self.smooth, xp)
@@ -63,7 +64,7 @@ class HarmonicTerm(RegionTerm):
         losses = xp.where(nothing, xp.ones_like(total), wrong * inverse)
         by_precision = -2 * sensitivity * (sensitivity + self.epsilon) * inverse**2
         by_sensitivity = -2 * precision * (precision + self.epsilon) * inverse**2
-        weight, counts = self._weight(target, count, chosen, pixels)
+        weight, counts = self._weight(target, count, chosen, batch)
         losses = xp.where(counts, losses * weight, xp.zeros_like(losses)) * factor
         value = self._unreduced(losses, xp) if self.reduction == "none" else xp.sum(losses)
         derivatives = (
@@ -83,9 +84,9 @@ class HarmonicTerm(RegionTerm):
         if not gradient:
             return None, None
         xp = block.xp
-        ones = block.keep(block.weighted(xp.ones_like(block.probabilities)))
-        cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.rows, ...] for by in state]
-        return None, block.pull_back(block.keep(self.pull_parts(block, cotangents)))
+        ones = block.where_valid(block.weighted(xp.ones_like(block.probabilities)))
+        cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.image_slice, ...] for by in state]
+        return None, block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
 
     def skeleton(self, block: Block, maps: Array) -> Array:
         """The skeletons of maps `(B, C, P)`."""
@@ -98,7 +99,7 @@ class HarmonicTerm(RegionTerm):
         One class at a time, so that what the pull-backs hold on to stays in cache.
         """
         xp = block.xp
-        maps, cotangent = (self._shaped(array, xp) for array in (block.keep(block.probabilities), cotangent))
+        maps, cotangent = (self._shaped(array, xp) for array in (block.where_valid(block.probabilities), cotangent))
         pulled = [
             pull_soft_skeleton(maps[:, one, ...], cotangent[:, one, ...], self.iterations, self._axes, xp)
             for one in (slice(number, number + 1) for number in range(block.classes))
@@ -113,7 +114,7 @@ class HarmonicTerm(RegionTerm):
         return xp.reshape(array, (*array.shape[:2], *self.spatial))
 
     def _flat(self, array: Array, block: Block) -> Array:
-        return block.xp.reshape(array, (block.images, block.classes, block.count))
+        return block.xp.reshape(array, (block.images, block.classes, block.pixels))
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,9 @@ class CenterlineTerm(HarmonicTerm):
     """How much of the prediction's skeleton lies in the target, and of the target's in the prediction."""
 
     def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
-        probability = block.keep(block.probabilities)
+        probability = block.where_valid(block.probabilities)
         skeleton, wanted = self.skeleton(block, probability), self._target_skeleton(block)
-        complement = block.keep(block.complements)
+        complement = block.where_valid(block.complements)
         return skeleton * block.target, skeleton * block.outside, wanted * probability, wanted * complement
 
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
@@ -134,7 +135,7 @@ class CenterlineTerm(HarmonicTerm):
     def _target_skeleton(self, block: Block) -> Array:
         """The skeleton of the target; that of ids is found in bytes."""
         xp = block.xp
-        target = xp.astype(block.hot, xp.uint8) if block.pixels.has_ids else block.target
+        target = xp.astype(block.one_hot, xp.uint8) if block.batch.has_ids else block.target
         return xp.astype(self.skeleton(block, target), block.dtype, copy=False)
 
 
@@ -149,22 +150,22 @@ class BoundaryCenterlineTerm(HarmonicTerm):
     """a, u, v, b, c and e, `(6, N, C, S)`, in the compute dtype."""
 
     def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
-        probability = block.keep(block.probabilities)
+        probability = block.where_valid(block.probabilities)
         skeleton = self.skeleton(block, probability)
         a, u, v, b, c, e = self._at(block)
-        alarm, lost = (u + v * probability - a) * skeleton, block.keep(c + (e - b) * probability)
+        alarm, lost = (u + v * probability - a) * skeleton, block.where_valid(c + (e - b) * probability)
         return a * skeleton, alarm, b * probability, lost
 
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
         by_hit, by_alarm, by_found, by_lost = cotangents
-        probability = block.keep(block.probabilities)
+        probability = block.where_valid(block.probabilities)
         a, u, v, b, _, e = self._at(block)
         through = self.pull_skeleton(block, by_hit * a + by_alarm * (u + v * probability - a))
         direct = by_alarm * v * self.skeleton(block, probability)
         return through + direct + by_found * b + by_lost * (e - b)
 
     def _at(self, block: Block) -> list[Array]:
-        part = self.fields[:, block.rows, :, block.columns]
+        part = self.fields[:, block.image_slice, :, block.pixel_slice]
         return [part[number, ...] for number in range(6)]
 
 
@@ -184,7 +185,7 @@ def _shares(
     return share, other, other * inverse, -share * inverse
 
 
-def centerline_evaluation(
+def centerline_plan(
     input: Array,
     target: Array,
     *,
@@ -196,7 +197,7 @@ def centerline_evaluation(
     """The sweep of a centreline Dice, with the options of a region loss."""
     iterations = check_index("iterations", iterations, 0)
     epsilon = check_number("epsilon", epsilon, 0)
-    sweep = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
     (term,) = sweep.terms
     spatial = sweep.layout.rows_shape[1:]
     centerline = CenterlineTerm(
@@ -205,7 +206,7 @@ def centerline_evaluation(
     return replace(sweep, terms=[centerline])
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def cb_dice(
     input: Array,
     target: Array,
@@ -214,7 +215,7 @@ def cb_dice(
     smooth: Smooth = 1.0,
     spacing: Spacing = 1.0,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Centreline boundary Dice (cbDice) loss: clDice that also knows radii.
 
     .. math:: \ell = 1 - \frac{2\, T_p T_s}{T_p + T_s}, \quad
@@ -280,11 +281,11 @@ def cb_dice(
     """
     prepared = Prepared(input, target, None, ratio(0.5, 0.5, smooth, "double"), options)
     iterations = check_index("iterations", iterations, 0)
-    backend, pixels, steps = prepared.backend, prepared.pixels, check_spacing(spacing, len(prepared.spatial))
+    backend, batch, steps = prepared.backend, prepared.batch, check_spacing(spacing, len(prepared.spatial))
     xp, axes = backend.xp, range(2, 2 + len(prepared.spatial))
     wanted, predicted = prepared.masks(), prepared.predicted_masks("threshold")
-    block = replace(pixels, scores=backend.stop_gradient(pixels.scores)).whole()
-    maps = xp.reshape(block.keep(block.probabilities), wanted.shape)
+    block = Block.whole(replace(batch, logits=backend.stop_gradient(batch.logits)))
+    maps = xp.reshape(block.where_valid(block.probabilities), wanted.shape)
     wanted_skeleton = skeletons.soft_skeleton(xp.astype(wanted, xp.uint8), iterations, axes, xp) > 0
     predicted_skeleton = skeletons.soft_skeleton(maps, iterations, axes, xp) > 0.5
     inside, _ = distance_fields.boundary_distances(wanted, steps, backend)
@@ -309,7 +310,7 @@ def cb_dice(
     )
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def cl_dice(
     input: Array,
     target: Array,
@@ -318,7 +319,7 @@ def cl_dice(
     smooth: Smooth = 1.0,
     epsilon: float = 1e-4,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Soft centreline Dice (clDice) loss: how much of each skeleton lies in the other map.
 
     .. math:: \ell = 1 - \frac{2\, T_p T_s}{T_p + T_s + \epsilon}, \quad
@@ -376,10 +377,10 @@ def cl_dice(
     >>> round(float(cl_dice(broken, line, class_axis=None, activation=None)), 4)
     0.1035
     """
-    return centerline_evaluation(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+    return centerline_plan(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def dice_cl_dice(
     input: Array,
     target: Array,
@@ -390,7 +391,7 @@ def dice_cl_dice(
     epsilon: float = 1e-4,
     dice_pool: Pool | None = None,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dice and centreline Dice together, over one softmax.
 
     .. math:: \ell = (1 - \alpha)\, \ell_\mathrm{Dice} + \alpha\, \ell_\mathrm{clDice}
@@ -448,14 +449,14 @@ def dice_cl_dice(
     if isinstance(options.get("reduction"), str) and options["reduction"] == "none":
         msg = "dice_cl_dice is a sum of two losses of different shapes; use reduction='mean' or 'sum', or each alone."
         raise ValueError(msg)
-    sweep = centerline_evaluation(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+    sweep = centerline_plan(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
     if dice_pool is not None:
         options["pool"] = dice_pool
-    dice = region_evaluation(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
+    dice = region_plan(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
     return replace(sweep, terms=[*dice.terms, *sweep.terms], factors=[1 - alpha, alpha])
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def skeleton_recall(
     input: Array,
     target: Array,
@@ -465,7 +466,7 @@ def skeleton_recall(
     tube: int = 2,
     smooth: Smooth = 1.0,
     **options: Unpack[RegionOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Skeleton recall loss: how much of the target's skeleton is not found.
 
     .. math:: \ell = 1 - \frac{\sum p\, k + s}{\sum k + s'}
@@ -527,10 +528,10 @@ def skeleton_recall(
     iterations = check_index("iterations", iterations, 0)
     tube = check_index("tube", tube, 0)
     prepared = Prepared(input, target, skeleton_map, ratio(0.0, 1.0, smooth, "tp"), options)
-    backend, pixels = prepared.backend, prepared.pixels
+    backend, batch = prepared.backend, prepared.batch
     xp = backend.xp
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeletons.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
-    wanted = replace(pixels, target=prepared.rows(skeleton_map), ignore_index=None, mask=pixels.whole().valid)
-    return replace(prepared.sweep, pixels=wanted)
+    wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=Block.whole(batch).valid)
+    return replace(prepared.sweep, batch=wanted)

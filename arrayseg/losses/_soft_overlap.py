@@ -18,12 +18,12 @@ from arrayseg._typing import (
     WeightNorm,
     Weights,
 )
-from arrayseg.backends.base import Evaluation
 from arrayseg.engine import region_scores
+from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionBlend, RegionTerm
 from arrayseg.engine.sweep import Term
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import Smooth, ratio, region_evaluation
+from arrayseg.losses._dice import Smooth, ratio, region_plan
 
 __all__ = ["dice_semimetric", "fine_grained_jaccard", "jaccard_metric"]
 
@@ -45,7 +45,7 @@ class SoftOptions(TypedDict, total=False):
     exclude_background: bool
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def jaccard_metric(
     input: Array,
     target: Array,
@@ -53,7 +53,7 @@ def jaccard_metric(
     smooth: Smooth = 1e-3,
     smooth_form: SmoothForm = "tp",
     **options: Unpack[SoftOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Jaccard metric loss: soft Jaccard that is 0 where prediction and soft target are equal.
 
     .. math:: \ell = 1 - \frac{TP + s}{|p|_1 + |t|_1 - TP + s'}, \qquad TP = \frac{|p|_1 + |t|_1 - |p - t|_1}{2}
@@ -103,10 +103,10 @@ def jaccard_metric(
     >>> round(float(jaccard(soft, soft, activation=None)), 4)
     0.543
     """
-    return region_evaluation(input, target, ratio(1.0, 1.0, smooth, smooth_form), soft_tp="l1", **options)
+    return region_plan(input, target, ratio(1.0, 1.0, smooth, smooth_form), soft_tp="l1", **options)
 
 
-@loss(region_evaluation, without=("soft_tp",))
+@loss(region_plan, without=("soft_tp",))
 def dice_semimetric(
     input: Array,
     target: Array,
@@ -114,7 +114,7 @@ def dice_semimetric(
     smooth: Smooth = 1e-3,
     smooth_form: SmoothForm = "tp",
     **options: Unpack[SoftOptions],
-) -> Evaluation:
+) -> Plan:
     r"""Dice semimetric loss: soft Dice that is 0 where prediction and soft target are equal.
 
     .. math:: \ell = 1 - \frac{TP + s}{(|p|_1 + |t|_1) / 2 + s'}, \qquad TP = \frac{|p|_1 + |t|_1 - |p - t|_1}{2}
@@ -162,10 +162,10 @@ def dice_semimetric(
     >>> float(dice_semimetric(soft, soft, activation=None))
     0.0
     """
-    return region_evaluation(input, target, ratio(0.5, 0.5, smooth, smooth_form), soft_tp="l1", **options)
+    return region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), soft_tp="l1", **options)
 
 
-@loss(region_evaluation, without=("pool", "absent", "reduction"))
+@loss(region_plan, without=("pool", "absent", "reduction"))
 def fine_grained_jaccard(
     input: Array,
     target: Array,
@@ -178,7 +178,7 @@ def fine_grained_jaccard(
     smooth_form: SmoothForm = "tp",
     soft_tp: SoftTruePositive = "l1",
     **options: Any,
-) -> Evaluation:
+) -> Plan:
     r"""Loss of the fine-grained mean IoU: of the batch, of the images and of the classes (JDT loss).
 
     .. math:: \ell = w_D \frac{1}{C} \sum_c \ell_c + w_I \frac{1}{N} \sum_n \frac{1}{C_n} \sum_c \ell_{nc}
@@ -247,7 +247,7 @@ def fine_grained_jaccard(
         msg = f"`weights` must be three numbers, of the batch, the images and the classes; got {weights!r}."
         raise ValueError(msg)
     score = region_scores.chain(ratio(alpha, beta, smooth, smooth_form), region_scores.power(exponent))
-    return region_evaluation(
+    return region_plan(
         input, target, score, _blend(weights), soft_tp=soft_tp, absent="exclude", reduction="mean", **options
     )
 

@@ -77,6 +77,8 @@ from arrayseg.metrics._segments.coco import (
     rle_decode,
     rle_encode,
 )
+from arrayseg.metrics._segments.components import connected_components
+from arrayseg.metrics._segments.counts import SegmentCounts
 from arrayseg.metrics._segments.instances import (
     InstanceOverlaps,
     aggregated_jaccard_index,
@@ -88,17 +90,16 @@ from arrayseg.metrics._segments.instances import (
     overlap_matrix,
     seg_score,
 )
-from arrayseg.metrics._segments.lesions import component_dice, connected_components, lesion_score, match_lesions
+from arrayseg.metrics._segments.lesions import component_dice, lesion_score, match_lesions
 from arrayseg.metrics._segments.panoptic import (
     PanopticQuality,
     mean_panoptic_quality,
     panoptic_counts,
     panoptic_quality,
 )
-from arrayseg.metrics._segments.segments import SegmentCounts
 from arrayseg.metrics._shape.boundary import BoundaryConfusion, boundary_confusion, boundary_f, boundary_iou, trimap_iou
-from arrayseg.metrics._shape.surface import (
-    SurfaceDistances,
+from arrayseg.metrics._shape.surface_distances import SurfaceDistances, surface_distances
+from arrayseg.metrics._shape.surface_scores import (
     average_hausdorff,
     average_surface_distance,
     average_symmetric_surface_distance,
@@ -107,10 +108,9 @@ from arrayseg.metrics._shape.surface import (
     modified_hausdorff,
     surface_dice,
     surface_distance_deviation,
-    surface_distances,
     surface_overlap,
-    surface_table,
 )
+from arrayseg.metrics._shape.surface_table import surface_table
 from arrayseg.metrics._shape.topology import (
     CenterlineCounts,
     betti_error,

@@ -86,7 +86,7 @@ def loss_cases(*, seed: int = 0) -> list[Case]:
     cases = []
     for name in losses.__all__:
         function = getattr(losses, name)
-        if not hasattr(function, "evaluation"):
+        if not hasattr(function, "plan"):
             continue
         settings = _SETTINGS.get(name, {})
         cases.append(Case(name, function, logits, ids, dict(settings)))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from arrayseg import value_and_grad
-from arrayseg.losses._api import evaluation_of
+from arrayseg.losses._api import plan_of
 from arrayseg.testing import loss_cases, relative_difference, to_numpy
 
 torch = pytest.importorskip("torch")
@@ -75,7 +75,7 @@ def test_closed_form_in_blocks_is_autodiff_of_the_whole(call, images):
     input = torch.from_numpy(scores).requires_grad_()
     arguments = {name: as_tensor(option) for name, option in options.items()}
     try:
-        value = evaluation_of(function)(input, torch.from_numpy(target), **arguments).plain()
+        value = plan_of(function)(input, torch.from_numpy(target), **arguments).plain()
     except (TypeError, ValueError) as refused:
         with pytest.raises(type(refused)):
             value_and_grad(function)(scores, target, **options)
@@ -84,7 +84,7 @@ def test_closed_form_in_blocks_is_autodiff_of_the_whole(call, images):
     with pytest.MonkeyPatch.context() as patch:
         for backend in (NumpyBackend, adapter.TorchBackend):
             patch.setattr(backend, "block_bytes", lambda self, array: int(images * scores[0].nbytes))
-        patch.setattr(adapter, "_shared_with_numpy", lambda evaluation: None)
+        patch.setattr(adapter, "_shared_with_numpy", lambda plan: None)
         found = [value_and_grad(function)(scores, target, **options)]
         found.append(value_and_grad(function)(input.detach(), torch.from_numpy(target), **arguments))
     for one, slope in found:

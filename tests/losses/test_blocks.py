@@ -74,7 +74,7 @@ def test_closed_forms_in_operations_of_torch(case, bytes_, monkeypatch):
     torch = pytest.importorskip("torch")
     from arrayseg.backends import torch as adapter
 
-    monkeypatch.setattr(adapter, "_shared_with_numpy", lambda evaluation: None)
+    monkeypatch.setattr(adapter, "_shared_with_numpy", lambda plan: None)
     monkeypatch.setattr(adapter.TorchBackend, "block_bytes", lambda self, array: bytes_)
     value, gradient = found(case, torch.from_numpy)
     assert_same((to_numpy(value), to_numpy(gradient)), found(case))

@@ -61,8 +61,8 @@ def assert_sum_of_parts(library, dtype, parts, target, tolerance, **options):
     assert relative_difference(gradient, slope) < 10 * tolerance
 
 
-@pytest.mark.parametrize(("parts", "evaluations"), PARTS)
-def test_a_compound_is_the_sum_of_its_parts(parts, evaluations):
+@pytest.mark.parametrize(("parts", "plans"), PARTS)
+def test_a_compound_is_the_sum_of_its_parts(parts, plans):
     numpy = installed(["numpy"])["numpy"]
     assert_sum_of_parts(numpy, "float64", parts, IDS, 1e-12)
     assert_sum_of_parts(numpy, "float64", parts, VOID, 1e-12, ignore_index=255)
@@ -76,18 +76,18 @@ def test_compounds_on_every_library(library, parts):
     assert_sum_of_parts(library, "float32", parts, VOID, 2e-6, ignore_index=255)
 
 
-@pytest.mark.parametrize(("parts", "evaluations"), PARTS)
-def test_parts_of_the_same_pixels_share_a_sweep(parts, evaluations):
-    evaluation = compound(parts).evaluation(LOGITS, VOID, ignore_index=255)
-    assert isinstance(evaluation, Sweep if evaluations == 1 else Summed)
-    assert evaluations == 1 or len(evaluation.parts) == evaluations
+@pytest.mark.parametrize(("parts", "plans"), PARTS)
+def test_parts_of_the_same_pixels_share_a_sweep(parts, plans):
+    plan = compound(parts).plan(LOGITS, VOID, ignore_index=255)
+    assert isinstance(plan, Sweep if plans == 1 else Summed)
+    assert plans == 1 or len(plan.parts) == plans
     assert_gradient(compound(parts), LOGITS, IDS)
 
 
 def test_pixel_weights_and_soft_targets_are_shared():
     soft = np.exp(LOGITS[::-1]) / np.exp(LOGITS[::-1]).sum(axis=1, keepdims=True)
-    evaluation = compound({dice: 1.0, cross_entropy: 1.0}).evaluation(LOGITS, soft, pixel_weights=WEIGHTS)
-    assert isinstance(evaluation, Sweep)
+    plan = compound({dice: 1.0, cross_entropy: 1.0}).plan(LOGITS, soft, pixel_weights=WEIGHTS)
+    assert isinstance(plan, Sweep)
 
 
 def test_options_go_to_the_parts_that_have_them():

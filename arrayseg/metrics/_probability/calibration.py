@@ -13,7 +13,7 @@ from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle, square_root
 from arrayseg.metrics._inputs import check_per_image
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
-from arrayseg.metrics._segments.segments import put
+from arrayseg.metrics._segments.counts import put
 
 __all__ = [
     "CalibrationBins",

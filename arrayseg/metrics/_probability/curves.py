@@ -12,7 +12,7 @@ from arrayseg.backends import Backend, common_backend
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
-from arrayseg.metrics._segments.segments import put
+from arrayseg.metrics._segments.counts import put
 
 __all__ = [
     "PrecisionRecallCurve",

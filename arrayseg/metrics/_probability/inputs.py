@@ -93,7 +93,7 @@ def read_scores(
         wanted = wanted & ~backend.equals(maps.target, maps.ignore_index)
     counted = wanted & (labels >= 0) & (labels < number)
     refuse_out_of_range(maps, xp.sum(xp.astype(wanted & ~counted, backend.count_dtype(labels))))
-    flat = layout.scores(scores, xp)
+    flat = layout.canonical(scores, xp)
     flat = xp.astype(flat, xp.float32) if xp.finfo(flat.dtype).bits < 32 else flat
     first = 1 if class_axis is None else 0
     classes = xp.arange(first, first + layout.classes, dtype=labels.dtype, device=backend.device(labels))

@@ -13,7 +13,7 @@ from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.matrix import confusion_matrix
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, quotient, ratio, settle, square_root
-from arrayseg.metrics._segments.segments import check_segment_maps, put
+from arrayseg.metrics._segments.counts import check_segment_maps, put
 
 __all__ = [
     "AdaptedRandError",

@@ -23,7 +23,7 @@ from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.imaging.mask_runs import Runs, runs_of_lengths, runs_of_masks
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._inputs import check_num_classes
-from arrayseg.metrics._segments.segments import put
+from arrayseg.metrics._segments.counts import put
 
 __all__ = ["DetectionMatches", "coco_average_precision", "match_detections", "rle_decode", "rle_encode"]
 

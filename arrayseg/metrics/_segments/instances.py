@@ -12,7 +12,7 @@ from arrayseg.backends import Backend, common_backend, host
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
-from arrayseg.metrics._segments.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics._segments.counts import SegmentCounts, check_segment_maps, put
 
 __all__ = [
     "InstanceOverlaps",

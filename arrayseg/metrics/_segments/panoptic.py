@@ -13,7 +13,7 @@ from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, mean_of_scores, ratio, settle, take_classes
 from arrayseg.metrics._inputs import check_num_classes
-from arrayseg.metrics._segments.segments import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics._segments.counts import SegmentCounts, check_segment_maps, put
 
 __all__ = ["PanopticQuality", "mean_panoptic_quality", "panoptic_counts", "panoptic_quality"]
 

@@ -13,7 +13,7 @@ from arrayseg.imaging.morphology import padded
 from arrayseg.imaging.skeletons import opening_skeleton, thinned
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, quotient, settle
-from arrayseg.metrics._segments.segments import check_segment_maps
+from arrayseg.metrics._segments.counts import check_segment_maps
 
 __all__ = [
     "CenterlineCounts",

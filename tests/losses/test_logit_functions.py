@@ -1,4 +1,4 @@
-"""The elementary functions of the backends against exact values: right to a few digits of the last place everywhere."""
+"""Functions of logits in the backends are correct to a few units in the last place over the whole range."""
 
 from decimal import Decimal, localcontext
 from functools import partial

@@ -1,4 +1,4 @@
-"""Field losses: what their numbers mean."""
+"""Losses on distance maps: what their numbers mean."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Structure losses: what their numbers mean, their gradients, and what does not count."""
+"""Skeleton losses: what their numbers mean, their gradients, and which pixels count."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,7 @@ from numpy.testing import assert_allclose
 
 import arrayseg
 from arrayseg import distance_maps, losses
-from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
-from arrayseg.imaging.soft_morphology import dilate, erode, max_pool, min_pool
-from arrayseg.testing import finite_differences
+from arrayseg.imaging.skeletons import soft_skeleton
 
 GENERATOR = np.random.default_rng(7)
 LOGITS = 2 * GENERATOR.normal(size=(2, 3, 7, 5))
@@ -16,70 +14,6 @@ IDS = GENERATOR.integers(0, 3, size=(2, 7, 5))
 LINES = np.zeros((1, 9, 11), dtype=np.int64)
 LINES[0, 4, 1:10] = 1
 LINES[0, 1:8, 5] = 1
-
-
-# Primitives
-
-
-@pytest.mark.parametrize("pool", [min_pool, max_pool])
-@pytest.mark.parametrize("length", [0, 1, 2, 3, 6])
-def test_pool_is_the_extreme_of_three_neighbours(pool, length):
-    values = GENERATOR.normal(size=(2, length, 3))
-    found, _ = pool(values, 1, np)
-    extreme = np.min if pool is min_pool else np.max
-    expected = [extreme(values[:, max(0, i - 1) : i + 2], axis=1) for i in range(length)]
-    assert_allclose(found, np.stack(expected, axis=1) if length else values)
-
-
-@pytest.mark.parametrize("morphology", [erode, dilate])
-@pytest.mark.parametrize("shape", [(5, 7), (4, 3, 6), (1, 5)])
-def test_pull_back_of_morphology(morphology, shape):
-    values = GENERATOR.normal(size=(1, *shape))
-    cotangent = GENERATOR.normal(size=values.shape)
-    axes = range(1, values.ndim)
-    _, pull = morphology(values, axes, np)
-    expected = finite_differences(lambda array: (cotangent * morphology(array, axes, np)[0]).sum(), values)
-    assert_allclose(pull(cotangent), expected, atol=1e-8)
-
-
-def test_ties_share_the_gradient_evenly_whatever_differentiates():
-    torch = pytest.importorskip("torch")
-    values = GENERATOR.integers(0, 2, size=(1, 6, 7)).astype(float)
-    cotangent = GENERATOR.normal(size=values.shape)
-    from array_api_compat import torch as xp
-
-    for morphology in (erode, dilate):
-        _, pull = morphology(values, (1, 2), np)
-        tensor = torch.tensor(values, requires_grad=True)
-        morphology(tensor, (1, 2), xp)[0].backward(torch.tensor(cotangent))
-        assert_allclose(pull(cotangent), tensor.grad, atol=1e-14)
-        assert_allclose(pull(cotangent).sum(), cotangent.sum())
-
-
-def test_skeleton_of_a_bar_is_its_centre_line():
-    bar = np.zeros((1, 1, 7, 12), dtype=np.uint8)
-    bar[..., 2:5, 1:11] = 1
-    skeleton = soft_skeleton(bar, 3, (2, 3), np)
-    assert skeleton.dtype == np.uint8
-    assert skeleton[0, 0, 3, 2:10].all()
-    assert skeleton[0, 0, 2, 3:9].sum() == skeleton[0, 0, 4, 3:9].sum() == 0
-
-
-def test_skeleton_in_bytes_is_that_in_numbers():
-    mask = GENERATOR.integers(0, 2, size=(1, 2, 9, 8))
-    skeletons = [soft_skeleton(mask.astype(dtype), 2, (2, 3), np) for dtype in (np.uint8, np.float64)]
-    assert_allclose(*skeletons)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 6, 5), (1, 1, 3, 4, 5)])
-def test_pull_back_of_the_skeleton(shape):
-    values, cotangent = GENERATOR.random(shape), GENERATOR.normal(size=shape)
-    axes = range(2, len(shape))
-    expected = finite_differences(lambda array: (cotangent * soft_skeleton(array, 2, axes, np)).sum(), values)
-    assert_allclose(pull_soft_skeleton(values, cotangent, 2, axes, np), expected, atol=1e-8)
-
-
-# Centrelines
 
 
 def one_hot(ids, classes=2):
@@ -225,57 +159,3 @@ def test_cb_dice_of_a_perfect_and_of_a_thinner_prediction():
     values = [losses.cb_dice(mask.astype(float), bar, **options) for mask in (bar, thin, thinner)]
     assert_allclose(values[0], 0, atol=1e-6)
     assert values[0] < values[1] < values[2]
-
-
-# Region mutual information
-
-
-def published_information(probabilities, hot, radius, pool, average):
-    """The authors' formulas with pooling windows one after the other, one image and class at a time."""
-
-    def pooled(maps):
-        pad = pool // 2
-        padded = np.pad(maps, pad)
-        rows, columns = ((length - pool) // pool + 1 for length in padded.shape)
-        reduce = np.mean if average else np.max
-        cells = [
-            [padded[r * pool : (r + 1) * pool, c * pool : (c + 1) * pool] for c in range(columns)] for r in range(rows)
-        ]
-        return np.array([[reduce(cell) for cell in row] for row in cells])
-
-    def vectors(maps):
-        rows, columns = (length - radius + 1 for length in maps.shape)
-        shifted = [maps[r : r + rows, c : c + columns].ravel() for r in range(radius) for c in range(radius)]
-        return np.array(shifted) - np.mean(shifted, axis=1, keepdims=True)
-
-    target, prediction = vectors(pooled(hot)), vectors(pooled(probabilities))
-    ridge = 5e-4 * np.eye(radius**2)
-    crossed = target @ prediction.T
-    left = target @ target.T - crossed @ np.linalg.inv(prediction @ prediction.T + ridge) @ crossed.T
-    return np.linalg.slogdet(left + ridge)[1] / 2 / radius**2
-
-
-@pytest.mark.parametrize(("pool", "pooling"), [(3, "max"), (2, "average"), (1, "max")])
-def test_region_mutual_information_is_the_published_one(pool, pooling):
-    logits = GENERATOR.normal(size=(1, 2, 14, 11))
-    ids = GENERATOR.integers(0, 2, size=(1, 14, 11))
-    found = losses.region_mutual_information(
-        logits, ids, activation="sigmoid", downsample=pool, pooling=pooling, reduction="none"
-    )
-    probabilities, hot = 1 / (1 + np.exp(-logits)), one_hot(ids)
-    for number in range(2):
-        expected = published_information(probabilities[0, number], hot[0, number], 3, pool, pooling == "average")
-        assert_allclose(found[0, number], expected, rtol=1e-9)
-
-
-def test_a_right_prediction_leaves_less_information_out():
-    ids = GENERATOR.integers(0, 2, size=(1, 20, 20))
-    right, none = (
-        losses.region_mutual_information(scale * (2.0 * one_hot(ids) - 1), ids, downsample=1) for scale in (1.0, 0.0)
-    )
-    assert right < none - 1
-
-
-def test_a_window_larger_than_the_image_is_named():
-    with pytest.raises(ValueError, match="does not fit"):
-        losses.region_mutual_information(LOGITS, IDS, radius=4)

@@ -1,4 +1,4 @@
-"""The seed pixel losses: worked numbers, torch as the oracle, every error, transforms, edge cases."""
+"""Cross entropy, focal and hard-example losses: worked numbers, torch as the oracle, errors, transforms, edge cases."""
 
 from functools import partial
 

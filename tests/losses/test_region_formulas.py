@@ -1,4 +1,4 @@
-"""Region losses: recorded numbers of other libraries, limits between losses, every option, every error."""
+"""Region losses: recorded numbers of other libraries, limits between losses, options, errors."""
 
 from itertools import product
 

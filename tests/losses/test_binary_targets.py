@@ -1,4 +1,4 @@
-"""Independent classes of hard targets: what the adapters make of their bits, and scores of any size."""
+"""Hard targets of independent classes: packed bits in the adapters, and scores of any size."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Distances between the surfaces of two masks, measured once, and the metrics that follow from them."""
+"""Scores of surface distances: Hausdorff and average distances, surface Dice and overlap."""
 
 from __future__ import annotations
 
@@ -10,33 +10,20 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 from arrayseg._checks import (
     as_number,
     check_choice,
-    check_connectivity,
     check_flag,
-    check_indices,
     check_number,
     check_numbers,
-    check_spacing,
     check_static,
     is_several,
     shown,
 )
-from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.imaging.surface_elements import (
-    bounding_box,
-    corner_sizes,
-    corner_surface,
-    label_boxes,
-    surface_element_sizes,
-    voxel_surface,
-)
 from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._inputs import LabelMaps, read_label_maps
-from arrayseg.metrics._shape.spatial import spatial_maps
+from arrayseg.metrics._shape.surface_distances import SurfaceDistances
 
 __all__ = [
-    "SurfaceDistances",
+    "Empty",
     "average_hausdorff",
     "average_surface_distance",
     "average_symmetric_surface_distance",
@@ -45,13 +32,8 @@ __all__ = [
     "modified_hausdorff",
     "surface_dice",
     "surface_distance_deviation",
-    "surface_distances",
     "surface_overlap",
-    "surface_table",
 ]
-
-Definition: TypeAlias = Literal["voxel", "surface_element", "corner", "points"]
-"""What the surface of a mask is."""
 
 COUNTING = "surface_distances(prediction, target)"
 
@@ -68,144 +50,6 @@ Empty: TypeAlias = Mapping[Case, float | Literal["error"]]
 # Nothing is to be found and nothing is found: no number says how well. A surface is missed: as bad as can be.
 _DISTANCE: Empty = {"both": nan, "prediction": inf, "target": inf}
 _OVERLAP: Empty = {"both": nan, "prediction": 0.0, "target": 0.0}
-
-
-class SurfaceDistances(NamedTuple):
-    """The distances between two surfaces, element by element, and how much surface each element is.
-
-    Parameters
-    ----------
-    prediction_to_target
-        Floating array `(P,)`: of each element of the prediction's surface, the distance to the target's, in the units
-        of the spacing; inf if the target is empty. Under a compiler, which has no shape that depends on values, the
-        array is as long as the image, and nan where there is no surface.
-    target_to_prediction
-        Floating array `(T,)`, likewise of the target's surface.
-    prediction_sizes, target_sizes
-        Floating arrays `(P,)` and `(T,)`, the length or area of each element, in the same order; None for definitions
-        in which every element counts one.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from arrayseg import metrics
-    >>> prediction, target = np.eye(3, dtype=bool), np.zeros((3, 3), dtype=bool)
-    >>> target[0, 0] = True
-    >>> metrics.surface_distances(prediction, target).prediction_to_target
-    array([0.        , 1.41421356, 2.82842712])
-    """
-
-    prediction_to_target: Array
-    target_to_prediction: Array
-    prediction_sizes: Array | None = None
-    target_sizes: Array | None = None
-
-
-@raises_here
-def surface_distances(
-    prediction: Array,
-    target: Array,
-    *,
-    spacing: float | Sequence[float] | None = None,
-    definition: Definition = "voxel",
-    connectivity: int = 1,
-    edge_is_background: bool = True,
-    mask: Array | None = None,
-) -> SurfaceDistances:
-    r"""Distances between the surfaces of two masks, from each element of one to the nearest of the other.
-
-    .. math:: d(p, T) = \min_{t \in T} \lVert s \odot (p - t) \rVert_2
-
-    with P and T the surfaces and s the spacing. The distances are exact. Every surface metric is a function of them.
-
-    Parameters
-    ----------
-    prediction, target
-        Boolean arrays `(*spatial)` of one shape, with 1 to 3 axes (2 or 3 for ``"surface_element"`` and ``"corner"``).
-    spacing
-        Distance between neighbouring voxels along each axis, or one number for all axes, in any unit, which is then
-        that of the distances; None for 1.
-    definition
-        What the surface is. ``"voxel"`` (default): the centres of the voxels that an erosion removes, each counting
-        one. ``"surface_element"``: the corners between voxels at which True and False meet, each with the length or
-        area of the marching-cubes surface there. ``"corner"``: the same corners, each with the length or area of the
-        voxel faces that belongs to it. ``"points"``: all True voxels, each counting one.
-    connectivity
-        For ``"voxel"``: how many coordinates of neighbours may differ, 1 (default: neighbours by a face) to the number
-        of axes (by a corner too). A True voxel with a False neighbour is on the surface.
-    edge_is_background
-        Whether voxels beyond the edge of the image count as False, so that a mask that ends there has a surface there.
-    mask
-        Boolean array of the same shape, True where voxels are known. Others belong to neither mask, and where they
-        begin there is no surface; None: all are known.
-
-    Returns
-    -------
-    SurfaceDistances
-        Arrays of the library and on the device of the masks, float64 where there is one.
-
-    Raises
-    ------
-    ValueError
-        If shapes, spacing or options do not fit.
-    TypeError
-        If libraries are mixed, or masks are not boolean.
-
-    Notes
-    -----
-    ``"voxel"`` is MONAI, medpy and MetricsReloaded (which ignores its ``connectivity``); seg-metrics is ``"voxel"``
-    with ``connectivity=ndim, edge_is_background=False``. ``"surface_element"`` is DeepMind's surface-distance, with the
-    same lengths and areas, here derived from the geometry (see References). ``"corner"`` is DisTorch. ``"points"`` is
-    the Hausdorff distance of point sets, as in scikit-image. A convention that they share: an element lies at the
-    centre of its voxel, or at the corner, not on the marching-cubes surface itself.
-
-    Masks are cropped to the box of both. NumPy, and PyTorch and JAX on the CPU, look for the nearest elements near by
-    and use SciPy's distance transform, where it is installed, for those far away; under a compiler and on a GPU it is a
-    distance transform on the device.
-
-    References
-    ----------
-    Nikolov and others, "Deep learning to achieve clinically applicable segmentation of head and neck anatomy for
-    radiotherapy", arXiv:1809.04430 (surface elements). Lorensen, Cline, "Marching cubes", SIGGRAPH 1987.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from arrayseg import metrics
-    >>> target = np.zeros((6, 8), dtype=bool)
-    >>> target[1:4, 1:5] = True
-    >>> prediction = np.roll(target, 1, axis=1)
-    >>> distances = metrics.surface_distances(prediction, target, spacing=(2.0, 0.5))
-    >>> metrics.hausdorff(distances)
-    np.float64(0.5)
-    """
-    backend = common_backend(prediction=prediction, target=target, mask=mask)
-    spacing, connectivity = _check(backend, prediction, target, mask, spacing, definition, connectivity)
-    edge_is_background = check_flag("edge_is_background", edge_is_background)
-    masks = [prediction, target] if mask is None else [prediction, target, mask]
-    concrete = backend.is_concrete(*masks)
-    worker, views = backend.shared_view(*masks) if concrete else (backend, tuple(masks))
-    valid = None if mask is None else views[2]
-    first, second = (view if valid is None else view & valid for view in views[:2])
-    if concrete:
-        for step in spacing:
-            check_static("spacing", step)
-        box = bounding_box(worker, first | second)
-        first, second, valid = first[box], second[box], None if valid is None else valid[box]
-    surfaces = worker.map(
-        lambda region: _surface(worker, region, valid, spacing, definition, connectivity, edge_is_background),
-        [first, second],
-    )
-    (points_p, sizes_p), (points_t, sizes_t) = surfaces
-    distances = worker.map(
-        lambda pair: worker.nearest_distances(*pair, spacing=spacing), [(points_p, points_t), (points_t, points_p)]
-    )
-    sizes = [
-        None if sizes is None else worker.select(sizes, points)
-        for points, sizes in ((points_p, sizes_p), (points_t, sizes_t))
-    ]
-    result = SurfaceDistances(*distances, *sizes)
-    return result if worker is backend else _moved(result, backend, prediction)
 
 
 @computed_from(COUNTING, SurfaceDistances)
@@ -677,203 +521,9 @@ def surface_overlap(
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
-@raises_here
-def surface_table(
-    prediction: Array,
-    target: Array,
-    *,
-    num_classes: int,
-    metrics: Mapping[str, Callable[[SurfaceDistances], Array]] | None = None,
-    spacing: float | Sequence[float] | None = None,
-    definition: Definition = "voxel",
-    connectivity: int = 1,
-    edge_is_background: bool = True,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    classes: Sequence[int] | None = None,
-    class_axis: int | None = None,
-) -> dict[str, Array]:
-    r"""Surface metrics of each class in each image of label maps.
-
-    .. math:: S_{nc} = s\big(\{i : \text{prediction}_{ni} = c\}, \{i : \text{target}_{ni} = c\}\big)
-
-    Parameters
-    ----------
-    prediction
-        Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
-    target
-        Class ids `(N, *spatial)` with 2 or 3 spatial axes, of any integer dtype or boolean.
-    num_classes
-        C, the number of classes; labels are 0 to C - 1.
-    metrics
-        What to measure: names, and functions of `SurfaceDistances`, such as
-        ``{"nsd": functools.partial(surface_dice, tolerance=2.0)}``. None: ``"hausdorff"``, ``"hausdorff_95"`` and
-        ``"average_symmetric_surface_distance"``, with their defaults. The functions get NumPy arrays where the maps are
-        in its memory.
-    spacing, definition, connectivity, edge_is_background
-        As in `surface_distances`.
-    ignore_index
-        The id of void pixels: pixels whose target has it belong to no mask, and where they begin there is no surface.
-    mask
-        Boolean array of `target`'s shape, True where a pixel counts, with the same effect.
-    classes
-        The classes to measure, in this order, such as ``range(1, num_classes)`` without the background; None: all.
-    class_axis
-        The axis of the scores in `prediction`, 1 by default; only for scores.
-
-    Returns
-    -------
-    dict of str to Array
-        Of each metric an array `(N, K)` of N images and K classes; `(N, K, ...)` of a metric that returns several
-        numbers.
-
-    Raises
-    ------
-    ValueError
-        If shapes or options do not fit, or if a label that counts is out of range (under a compiler such pixels are of
-        no class).
-    TypeError
-        If libraries are mixed, ids are not integers, or the mask is not boolean.
-
-    Notes
-    -----
-    Each pair of masks is measured once, whatever the number of metrics. What empty masks give is up to the functions:
-    by default nan for a class that an image has in neither map, which ``numpy.nanmean`` leaves out, and inf for one
-    that is missed.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from arrayseg import metrics
-    >>> target = np.zeros((1, 6, 8), dtype=np.uint8)
-    >>> target[:, 1:4, 1:5] = 1
-    >>> prediction = np.roll(target, 1, axis=2)
-    >>> metrics.surface_table(prediction, target, num_classes=3, classes=[1, 2])["hausdorff"]
-    array([[ 1., nan]])
-    """
-    maps = read_label_maps(
-        prediction,
-        target,
-        num_classes=num_classes,
-        ignore_index=ignore_index,
-        mask=mask,
-        per_image=True,
-        class_axis=class_axis,
-    )
-    worker, prediction, target, valid = spatial_maps(maps, target)
-    functions = _TABLE if metrics is None else metrics
-    if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
-        msg = f'`metrics` must map names to functions of distances, such as {{"hd": hausdorff}}; got {shown(metrics)}.'
-        raise TypeError(msg)
-    labels = range(maps.num_classes) if classes is None else check_indices("classes", classes, maps.num_classes)
-    if not target.shape[0]:
-        msg = f"`target` must hold at least one image, (N, *spatial); got shape {tuple(target.shape)}."
-        raise ValueError(msg)
-    steps = check_spacing(spacing, target.ndim - 1)
-    rows: dict[str, list[Array]] = {name: [] for name in functions}
-    for image in range(target.shape[0]):
-        pair = [prediction[image, ...], target[image, ...]]
-        boxes = label_boxes(worker, pair, maps.num_classes) if maps.is_concrete else None
-        for label in labels:
-            box = ... if boxes is None else boxes[label]
-            distances = surface_distances(
-                *(part[box] == label for part in pair),
-                spacing=steps,
-                definition=definition,
-                connectivity=connectivity,
-                edge_is_background=edge_is_background,
-                mask=None if valid is None else valid[image, ...][box],
-            )
-            for name, function in functions.items():
-                rows[name].append(worker.xp.asarray(function(distances)))
-    return {name: _table(worker, maps, values, len(labels)) for name, values in rows.items()}
-
-
-def _table(worker: Backend, maps: LabelMaps, values: list[Array], classes: int) -> Array:
-    """`(N, K, ...)` of the values of all images and classes, of the caller's library."""
-    xp = worker.xp
-    stacked = xp.stack(values)
-    table = xp.reshape(stacked, (stacked.shape[0] // classes, classes, *stacked.shape[1:]))
-    if worker is maps.backend:
-        return table
-    return maps.backend.asarray(table, dtype=maps.backend.sum_dtype(maps.target), like=maps.target)
-
-
-_TABLE: Mapping[str, Callable[[SurfaceDistances], Array]] = {
-    "hausdorff": hausdorff,
-    "hausdorff_95": partial(hausdorff, percentile=95.0),
-    "average_symmetric_surface_distance": average_symmetric_surface_distance,
-}
-
-
-# Surfaces.
-
-_SIZES = {"surface_element": surface_element_sizes, "corner": corner_sizes}
-
-
-def _surface(
-    backend: Backend,
-    mask: Array,
-    valid: Array | None,
-    spacing: tuple[float, ...],
-    definition: Definition,
-    connectivity: int,
-    edge_is_background: bool,
-) -> tuple[Array, Array | None]:
-    """Where the surface elements are, and the size of each, where the definition has sizes."""
-    if definition == "points":
-        return mask, None
-    if definition == "voxel":
-        return voxel_surface(backend, mask, valid, connectivity, edge_is_background), None
-    return corner_surface(backend, mask, valid, edge_is_background, _SIZES[definition](spacing))
-
-
-def _check(
-    backend: Backend,
-    prediction: Array,
-    target: Array,
-    mask: Array | None,
-    spacing: float | Sequence[float] | None,
-    definition: str,
-    connectivity: int,
-) -> tuple[tuple[float, ...], int]:
-    """The spacing and the connectivity, of arguments that fit."""
-    shape = tuple(target.shape)
-    for name, array in (("prediction", prediction), ("target", target), ("mask", mask)):
-        if array is None:
-            continue
-        if not backend.xp.isdtype(array.dtype, "bool"):
-            msg = f"`{name}` must be boolean; got {array.dtype}. Compare a label map with one class: `labels == 1`."
-            raise TypeError(msg)
-        if tuple(array.shape) != shape:
-            msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {shape}; they must be equal."
-            raise ValueError(msg)
-    check_choice("definition", definition, ("voxel", "points", *_SIZES))
-    least = 2 if definition in _SIZES else 1
-    if not least <= len(shape) <= 3:
-        msg = f"Masks must have {least} to 3 axes for {definition!r} surfaces; got {shape}. Pass one image at a time."
-        raise ValueError(msg)
-    return check_spacing(spacing, len(shape)), check_connectivity(connectivity, len(shape))
-
-
 def _one_or_several(name: str, value: Any, high: float = inf) -> float | tuple[float, ...]:
     """A number from 0 to `high`, or a tuple of them."""
     return check_numbers(name, value, 0, high) if is_several(value) else check_number(name, value, 0, high)
-
-
-def _of_each(xp: Namespace, function: Callable[[float], Array], numbers: float | tuple[float, ...]) -> Array:
-    """A function of a number; of several numbers, its values in an array with one axis more."""
-    return xp.stack([function(number) for number in numbers]) if isinstance(numbers, tuple) else function(numbers)
-
-
-def _moved(distances: SurfaceDistances, backend: Backend, like: Array) -> SurfaceDistances:
-    """The same arrays, of another library."""
-    dtype = backend.sum_dtype(like)
-    arrays = [None if array is None else backend.asarray(array, dtype=dtype, like=like) for array in distances]
-    return SurfaceDistances(*arrays)
-
-
-# Metrics.
 
 
 class _Side(NamedTuple):
@@ -999,3 +649,8 @@ def _percentile(xp: Namespace, side: _Side, weighted: bool, percentile: float) -
 def _at(xp: Namespace, ordered: Array, rank: Array) -> Array:
     """The element at a rank that is an array `()` of a floating dtype."""
     return xp.take(ordered, xp.reshape(xp.astype(rank, xp.int32), (1,)), axis=0)[0]
+
+
+def _of_each(xp: Namespace, function: Callable[[float], Array], numbers: float | tuple[float, ...]) -> Array:
+    """A function of a number; of several numbers, its values in an array with one axis more."""
+    return xp.stack([function(number) for number in numbers]) if isinstance(numbers, tuple) else function(numbers)

@@ -1,4 +1,4 @@
-"""Values of the pixel catalogue against independent oracles, and the limits between its losses."""
+"""Pixel losses against independent formulas, and the limits between them."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""What holds for every loss that looks at neighbours: of fields and of structure."""
+"""Properties of every loss that looks at neighboring pixels."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What enters a loss: which targets, numbers and names it takes, and what it says of the rest."""
+"""The inputs of losses: which targets, numbers and names they accept, and how they refuse others."""
 
 import inspect
 import re

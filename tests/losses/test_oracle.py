@@ -1,0 +1,186 @@
+"""Losses on NumPy in float64, the reference of all libraries, against formulas in their plainest form.
+
+Nothing here is shared with the package: one-hot targets, whole arrays, no blocks, no closed-form gradient. Other
+libraries are compared with NumPy by test_parity.py, and NumPy with recorded numbers by tests/test_golden.py.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from arrayseg import value_and_grad
+from arrayseg.testing import loss_cases
+
+#: Relative difference between two ways to add up a few hundred float64 numbers.
+ROUNDING = 1e-12
+#: Relative difference between a derivative and a central difference of float64 values.
+DIFFERENCING = 1e-6
+
+CASES = {case.name: case for case in loss_cases()}
+VOID = 255
+
+
+def softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def one_hot(ids, classes):
+    return np.stack([ids == number for number in range(classes)], axis=1).astype(float)
+
+
+#: The loss of a pixel in the probability of a class, weighted by the share of the class in the target.
+PIXEL_FORMULAS = {
+    "cross_entropy": lambda p: -np.log(p),
+    "poly": lambda p: -np.log(p) + (1 - p),
+    "focal": lambda p: -((1 - p) ** 2) * np.log(p),
+    "reduced_focal": lambda p: -np.where(p < 0.5, 1, ((1 - p) / 0.5) ** 2) * np.log(p),
+    "generalized_cross_entropy": lambda p: (1 - p**0.7) / 0.7,
+}
+
+
+def pixel_loss(case, formula):
+    classes = case.input.shape[1]
+    target, valid = one_hot(case.target, classes), case.target != VOID
+    smoothing = case.options.get("label_smoothing", 0)
+    weights = np.asarray(case.options.get("class_weights", np.ones(classes))).reshape(1, -1, 1, 1)
+    shares = (1 - smoothing) * target + smoothing / classes * valid[:, None]
+    total = (weights * shares * formula(softmax(case.input))).sum()
+    return total if case.options.get("reduction") == "sum" else total / (weights * target).sum()
+
+
+def tversky(alpha, beta, smooth):
+    return lambda i, p, t: (i + smooth) / (i + alpha * (p - i) + beta * (t - i) + smooth)
+
+
+def dice_score(i, p, t, smooth=1e-5):
+    return (2 * i + smooth) / (p + t + smooth)
+
+
+def jaccard_score(i, p, t):
+    return (2 * i + 1e-5) / (2 * (p + t - i) + 1e-5)
+
+
+#: The loss of a class in the sums over pixels of p t, p and t.
+REGION_FORMULAS = {
+    "dice": lambda *sums: 1 - dice_score(*sums),
+    "jaccard": lambda *sums: 1 - jaccard_score(*sums),
+    "tversky": lambda *sums: 1 - tversky(0.5, 0.5, 1e-5)(*sums),
+    "focal_tversky": lambda *sums: (1 - tversky(0.3, 0.7, 1e-5)(*sums)) ** 0.75,
+    "asymmetric_f_beta": lambda *sums: 1 - tversky(1 / 3.25, 2.25 / 3.25, 1e-5)(*sums),
+    "log_cosh_dice": lambda *sums: np.log(np.cosh(1 - dice_score(*sums))),
+    "log_dice": lambda *sums: -np.log(dice_score(*sums)),
+    "log_jaccard": lambda *sums: -np.log(jaccard_score(*sums)),
+}
+POOLED_AXES = {"image": (2, 3), "batch": (0, 2, 3), "micro": (1, 2, 3), "all": (0, 1, 2, 3)}
+
+
+def region_loss(case, formula):
+    classes, options = case.input.shape[1], case.options
+    target, valid = one_hot(case.target, classes), (case.target != VOID)[:, None]
+    p, axes = softmax(case.input) * valid, POOLED_AXES[options.get("pool", "image")]
+    power = 2 if options.get("soft_tp") == "l2" else 1
+    values = formula((p * target).sum(axes), (p**power).sum(axes), (target**power).sum(axes))
+    values = values * np.asarray(options.get("class_weights", 1.0))
+    if options.get("absent") == "exclude":
+        values = values[target.sum(axes) > 0]
+    return values.sum() if options.get("reduction") == "sum" else values.mean()
+
+
+#: Losses whose independent formula needs arrays or options of its own, and the file with that test.
+ELSEWHERE = {
+    "test_active_boundary.py": ["active_boundary"],
+    "test_affinity.py": ["affinity_field", "context_prior_affinity"],
+    "test_compound.py": [
+        "combo",
+        "dice_cross_entropy",
+        "dice_focal",
+        "exponential_logarithmic",
+        "generalized_dice_focal",
+        "unified_focal",
+    ],
+    "test_connectivity.py": ["semantic_connectivity"],
+    "test_cross_entropy.py": ["binary_cross_entropy", "nll", "ohem_cross_entropy"],
+    "test_distance_losses.py": [
+        "boundary",
+        "distance_weighted_dice",
+        "hausdorff_distance_transform",
+        "hausdorff_erosion",
+        "log_hausdorff_distance_transform",
+    ],
+    "test_lovasz.py": ["lovasz_hinge", "lovasz_softmax"],
+    "test_mutual_information.py": ["region_mutual_information"],
+    "test_pixel_formulas.py": [
+        "asymmetric",
+        "balanced_binary_cross_entropy",
+        "bi_tempered",
+        "bootstrapped_cross_entropy",
+        "distance_weighted_cross_entropy",
+        "dual_focal",
+        "focal_cosine",
+        "jensen_shannon",
+        "kl_divergence",
+        "neighbor_aware_cross_entropy",
+        "normalized_focal",
+        "point_sampled_cross_entropy",
+        "quality_focal",
+        "symmetric_cross_entropy",
+        "top_k_cross_entropy",
+    ],
+    "test_region_formulas.py": [
+        "dice_semimetric",
+        "fine_grained_jaccard",
+        "generalized_dice",
+        "generalized_wasserstein_dice",
+        "jaccard_metric",
+        "matthews_corrcoef",
+        "penalty_generalized_dice",
+        "sensitivity_specificity",
+    ],
+    "test_skeleton_losses.py": ["cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"],
+}
+
+
+def loss_of(name):
+    return name.partition(",")[0]
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if loss_of(name) in PIXEL_FORMULAS])
+def test_pixel_losses_follow_their_formulas(name):
+    case = CASES[name]
+    found = case.function(case.input, case.target, **case.options)
+    assert found == pytest.approx(pixel_loss(case, PIXEL_FORMULAS[loss_of(name)]), rel=ROUNDING)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if loss_of(name) in REGION_FORMULAS])
+def test_region_losses_follow_their_formulas(name):
+    case = CASES[name]
+    found = case.function(case.input, case.target, **case.options)
+    assert found == pytest.approx(region_loss(case, REGION_FORMULAS[loss_of(name)]), rel=ROUNDING)
+
+
+#: The neighbors of a pixel are constants of its derivative; test_active_boundary.py moves one pixel at a time.
+NOT_THE_WHOLE_DERIVATIVE = {"active_boundary"}
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if loss_of(name) not in NOT_THE_WHOLE_DERIVATIVE])
+def test_gradients_are_differences_of_values(name):
+    """Along random directions, of which each has a part in every logit."""
+    case = CASES[name]
+    _, gradient = value_and_grad(case.function)(case.input, case.target, **case.options)
+    generator = np.random.default_rng(5)
+    for _ in range(2):
+        step = 1e-6 * generator.normal(size=case.input.shape)
+        after, before = (case.function(case.input + sign * step, case.target, **case.options) for sign in (1, -1))
+        scale = np.linalg.norm(gradient) * np.linalg.norm(step)
+        assert abs((after - before) / 2 - (gradient * step).sum()) <= DIFFERENCING * scale
+
+
+def test_every_loss_has_a_formula():
+    elsewhere = [name for names in ELSEWHERE.values() for name in names]
+    assert sorted([*PIXEL_FORMULAS, *REGION_FORMULAS, *elsewhere]) == sorted({loss_of(name) for name in CASES})
+    for file, names in ELSEWHERE.items():
+        words = set(re.findall(r"\w+", (Path(__file__).parent / file).read_text(encoding="utf-8")))
+        assert set(names) <= words, file
