@@ -46,6 +46,9 @@ def test_every_loss_has_inputs_of_the_shape(shape):
             assert larger.input.shape == shape
             assert larger.target.shape == (shape[0], *shape[2:])
             assert larger.target.max() < max(shape[1], 2)
+            for name, value in case.options.items():
+                if isinstance(value, np.ndarray):
+                    assert len(larger.options[name]) == shape[0]
 
 
 def test_every_metric_has_maps_of_the_shape():
@@ -71,6 +74,11 @@ def test_every_function_is_measured_by_default(arrayseg, tmp_path):
     assert found == {case.name for case in (*loss_cases(), *metric_cases()) if "," not in case.name}
 
 
+def test_losses_of_one_channel_take_the_sigmoid(arrayseg):
+    run = arrayseg("bench", "--shape", "1,1,6,7", "--functions", "cross_entropy,dice", "--backends", "numpy")
+    assert run.exit_code == 0, run.output
+
+
 @pytest.mark.parametrize("backend", ["torch", "jax"])
 def test_other_backends(arrayseg, backend):
     pytest.importorskip(backend, reason="not installed")
@@ -89,12 +97,17 @@ def test_a_failure_keeps_the_other_figures(arrayseg, monkeypatch, tmp_path):
     monkeypatch.setattr(_bench, "metric_cases", lambda: [replace(first, function=broken), second])
     monkeypatch.setattr(_bench, "loss_cases", list)
     output = tmp_path / "bench.json"
-    run = arrayseg("bench", "--shape", "1,4,6,7", "--backends", "numpy", "--output", output)
-    assert run.exit_code == 1
-    assert "failed on numpy: MemoryError: out of memory" in run.output
-    first, second = json.loads(output.read_text("utf-8"))["results"]
-    assert (first["seconds"], first["error"]) == (None, "MemoryError: out of memory")
-    assert second["seconds"] > 0
+    options = ("--shape", "1,4,6,7", "--backends", "numpy", "--output", output)
+    run = arrayseg("bench", *options)
+    assert run.exit_code == 0
+    assert f"Not measured: metric {first.name} on numpy: MemoryError: out of memory" in run.output
+    # A function that the user names must be measured.
+    assert arrayseg("bench", *options, "--functions", f"{first.name},{second.name}").exit_code == 1
+    assert arrayseg("bench", *options, "--functions", second.name).exit_code == 0
+    run = arrayseg("bench", *options)
+    failed, measured = json.loads(output.read_text("utf-8"))["results"]
+    assert (failed["seconds"], failed["error"]) == (None, "MemoryError: out of memory")
+    assert measured["seconds"] > 0
 
 
 @pytest.mark.parametrize(
