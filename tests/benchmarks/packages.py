@@ -11,17 +11,17 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
-#: Modules of `arrayseg.compat` that hold the presets of a package. The last names are older: `compare.py` also runs
-#: other commits.
+#: Modules of `arrayseg.compat` that hold the presets of a package. Second names are those of older commits, which
+#: `compare.py` also runs.
 PRESETS = {
-    "kornia": ("kornia", "kornia_0_9"),
-    "monai": ("monai", "monai_1_6"),
-    "optax": ("optax", "optax_0_2"),
-    "panoptica": ("panoptica", "panoptica_2"),
-    "segmentation_models_pytorch": ("smp", "smp_0_6"),
+    "kornia": ("kornia_0_9",),
+    "monai": ("monai.v1_6", "monai_1_6"),
+    "optax": ("optax_0_2",),
+    "panoptica": ("panoptica_2",),
+    "segmentation_models_pytorch": ("smp.v0_6", "smp_0_6"),
     "skimage": ("skimage",),
     "torch": ("torch",),
-    "torchmetrics": ("torchmetrics", "torchmetrics_1_9"),
+    "torchmetrics": ("torchmetrics_1_9",),
 }
 
 
@@ -46,7 +46,9 @@ def preset(package: str, name: str) -> Callable[..., Any]:
     """Return the function of `arrayseg.compat` that reproduces a function of a package."""
     for module_name in PRESETS[package]:
         path = f"arrayseg.compat.{module_name}"
-        if find_spec(path) is not None and hasattr(importlib.import_module(path), name):
+        try:
             return getattr(importlib.import_module(path), name)
+        except (ModuleNotFoundError, AttributeError):
+            continue
     msg = f"arrayseg.compat has no preset {name} of {package} in any of: {', '.join(PRESETS[package])}."
     raise AttributeError(msg)
