@@ -334,7 +334,7 @@ class DeepSupervision(Composed):
         total = sum(shares) if self.weights is None else 1.0
         found = []
         for share, input, whole in zip(shares, inputs, targets, strict=True):
-            layout = layout_of(input, options.get("class_axis", self.class_axis))
+            layout = layout_of(input, options.get("class_axis", self.class_axis), backend_of(input))
             size = layout.rows_shape[1:]
             own = {**options}
             for name in ("mask", "pixel_weights"):
