@@ -111,7 +111,6 @@ def pixel_plan(
         label_smoothing=label_smoothing,
         positive_weights=class_numbers("pos_weight", positive_weights, classes, input, backend),
         negative_weights=class_numbers("1 - alpha", negative_weights, classes, input, backend),
-        log_input=log_input,
     )
     return mean_plan(
         input,
