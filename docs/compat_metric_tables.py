@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import runpy
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from pathlib import Path
@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
-from compat.scenes import CLASSES, SPACING, VOID, balls, label_maps
-
 from arrayseg import compat, metrics
-from arrayseg.compat._preset import PRESETS, Preset
+from arrayseg.compat._preset import MetricPreset
+from arrayseg.compat._registry import presets_by_module
+
+SCENES = runpy.run_path(str(Path(__file__).parents[1] / "tests" / "compat" / "scenes.py"))
+CLASSES, SPACING, VOID = SCENES["CLASSES"], SCENES["SPACING"], SCENES["VOID"]
 
 #: What a preset is given for an option that has no default, by the option's name; the tolerances are of 2 mm.
 GIVEN: Mapping[str, Any] = {
@@ -49,22 +49,21 @@ VARIANTS: Mapping[str, Sequence[Mapping[str, Any]]] = {
 
 def mask_table() -> str:
     """Write a row for each metric of two masks."""
-    prediction, target = balls()
+    prediction, target = SCENES["balls"]()
     binary = metrics.confusion_matrix(prediction, target, num_classes=2)
 
-    def statistic(preset: Preset) -> Any:
-        module = getattr(compat, preset.module)
-        count = module.surface_distances
-        space = signature(count).parameters
-        options = {name: SPACING for name in ("spacing", "spacing_mm", "voxelspacing", "pixdim") if name in space}
+    def distances(module: str) -> Any:
+        count = getattr(compat, module).surface_distances
+        named = signature(count).parameters
+        options = {name: SPACING for name in ("spacing", "spacing_mm", "voxelspacing", "pixdim") if name in named}
         return count(prediction, target, **options)
 
-    return table({"distances": statistic, "binary": lambda preset: binary})
+    return table({"distances": distances, "binary": lambda module: binary})
 
 
 def label_table() -> str:
     """Write a row for each metric of label maps."""
-    prediction, target = label_maps()
+    prediction, target = SCENES["label_maps"]()
     options: dict[str, Any] = {"num_classes": CLASSES, "ignore_index": VOID}
     matrix = metrics.confusion_matrix(prediction, target, **options)
     matrices = metrics.confusion_matrix(prediction, target, per_image=True, **options)
@@ -73,46 +72,43 @@ def label_table() -> str:
     instances = metrics.match_instances(prediction[0], target[0], ignore_index=VOID)
     one = np.zeros_like(target[0])
     segments = metrics.panoptic_counts((prediction[0], one), (target[0], one), num_classes=CLASSES, ignore_index=VOID)
-    statistics: dict[str, Callable[[Preset], Any]] = {
-        "matrix": lambda preset: matrix,
-        "matrices": lambda preset: matrices,
-        "counts": lambda preset: counts,
-        "table": lambda preset: clusters,
-        "segments": lambda preset: segments if preset.module == "torchmetrics_1_9" else instances,
-    }
-    return table(statistics)
+    return table(
+        {
+            "matrix": lambda module: matrix,
+            "matrices": lambda module: matrices,
+            "counts": lambda module: counts,
+            "table": lambda module: clusters,
+            "segments": lambda module: segments if module == "torchmetrics_1_9" else instances,
+        }
+    )
 
 
-def table(statistics: Mapping[str, Callable[[Preset], Any]]) -> str:
-    """Write a row for each preset of these kinds, and for each of its variants."""
-    chosen = [preset for preset in PRESETS if preset.setting is None and kind(preset) in statistics]
+def table(statistics: Mapping[str, Callable[[str], Any]]) -> str:
+    """Write a row for each preset of these statistics, and for each of its variants."""
     rows = []
-    for preset in sorted(chosen, key=lambda preset: preset.module):
-        statistic = statistics[kind(preset)](preset)
-        for options in [required(preset), *VARIANTS.get(f"{preset.module}.{preset.name}", [])]:
-            numbers = shown(preset.function(statistic, **options))
-            rows.append(f"| `{preset.module}` | `{call(preset, options)}` | {numbers} |")
+    for module, presets in presets_by_module().items():
+        for preset in presets:
+            if isinstance(preset, MetricPreset) and preset.statistic in statistics:
+                statistic = statistics[preset.statistic](module)
+                for options in [required(preset), *VARIANTS.get(f"{module}.{preset.__name__}", [])]:
+                    numbers = shown(preset(statistic, **options))
+                    rows.append(f"| `{module}` | `{call(preset, options)}` | {numbers} |")
     return "\n".join(["| `arrayseg.compat` | call | number |", "|---|---|---:|", *rows])
 
 
-def kind(preset: Preset) -> str:
-    """Return the name of the statistic that a preset takes."""
-    return next(iter(signature(preset.function).parameters))
-
-
-def required(preset: Preset) -> dict[str, Any]:
+def required(preset: MetricPreset[Any, Any]) -> dict[str, Any]:
     """Return the options that a preset has no default for."""
-    options = list(signature(preset.function).parameters.values())[1:]
+    options = list(signature(preset).parameters.values())[1:]
     return {option.name: GIVEN[option.name] for option in options if option.default is Parameter.empty}
 
 
-def call(preset: Preset, options: Mapping[str, Any]) -> str:
+def call(preset: MetricPreset[Any, Any], options: Mapping[str, Any]) -> str:
     """Write a call."""
-    return f"{preset.name}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+    return f"{preset.__name__}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
 
 
 def shown(values: Any) -> str:
-    """Write a number or several; of a number for each class in each image, the mean."""
+    """Write a number or several numbers; a table of images and classes is written as its mean."""
     if isinstance(values, tuple):
         return ", ".join(shown(value) for value in values)
     array = np.asarray(values)

@@ -1,86 +1,88 @@
-"""The tables of docs/compat.md, written from the registry of presets when the documentation is built."""
+"""The tables of docs/compat.md, written from the presets and the recorded numbers when the documentation is built."""
 
 from __future__ import annotations
 
 import inspect
-import sys
-from collections.abc import Mapping
+import json
+import runpy
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from arrayseg import compat
+from arrayseg.compat._calls import Changed
+from arrayseg.compat._preset import LossPreset
+from arrayseg.compat._registry import presets_by_module
+from arrayseg.losses._compound import Compound
 
-from compat.reference import of_form
-
-from arrayseg import compat, losses
-from arrayseg.compat._preset import PRESETS, Adjusted, Call, Changed, Preset
-
-#: What the arrays of a reference batch have in common; only their shapes matter here.
+DATA = Path(__file__).parents[1] / "tests" / "compat"
+#: The forms of the reference batch, as the tests have them; only their shapes matter here.
+of_form = runpy.run_path(str(DATA / "forms.py"))["of_form"]
 LOGITS, IDS = np.zeros((2, 4, 8, 8)), np.zeros((2, 8, 8), dtype=np.int64)
-SETTINGS = {preset.function: preset.setting for preset in PRESETS if preset.setting is not None}
-OURS = {getattr(losses, name) for name in losses.__all__}
 
 
 def loss_tables() -> str:
     """Write a section for every module with losses: what it is, its calls, and in what they differ."""
-    modules: dict[str, list[Preset]] = {}
-    for preset in PRESETS:
-        if preset.setting is not None:
-            modules.setdefault(preset.module, []).append(preset)
-    return "\n\n".join(section(name, modules[name]) for name in sorted(modules))
+    losses = {
+        module: [preset for preset in presets if isinstance(preset, LossPreset)]
+        for module, presets in presets_by_module().items()
+    }
+    return "\n\n".join(section(module, presets) for module, presets in losses.items() if presets)
 
 
-def section(module: str, presets: list[Preset]) -> str:
+def section(module: str, presets: list[LossPreset[Any]]) -> str:
     """Write one module's heading, description, table and notes."""
     described = inspect.getdoc(getattr(compat, module)) or ""
+    records = json.loads((DATA / "records" / f"{module}.json").read_text(encoding="utf-8"))
+    named = {preset.__name__: preset for preset in presets}
     rows = [
         "| the peer's call | batch | here | number |",
         "|---|---|---|---|",
-        *(row(preset, number) for preset in presets for number in range(len(preset.records))),
+        *(row(named[name], **record) for name, recorded in records.items() for record in recorded),
     ]
-    notes = [f"- `{preset.name}`: {preset.note}" for preset in presets if preset.note]
+    notes = [f"- `{preset.__name__}`: {preset.note}" for preset in presets if preset.note]
     # A docstring marks code with single or double backquotes alike.
     parts = [f"### `compat.{module}`", described.replace("``", "`"), "\n".join(rows), "\n".join(notes)]
     return "\n\n".join(part for part in parts if part)
 
 
-def row(preset: Preset, number: int) -> str:
+def row(
+    preset: LossPreset[Any],
+    number: float,
+    options: Mapping[str, Any] = {},
+    batch: str = "ids",
+    within: float | None = None,
+) -> str:
     """Write the row of one recorded call."""
-    record = preset.records[number]
-    input, target = of_form(record.batch, LOGITS, IDS)
-    assert preset.setting is not None
-    ours = describe(preset.setting(input, target, **record.options))
-    peer = f"{preset.peer.rpartition('.')[2]}({options(record.options)})"
-    return f"| `{peer}` | {record.batch} | {ours} | {record.number:.6f} |"
+    ours = describe(preset.call(*of_form(batch, LOGITS, IDS), **options))
+    peer = f"{preset.peer.rpartition('.')[2]}({written(options)})"
+    digits = f"{number:.6f}" if within is None else f"{number}"  # as many as were written down
+    return f"| `{peer}` | {batch} | {ours} | {digits} |"
 
 
-def describe(call: Call) -> str:
+def describe(loss: Callable[..., Any]) -> str:
     """Write the losses of a call with the options that are not their defaults."""
-    if isinstance(call, Adjusted):
-        return f"{describe(call.call)} {call.text}"
-    if isinstance(call, Changed):
-        return f"{describe(call.loss)} {call.text}"
-    function, given = (call.func, call.keywords) if isinstance(call, partial) else (call, {})
-    if function in SETTINGS:
-        return describe(SETTINGS[function](*call.args, **given))
-    if function not in OURS:
+    function, given = (loss.func, loss.keywords) if isinstance(loss, partial) else (loss, {})
+    if isinstance(function, Changed):
+        return f"{describe(partial(function.loss, **given))} {function.text}"
+    if isinstance(function, Compound):
         return " + ".join(f"{weight:g} {describe(part)}" for part, weight in function.parts)
     defaults = inspect.signature(function).parameters
     changed = {name: value for name, value in given.items() if not is_default(value, defaults[name].default)}
-    return f"`{function.__name__}({options(changed)})`"
+    return f"`{function.__name__}({written(changed)})`"
 
 
 def is_default(value: Any, default: Any) -> bool:
-    """Whether an option need not be told; a pair of equal numbers is one number."""
+    """Return whether an option is at its default; a pair of equal numbers is one number."""
     if isinstance(value, tuple) and isinstance(default, float):
         return value == (default, default)
     return type(value) is not list and not hasattr(value, "ndim") and bool(value == default)
 
 
-def options(values: Mapping[str, Any]) -> str:
+def written(values: Mapping[str, Any]) -> str:
     """Write keyword arguments."""
     return ", ".join(f"{name}={shown(value)}" for name, value in values.items())
 

@@ -22,15 +22,11 @@ from arrayseg.compat import (
     huggingface_evaluate,
     ignite,
     jdt,
-    keras_3_15,
-    keras_3_16,
     kornia_0_9,
     medpy_0_5,
     metrax,
     metrics_reloaded,
     mmseg_1_2,
-    monai_1_5,
-    monai_1_6,
     nnunet_2,
     optax_0_2,
     paddleseg,
@@ -39,12 +35,13 @@ from arrayseg.compat import (
     seglossodyssey,
     skimage,
     sklearn,
-    smp_0_3,
-    smp_0_6,
     torch,
     torchmetrics_1_9,
     torchvision,
 )
+from arrayseg.compat.keras import v3_15 as keras_3_15, v3_16 as keras_3_16
+from arrayseg.compat.monai import v1_5 as monai_1_5, v1_6 as monai_1_6
+from arrayseg.compat.smp import v0_3 as smp_0_3, v0_6 as smp_0_6
 
 __all__ = [
     "berman",

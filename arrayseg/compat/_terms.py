@@ -1,8 +1,10 @@
-"""Terms and scores of other libraries that no option of our losses gives."""
+"""Terms and scores of other libraries that no option of our losses offers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from arrayseg._typing import Array
@@ -13,14 +15,24 @@ from arrayseg.engine.region_scores import Cells, Derivatives, Score
 from arrayseg.engine.region_term import CellsTerm, RegionTerm
 from arrayseg.engine.sweep import Sums
 
-__all__ = ["masked_ids_are_background", "mean_over_ignored_pixels", "of_the_background", "with_smoothed_cells"]
+__all__ = [
+    "masked_ids_are_background",
+    "mean_over_ignored_pixels",
+    "of_the_background",
+    "with_smoothed_cells",
+    "with_terms",
+]
 
 
-def remade(plan: Any, kind: type[RegionTerm], **changes: Any) -> Plan:
-    """Return a plan whose terms are of another kind, with the same options except the changed ones."""
-    terms = [kind(**{field.name: getattr(term, field.name) for field in fields(term)} | changes) for term in plan.terms]
-    changed: Plan = replace(plan, terms=terms)
+def with_terms(plan: Any, change: Callable[[Any], Any]) -> Plan:
+    """Return a plan whose terms are each changed by a function."""
+    changed: Plan = replace(plan, terms=[change(term) for term in plan.terms])
     return changed
+
+
+def _remade(term: RegionTerm, kind: type[RegionTerm], **changes: Any) -> RegionTerm:
+    """Return a term of another kind, with the same options except the changed ones."""
+    return kind(**{field.name: getattr(term, field.name) for field in fields(term)} | changes)
 
 
 @dataclass(frozen=True)
@@ -38,17 +50,17 @@ class BackgroundOutside(RegionTerm):
 
 def masked_ids_are_background(plan: Any) -> Plan:
     """Count masked pixels as target pixels of class 0: masked ids are multiplied by 0 before they are one-hot."""
-    return remade(plan, BackgroundOutside)
+    return with_terms(plan, partial(_remade, kind=BackgroundOutside))
 
 
 def mean_over_ignored_pixels(plan: Any) -> Plan:
     """Divide the means over pixels by the number of all pixels, including ignored ones."""
-    terms = [
-        replace(term, denominator="all") if isinstance(term, MeanTerm) and term.reduction == "mean" else term
-        for term in plan.terms
-    ]
-    changed: Plan = replace(plan, terms=terms)
-    return changed
+
+    def over_all_pixels(term: Any) -> Any:
+        is_mean = isinstance(term, MeanTerm) and term.reduction == "mean"
+        return replace(term, denominator="all") if is_mean else term
+
+    return with_terms(plan, over_all_pixels)
 
 
 @dataclass(frozen=True)
@@ -66,9 +78,7 @@ class SmoothedCells:
 
 def with_smoothed_cells(plan: Any, *, smooth: float) -> Plan:
     """Add a number to the true and the false positives and negatives, even where there is no error."""
-    terms = [replace(term, score=SmoothedCells(term.score, smooth)) for term in plan.terms]
-    changed: Plan = replace(plan, terms=terms)
-    return changed
+    return with_terms(plan, lambda term: replace(term, score=SmoothedCells(term.score, smooth)))
 
 
 @dataclass(frozen=True)
@@ -85,5 +95,4 @@ class Complement:
 
 def of_the_background(plan: Any) -> Plan:
     """Take the score of the background instead of the score of the foreground."""
-    (term,) = plan.terms
-    return remade(plan, CellsTerm, score=Complement(term.score))
+    return with_terms(plan, lambda term: _remade(term, CellsTerm, score=Complement(term.score)))

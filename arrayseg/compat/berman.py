@@ -8,14 +8,14 @@ from typing import Any, Literal
 
 from arrayseg import losses
 from arrayseg._typing import Array
-from arrayseg.compat._preset import Call, Record, loss_preset
+from arrayseg.compat._calls import Call
+from arrayseg.compat._preset import loss_preset
 
 __all__ = ["lovasz_hinge", "lovasz_softmax"]
 
 
 @loss_preset(
     "lovasz_losses.lovasz_softmax",
-    Record(0.768673, {}, "probabilities"),
     note="Takes probabilities. Where every pixel is ignored the authors' is empty, here it is 0.",
 )
 def lovasz_softmax(
@@ -40,11 +40,7 @@ def lovasz_softmax(
     )
 
 
-@loss_preset(
-    "lovasz_losses.lovasz_hinge",
-    Record(1.834638, {}, "binary without axis"),
-    Record(1.841929, {"per_image": False}, "binary without axis"),
-)
+@loss_preset("lovasz_losses.lovasz_hinge")
 def lovasz_hinge(
     input: Array, target: Array, *, per_image: bool = True, ignore: int | None = None, **options: Any
 ) -> Call:

@@ -22,30 +22,30 @@ def without_rows(matrix: Array, ignored: Sequence[int]) -> Array:
     xp = backend.xp
     kept = [float(label not in ignored) for label in range(matrix.shape[-1])]
     rows = backend.asarray(kept, dtype=backend.sum_dtype(matrix), like=matrix) > 0
-    with backend.wide(matrix):
+    with backend.enable_64_bits(matrix):
         return xp.where(rows[:, None], matrix, xp.zeros_like(matrix))
 
 
-@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling classScores")
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling classScores", "matrix")
 def class_scores(matrix: Array, *, ignored: Sequence[int] = ()) -> Array:
     """Intersection over union of each label that is not ignored."""
     classes = [label for label in range(matrix.shape[-1]) if label not in ignored]
     return metrics.iou(without_rows(matrix, ignored), classes=classes)
 
 
-@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreClasses")
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreClasses", "matrix")
 def average_score_classes(matrix: Array, *, ignored: Sequence[int] = ()) -> Array:
     """Mean over the labels that occur."""
     return mean_of_defined(class_scores(matrix, ignored=ignored))
 
 
-@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling categoryScores")
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling categoryScores", "matrix")
 def category_scores(matrix: Array, *, categories: Sequence[Sequence[int]], ignored: Sequence[int] = ()) -> Array:
     """Intersection over union of each category."""
     return metrics.category_iou(without_rows(matrix, ignored), categories)
 
 
-@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreCategories")
+@metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreCategories", "matrix")
 def average_score_categories(
     matrix: Array, *, categories: Sequence[Sequence[int]], ignored: Sequence[int] = ()
 ) -> Array:

@@ -21,13 +21,13 @@ __all__ = [
 ]
 
 
-@metric_preset("surface_distance.compute_surface_distances")
+@metric_preset("surface_distance.compute_surface_distances", "prediction")
 def surface_distances(prediction: Array, target: Array, *, spacing_mm: Sequence[float]) -> SurfaceDistances:
     """Distances of the elements of surface between the voxels."""
     return metrics.surface_distances(prediction, target, spacing=spacing_mm, definition="surface_element")
 
 
-@metric_preset("surface_distance.compute_average_surface_distance")
+@metric_preset("surface_distance.compute_average_surface_distance", "distances")
 def compute_average_surface_distance(distances: SurfaceDistances) -> tuple[Array, Array]:
     """Average distance from the target to the prediction, and back; nan from an empty mask."""
     prediction_to_target = metrics.average_surface_distance(distances, empty={"prediction": nan})[0]
@@ -37,9 +37,10 @@ def compute_average_surface_distance(distances: SurfaceDistances) -> tuple[Array
 
 @metric_preset(
     "surface_distance.compute_robust_hausdorff",
+    "distances",
     note=(
-        "Where the area up to a distance is exactly ``percent`` of the surface, the percentile is this distance. There "
-        "the library's rounding decides between it and the next distance."
+        "Where the area up to a distance is exactly ``percent`` of the surface, the percentile is this distance. In "
+        "surface-distance, rounding decides between it and the next distance."
     ),
 )
 def compute_robust_hausdorff(distances: SurfaceDistances, *, percent: float) -> Array:
@@ -47,7 +48,7 @@ def compute_robust_hausdorff(distances: SurfaceDistances, *, percent: float) -> 
     return metrics.hausdorff(distances, percentile=percent, empty={"both": inf})
 
 
-@metric_preset("surface_distance.compute_surface_overlap_at_tolerance", note=TOLERANCE)
+@metric_preset("surface_distance.compute_surface_overlap_at_tolerance", "distances", note=TOLERANCE)
 def compute_surface_overlap_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> tuple[Array, Array]:
     """Share of the target's surface near the prediction's, and back; nan of an empty mask."""
     of_prediction = metrics.surface_overlap(distances, tolerance_mm, empty={"prediction": nan})[0]
@@ -55,13 +56,13 @@ def compute_surface_overlap_at_tolerance(distances: SurfaceDistances, *, toleran
     return of_target, of_prediction
 
 
-@metric_preset("surface_distance.compute_surface_dice_at_tolerance", note=TOLERANCE)
+@metric_preset("surface_distance.compute_surface_dice_at_tolerance", "distances", note=TOLERANCE)
 def compute_surface_dice_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> Array:
     """Share of both surfaces, by area."""
     return metrics.surface_dice(distances, tolerance_mm)
 
 
-@metric_preset("surface_distance.compute_dice_coefficient")
+@metric_preset("surface_distance.compute_dice_coefficient", "binary")
 def compute_dice_coefficient(binary: Array) -> Array:
     """Dice coefficient of class 1; nan of two empty masks."""
     return foreground(metrics.dice(binary, classes=[1]))

@@ -14,7 +14,7 @@ from arrayseg.compat._preset import metric_preset
 __all__ = ["fwiou", "iou", "macc", "miou", "pacc"]
 
 
-@metric_preset("detectron2.evaluation.SemSegEvaluator IoU")
+@metric_preset("detectron2.evaluation.SemSegEvaluator IoU", "matrix")
 def iou(matrix: Array) -> Array:
     """Intersection over union of the classes of the target; nan of others."""
     binary = of_matrix(matrix)
@@ -22,25 +22,25 @@ def iou(matrix: Array) -> Array:
     return xp.where(target_pixels(binary) == 0, xp.full_like(scores, float("nan")), scores)
 
 
-@metric_preset("detectron2.evaluation.SemSegEvaluator mIoU")
+@metric_preset("detectron2.evaluation.SemSegEvaluator mIoU", "matrix")
 def miou(matrix: Array) -> Array:
     """Mean intersection over union of the classes of the target."""
     return mean_of_defined(iou(matrix))
 
 
-@metric_preset("detectron2.evaluation.SemSegEvaluator fwIoU")
+@metric_preset("detectron2.evaluation.SemSegEvaluator fwIoU", "matrix")
 def fwiou(matrix: Array) -> Array:
     """Intersection over union weighed by the pixels of the target."""
     return metrics.frequency_weighted_iou(matrix)
 
 
-@metric_preset("detectron2.evaluation.SemSegEvaluator mACC")
+@metric_preset("detectron2.evaluation.SemSegEvaluator mACC", "matrix")
 def macc(matrix: Array) -> Array:
     """Mean accuracy of the classes of the target."""
     return metrics.mean_pixel_accuracy(matrix)
 
 
-@metric_preset("detectron2.evaluation.SemSegEvaluator pACC")
+@metric_preset("detectron2.evaluation.SemSegEvaluator pACC", "matrix")
 def pacc(matrix: Array) -> Array:
     """Share of the pixels that are right."""
     return metrics.pixel_accuracy(matrix)

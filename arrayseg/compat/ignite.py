@@ -9,19 +9,19 @@ from arrayseg.compat._preset import metric_preset
 __all__ = ["dice_coefficient", "iou", "m_iou"]
 
 
-@metric_preset("ignite.metrics.IoU")
+@metric_preset("ignite.metrics.IoU", "matrix")
 def iou(matrix: Array) -> Array:
     """Intersection over union of each class; 0 of an absent one."""
     return metrics.iou(matrix, absent=0.0)
 
 
-@metric_preset("ignite.metrics.mIoU", note="Its `ignore_index` leaves a class out of the mean and no pixels.")
+@metric_preset("ignite.metrics.mIoU", "matrix", note="Its `ignore_index` leaves a class out of the mean and no pixels.")
 def m_iou(matrix: Array) -> Array:
     """Mean intersection over union; an absent class counts 0."""
     return metrics.mean_iou(matrix, absent=0.0)
 
 
-@metric_preset("ignite.metrics.DiceCoefficient")
+@metric_preset("ignite.metrics.DiceCoefficient", "matrix")
 def dice_coefficient(matrix: Array) -> Array:
     """Dice coefficient of each class; 0 of an absent one."""
     return metrics.dice(matrix, absent=0.0)

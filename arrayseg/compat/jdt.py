@@ -9,7 +9,8 @@ from typing import Any, Literal
 from arrayseg import losses, metrics
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
+from arrayseg.compat._calls import Call
+from arrayseg.compat._preset import loss_preset, metric_preset
 
 __all__ = [
     "jdt_loss",
@@ -25,9 +26,6 @@ __all__ = [
 
 @loss_preset(
     "losses.jdt_loss.JDTLoss",
-    Record(0.755533, {"alpha": 0.5, "beta": 0.5}),
-    Record(0.860628),
-    Record(0.861004, {"mIoUD": 0.0, "mIoUI": 0.5, "mIoUC": 0.5}),
     note=(
         "Of soft targets the authors' loss counts absent classes too, unless told otherwise. `log_loss`, "
         "`class_weights` and `threshold` are not supported."
@@ -80,43 +78,43 @@ def of_images(counts: Array, average: Literal["image", "class"], lowest: float |
     return metrics.fine_grained_mean(counts, average=average, lowest=lowest, present="union")
 
 
-@metric_preset("metrics.mioud_metric mIoUD", note=ABSENT)
+@metric_preset("metrics.mioud_metric mIoUD", "counts", note=ABSENT)
 def mioud(counts: Array) -> Array:
     """Mean over classes of the IoU of the pooled counts."""
     return metrics.fine_grained_mean(counts, average="dataset")
 
 
-@metric_preset("metrics.miouic_metric mIoUI", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUI", "counts", note=IMAGES)
 def mioui(counts: Array) -> Array:
     """Mean over images of the mean over the classes of the target of each."""
     return of_images(counts, "image")
 
 
-@metric_preset("metrics.miouic_metric mIoUC", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUC", "counts", note=IMAGES)
 def miouc(counts: Array) -> Array:
     """Mean over classes of the mean over the images whose target has the class."""
     return of_images(counts, "class")
 
 
-@metric_preset("metrics.miouic_metric mIoUIq", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUIq", "counts", note=IMAGES)
 def mioui_q(counts: Array, *, q: float = 10.0) -> Array:
     """Mean of the lowest q percent of the images."""
     return of_images(counts, "image", q)
 
 
-@metric_preset("metrics.miouic_metric mIoUCq", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUCq", "counts", note=IMAGES)
 def miouc_q(counts: Array, *, q: float = 10.0) -> Array:
     """Mean over classes of the lowest q percent of the images of each."""
     return of_images(counts, "class", q)
 
 
-@metric_preset("metrics.miouic_metric mIoUI of all q", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUI of all q", "counts", note=IMAGES)
 def mioui_quantiles(counts: Array) -> Array:
     """Mean of the worst cases of 10, 20, ... 100 percent of the images."""
     return of_images(counts, "image", QUANTILES)
 
 
-@metric_preset("metrics.miouic_metric mIoUC of all q", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUC of all q", "counts", note=IMAGES)
 def miouc_quantiles(counts: Array) -> Array:
     """Mean of the worst cases of 10, 20, ... 100 percent of the images of each class."""
     return of_images(counts, "class", QUANTILES)

@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset, without_channel
+from arrayseg.compat._calls import Call, with_class_axis
+from arrayseg.compat._inputs import channels, without_channel
+from arrayseg.compat._preset import loss_preset
 
 __all__ = [
     "binary_focal_loss_with_logits",
@@ -25,8 +27,6 @@ PER_IMAGE = (0.0, 1.0, 0.0)
 
 @loss_preset(
     "kornia.losses.dice_loss",
-    Record(0.755044),
-    Record(0.757078, {"average": "macro"}),
     note=(
         "An image with every pixel ignored does not count here, and counts as a loss of 1 in kornia. Weights with "
         "`average='micro'`, which stand inside the sums, are not supported. Before 0.9.0 `average='macro'` was a mean "
@@ -73,8 +73,6 @@ def dice_loss(
 
 @loss_preset(
     "kornia.losses.tversky_loss",
-    Record(0.755346, {"alpha": 0.3, "beta": 0.7}),
-    Record(0.757602, {"alpha": 0.7, "beta": 0.3}),
     note=(
         "alpha weighs false positives. An image with every pixel ignored does not count here, and counts as a loss of "
         "1 in kornia. Before 0.9 only alpha + beta mattered, as classes were pooled."
@@ -107,8 +105,6 @@ def tversky_loss(
 
 @loss_preset(
     "kornia.losses.focal_loss",
-    Record(0.313108, {"alpha": None, "reduction": "mean"}),
-    Record(0.130412, {"alpha": 0.25, "reduction": "mean"}),
     note="The mean is over pixels and classes, ignored ones too; up to 0.6 it was over pixels, alpha multiplying all.",
 )
 def focal_loss(
@@ -138,12 +134,11 @@ def focal_loss(
         denominator="all",
         **options,
     )
-    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
+    return with_class_axis(call, weights)
 
 
 @loss_preset(
     "kornia.losses.binary_focal_loss_with_logits",
-    Record(0.235336, {"reduction": "mean"}, "one-hot"),
     note="`pos_weight` and entries of the target to ignore are not supported.",
 )
 def binary_focal_loss_with_logits(
@@ -170,10 +165,10 @@ def binary_focal_loss_with_logits(
         **options,
     )
     weights = [1.0] * channels(input, options) if weight is None else [float(each) for each in weight]
-    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
+    return with_class_axis(call, weights)
 
 
-@loss_preset("kornia.losses.HausdorffERLoss", Record(0.016430, {}, "probabilities with a channel"))
+@loss_preset("kornia.losses.HausdorffERLoss")
 def hausdorff_er_loss(
     input: Array,
     target: Array,
@@ -198,8 +193,6 @@ def hausdorff_er_loss(
 
 @loss_preset(
     "kornia.losses.lovasz_softmax_loss",
-    Record(0.769023),
-    Record(1.926217, {"weight": (1.0, 2.0, 3.0, 4.0)}),
     note="Right since 0.9.0; releases before ranked class ids, not the foreground (0.32927): not reproduced.",
 )
 def lovasz_softmax_loss(input: Array, target: Array, *, weight: Weights | None = None, **options: Any) -> Call:
@@ -207,7 +200,7 @@ def lovasz_softmax_loss(input: Array, target: Array, *, weight: Weights | None =
     return partial(losses.lovasz_softmax, input, target, classes="all", pool="image", class_weights=weight, **options)
 
 
-@loss_preset("kornia.losses.lovasz_hinge_loss", Record(1.834638, {}, "binary without a channel"))
+@loss_preset("kornia.losses.lovasz_hinge_loss")
 def lovasz_hinge_loss(input: Array, target: Array, **options: Any) -> Call:
     """Lovasz hinge loss of each image, of one channel."""
     return partial(losses.lovasz_hinge, input, target, pool="image", **options)

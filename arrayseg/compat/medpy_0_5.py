@@ -33,7 +33,7 @@ __all__ = [
 ERROR: Empty = {"both": "error", "prediction": "error", "target": "error"}
 
 
-@metric_preset("medpy.metric.binary.__surface_distances")
+@metric_preset("medpy.metric.binary.__surface_distances", "prediction")
 def surface_distances(
     prediction: Array, target: Array, *, voxelspacing: Sequence[float] | None = None, connectivity: int = 1
 ) -> SurfaceDistances:
@@ -41,68 +41,70 @@ def surface_distances(
     return metrics.surface_distances(prediction, target, spacing=voxelspacing, connectivity=connectivity)
 
 
-@metric_preset("medpy.metric.binary.hd")
+@metric_preset("medpy.metric.binary.hd", "distances")
 def hd(distances: SurfaceDistances) -> Array:
     """Hausdorff distance."""
     return metrics.hausdorff(distances, empty=ERROR)
 
 
-@metric_preset("medpy.metric.binary.hd95")
+@metric_preset("medpy.metric.binary.hd95", "distances")
 def hd95(distances: SurfaceDistances) -> Array:
     """95th percentile of the distances of both directions together."""
     return metrics.hausdorff(distances, percentile=95.0, combine="pooled", empty=ERROR)
 
 
-@metric_preset("medpy.metric.binary.asd")
+@metric_preset("medpy.metric.binary.asd", "distances")
 def asd(distances: SurfaceDistances) -> Array:
     """Average surface distance from the prediction to the target."""
     return metrics.average_surface_distance(distances, empty=ERROR)[0]
 
 
-@metric_preset("medpy.metric.binary.assd")
+@metric_preset("medpy.metric.binary.assd", "distances")
 def assd(distances: SurfaceDistances) -> Array:
     """Average symmetric surface distance, of both directions together."""
     return metrics.average_symmetric_surface_distance(distances, empty=ERROR)
 
 
-@metric_preset("medpy.metric.binary.dc")
+@metric_preset("medpy.metric.binary.dc", "binary")
 def dc(binary: Array) -> Array:
     """Dice coefficient; 1 of two empty masks."""
     return foreground(metrics.dice(binary, absent=1.0, classes=[1]))
 
 
-@metric_preset("medpy.metric.binary.jc")
+@metric_preset("medpy.metric.binary.jc", "binary")
 def jc(binary: Array) -> Array:
     """Jaccard coefficient; 1 of two empty masks."""
     return foreground(metrics.iou(binary, absent=1.0, classes=[1]))
 
 
-@metric_preset("medpy.metric.binary.precision")
+@metric_preset("medpy.metric.binary.precision", "binary")
 def precision(binary: Array) -> Array:
     """Precision; 0 of an empty prediction."""
     return foreground(metrics.precision(binary, absent=0.0, classes=[1]))
 
 
-@metric_preset("medpy.metric.binary.recall")
+@metric_preset("medpy.metric.binary.recall", "binary")
 def recall(binary: Array) -> Array:
     """Recall; 0 of an empty target."""
     return foreground(metrics.recall(binary, absent=0.0, classes=[1]))
 
 
-@metric_preset("medpy.metric.binary.sensitivity")
+@metric_preset("medpy.metric.binary.sensitivity", "binary")
 def sensitivity(binary: Array) -> Array:
     """Recall by its other name."""
     return recall(binary)
 
 
-@metric_preset("medpy.metric.binary.specificity")
+@metric_preset("medpy.metric.binary.specificity", "binary")
 def specificity(binary: Array) -> Array:
     """Recall of the background; 0 of a full target."""
     return foreground(metrics.recall(binary, absent=0.0, classes=[0]))
 
 
 @metric_preset(
-    "medpy.metric.binary.ravd", note="medpy raises an error if the target is empty; here the result is nan or infinite."
+    "medpy.metric.binary.ravd",
+    "binary",
+    note="medpy raises an error if the target is empty; here the result is nan or infinite.",
 )
 def ravd(binary: Array) -> Array:
     """Relative volume difference."""

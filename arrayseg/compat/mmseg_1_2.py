@@ -13,8 +13,9 @@ from typing import Any, Literal
 from arrayseg import losses, metrics
 from arrayseg._typing import Array, Reduction, Weights
 from arrayseg.backends import backend_of
+from arrayseg.compat._calls import Call
 from arrayseg.compat._counts import mean_of_defined, replace_undefined
-from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset
+from arrayseg.compat._preset import loss_preset, metric_preset
 
 __all__ = [
     "aacc",
@@ -35,8 +36,6 @@ __all__ = [
 
 PERCENT = "It prints percentages with two digits; this is from 0 to 1. Its void label is 255."
 
-WEIGHTS = (1.0, 2.0, 3.0, 4.0)
-
 
 def over_elements(classes: int, weights: Weights | None, reduction: Reduction) -> list[float]:
     """Class weights with which a mean over all pixels is one over all elements."""
@@ -46,10 +45,6 @@ def over_elements(classes: int, weights: Weights | None, reduction: Reduction) -
 
 @loss_preset(
     "mmseg.models.losses.CrossEntropyLoss",
-    Record(1.733316),
-    Record(1.271490, {"ignore_index": 255}, "void ids"),
-    Record(1.695320, {"ignore_index": 255, "avg_non_ignore": True}, "void ids"),
-    Record(1.733275, {"class_weight": WEIGHTS}),
     note=(
         "The mean counts ignored pixels unless `avg_non_ignore`. Class weights divide it (in 0.x they did not); with "
         "ignored pixels they raise in mmsegmentation, and are not supported with `use_sigmoid`."
@@ -92,9 +87,6 @@ def cross_entropy_loss(
 
 @loss_preset(
     "mmseg.models.losses.DiceLoss",
-    Record(0.540392),
-    Record(0.646886, {"use_sigmoid": False}),
-    Record(0.755038, {"use_sigmoid": False, "naive_dice": True}),
     note=(
         "Sigmoids of exclusive classes by default, squares in the denominator. The void label has no target, but its "
         "predictions count. Another formula than in 0.x."
@@ -128,9 +120,7 @@ def dice_loss(
 
 
 @loss_preset(
-    "mmseg.models.losses.TverskyLoss",
-    Record(0.710578),
-    note="alpha weighs false positives; mmsegmentation insists on beta = 1 - alpha.",
+    "mmseg.models.losses.TverskyLoss", note="alpha weighs false positives; mmsegmentation insists on beta = 1 - alpha."
 )
 def tversky_loss(
     input: Array,
@@ -159,7 +149,6 @@ def tversky_loss(
 
 @loss_preset(
     "mmseg.models.losses.FocalLoss",
-    Record(0.181789),
     note="That of its CUDA kernel: on CPU it fails for ids. The mean counts ignored pixels.",
 )
 def focal_loss(
@@ -191,8 +180,6 @@ def focal_loss(
 
 @loss_preset(
     "mmseg.models.losses.LovaszLoss",
-    Record(0.768673, {"reduction": "none"}),
-    Record(0.769023, {"per_image": True}),
     note="`reduction` matters with `per_image` alone; without, it must be 'none' in mmsegmentation.",
 )
 def lovasz_loss(
@@ -217,7 +204,6 @@ def lovasz_loss(
 
 @loss_preset(
     "mmseg.models.losses.OhemCrossEntropy",
-    Record(2.131753, {"min_kept": 20, "thres": 0.3}),
     note="`min_kept` is of the batch; all pixels but the easiest are kept where there are not so many.",
 )
 def ohem_cross_entropy(
@@ -241,41 +227,37 @@ def ohem_cross_entropy(
     )
 
 
-@loss_preset(
-    "mmseg.models.losses.BoundaryLoss",
-    Record(0.291757, {}, "binary"),
-    note="Of one channel; that of PIDNet, after HED.",
-)
+@loss_preset("mmseg.models.losses.BoundaryLoss", note="Of one channel; that of PIDNet, after HED.")
 def boundary_loss(input: Array, target: Array, **options: Any) -> Call:
     """Binary cross entropy with positives and negatives of equal weight."""
     return partial(losses.balanced_binary_cross_entropy, input, target, pool="all", **options)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric aAcc", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric aAcc", "matrix", note=PERCENT)
 def aacc(matrix: Array) -> Array:
     """Share of the pixels that are right."""
     return metrics.pixel_accuracy(matrix)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mIoU", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mIoU", "matrix", note=PERCENT)
 def miou(matrix: Array, *, nan_to_num: float | None = None) -> Array:
     """Mean intersection over union; an absent class counts ``nan_to_num``, or is left out."""
     return metrics.mean_iou(matrix, absent="skip" if nan_to_num is None else nan_to_num)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mAcc", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mAcc", "matrix", note=PERCENT)
 def macc(matrix: Array, *, nan_to_num: float | None = None) -> Array:
     """Mean accuracy of the classes of the target; others count ``nan_to_num``, or are left out."""
     return metrics.mean_pixel_accuracy(matrix, absent="skip" if nan_to_num is None else nan_to_num)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mDice", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mDice", "matrix", note=PERCENT)
 def mdice(matrix: Array, *, nan_to_num: float | None = None) -> Array:
     """Mean Dice coefficient; an absent class counts ``nan_to_num``, or is left out."""
     return metrics.mean_dice(matrix, absent="skip" if nan_to_num is None else nan_to_num)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mFscore", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mFscore", "matrix", note=PERCENT)
 def mfscore(matrix: Array, *, nan_to_num: float | None = None, beta: float = 1.0) -> Array:
     """Mean F-beta score of the classes with a right pixel; without one it is 0 / 0, and leaves the mean."""
     xp, scores = backend_of(matrix).xp, metrics.f_beta(matrix, beta=beta)
@@ -283,13 +265,13 @@ def mfscore(matrix: Array, *, nan_to_num: float | None = None, beta: float = 1.0
     return mean_of_defined(replace_undefined(scores, nan_to_num))
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mPrecision", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mPrecision", "matrix", note=PERCENT)
 def mprecision(matrix: Array, *, nan_to_num: float | None = None) -> Array:
     """Mean precision of the classes of the prediction; others count ``nan_to_num``, or are left out."""
     return mean_of_defined(replace_undefined(metrics.precision(matrix), nan_to_num))
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mRecall", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mRecall", "matrix", note=PERCENT)
 def mrecall(matrix: Array, *, nan_to_num: float | None = None) -> Array:
     """Mean accuracy by its other name."""
     return macc(matrix, nan_to_num=nan_to_num)

@@ -13,16 +13,9 @@ from typing import Any, Literal
 from arrayseg import losses, metrics
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import backend_of
-from arrayseg.compat._preset import (
-    Call,
-    Record,
-    loss_preset,
-    metric_preset,
-    nan_of_nothing,
-    shifted,
-    weighted_sum,
-    without_channel,
-)
+from arrayseg.compat._calls import Call, nan_without_pixels, shifted, weighted_sum
+from arrayseg.compat._inputs import without_channel
+from arrayseg.compat._preset import loss_preset, metric_preset
 
 __all__ = [
     "dc_and_bce_loss",
@@ -34,10 +27,6 @@ __all__ = [
     "soft_dice_loss",
     "top_k_loss",
 ]
-
-#: What the trainer gives to the Dice part.
-TRAINER = {"batch_dice": True, "do_bg": False, "smooth": 1e-5}
-SOFTMAX: dict[str, Any] = {"apply_nonlin": "softmax"}
 
 
 def dice(
@@ -61,7 +50,6 @@ def dice(
 
 @loss_preset(
     "nnunetv2.training.loss.dice.SoftDiceLoss",
-    Record(-0.266027, SOFTMAX),
     note="`apply_nonlin` is the name of an activation. `clip_tp` is not supported.",
 )
 def soft_dice_loss(
@@ -79,13 +67,13 @@ def soft_dice_loss(
     return shifted(partial(call, input, without_channel(input, target)), -1)
 
 
-@loss_preset("nnunetv2.training.loss.dice.MemoryEfficientSoftDiceLoss", Record(-0.243178, {**SOFTMAX, **TRAINER}))
+@loss_preset("nnunetv2.training.loss.dice.MemoryEfficientSoftDiceLoss", inherits=soft_dice_loss)
 def memory_efficient_soft_dice_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative Dice score; the options are those of `soft_dice_loss`."""
-    return partial(soft_dice_loss, input, target, **options)
+    return soft_dice_loss.call(input, target, **options)
 
 
-@loss_preset("nnunetv2.training.loss.robust_ce_loss.RobustCrossEntropyLoss", Record(1.733316))
+@loss_preset("nnunetv2.training.loss.robust_ce_loss.RobustCrossEntropyLoss")
 def robust_cross_entropy_loss(
     input: Array,
     target: Array,
@@ -105,12 +93,11 @@ def robust_cross_entropy_loss(
         label_smoothing=label_smoothing,
         **options,
     )
-    return nan_of_nothing(call)
+    return nan_without_pixels(call)
 
 
 @loss_preset(
     "nnunetv2.training.loss.robust_ce_loss.TopKLoss",
-    Record(3.482392),
     note="k is in percent; of all pixels in nnU-Net, of those that are not ignored here.",
 )
 def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: int = -100, **options: Any) -> Call:
@@ -127,7 +114,6 @@ def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: in
 
 @loss_preset(
     "nnunetv2.training.loss.compound_losses.DC_and_CE_loss",
-    Record(1.490139, {"soft_dice_kwargs": TRAINER}),
     note="The default of the trainer has `soft_dice_kwargs` of batch_dice=True, do_bg=False, smooth=1e-5.",
 )
 def dc_and_ce_loss(
@@ -154,11 +140,7 @@ def dc_and_ce_loss(
     return shifted(weighted_sum(input, without_channel(input, target), parts), -weight_dice)
 
 
-@loss_preset(
-    "nnunetv2.training.loss.compound_losses.DC_and_topk_loss",
-    Record(3.239214, {"soft_dice_kwargs": TRAINER}),
-    note="As TopKLoss.",
-)
+@loss_preset("nnunetv2.training.loss.compound_losses.DC_and_topk_loss", note="As TopKLoss.")
 def dc_and_topk_loss(
     input: Array,
     target: Array,
@@ -180,7 +162,6 @@ def dc_and_topk_loss(
 
 @loss_preset(
     "nnunetv2.training.loss.compound_losses.DC_and_BCE_loss",
-    Record(0.512341, {"soft_dice_kwargs": TRAINER}, "one-hot"),
     note="With `use_ignore_label` the last channel of the target is what is ignored, and the mean is C times as large.",
 )
 def dc_and_bce_loss(
@@ -200,7 +181,9 @@ def dc_and_bce_loss(
     return shifted(weighted_sum(input, regions, parts), -weight_dice)
 
 
-@metric_preset("nnunetv2.evaluation.evaluate_predictions foreground_mean", note="nan if a class occurs in no case.")
+@metric_preset(
+    "nnunetv2.evaluation.evaluate_predictions foreground_mean", "counts", note="nan if a class occurs in no case."
+)
 def foreground_mean(counts: Array, *, score: Literal["dice", "iou"] = "dice") -> Array:
     """Mean over classes, without the background, of the mean over the cases that have the class in either map."""
     labels = range(1, counts.shape[-2])

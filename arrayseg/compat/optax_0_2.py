@@ -11,7 +11,8 @@ from typing import Any
 from arrayseg import losses
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import backend_of
-from arrayseg.compat._preset import Call, Record, loss_preset
+from arrayseg.compat._calls import Call
+from arrayseg.compat._preset import loss_preset
 
 __all__ = [
     "binary_dice_loss",
@@ -24,13 +25,9 @@ __all__ = [
     "softmax_cross_entropy_with_integer_labels",
 ]
 
-LAST = "channels-last"
-
 
 @loss_preset(
     "optax.losses.dice_loss",
-    Record(0.712242, {}, LAST),
-    Record(0.711659, {"alpha": 0.9, "beta": 0.1}, LAST),
     note=(
         "alpha weighs false positives; alpha and beta are new in 0.2.7. Weights are not normalized. With "
         "`apply_softmax=False` optax refuses eager probabilities that do not sum to 1; they are accepted here."
@@ -67,7 +64,6 @@ def dice_loss(
 
 @loss_preset(
     "optax.losses.multiclass_generalized_dice_loss",
-    Record(0.712122, {}, LAST),
     note=(
         "Not the loss of Sudre et al.: the Dice loss of each class is multiplied by the weight of the class. A single "
         "channel is refused with `apply_softmax=True`; optax takes its sigmoid. With `apply_softmax=False` optax "
@@ -101,7 +97,7 @@ def multiclass_generalized_dice_loss(
     )
 
 
-@loss_preset("optax.losses.binary_dice_loss", Record(0.638994, {}, "binary channels-last"))
+@loss_preset("optax.losses.binary_dice_loss")
 def binary_dice_loss(
     input: Array, target: Array, *, smooth: float = 1.0, apply_sigmoid: bool = True, **options: Any
 ) -> Call:
@@ -120,7 +116,6 @@ def binary_dice_loss(
 
 @loss_preset(
     "optax.losses.sigmoid_focal_loss",
-    Record(0.363578, {}, LAST),
     note="The mean over all elements; targets between 0 and 1 make another loss in optax.",
 )
 def sigmoid_focal_loss(
@@ -140,25 +135,25 @@ def sigmoid_focal_loss(
     )
 
 
-@loss_preset("optax.losses.softmax_cross_entropy", Record(1.733316, {}, LAST))
+@loss_preset("optax.losses.softmax_cross_entropy")
 def softmax_cross_entropy(input: Array, target: Array, **options: Any) -> Call:
     """Cross entropy with distributions."""
     return partial(losses.cross_entropy, input, target, class_axis=-1, **options)
 
 
-@loss_preset("optax.losses.softmax_cross_entropy_with_integer_labels", Record(1.733316, {}, "channels-last ids"))
+@loss_preset("optax.losses.softmax_cross_entropy_with_integer_labels")
 def softmax_cross_entropy_with_integer_labels(input: Array, target: Array, **options: Any) -> Call:
     """Cross entropy with class ids."""
     return partial(losses.cross_entropy, input, target, class_axis=-1, **options)
 
 
-@loss_preset("optax.losses.sigmoid_binary_cross_entropy", Record(0.826494, {}, LAST))
+@loss_preset("optax.losses.sigmoid_binary_cross_entropy")
 def sigmoid_binary_cross_entropy(input: Array, target: Array, **options: Any) -> Call:
     """Binary cross entropy of each class."""
     return partial(losses.binary_cross_entropy, input, target, class_axis=-1, denominator="elements", **options)
 
 
-@loss_preset("optax.losses.poly_loss_cross_entropy", Record(3.243404, {}, LAST))
+@loss_preset("optax.losses.poly_loss_cross_entropy")
 def poly_loss_cross_entropy(input: Array, target: Array, *, epsilon: float = 2.0, **options: Any) -> Call:
     """Poly-1 loss."""
     return partial(losses.poly, input, target, epsilon=epsilon, class_axis=-1, **options)

@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 from arrayseg import losses, metrics
 from arrayseg._typing import Array, Weights
-from arrayseg.compat._preset import Call, Record, loss_preset, metric_preset, without_channel
+from arrayseg.compat._calls import Call
+from arrayseg.compat._inputs import without_channel
+from arrayseg.compat._preset import loss_preset, metric_preset
 
 __all__ = [
     "accuracy",
@@ -30,9 +32,7 @@ __all__ = [
 ]
 
 
-@loss_preset(
-    "paddleseg.models.losses.DiceLoss", Record(0.733973), note="Paddle writes 0 over the ignored ids of its target."
-)
+@loss_preset("paddleseg.models.losses.DiceLoss", note="Paddle writes 0 over the ignored ids of its target.")
 def dice_loss(
     input: Array,
     target: Array,
@@ -56,9 +56,6 @@ def dice_loss(
 
 @loss_preset(
     "paddleseg.models.losses.CrossEntropyLoss",
-    Record(1.733316),
-    Record(1.733275, {"weight": (1.0, 2.0, 3.0, 4.0)}),
-    Record(3.482392, {"top_k_percent_pixels": 0.1}),
     note="`top_k_percent_pixels` is a share, of all pixels in Paddle, of those that are not ignored here.",
 )
 def cross_entropy_loss(
@@ -77,7 +74,7 @@ def cross_entropy_loss(
     return partial(losses.top_k_cross_entropy, input, target, share=top_k_percent_pixels, **settings)
 
 
-@loss_preset("paddleseg.models.losses.BootstrappedCrossEntropyLoss", Record(1.841936, {"min_K": 5, "loss_th": 0.5}))
+@loss_preset("paddleseg.models.losses.BootstrappedCrossEntropyLoss")
 def bootstrapped_cross_entropy_loss(
     input: Array, target: Array, *, min_K: int, loss_th: float, ignore_index: int = 255, **options: Any
 ) -> Call:
@@ -95,7 +92,6 @@ def bootstrapped_cross_entropy_loss(
 
 @loss_preset(
     "paddleseg.models.losses.OhemCrossEntropyLoss",
-    Record(2.131753, {"min_kept": 20, "thresh": 0.3}),
     note="Keeps one pixel less than `min_kept`, or all where there are no more.",
 )
 def ohem_cross_entropy_loss(
@@ -120,7 +116,7 @@ def ohem_cross_entropy_loss(
     )
 
 
-@loss_preset("paddleseg.models.losses.FocalLoss", Record(0.188006, {}, "two classes"), note="Of two channels.")
+@loss_preset("paddleseg.models.losses.FocalLoss", note="Of two channels.")
 def focal_loss(
     input: Array,
     target: Array,
@@ -144,7 +140,7 @@ def focal_loss(
     )
 
 
-@loss_preset("paddleseg.models.losses.MultiClassFocalLoss", Record(1.252430), note="alpha multiplies every class.")
+@loss_preset("paddleseg.models.losses.MultiClassFocalLoss", note="alpha multiplies every class.")
 def multi_class_focal_loss(
     input: Array,
     target: Array,
@@ -166,7 +162,7 @@ def multi_class_focal_loss(
     )
 
 
-@loss_preset("paddleseg.models.losses.LovaszSoftmaxLoss", Record(0.768673))
+@loss_preset("paddleseg.models.losses.LovaszSoftmaxLoss")
 def lovasz_softmax_loss(
     input: Array,
     target: Array,
@@ -186,35 +182,33 @@ def lovasz_softmax_loss(
     )
 
 
-@loss_preset(
-    "paddleseg.models.losses.LovaszHingeLoss",
-    Record(1.841929, {}, "binary"),
-    note="Of one channel; of two Paddle errs.",
-)
+@loss_preset("paddleseg.models.losses.LovaszHingeLoss", note="Of one channel; of two Paddle errs.")
 def lovasz_hinge_loss(input: Array, target: Array, *, ignore_index: int = 255, **options: Any) -> Call:
     """Lovasz hinge loss of one channel, of the batch."""
     return partial(losses.lovasz_hinge, input, target, pool="batch", ignore_index=ignore_index, **options)
 
 
-@metric_preset("paddleseg.utils.metrics.mean_iou", note="Earlier releases count 0 for an absent class: ``absent=0``.")
+@metric_preset(
+    "paddleseg.utils.metrics.mean_iou", "matrix", note="Earlier releases count 0 for an absent class: ``absent=0``."
+)
 def mean_iou(matrix: Array, *, absent: float = 1.0) -> Array:
     """Mean intersection over union; an absent class counts 1."""
     return metrics.mean_iou(matrix, absent=absent)
 
 
-@metric_preset("paddleseg.utils.metrics.dice")
+@metric_preset("paddleseg.utils.metrics.dice", "matrix")
 def dice(matrix: Array) -> Array:
     """Mean Dice coefficient; an absent class counts 0."""
     return metrics.mean_dice(matrix, absent=0.0)
 
 
-@metric_preset("paddleseg.utils.metrics.accuracy")
+@metric_preset("paddleseg.utils.metrics.accuracy", "matrix")
 def accuracy(matrix: Array) -> Array:
     """Share of the pixels that are right."""
     return metrics.pixel_accuracy(matrix)
 
 
-@metric_preset("paddleseg.utils.metrics.kappa")
+@metric_preset("paddleseg.utils.metrics.kappa", "matrix")
 def kappa(matrix: Array) -> Array:
     """Cohen's kappa."""
     return metrics.cohen_kappa(matrix)

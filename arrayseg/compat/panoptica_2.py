@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-@metric_preset("panoptica.metrics._surface_distance_pair")
+@metric_preset("panoptica.metrics._surface_distance_pair", "prediction")
 def surface_distances(
     prediction: Array, target: Array, *, voxelspacing: Sequence[float] | None = None, connectivity: int = 1
 ) -> SurfaceDistances:
@@ -39,19 +39,19 @@ def surface_distances(
     return metrics.surface_distances(prediction, target, spacing=voxelspacing, connectivity=connectivity)
 
 
-@metric_preset("panoptica.Metric.HD")
+@metric_preset("panoptica.Metric.HD", "distances")
 def hd(distances: SurfaceDistances) -> Array:
     """Hausdorff distance."""
     return metrics.hausdorff(distances)
 
 
-@metric_preset("panoptica.Metric.HD95")
+@metric_preset("panoptica.Metric.HD95", "distances")
 def hd95(distances: SurfaceDistances) -> Array:
     """95th percentile of the distances of both directions together."""
     return metrics.hausdorff(distances, percentile=95.0, combine="pooled")
 
 
-@metric_preset("panoptica.Metric.ASSD", note="Elsewhere this is the mean average surface distance.")
+@metric_preset("panoptica.Metric.ASSD", "distances", note="Elsewhere this is the mean average surface distance.")
 def assd(distances: SurfaceDistances) -> Array:
     """Mean of the averages of the two directions."""
     return metrics.mean_average_surface_distance(distances)
@@ -59,6 +59,7 @@ def assd(distances: SurfaceDistances) -> Array:
 
 @metric_preset(
     "panoptica.Metric.NSD",
+    "distances",
     note=f"panoptica's default threshold is the smallest spacing, or 0.5 without a spacing. {TOLERANCE}",
 )
 def nsd(distances: SurfaceDistances, *, threshold: float) -> Array:
@@ -66,49 +67,49 @@ def nsd(distances: SurfaceDistances, *, threshold: float) -> Array:
     return metrics.surface_dice(distances, threshold, average="mean")
 
 
-@metric_preset("panoptica.Metric.DSC")
+@metric_preset("panoptica.Metric.DSC", "binary")
 def dsc(binary: Array) -> Array:
     """Dice coefficient."""
     return foreground(metrics.dice(binary, classes=[1]))
 
 
-@metric_preset("panoptica.Metric.IOU")
+@metric_preset("panoptica.Metric.IOU", "binary")
 def iou(binary: Array) -> Array:
     """Intersection over union."""
     return foreground(metrics.iou(binary, classes=[1]))
 
 
-@metric_preset("panoptica.Metric.RVD", note="Of an empty target nan there, and infinite here.")
+@metric_preset("panoptica.Metric.RVD", "binary", note="Of an empty target nan there, and infinite here.")
 def rvd(binary: Array) -> Array:
     """Relative volume difference."""
     return foreground(metrics.relative_volume_difference(binary, classes=[1]))
 
 
-@metric_preset("panoptica.Metric.RVAE", note="Of an empty target nan there, and infinite here.")
+@metric_preset("panoptica.Metric.RVAE", "binary", note="Of an empty target nan there, and infinite here.")
 def rvae(binary: Array) -> Array:
     """Absolute relative volume difference."""
     return abs(rvd(binary))
 
 
-@metric_preset("panoptica.NaiveThresholdMatching", note="An IoU of exactly the threshold is a match.")
+@metric_preset("panoptica.NaiveThresholdMatching", "prediction", note="An IoU of exactly the threshold is a match.")
 def match_instances(prediction: Array, target: Array, *, matching_threshold: float = 0.5) -> SegmentCounts:
     """Matched and unmatched instances of label maps, the pairs with the highest IoU first."""
     return metrics.match_instances(prediction, target, thresholds=matching_threshold, inclusive=True)
 
 
-@metric_preset("panoptica.PanopticaResult.pq")
+@metric_preset("panoptica.PanopticaResult.pq", "segments")
 def pq(segments: SegmentCounts) -> Array:
     """Panoptic quality."""
     return metrics.panoptic_quality(segments).pq
 
 
-@metric_preset("panoptica.PanopticaResult.sq")
+@metric_preset("panoptica.PanopticaResult.sq", "segments")
 def sq(segments: SegmentCounts) -> Array:
     """Mean IoU of the matches."""
     return metrics.panoptic_quality(segments).sq
 
 
-@metric_preset("panoptica.PanopticaResult.rq")
+@metric_preset("panoptica.PanopticaResult.rq", "segments")
 def rq(segments: SegmentCounts) -> Array:
     """F1 score of the instances."""
     return metrics.panoptic_quality(segments).rq

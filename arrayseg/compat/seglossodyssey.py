@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 from arrayseg import losses
 from arrayseg._typing import Activation, Array
-from arrayseg.compat._preset import Call, Record, loss_preset, shifted, weighted_sum, without_channel
+from arrayseg.compat._calls import Call, shifted, weighted_sum
+from arrayseg.compat._inputs import without_channel
+from arrayseg.compat._preset import loss_preset
 
 __all__ = [
     "asym_loss",
@@ -29,8 +31,6 @@ __all__ = [
     "top_k_loss",
     "tversky_loss",
 ]
-
-SOFTMAX: dict[str, Any] = {"apply_nonlin": "softmax"}
 
 
 def region(
@@ -53,36 +53,27 @@ def region(
     )
 
 
-@loss_preset("dice_loss.SoftDiceLoss", Record(-0.266027, SOFTMAX), family=region)
+@loss_preset("dice_loss.SoftDiceLoss", inherits=region)
 def soft_dice_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative Dice score, smoothed by 1."""
     return shifted(partial(region(losses.dice, **options), input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.IoULoss", Record(-0.168678, SOFTMAX), family=region)
+@loss_preset("dice_loss.IoULoss", inherits=region)
 def io_u_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative Jaccard score, smoothed by 1."""
     loss = region(losses.jaccard, smooth_form="tp", **options)
     return shifted(partial(loss, input, without_channel(input, target)), -1)
 
 
-@loss_preset(
-    "dice_loss.TverskyLoss",
-    Record(-0.289422, SOFTMAX),
-    family=region,
-    note="False positives weigh 0.3, false negatives 0.7.",
-)
+@loss_preset("dice_loss.TverskyLoss", inherits=region, note="False positives weigh 0.3, false negatives 0.7.")
 def tversky_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative Tversky score, smoothed by 1."""
     loss = region(losses.tversky, alpha=0.3, beta=0.7, **options)
     return shifted(partial(loss, input, without_channel(input, target)), -1)
 
 
-@loss_preset(
-    "dice_loss.FocalTversky_loss",
-    Record(0.773943, {"tversky_kwargs": SOFTMAX}),
-    note="The power gamma of the mean of the Tversky loss, not of each.",
-)
+@loss_preset("dice_loss.FocalTversky_loss", note="The power gamma of the mean of the Tversky loss, not of each.")
 def focal_tversky_loss(
     input: Array, target: Array, *, tversky_kwargs: Mapping[str, Any] = {}, gamma: float = 0.75
 ) -> Call:
@@ -91,14 +82,14 @@ def focal_tversky_loss(
     return partial(loss, input, without_channel(input, target))
 
 
-@loss_preset("dice_loss.AsymLoss", Record(-0.289334, SOFTMAX), family=region)
+@loss_preset("dice_loss.AsymLoss", inherits=region)
 def asym_loss(input: Array, target: Array, **options: Any) -> Call:
     """The negative F-beta score of beta 1.5, smoothed by 1."""
     loss = region(losses.asymmetric_f_beta, beta=1.5, **options)
     return shifted(partial(loss, input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.SSLoss", Record(0.141923, SOFTMAX), family=region)
+@loss_preset("dice_loss.SSLoss", inherits=region)
 def ss_loss(input: Array, target: Array, **options: Any) -> Call:
     """Sensitivity-specificity loss, a tenth of it sensitivity, smoothed by 1."""
     loss = region(losses.sensitivity_specificity, sensitivity_weight=0.1, **options)
@@ -106,9 +97,7 @@ def ss_loss(input: Array, target: Array, **options: Any) -> Call:
 
 
 @loss_preset(
-    "dice_loss.GDiceLoss",
-    Record(-0.245744, SOFTMAX),
-    note="For images that have every class: an absent one weighs 1e20 in SegLossOdyssey.",
+    "dice_loss.GDiceLoss", note="For images that have every class: an absent one weighs 1e20 in SegLossOdyssey."
 )
 def g_dice_loss(
     input: Array, target: Array, *, apply_nonlin: Activation = None, smooth: float = 1e-5, **options: Any
@@ -125,7 +114,7 @@ def g_dice_loss(
     return shifted(call, -1)
 
 
-@loss_preset("ND_Crossentropy.TopKLoss", Record(3.482392), note="k is in percent, ignored pixels counted.")
+@loss_preset("ND_Crossentropy.TopKLoss", note="k is in percent, ignored pixels counted.")
 def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: int = -100, **options: Any) -> Call:
     """Cross entropy of the k percent of the pixels that are hardest."""
     return partial(
@@ -138,14 +127,14 @@ def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: in
     )
 
 
-@loss_preset("dice_loss.DC_and_CE_loss", Record(1.467289))
+@loss_preset("dice_loss.DC_and_CE_loss")
 def dc_and_ce_loss(input: Array, target: Array, *, soft_dice_kwargs: Mapping[str, Any] = {}) -> Call:
     """The negative Dice score and cross entropy."""
     parts = ((region(losses.dice, apply_nonlin="softmax", **soft_dice_kwargs), 1.0), (losses.cross_entropy, 1.0))
     return shifted(weighted_sum(input, without_channel(input, target), parts), -1)
 
 
-@loss_preset("dice_loss.DC_and_topk_loss", Record(3.216365))
+@loss_preset("dice_loss.DC_and_topk_loss")
 def dc_and_topk_loss(
     input: Array,
     target: Array,
@@ -159,9 +148,7 @@ def dc_and_topk_loss(
     return shifted(weighted_sum(input, without_channel(input, target), parts), -1)
 
 
-@loss_preset(
-    "lovasz_loss.LovaszSoftmax", Record(0.768673, {}, "probabilities"), note="Takes probabilities; all classes count."
-)
+@loss_preset("lovasz_loss.LovaszSoftmax", note="Takes probabilities; all classes count.")
 def lovasz_softmax(input: Array, target: Array, *, reduction: Literal["mean"] = "mean", **options: Any) -> Call:
     """Lovasz-softmax loss of probabilities, of the batch."""
     return partial(

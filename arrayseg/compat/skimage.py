@@ -14,13 +14,13 @@ from arrayseg.metrics import AdaptedRandError, ContingencyTable, SurfaceDistance
 __all__ = ["adapted_rand_error", "hausdorff_distance", "surface_distances", "variation_of_information"]
 
 
-@metric_preset("skimage.metrics.hausdorff_distance", note="In voxels: it has no spacing.")
+@metric_preset("skimage.metrics.hausdorff_distance", "prediction", note="In voxels: it has no spacing.")
 def surface_distances(prediction: Array, target: Array) -> SurfaceDistances:
     """Distances between all points of the masks."""
     return metrics.surface_distances(prediction, target, definition="points")
 
 
-@metric_preset("skimage.metrics.hausdorff_distance")
+@metric_preset("skimage.metrics.hausdorff_distance", "distances")
 def hausdorff_distance(distances: SurfaceDistances, *, method: Literal["standard", "modified"] = "standard") -> Array:
     """Hausdorff distance of point sets, or the modified one; 0 of two empty masks, inf of one."""
     check_choice("method", method, ("standard", "modified"))
@@ -30,8 +30,11 @@ def hausdorff_distance(distances: SurfaceDistances, *, method: Literal["standard
 
 @metric_preset(
     "skimage.metrics.adapted_rand_error",
-    note="What it calls precision is the share of the target's pairs, elsewhere recall, and ``alpha`` weighs it. By"
-    " default it leaves out label 0 of the target: a table made with ``ignore_index=0``.",
+    "table",
+    note=(
+        "What it calls precision is the share of the target's pairs, elsewhere recall, and ``alpha`` weighs it. By"
+        " default it leaves out label 0 of the target: a table made with ``ignore_index=0``."
+    ),
 )
 def adapted_rand_error(table: Array | ContingencyTable, *, alpha: float = 0.5) -> AdaptedRandError:
     """Adapted Rand error, precision and recall, the latter two by its names."""
@@ -41,6 +44,7 @@ def adapted_rand_error(table: Array | ContingencyTable, *, alpha: float = 0.5) -
 
 @metric_preset(
     "skimage.metrics.variation_of_information",
+    "table",
     note="scikit-image returns the two conditional entropies alone; their sum is the third field here.",
 )
 def variation_of_information(table: Array | ContingencyTable) -> VariationOfInformation:

@@ -63,7 +63,7 @@ def averaged(
     return xp.sum(replace_undefined(scores, 0.0) * weights, axis=-1) / xp.sum(weights, axis=-1)
 
 
-@metric_preset("sklearn.metrics.jaccard_score")
+@metric_preset("sklearn.metrics.jaccard_score", "matrix")
 def jaccard_score(
     matrix: Array,
     *,
@@ -76,7 +76,7 @@ def jaccard_score(
     return averaged(metrics.iou, matrix, labels, pos_label, average, zero_division)
 
 
-@metric_preset("sklearn.metrics.f1_score")
+@metric_preset("sklearn.metrics.f1_score", "matrix")
 def f1_score(
     matrix: Array,
     *,
@@ -89,7 +89,7 @@ def f1_score(
     return averaged(metrics.dice, matrix, labels, pos_label, average, zero_division)
 
 
-@metric_preset("sklearn.metrics.precision_score")
+@metric_preset("sklearn.metrics.precision_score", "matrix")
 def precision_score(
     matrix: Array,
     *,
@@ -102,7 +102,7 @@ def precision_score(
     return averaged(metrics.precision, matrix, labels, pos_label, average, zero_division)
 
 
-@metric_preset("sklearn.metrics.recall_score")
+@metric_preset("sklearn.metrics.recall_score", "matrix")
 def recall_score(
     matrix: Array,
     *,
@@ -115,31 +115,31 @@ def recall_score(
     return averaged(metrics.recall, matrix, labels, pos_label, average, zero_division)
 
 
-@metric_preset("sklearn.metrics.balanced_accuracy_score")
+@metric_preset("sklearn.metrics.balanced_accuracy_score", "matrix")
 def balanced_accuracy_score(matrix: Array) -> Array:
     """Mean recall of the classes of the target."""
     return metrics.mean_pixel_accuracy(matrix)
 
 
-@metric_preset("sklearn.metrics.cohen_kappa_score")
+@metric_preset("sklearn.metrics.cohen_kappa_score", "matrix")
 def cohen_kappa_score(matrix: Array, *, weights: Literal["linear", "quadratic"] | None = None) -> Array:
     """Cohen's kappa."""
     return metrics.cohen_kappa(matrix, weights=weights)
 
 
-@metric_preset("sklearn.metrics.matthews_corrcoef")
+@metric_preset("sklearn.metrics.matthews_corrcoef", "matrix")
 def matthews_corrcoef(matrix: Array) -> Array:
     """Matthews correlation; 0 where a map has one class alone."""
     return metrics.matthews_corrcoef(matrix, absent=0.0)
 
 
-@metric_preset("sklearn.metrics.adjusted_rand_score")
+@metric_preset("sklearn.metrics.adjusted_rand_score", "table")
 def adjusted_rand_score(table: Array | ContingencyTable) -> Array:
     """Adjusted Rand index; 1 of two maps of one label."""
     return metrics.adjusted_rand_index(table, absent=1.0)
 
 
-@metric_preset("sklearn.metrics.normalized_mutual_info_score")
+@metric_preset("sklearn.metrics.normalized_mutual_info_score", "table")
 def normalized_mutual_info_score(
     table: Array | ContingencyTable, *, average_method: Literal["arithmetic", "geometric", "min", "max"] = "arithmetic"
 ) -> Array:

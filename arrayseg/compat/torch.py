@@ -7,23 +7,15 @@ from typing import Any
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction, Weights
-from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset, nan_of_nothing
+from arrayseg.compat._calls import Call, nan_without_pixels, with_class_axis
+from arrayseg.compat._inputs import channels
+from arrayseg.compat._preset import loss_preset
 
 __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "nll_loss"]
 
-WEIGHTS = (1.0, 2.0, 3.0, 4.0)
-
 
 @loss_preset(
-    "torch.nn.functional.cross_entropy",
-    Record(1.733316),
-    Record(1.733275, {"weight": WEIGHTS}),
-    Record(4.143610, {"weight": WEIGHTS}, "one-hot"),
-    Record(1.695320, {"ignore_index": 255}, "void ids"),
-    Record(1.732208, {"label_smoothing": 0.1}),
-    Record(1.740312, {"weight": WEIGHTS, "label_smoothing": 0.1}),
-    Record(4.160434, {"weight": WEIGHTS, "label_smoothing": 0.1}, "one-hot"),
-    note="Class weights divide the mean for ids, and do not for distributions.",
+    "torch.nn.functional.cross_entropy", note="Class weights divide the mean for ids, and do not for distributions."
 )
 def cross_entropy(
     input: Array,
@@ -47,10 +39,10 @@ def cross_entropy(
         label_smoothing=label_smoothing,
         **options,
     )
-    return nan_of_nothing(call)
+    return nan_without_pixels(call)
 
 
-@loss_preset("torch.nn.functional.nll_loss", Record(1.733316, {}, "log-probabilities"))
+@loss_preset("torch.nn.functional.nll_loss")
 def nll_loss(
     input: Array,
     target: Array,
@@ -64,12 +56,11 @@ def nll_loss(
     call = partial(
         losses.nll, input, target, class_weights=weight, ignore_index=ignore_index, reduction=reduction, **options
     )
-    return nan_of_nothing(call)
+    return nan_without_pixels(call)
 
 
 @loss_preset(
     "torch.nn.functional.binary_cross_entropy",
-    Record(0.826494, {}, "independent probabilities"),
     note="torch's `weight`, broadcast to the input, is `class_weights` or `pixel_weights` here.",
 )
 def binary_cross_entropy(input: Array, target: Array, *, reduction: Reduction = "mean", **options: Any) -> Call:
@@ -84,13 +75,11 @@ def binary_cross_entropy(input: Array, target: Array, *, reduction: Reduction = 
         **options,
     )
     weights = [1.0] * channels(input, options)
-    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
+    return with_class_axis(call, weights)
 
 
 @loss_preset(
     "torch.nn.functional.binary_cross_entropy_with_logits",
-    Record(0.826494, {}, "one-hot"),
-    Record(1.017042, {"pos_weight": 2.0}, "one-hot"),
     note="torch's `weight`, broadcast to the input, is `class_weights` or `pixel_weights` here.",
 )
 def binary_cross_entropy_with_logits(
@@ -112,4 +101,4 @@ def binary_cross_entropy_with_logits(
         **options,
     )
     weights = [1.0] * channels(input, options)
-    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
+    return with_class_axis(call, weights)

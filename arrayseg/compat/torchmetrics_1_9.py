@@ -36,7 +36,7 @@ __all__ = [
 Average = Literal["macro", "micro", "weighted", "none", None]
 
 
-@metric_preset("torchmetrics.classification.MulticlassJaccardIndex")
+@metric_preset("torchmetrics.classification.MulticlassJaccardIndex", "matrix")
 def jaccard_index(
     matrix: Array,
     *,
@@ -57,13 +57,15 @@ def jaccard_index(
     return metrics.iou(matrix, absent=zero_division)
 
 
-@metric_preset("torchmetrics.classification.MulticlassCohenKappa")
+@metric_preset("torchmetrics.classification.MulticlassCohenKappa", "matrix")
 def cohen_kappa(matrix: Array, *, weights: Literal["linear", "quadratic"] | None = None) -> Array:
     """Cohen's kappa."""
     return metrics.cohen_kappa(matrix, weights=weights)
 
 
-@metric_preset("torchmetrics.segmentation.MeanIoU", note="It has no void label; here counts may leave one out.")
+@metric_preset(
+    "torchmetrics.segmentation.MeanIoU", "counts", note="It has no void label; here counts may leave one out."
+)
 def mean_iou(counts: Array, *, include_background: bool = True, per_class: bool = False) -> Array:
     """Mean over the pairs of an image and a class in it; with ``per_class`` over the images of each, -1 without one."""
     classes = range(0 if include_background else 1, counts.shape[-2])
@@ -73,7 +75,7 @@ def mean_iou(counts: Array, *, include_background: bool = True, per_class: bool 
     return replace_undefined(mean_of_defined(backend_of(counts).xp.matrix_transpose(scores)), -1.0)
 
 
-@metric_preset("torchmetrics.segmentation.DiceScore", note="Before 1.9 the default average was micro.")
+@metric_preset("torchmetrics.segmentation.DiceScore", "counts", note="Before 1.9 the default average was micro.")
 def dice_score(
     counts: Array,
     *,
@@ -103,8 +105,11 @@ def dice_score(
 
 @metric_preset(
     "torchmetrics.segmentation.GeneralizedDiceScore",
-    note="A class that an image lacks has the largest weight of its other classes here, and of its batch there, so that"
-    " the score of an image depends on its batch there.",
+    "matrices",
+    note=(
+        "A class that an image lacks has the largest weight of its other classes here, and of its batch there, so that"
+        " the score of an image depends on its batch there."
+    ),
 )
 def generalized_dice_score(
     matrices: Array, *, include_background: bool = True, weight_type: Literal["square", "simple", "linear"] = "square"
@@ -115,7 +120,7 @@ def generalized_dice_score(
     return mean_of_defined(metrics.generalized_dice(matrices, weight=weight, absent=0.0, classes=classes))
 
 
-@metric_preset("torchmetrics.segmentation.HausdorffDistance")
+@metric_preset("torchmetrics.segmentation.HausdorffDistance", "prediction")
 def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[float] | None = None) -> SurfaceDistances:
     """Distances between the voxels that an erosion removes."""
     return metrics.surface_distances(prediction, target, spacing=spacing)
@@ -123,6 +128,7 @@ def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[flo
 
 @metric_preset(
     "torchmetrics.segmentation.HausdorffDistance",
+    "distances",
     note=(
         "Right for any shape in two and three dimensions. torchmetrics 1.9 gives wrong numbers or raises where height "
         "and width differ, and does not support a third axis. It also raises if both masks are empty, where the "
@@ -136,8 +142,11 @@ def hausdorff_distance(distances: SurfaceDistances, *, directed: bool = False) -
 
 @metric_preset(
     "torchmetrics.detection.PanopticQuality",
-    note="Without void pixels the same. With them, its predicted void is no part of the target's area, and target"
-    " segments that are mostly predicted void are forgiven.",
+    "segments",
+    note=(
+        "Without void pixels the same. With them, its predicted void is no part of the target's area, and target"
+        " segments that are mostly predicted void are forgiven."
+    ),
 )
 def panoptic_quality(segments: SegmentCounts) -> Array:
     """Mean panoptic quality of the classes that occur."""

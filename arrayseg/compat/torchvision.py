@@ -7,16 +7,14 @@ from typing import Any
 
 from arrayseg import losses
 from arrayseg._typing import Array, Reduction
-from arrayseg.compat._preset import Call, Record, Unreduced, channels, loss_of_each_class, loss_preset
+from arrayseg.compat._calls import Call, with_class_axis
+from arrayseg.compat._inputs import channels
+from arrayseg.compat._preset import loss_preset
 
 __all__ = ["sigmoid_focal_loss"]
 
 
-@loss_preset(
-    "torchvision.ops.sigmoid_focal_loss",
-    Record(0.235336, {"reduction": "mean"}, "one-hot"),
-    Record(0.363578, {"alpha": -1, "reduction": "mean"}, "one-hot"),
-)
+@loss_preset("torchvision.ops.sigmoid_focal_loss")
 def sigmoid_focal_loss(
     input: Array,
     target: Array,
@@ -39,4 +37,4 @@ def sigmoid_focal_loss(
         **options,
     )
     weights = [1.0] * channels(input, options)
-    return Unreduced(call, partial(loss_of_each_class, weights=weights)) if reduction == "none" else call
+    return with_class_axis(call, weights)

@@ -10,9 +10,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 
 from arrayseg._typing import Array
+from arrayseg.backends.functions import log_sum_exp
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block, once
 from arrayseg.engine.pixel_formulas import safe_log
@@ -41,7 +43,7 @@ def _block_type(batch: Batch) -> type[Block]:
         return GivenLogBlock if batch.log_input else GivenBlock
     if batch.backend.has_autodiff:
         return SoftmaxBlock
-    return SoftmaxById if batch.has_ids and batch.backend.gathers_ids else SoftmaxInPlace
+    return SoftmaxById if batch.has_ids and batch.backend.blocks.gathers_ids else SoftmaxInPlace
 
 
 class GivenBlock(Block):
@@ -133,7 +135,7 @@ class SigmoidBlock(Block):
     @once
     def probabilities(self) -> Array:
         in_pairs = self.workspace.has_gradient or self.backend.has_autodiff or self._pair is not None
-        return self._sigmoids()[0] if in_pairs else self.backend.sigmoid(self.logits)
+        return self._sigmoids()[0] if in_pairs else self.backend.functions.sigmoid(self.logits)
 
     @property
     def complements(self) -> Array:
@@ -148,7 +150,7 @@ class SigmoidBlock(Block):
         The second may lie in the gradient, where the slopes will be written over it: use it before them.
         """
         if self._pair is None:
-            self._pair = self.backend.sigmoids(self.logits, self.workspace.gradient)
+            self._pair = self.backend.functions.sigmoids(self.logits, self.workspace.gradient)
         return self._pair
 
     @once
@@ -169,7 +171,7 @@ class SigmoidBlock(Block):
 
     @once
     def log_of_sides(self) -> tuple[Array, Array]:
-        return self.backend.log_sigmoids(self.logits)
+        return self.backend.functions.log_sigmoids(self.logits)
 
     @property
     def slopes_of_sides(self) -> tuple[Array, Array]:
@@ -177,10 +179,10 @@ class SigmoidBlock(Block):
 
     @property
     def log_of_side(self) -> Array:
-        return self.backend.log_sigmoid(-self.signs * self.logits)
+        return self.backend.functions.log_sigmoid(-self.signs * self.logits)
 
     def loss_of_side(self) -> tuple[Array, Array]:
-        return self.backend.softplus(self.signs * self.logits)
+        return self.backend.functions.softplus(self.signs * self.logits)
 
 
 class SoftmaxBlock(Block):
@@ -199,14 +201,14 @@ class SoftmaxBlock(Block):
         self._probabilities = kept
 
     def _normalized(self) -> Array:
-        if self.backend.has_softmax:
-            return self.over_classes(self.backend.softmax, self.logits)
+        if self.backend.functions.has_softmax:
+            return self.over_classes(self.backend.functions.softmax, self.logits)
         return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
 
     @once
     def shifted(self) -> Array:
         """The logits minus the greatest of the pixel, `(B, C, P)`, whose exponentials cannot overflow."""
-        return self.over_classes(self.backend.less_greatest, self.logits)
+        return self.over_classes(self.backend.functions.subtract_max, self.logits)
 
     @once
     def exponentials(self) -> Array:
@@ -221,7 +223,7 @@ class SoftmaxBlock(Block):
     @once
     def log_total(self) -> Array:
         """The logarithm of the `total` of the shifted logits, `(B, 1, P)`, accurate where it is nearly 0."""
-        return self.over_classes(self.backend.log_of_sum, self.shifted)
+        return self.over_classes(partial(log_sum_exp, self.xp), self.shifted)
 
     @once
     def complements(self) -> Array:
@@ -233,8 +235,8 @@ class SoftmaxBlock(Block):
 
     @once
     def log_probabilities(self) -> Array:
-        if self.backend.has_softmax:
-            return self.over_classes(self.backend.log_softmax, self.logits)
+        if self.backend.functions.has_softmax:
+            return self.over_classes(self.backend.functions.log_softmax, self.logits)
         return self.over_classes(lambda shifted, log_total, axis: shifted - log_total, self.shifted, self.log_total)
 
     @once
@@ -260,13 +262,15 @@ class SoftmaxBlock(Block):
 
     def cross_entropy(self, shares: Array) -> Array:
         """Return sum_c t_c (log sum_k e^z_k - z_c) of shares t, `(B, P)`, without a logarithm of each class."""
-        if self.backend.has_softmax and not self.batch.has_ids:
-            return -self.sum_classes(shares * self.backend.shared(self.log_probabilities, shares))
+        if self.backend.functions.has_softmax and not self.batch.has_ids:
+            return -self.sum_classes(shares * self.backend.functions.finite_where_zero(self.log_probabilities, shares))
 
         def cross_entropy(shares: Array, shifted: Array, logarithm: Array, *, axis: int) -> Array:
             return self.xp.sum(shares * (logarithm - shifted), axis=axis, keepdims=True)
 
-        shifted = self.backend.shared(self.shifted, shares)  # one expression, of which compilers make one loop
+        shifted = self.backend.functions.finite_where_zero(
+            self.shifted, shares
+        )  # one expression, of which compilers make one loop
         return self.over_classes(cross_entropy, shares, shifted, self._log_total_of_shares())[:, 0, :]
 
     def _log_total_of_shares(self) -> Array:
@@ -277,7 +281,7 @@ class SoftmaxBlock(Block):
         # The mean gradient of a confident pixel is nearly the gradient of one class, and what is left of the class is
         # rounding, unless the mean is subtracted again.
         for _ in range(2 if cancels else 1):
-            gradient -= self.backend.sum_class_products(gradient, self.probabilities)
+            gradient -= self.backend.blocks.sum_class_products(gradient, self.probabilities)
         return self.workspace.multiply(gradient, self.probabilities)
 
     def pull_back_log(self, steps: Array, *, cancels: bool = True) -> Array:
@@ -316,7 +320,7 @@ class SoftmaxInPlace(SoftmaxBlock):
             if not self._is_shifted:
                 self._is_shifted = True
                 self._forget_exponentials()
-            self._shifted = self.over_classes(self.backend.less_greatest, self.logits)
+            self._shifted = self.over_classes(self.backend.functions.subtract_max, self.logits)
         return self._shifted
 
     @property
@@ -334,11 +338,11 @@ class SoftmaxInPlace(SoftmaxBlock):
 
     def _exponentiated(self) -> Array:
         if not self._is_shifted:
-            moderate = self.backend.moderate_exp(self.logits)
+            moderate = self.backend.functions.moderate_exp(self.logits)
             if moderate is not None:
                 exponentials, self._total = moderate
                 return exponentials
-        return self.backend.exp_in_place(self._take_shifted())
+        return self.backend.functions.exp_in_place(self._take_shifted())
 
     def _added(self) -> Array:
         return self.sum_classes(self.exponentials)[:, None, :]
@@ -377,7 +381,7 @@ class SoftmaxInPlace(SoftmaxBlock):
         return shifted - self.log_total
 
     def cross_entropy(self, shares: Array) -> Array:
-        shifted = self.backend.shared(self.shifted, shares)
+        shifted = self.backend.functions.finite_where_zero(self.shifted, shares)
         of_logits = self.sum_classes(shares * shifted)  # before the exponentials are written over them
         return self.sum_classes(shares) * self._log_total_of_shares()[:, 0, :] - of_logits
 
@@ -440,7 +444,7 @@ class SoftmaxById(SoftmaxInPlace):
         at_id = xp.reshape(xp.take(flat, index), self.ids.shape)
         flat[index] = -inf  # whose exponential is 0
         self._at_id = xp.exp(at_id)
-        self._others = self.backend.exp_in_place(shifted)
+        self._others = self.backend.functions.exp_in_place(shifted)
         return at_id - xp.log1p(self.sum_of_others + (self._at_id - 1))
 
     def probabilities_by_id(self, *, squared: bool = False) -> tuple[Array, Array, Array]:
@@ -486,7 +490,7 @@ class SoftmaxById(SoftmaxInPlace):
             steps = by_others * others
             missed = self.sum_classes(others)
             at_id *= -missed
-            spread = self.backend.sum_class_products(steps, others)[:, 0, :]
+            spread = self.backend.blocks.sum_class_products(steps, others)[:, 0, :]
         else:
             steps, across = by_others, xp.matrix_transpose(by_others)
             sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), others)
@@ -496,7 +500,7 @@ class SoftmaxById(SoftmaxInPlace):
         of_id = (at_id * missed - spread) * probability
         # What is left of another class that is nearly 1 is rounding (see `pull_back`), unless that is small here.
         if not xp.any(ROUNDING * xp.abs(of_id) > xp.max(xp.abs(by_others), axis=1)):
-            mean = self.backend.sum_class_products(gradient, others)
+            mean = self.backend.blocks.sum_class_products(gradient, others)
             gradient -= mean + ((at_id - level) * probability)[:, None, :]
         pulled = self.workspace.multiply(gradient, others)
         return self.join_by_id(of_id, pulled)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Generic, Self, TypeVar
 
 from arrayseg._typing import Array
+from arrayseg.backends.labels import equals
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.workspace import Workspace
 
@@ -118,7 +119,7 @@ class Block(ABC):
     @once
     def finite_log_probabilities(self) -> Array:
         """The logarithm of each probability, `(B, C, P)`, finite where the probability is 0."""
-        return self.backend.shared(self.log_probabilities, self.probabilities)
+        return self.backend.functions.finite_where_zero(self.log_probabilities, self.probabilities)
 
     def pull_back_log(self, steps: Array, *, cancels: bool = True) -> Array:
         """Return the gradient in the logits, given the gradient in `log_probabilities`, which is overwritten."""
@@ -154,7 +155,7 @@ class Block(ABC):
     @once
     def logits(self) -> Array:
         """The logits in the compute dtype, `(B, C, P)`, with 0 instead of those that are not selected, even NaN."""
-        return self._where(self.selected, self.backend.block_array(self.batch.logits, self.dtype))
+        return self._where(self.selected, self.backend.blocks.as_block(self.batch.logits, self.dtype))
 
     @once
     def selected(self) -> Array | None:
@@ -163,7 +164,7 @@ class Block(ABC):
         if batch.ignore_index is None:
             return batch.mask
         labels = batch.target if batch.has_ids else batch.target[:, 0, :]
-        not_ignored = ~self.backend.equals(labels, batch.ignore_index)
+        not_ignored = ~equals(self.backend, labels, batch.ignore_index)
         return not_ignored if batch.mask is None else batch.mask & not_ignored
 
     @once
@@ -221,12 +222,12 @@ class Block(ABC):
     def sum(self, array: Array, axis: int | tuple[int, ...]) -> Array:
         """Sum over pixels, in the widest dtype the device has."""
         if axis == array.ndim - 1:
-            return self.backend.sum_pixels(array)
+            return self.backend.blocks.sum_pixels(array)
         return self.xp.sum(array, axis=axis, dtype=self.batch.sum_dtype)
 
     def sum_products(self, one: Array, two: Array) -> Array:
         """Sum the products of two arrays `(B, C, P)` over pixels, in the widest dtype the device has."""
-        return self.backend.sum_products(one, two)
+        return self.backend.blocks.sum_products(one, two)
 
     def cast(self, array: Array) -> Array:
         """Return an array in the compute dtype, given it in the dtype of sums."""
@@ -246,7 +247,7 @@ class Block(ABC):
 
     def over_classes(self, function: Callable[..., Array], *arrays: Array) -> Array:
         """Call a function of arrays `(B, C or 1, P)` and the axis of their classes."""
-        return self.backend.over_classes(function, *arrays, last=self.batch.classes_last)
+        return self.backend.blocks.over_classes(function, *arrays, last=self.batch.classes_last)
 
     # The target.
 
@@ -270,7 +271,7 @@ class Block(ABC):
         """The target as values `(B, C, P)` in the compute dtype, 0 where a pixel is not valid."""
         if self.batch.has_ids:
             return self.xp.astype(self.one_hot, self.dtype)
-        return self.where_valid(self.backend.block_array(self.batch.target, self.dtype))
+        return self.where_valid(self.backend.blocks.as_block(self.batch.target, self.dtype))
 
     @once
     def outside(self) -> Array:
@@ -289,9 +290,9 @@ class Block(ABC):
     def at_id(self, array: Array) -> Array:
         """Return the entry of each pixel's id, `(B, P)`, of an array `(B, C, P)`, `(B, C)` or `(C,)`."""
         xp, ids = self.xp, self.ids
-        if array.ndim == 3 and not self.backend.gathers_ids:
+        if array.ndim == 3 and not self.backend.blocks.gathers_ids:
             return self.over_classes(xp.take_along_axis, array, ids[:, None, :])[:, 0, :]
-        if array.ndim == 2 and not self.backend.gathers_ids:
+        if array.ndim == 2 and not self.backend.blocks.gathers_ids:
             return xp.take_along_axis(array, ids, axis=1)
         if array.ndim == 3:
             flat, index = self.flat_at_id(array)
@@ -303,7 +304,7 @@ class Block(ABC):
     def flat_at_id(self, array: Array) -> tuple[Array, Array]:
         """Return a view of an array `(B, C, P)` with one axis, and the index in it of each pixel's id, `(B P,)`."""
         xp = self.xp
-        flat, *steps = self.backend.flat(array)
+        flat, *steps = self.backend.blocks.flat(array)
         index = self._flat_indices.get(tuple(steps))
         if index is None:
             image_step, class_step = steps
@@ -352,5 +353,5 @@ class Block(ABC):
         index = self._with_images(self.ids, self.classes)
         dtype = self.batch.sum_dtype
         weights = None if values is None else self.xp.astype(values, dtype)
-        sums = self.backend.bincount(index, length=self.images * self.classes, weights=weights)
+        sums = self.backend.counts.bincount(index, length=self.images * self.classes, weights=weights)
         return self.xp.reshape(self.xp.astype(sums, dtype, copy=False), (self.images, self.classes))

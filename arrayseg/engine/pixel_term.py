@@ -156,7 +156,7 @@ class PixelTerm(MeanTerm):
         if weights is None:
             losses, slope = self.formula(log_p, block.xp)
         else:
-            losses, slope = self.formula(block.backend.shared(log_p, weights), block.xp)
+            losses, slope = self.formula(block.backend.functions.finite_where_zero(log_p, weights), block.xp)
             losses = losses * weights
         if scale is None:
             return losses, None
@@ -167,7 +167,7 @@ class PixelTerm(MeanTerm):
         """Return the losses of exclusive classes with a distribution a pixel: soft targets and smoothed ids."""
         xp = block.xp
         log_p, shares = block.log_probabilities, block.weighted(self._shares(block))
-        log_p = block.backend.shared(log_p, shares)
+        log_p = block.backend.functions.finite_where_zero(log_p, shares)
         if scale is None:
 
             def of_classes(shares: Array, log_p: Array, *, axis: int) -> Array:
@@ -189,7 +189,7 @@ class PixelTerm(MeanTerm):
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Return the losses of independent classes, each of which is the target to some share."""
-        xp, shared = block.xp, block.backend.shared
+        xp, shared = block.xp, block.backend.functions.finite_where_zero
         log_p, log_q = block.log_of_sides
         target = self._smoothed(block)
         positive = self._scale_classes(block, target, self.positive_weights)
@@ -212,12 +212,12 @@ class PixelTerm(MeanTerm):
         xp, backend = block.xp, block.backend
         sign = xp.astype(block.logits >= 0, block.dtype)
         wrong = sign - self._smoothed(block)  # u with the sign of z
-        losses = wrong * backend.shared(block.logits, wrong)
+        losses = wrong * backend.functions.finite_where_zero(block.logits, wrong)
         if scale is None:
-            return block.sum_classes(block.weighted(losses + backend.log_rest(block.logits))), None
+            return block.sum_classes(block.weighted(losses + backend.functions.log_rest(block.logits))), None
         sign *= -2
         sign += 1
-        slope = backend.exp_in_place(sign * block.logits)
+        slope = backend.functions.exp_in_place(sign * block.logits)
         losses += xp.log1p(slope)
         slope /= slope + 1
         slope *= sign
@@ -236,12 +236,12 @@ class PixelTerm(MeanTerm):
                 return block.sum_classes(block.weighted(loss)), gradient
             log_p = -loss
         shares = self._shares_of_sides(block)
-        log_p = log_p if shares is None else backend.shared(log_p, shares)
+        log_p = log_p if shares is None else backend.functions.finite_where_zero(log_p, shares)
         if self.negative_formula is None:
             value, slope = self.formula(log_p, xp)
         else:
-            on, on_slope = self.formula(backend.shared(log_p, block.target), xp)
-            off, off_slope = self.negative_formula(backend.shared(log_p, 1 - block.target), xp)
+            on, on_slope = self.formula(backend.functions.finite_where_zero(log_p, block.target), xp)
+            off, off_slope = self.negative_formula(backend.functions.finite_where_zero(log_p, 1 - block.target), xp)
             value, slope = (off + block.target * (on - off) for on, off in ((on, off), (on_slope, off_slope)))
         losses = block.sum_classes(block.weighted(value if shares is None else value * shares))
         if scale is None:

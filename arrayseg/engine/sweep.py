@@ -26,7 +26,7 @@ from arrayseg.engine.block import Block
 from arrayseg.engine.plan import BatchPlan
 from arrayseg.engine.workspace import Workspace
 
-__all__ = ["Blocks", "Sums", "Sweep", "Term"]
+__all__ = ["BatchBlocks", "Sums", "Sweep", "Term"]
 
 Record = TypeVar("Record")
 Result = TypeVar("Result")
@@ -80,7 +80,7 @@ class Term(ABC):
         raise NotImplementedError
 
 
-class Blocks:
+class BatchBlocks:
     """The blocks of a batch.
 
     They are rebuilt for every sweep, unless the whole batch is one block: it is used again with what it has computed.
@@ -95,7 +95,7 @@ class Blocks:
         """Call a function with every block, several at a time where the library can, and return the results."""
         if self.single is not None:
             return [function(self.single)]
-        return self.batch.backend.map(lambda slices: function(block_of(self.batch, *slices)), self.slices)
+        return self.batch.backend.parallel_map(lambda slices: function(block_of(self.batch, *slices)), self.slices)
 
     def sum(self, count: Callable[[Block], list[Sums]]) -> list[Sums]:
         """Return the sums that a function counts in blocks, for the whole batch."""
@@ -217,7 +217,7 @@ class Sweep(BatchPlan):
 
         def pull(block: Block) -> None:
             if blocks.single is None:
-                block.restore(self.backend.block_array(_view(gradient, block), self.batch.compute_dtype))
+                block.restore(self.backend.blocks.as_block(_view(gradient, block), self.batch.compute_dtype))
             self._pull(block, states, gradient, with_values=False)
 
         value, states = self._solve(blocks.sum(count))
@@ -239,8 +239,8 @@ class Sweep(BatchPlan):
         """Return whether products of a block can be written into the gradient without a change of layout or dtype."""
         return self.layout.is_canonical and bool(gradient.dtype == self.batch.compute_dtype)
 
-    def _blocks(self) -> Blocks:
-        return Blocks(self.batch, whole_images=any(term.whole_images for term in self.terms))
+    def _blocks(self) -> BatchBlocks:
+        return BatchBlocks(self.batch, whole_images=any(term.whole_images for term in self.terms))
 
     def _count(self, block: Block, *, with_losses: bool) -> list[Sums]:
         """Return the sums of each term, followed by its sum of losses if asked for.

@@ -30,10 +30,10 @@ class Workspace:
     def multiply(self, array: Array, factor: Array) -> Array:
         """Multiply in place, or into the gradient if there is one."""
         if self.gradient is not None:
-            return self.backend.multiply_into(array, factor, self.gradient)
+            return self.backend.blocks.multiply_into(array, factor, self.gradient)
         array *= factor
         return array
 
     def product(self, one: Array, two: Array) -> Array:
         """Return the product of two arrays that stay as they are, in the gradient if there is one."""
-        return one * two if self.gradient is None else self.backend.multiply_into(one, two, self.gradient)
+        return one * two if self.gradient is None else self.backend.blocks.multiply_into(one, two, self.gradient)

@@ -14,10 +14,10 @@ from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import PixelTerm
 from arrayseg.engine.plan import Plan
-from arrayseg.engine.sweep import Blocks, Sums
+from arrayseg.engine.sweep import BatchBlocks, Sums
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
-from arrayseg.losses._inputs import check_rows, layout_of
+from arrayseg.losses._inputs import check_rows, extremes, layout_of
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "positive_share"]
 
@@ -34,7 +34,7 @@ def positive_share(batch: Batch, pool: Pool) -> Array:
         return positives, xp.broadcast_to(block.valid_amount[:, None], positives.shape)
 
     in_blocks = backend.uses_closed_form(batch.logits, *batch.constants)
-    sums = Blocks(batch).sum(lambda block: [count(block)])[0] if in_blocks else count(whole_block(batch))
+    sums = BatchBlocks(batch).sum(lambda block: [count(block)])[0] if in_blocks else count(whole_block(batch))
     positives, total = (_pooled(amount, pool, batch) for amount in sums)
     defined = total > 0
     return xp.where(defined, positives / xp.where(defined, total, xp.ones_like(total)), xp.zeros_like(total))
@@ -176,7 +176,7 @@ def distance_weighted_cross_entropy(
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
         raise ValueError(msg)
     if 0 not in rows and backend.is_concrete(distance):
-        least, _ = backend.extremes(distance)
+        least, _ = extremes(backend, distance)
         if least < 0:
             msg = f"`distance` must not be negative; got {least}. Of a signed map take the absolute value."
             raise ValueError(msg)

@@ -119,7 +119,7 @@ class DivergenceTerm(MeanTerm):
 
     def _exclusive(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
-        log_p = block.backend.shared(block.log_probabilities, block.target)
+        log_p = block.backend.functions.finite_where_zero(block.log_probabilities, block.target)
         value, slope = self.divergence(log_p, block.target, xp)
         losses = self._weigh(block, xp.sum(value, axis=1))
         if scale is None:
@@ -129,7 +129,7 @@ class DivergenceTerm(MeanTerm):
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
         log_p, log_q = block.log_of_sides
-        other, shared = 1 - block.target, block.backend.shared
+        other, shared = 1 - block.target, block.backend.functions.finite_where_zero
         on, on_slope = self.divergence(shared(log_p, block.target), block.target, xp)
         off, off_slope = self.divergence(shared(log_q, other), other, xp)
         losses = xp.sum(self._weigh(block, on + off), axis=1)

@@ -4,7 +4,8 @@ import os
 
 import numpy as np
 import pytest
-from compat.reference import assert_same, drawn_batch, of_form, presets_of, torch_value_and_gradient
+from compat.forms import of_form
+from compat.reference import assert_same, drawn_batch, presets_of, torch_value_and_gradient
 from hypothesis import given, strategies as st
 
 pytest.importorskip("torch")
@@ -52,4 +53,4 @@ def test_value_and_gradient(name, form, options, data):
     input, target = of_form(form, np.clip(logits, -6, 6), ids)
     peer = getattr(keras.losses, name)(**options, dtype="float64")
     expected = torch_value_and_gradient(lambda x, t: peer(t, x), input, target)
-    assert_same(PRESETS[name].function, options, input, target, expected, rtol=3e-5)  # of an epsilon of 1e-7
+    assert_same(PRESETS[name], options, input, target, expected, rtol=3e-5)  # of an epsilon of 1e-7

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from compat.reference import assert_same, drawn_batch, of_form, presets_of, torch_value_and_gradient
+from compat.forms import of_form
+from compat.reference import assert_same, drawn_batch, presets_of, torch_value_and_gradient
 from hypothesis import given, strategies as st
 
 torch = pytest.importorskip("torch")
@@ -41,7 +42,7 @@ PRESETS = presets_of("kornia_0_9")
 def test_value_and_gradient(name, form, options, data):
     input, target = of_form(form, *drawn_batch(data))
     expected = torch_value_and_gradient(lambda x, t: getattr(kornia_losses, name)(x, t, **options), input, target)
-    assert_same(PRESETS[name].function, options, input, target, expected)
+    assert_same(PRESETS[name], options, input, target, expected)
 
 
 @pytest.mark.parametrize(
@@ -60,14 +61,14 @@ def test_class_weights(name, options, data):
     expected = torch_value_and_gradient(
         lambda x, t: getattr(kornia_losses, name)(x, t, weight=torch.tensor(weight), **options), input, target
     )
-    assert_same(PRESETS[name].function, {**options, "weight": weight}, input, target, expected)
+    assert_same(PRESETS[name], {**options, "weight": weight}, input, target, expected)
 
 
 @given(data=st.data())
 def test_hausdorff_by_erosion(data):
     input, target = of_form("probabilities with a channel", *drawn_batch(data))
     expected = torch_value_and_gradient(kornia_losses.HausdorffERLoss(k=3), input, target)
-    assert_same(PRESETS["HausdorffERLoss"].function, {"k": 3}, input, target, expected, rtol=2e-6)  # a float32 kernel
+    assert_same(PRESETS["HausdorffERLoss"], {"k": 3}, input, target, expected, rtol=2e-6)  # a float32 kernel
 
 
 @pytest.mark.parametrize(("name", "form"), [("focal_loss", "void ids"), ("binary_focal_loss_with_logits", "one-hot")])
@@ -80,5 +81,5 @@ def test_focal_losses_without_a_reduction(name, form, data):
     expected = getattr(kornia_losses, name)(
         torch.tensor(input), torch.tensor(target), weight=torch.tensor(weight), **options
     )
-    found = PRESETS[name].function(input, target, weight=weight, **options)
+    found = PRESETS[name](input, target, weight=weight, **options)
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9, atol=1e-12)

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from compat.reference import assert_same, drawn_batch, of_form, presets_of, torch_value_and_gradient
+from compat.forms import of_form
+from compat.reference import assert_same, drawn_batch, presets_of, torch_value_and_gradient
 from hypothesis import assume, given, strategies as st
 
 torch = pytest.importorskip("torch")
@@ -103,7 +104,7 @@ def test_value_and_gradient(name, form, options, data):
     input, target = of_form(form, logits, ids)
     expected = torch_value_and_gradient(getattr(monai_losses, name)(**options), input, target)
     single = name in SINGLE or "squared_pred" in options or "ignore_index" in options
-    assert_same(PRESETS[name].function, options, input, target, expected, rtol=2e-6 if single else 1e-9)
+    assert_same(PRESETS[name], options, input, target, expected, rtol=2e-6 if single else 1e-9)
 
 
 @pytest.mark.parametrize("name", ["DiceLoss", "DiceCELoss", "DiceFocalLoss", "FocalLoss"])
@@ -119,7 +120,7 @@ def test_class_weights(name, include_background, data):
         options["softmax"] = True
     peer_options = {**options, "weight": torch.tensor(weight, dtype=torch.float64)}
     expected = torch_value_and_gradient(getattr(monai_losses, name)(**peer_options), input, target)
-    assert_same(PRESETS[name].function, options, input, target, expected, rtol=2e-6)
+    assert_same(PRESETS[name], options, input, target, expected, rtol=2e-6)
 
 
 @given(data=st.data())
@@ -130,7 +131,7 @@ def test_masked_dice(data):
     peer = monai_losses.MaskedDiceLoss(softmax=True)
     expected = torch_value_and_gradient(lambda x, t: peer(x, t, torch.tensor(mask)), input, target)
     options = {"softmax": True, "mask": mask}
-    assert_same(PRESETS["MaskedDiceLoss"].function, options, input, target, expected)
+    assert_same(PRESETS["MaskedDiceLoss"], options, input, target, expected)
 
 
 @pytest.mark.parametrize("options", [{}, {"jaccard": True}, {"batch": True, "include_background": False}])
@@ -145,7 +146,7 @@ def test_masked_dice_of_ids(options, dtype, data):
     peer = monai_losses.MaskedDiceLoss(**options)
     expected = torch_value_and_gradient(lambda x, t: peer(x, t, torch.tensor(mask)), input, target)
     for given_mask in (mask, mask.astype(np.float32)):
-        assert_same(PRESETS["MaskedDiceLoss"].function, {**options, "mask": given_mask}, input, target, expected)
+        assert_same(PRESETS["MaskedDiceLoss"], {**options, "mask": given_mask}, input, target, expected)
 
 
 CORNERS = np.array([[[[1.0, -1.0], [-1.0, 1.0]]]])
@@ -191,7 +192,7 @@ def test_masked_dice_of_published_examples(input, target, mask, options, number)
     options = dict(options)
     smooth = options.pop("smooth")
     options |= {"smooth_nr": smooth, "smooth_dr": smooth}
-    value = PRESETS["MaskedDiceLoss"].function(input, np.array(target), mask=np.array(mask), **options)
+    value = PRESETS["MaskedDiceLoss"](input, np.array(target), mask=np.array(mask), **options)
     peer = monai_losses.MaskedDiceLoss(**options)
     expected = peer(torch.tensor(input), torch.tensor(target, dtype=torch.float64), torch.tensor(mask))
     assert float(expected) == pytest.approx(number, abs=6e-7)
@@ -218,7 +219,7 @@ def test_without_a_reduction(name, form, options, data):
     input, target = of_form(form, *drawn_batch(data))
     options = {**options, "reduction": "none"}
     expected = getattr(monai_losses, name)(**options)(torch.tensor(input), torch.tensor(target)).numpy()
-    found = PRESETS[name].function(input, target, **options)
+    found = PRESETS[name](input, target, **options)
     np.testing.assert_allclose(np.ravel(found), np.ravel(expected), rtol=3e-6, atol=3e-6)
 
 
@@ -227,7 +228,7 @@ def test_one_channel_takes_no_notice_of_options_for_several(data):
     input, target = of_form("binary floats", *drawn_batch(data))
     options = {"sigmoid": True, "to_onehot_y": True, "include_background": False, "weight": 3.0, "ignore_index": 0}
     expected = torch_value_and_gradient(monai_losses.DiceLoss(**options), input, target)
-    assert_same(PRESETS["DiceLoss"].function, options, input, target, expected)
+    assert_same(PRESETS["DiceLoss"], options, input, target, expected)
 
 
 @pytest.mark.parametrize("weighting", ["default", "GDL"])
@@ -239,4 +240,4 @@ def test_generalized_wasserstein(weighting, data):
     peer = monai_losses.GeneralizedWassersteinDiceLoss(dist_matrix=costs, weighting_mode=weighting)
     expected = torch_value_and_gradient(peer, logits, ids)
     options = {"dist_matrix": costs.tolist(), "weighting_mode": weighting}
-    assert_same(PRESETS["GeneralizedWassersteinDiceLoss"].function, options, logits, ids, expected, rtol=2e-6)
+    assert_same(PRESETS["GeneralizedWassersteinDiceLoss"], options, logits, ids, expected, rtol=2e-6)

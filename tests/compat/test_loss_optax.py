@@ -1,7 +1,8 @@
 """The presets of optax against optax."""
 
 import pytest
-from compat.reference import assert_same, drawn_batch, jax_value_and_gradient, of_form, presets_of
+from compat.forms import of_form
+from compat.reference import assert_same, drawn_batch, jax_value_and_gradient, presets_of
 from hypothesis import given, strategies as st
 
 pytest.importorskip("jax")
@@ -35,4 +36,4 @@ def test_value_and_gradient(name, form, options, data):
     peer = getattr(optax_losses, name)
     labels = target if form.endswith("ids") else target.astype(input.dtype)
     expected = jax_value_and_gradient(lambda x, t: peer(x, t, **options).mean(), input, labels)
-    assert_same(PRESETS[name].function, options, input, target, expected)
+    assert_same(PRESETS[name], options, input, target, expected)

@@ -1,79 +1,34 @@
-"""The presets give the numbers recorded of the peers, on every backend that a preset is called with, with gradients."""
+"""Loss presets give the recorded numbers of their peers, with gradients, and describe themselves."""
 
 import inspect
 import pickle
+import pydoc
+import re
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
-from compat.reference import of_form, reference_batch
+from compat.forms import of_form, reference_batch
+from compat.recorded import RECORDS
 
 import arrayseg
 from arrayseg import compat, losses
-from arrayseg.compat._preset import PRESETS, snake_case
+from arrayseg.compat._preset import LossPreset, snake_case
+from arrayseg.compat._registry import presets_by_module
 from arrayseg.testing import assert_gradient, to_numpy
 
-LOSSES = [preset for preset in PRESETS if preset.setting is not None]
-RECORDS = [
-    pytest.param(preset, record, id=f"{preset.module}.{preset.name}-{number}")
-    for preset in LOSSES
-    for number, record in enumerate(preset.records)
+PRESETS = [(module, preset) for module, presets in presets_by_module().items() for preset in presets]
+LOSSES = [
+    pytest.param(module, preset, id=f"{module}.{preset.__name__}")
+    for module, preset in PRESETS
+    if isinstance(preset, LossPreset)
 ]
-
-IDS = {"softmax": True, "to_onehot_y": True}
-PROBABILITIES = "channels-last probabilities"
-#: Numbers of reference runs of the peers, apart from the registry: to as many digits as they were written down.
-MEASURED = [
-    ("monai_1_6.dice_loss", "ids with a channel", IDS, 0.757078),
-    ("monai_1_6.dice_loss", "ids with a channel", {**IDS, "batch": True}, 0.755556),
-    ("monai_1_6.dice_loss", "ids with a channel", {**IDS, "squared_pred": True}, 0.649165),
-    ("monai_1_6.generalized_dice_loss", "ids with a channel", IDS, 0.754275),
-    ("monai_1_6.generalized_dice_loss", "ids with a channel", {**IDS, "batch": True}, 0.755240),
-    ("monai_1_6.focal_loss", "ids with a channel", {"to_onehot_y": True}, 0.363578),
-    ("monai_1_6.focal_loss", "ids with a channel", {"to_onehot_y": True, "use_softmax": True}, 0.31311),
-    (
-        "monai_1_6.focal_loss",
-        "void ids with a channel",
-        {"to_onehot_y": True, "use_softmax": True, "ignore_index": 255},
-        1.2181,
-    ),
-    ("smp_0_6.dice_loss", "ids", {"mode": "multiclass"}, 0.755556),
-    ("smp_0_6.dice_loss", "ids", {"mode": "multiclass", "class_weights": (1.0, 2.0, 3.0, 4.0)}, 0.7613),
-    ("smp_0_6.focal_loss", "ids", {"mode": "multiclass"}, 0.363578),
-    ("smp_0_6.soft_cross_entropy_loss", "half void ids", {"ignore_index": 255}, 0.8408),
-    ("smp_0_6.soft_cross_entropy_loss", "ids", {"smooth_factor": 0.1}, 1.73221),
-    ("kornia_0_9.dice_loss", "ids", {}, 0.755044),
-    ("kornia_0_9.dice_loss", "ids", {"average": "macro"}, 0.757078),
-    ("kornia_0_9.tversky_loss", "ids", {"alpha": 0.3, "beta": 0.7}, 0.75535),
-    ("kornia_0_9.tversky_loss", "ids", {"alpha": 0.7, "beta": 0.3}, 0.75760),
-    ("kornia_0_9.lovasz_softmax_loss", "ids", {}, 0.76902),
-    ("mmseg_1_2.dice_loss", "ids", {}, 0.540392),
-    ("mmseg_1_2.dice_loss", "ids", {"use_sigmoid": False}, 0.646886),
-    ("mmseg_1_2.dice_loss", "ids", {"use_sigmoid": False, "naive_dice": True}, 0.755038),
-    ("mmseg_1_2.dice_loss", "void ids", {"use_sigmoid": False}, 0.6592),
-    ("mmseg_1_2.cross_entropy_loss", "void ids", {"ignore_index": 255}, 1.2715),
-    ("mmseg_1_2.cross_entropy_loss", "void ids", {"ignore_index": 255, "avg_non_ignore": True}, 1.6953),
-    ("mmseg_1_2.cross_entropy_loss", "ids", {"class_weight": (1.0, 2.0, 3.0, 4.0)}, 1.7333),
-    ("nnunet_2.soft_dice_loss", "ids", {"apply_nonlin": "softmax"}, 0.733973 - 1),
-    (
-        "nnunet_2.memory_efficient_soft_dice_loss",
-        "ids",
-        {"apply_nonlin": "softmax", "batch_dice": True, "do_bg": False, "smooth": 1e-5},
-        0.756822 - 1,
-    ),
-    ("jdt.jdt_loss", "ids", {"alpha": 0.5, "beta": 0.5}, 0.755533),
-    ("torch.cross_entropy", "ids", {"weight": (1.0, 2.0, 3.0, 4.0)}, 1.7333),
-    ("torch.cross_entropy", "one-hot", {"weight": (1.0, 2.0, 3.0, 4.0)}, 4.1436),
-    ("torch.cross_entropy", "ids", {"weight": (1.0, 2.0, 3.0, 4.0), "label_smoothing": 0.1}, 1.7403),
-    ("torch.cross_entropy", "one-hot", {"weight": (1.0, 2.0, 3.0, 4.0), "label_smoothing": 0.1}, 4.1604),
-    ("smp_0_6.dice_loss", "ids without class 3", {"mode": "multiclass"}, 0.5406),
-    ("jdt.jdt_loss", "ids without class 3", {"alpha": 0.5, "beta": 0.5}, 0.7208),
-    ("kornia_0_9.dice_loss", "ids without class 3", {"average": "macro"}, 0.7226),
-    ("monai_1_6.dice_loss", "ids without class 3 with a channel", {**IDS, "batch": True}, 0.7906),
-    ("paddleseg.multi_class_focal_loss", "ids", {}, 1.25244),
-]
+EACH_RECORD = pytest.mark.parametrize(
+    "record", [pytest.param(each, id=f"{each.module}.{each.name}-{number}") for number, each in enumerate(RECORDS)]
+)
+EACH_LOSS = pytest.mark.parametrize(("module", "preset"), LOSSES)
 
 
 def small_batch():
@@ -88,49 +43,82 @@ def batch():
 
 
 @pytest.mark.compat
-@pytest.mark.parametrize(("preset", "record"), RECORDS)
-def test_number_of_the_registry(batch, preset, record):
+@EACH_RECORD
+def test_recorded_number(batch, record):
     input, target = of_form(record.batch, *batch)
-    assert float(preset.function(input, target, **record.options)) == pytest.approx(record.number, rel=0, abs=6e-7)
+    value = float(record.preset(input, target, **record.options))
+    assert value == pytest.approx(record.number, rel=0, abs=record.within)
 
 
 @pytest.mark.compat
-@pytest.mark.parametrize(("name", "form", "options", "number"), MEASURED)
-def test_number_of_the_peer(batch, name, form, options, number):
-    module, _, function = name.partition(".")
-    input, target = of_form(form, *batch)
-    value = float(getattr(getattr(compat, module), function)(input, target, **options))
-    digits = len(repr(number).partition(".")[2]) if "e" not in repr(number) else 6
-    assert value == pytest.approx(number, rel=0, abs=1.1 * 10.0 ** -min(digits, 6))
-
-
-@pytest.mark.compat
-@pytest.mark.parametrize(("preset", "record"), RECORDS)
-def test_gradient(preset, record):
+@EACH_RECORD
+def test_gradient(record):
     generator = np.random.default_rng(3)
     logits, ids = generator.normal(size=(2, 4, 2, 3)), generator.integers(0, 4, (2, 2, 3))
     ids.reshape(2, -1)[:, :4] = np.arange(4)  # no class is absent
     input, target = of_form(record.batch, logits, ids)
     options = {**record.options, **({"reduction": "mean"} if record.options.get("reduction") == "none" else {})}
-    if "reduction" not in options and preset.peer in {
+    if "reduction" not in options and record.preset.peer in {
         "torchvision.ops.sigmoid_focal_loss",
         "kornia.losses.focal_loss",
         "kornia.losses.binary_focal_loss_with_logits",
     }:
         options["reduction"] = "mean"
-    assert_gradient(preset.function, input, target, **options)
+    assert_gradient(record.preset, input, target, **options)
 
 
-def test_every_preset_has_the_peers_name_in_snake_case():
-    wrong = [preset for preset in LOSSES if snake_case(preset.peer.rpartition(".")[2]) != preset.name]
-    assert not wrong
+def test_each_call_is_recorded_once():
+    calls = [(each.module, each.name, each.batch, repr(each.options)) for each in RECORDS]
+    assert len(calls) == len(set(calls))
 
 
-def test_every_preset_is_public_in_its_module():
-    for preset in LOSSES:
-        module = getattr(compat, preset.module)
-        assert preset.name in module.__all__
-        assert getattr(module, preset.name) is preset.function
+@EACH_LOSS
+def test_preset_has_the_peers_name_in_snake_case(module, preset):
+    assert snake_case(preset.peer.rpartition(".")[2]) == preset.__name__
+
+
+@EACH_LOSS
+def test_preset_is_public_in_its_module(module, preset):
+    assert preset.__name__ in getattr(compat, module).__all__
+    assert getattr(getattr(compat, module), preset.__name__) is preset
+
+
+@EACH_LOSS
+def test_preset_has_a_record_or_a_note(module, preset):
+    assert preset.note or any((each.module, each.name) == (module, preset.__name__) for each in RECORDS)
+
+
+@EACH_LOSS
+def test_docstring_lists_what_each_option_sets(module, preset):
+    assert preset.peer in preset.__doc__
+    for name, parameter in inspect.signature(preset).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            assert re.search(rf"^{name} : .*\n    (Sets|Has|Only|Options)", preset.__doc__, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("preset", "option", "sentence"),
+    [
+        (compat.monai_1_6.dice_loss, "batch", "Sets ``pool``."),
+        (compat.monai_1_6.dice_loss, "jaccard", "Sets the loss: `jaccard` instead of `dice`."),
+        (compat.monai_1_6.dice_loss, "to_onehot_y", "Has no counterpart among our options."),
+        (compat.monai_1_6.masked_dice_loss, "squared_pred", "Sets ``soft_tp``."),
+        (compat.monai_1_6.dice_ce_loss, "lambda_ce", "Sets the weight of `cross_entropy`."),
+        (compat.keras_3_16.tversky, "alpha", "Sets ``alpha``."),
+        (compat.keras_3_15.tversky, "alpha", "Sets ``beta``."),
+        (compat.keras_3_16.binary_focal_crossentropy, "from_logits", "Only the default is supported."),
+        (compat.nnunet_2.dc_and_ce_loss, "soft_dice_kwargs", "Options of a part, by the peer's names."),
+    ],
+)
+def test_what_an_option_sets(preset, option, sentence):
+    assert re.search(rf"^{option} : .*\n    (.*)$", preset.__doc__, re.MULTILINE)[1] == sentence
+
+
+def test_docstring_names_options_that_the_peer_lacks():
+    lacking = compat.monai_1_6.dice_loss.__doc__.partition("**options\n")[2].partition("\n\n")[0]
+    assert "``class_axis``" in lacking
+    assert "``pixel_weights``" in lacking
+    assert "``ignore_index``" not in lacking  # MONAI's own
 
 
 def test_every_preset_has_its_rows_in_the_docs():
@@ -139,16 +127,9 @@ def test_every_preset_has_its_rows_in_the_docs():
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     tables = module.loss_tables()
-    for preset in LOSSES:
-        assert f"### `compat.{preset.module}`" in tables
-        for record in preset.records:
-            assert f"| {record.number:.6f} |" in tables
-
-
-def test_every_preset_is_documented():
-    for preset in LOSSES:
-        assert preset.peer in preset.function.__doc__
-        assert preset.records or preset.note
+    for record in RECORDS:
+        assert f"### `compat.{record.module}`" in tables
+        assert re.search(rf"\| {record.number}0* \|", tables)
 
 
 @pytest.mark.parametrize(("module", "number"), [("keras_3_15", 0.31818), ("keras_3_16", 0.60526)])
@@ -182,29 +163,37 @@ def test_partial_and_options_of_our_own():
         (compat.seglossodyssey.soft_dice_loss, {"foo": 1}, "batch_dice"),
     ],
 )
-def test_unknown_option_is_told_under_the_name_of_the_preset(preset, options, own):
+def test_unknown_option_is_reported_under_the_name_of_the_preset(preset, options, own):
     logits, ids = small_batch()
     with pytest.raises(TypeError, match=f"^{preset.__name__} has no option `{min(options)}`; .*{own}"):
         preset(logits, ids, **options)
 
 
 def test_presets_pickle_and_return_arrays():
-    for preset in PRESETS:
-        assert pickle.loads(pickle.dumps(preset.function)) is preset.function
-    for preset in LOSSES:
-        assert inspect.signature(preset.function).return_annotation == "Array"
+    for _, preset in PRESETS:
+        assert pickle.loads(pickle.dumps(preset)) is preset
+        if isinstance(preset, LossPreset):
+            assert inspect.signature(preset).return_annotation == "Array"
 
 
-@pytest.mark.parametrize("preset", LOSSES, ids=lambda preset: f"{preset.module}.{preset.name}")
-def test_preset_prints_by_its_name_in_a_compound(preset):
-    loss = losses.compound({preset.function: 1.0, partial(preset.function, reduction="sum"): 2.0})
-    assert repr(loss) == f"compound({{{preset.name}: 1.0, partial({preset.name}, reduction='sum'): 2.0}})"
+def test_help_shows_the_options_of_the_peer():
+    text = pydoc.render_doc(compat.monai_1_6.dice_loss, renderer=pydoc.plaintext)
+    assert "dice_loss = <preset dice_loss of monai.losses.DiceLoss>" in text
+    assert "include_background : bool, default True" in text
+    assert "smooth_dr : float, default 1e-05" in text
+
+
+@EACH_LOSS
+def test_preset_prints_by_its_name_in_a_compound(module, preset):
+    loss = losses.compound({preset: 1.0, partial(preset, reduction="sum"): 2.0})
+    name = preset.__name__
+    assert repr(loss) == f"compound({{{name}: 1.0, partial({name}, reduction='sum'): 2.0}})"
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 def test_compound_of_a_preset_prints_without_addresses(channels):
     input = np.full((1, channels, 2, 2), 0.5)
-    call = compat.monai_1_6.asymmetric_unified_focal_loss.setting(input, np.ones((1, 1, 2, 2), int), to_onehot_y=True)
+    call = compat.monai_1_6.asymmetric_unified_focal_loss.call(input, np.ones((1, 1, 2, 2), int), to_onehot_y=True)
     text = repr(call.func)
     assert text.startswith("compound(")
     assert " at 0x" not in text

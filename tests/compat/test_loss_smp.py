@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from types import ModuleType
 
 import pytest
-from compat.reference import assert_same, drawn_batch, of_form, presets_of, torch_value_and_gradient
+from compat.forms import of_form
+from compat.reference import assert_same, drawn_batch, presets_of, torch_value_and_gradient
 from hypothesis import given, strategies as st
 
 torch = pytest.importorskip("torch")
@@ -78,7 +79,7 @@ def test_value_and_gradient(smp, name, form, options, data):
     input, target = of_form(form, *drawn_batch(data))
     single = name == "LovaszLoss"  # it mixes float32 into what it is given
     expected = torch_value_and_gradient(getattr(smp, name)(**options), input, target, torch.float32 if single else None)
-    assert_same(PRESETS[name].function, options, input, target, expected, rtol=2e-6 if single else 1e-9)
+    assert_same(PRESETS[name], options, input, target, expected, rtol=2e-6 if single else 1e-9)
 
 
 @pytest.mark.parametrize("name", ["DiceLoss", "JaccardLoss", "TverskyLoss", "FocalLoss"])
@@ -87,4 +88,4 @@ def test_class_weights(smp, name, data):
     input, target = of_form("ids", *drawn_batch(data))
     options = {**MULTICLASS, "class_weights": [0.5, 1.0, 2.0, 3.0, 4.0][: input.shape[1]]}
     expected = torch_value_and_gradient(getattr(smp, name)(**options), input, target)
-    assert_same(PRESETS[name].function, options, input, target, expected, rtol=2e-7)  # weights in float32
+    assert_same(PRESETS[name], options, input, target, expected, rtol=2e-7)  # weights in float32

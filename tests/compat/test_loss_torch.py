@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from compat.reference import assert_same, drawn_batch, of_form, presets_of, torch_value_and_gradient
+from compat.forms import of_form
+from compat.reference import assert_same, drawn_batch, presets_of, torch_value_and_gradient
 from hypothesis import given, strategies as st
 
 from arrayseg.compat import torch as preset_of_torch
@@ -32,7 +33,7 @@ def test_value_and_gradient(name, form, options, data):
     input, target = of_form(form, *drawn_batch(data))
     expected = torch_value_and_gradient(lambda x, t: getattr(torch.nn.functional, name)(x, t, **options), input, target)
     if np.isfinite(expected[0]):
-        assert_same(PRESETS[name].function, options, input, target, expected)
+        assert_same(PRESETS[name], options, input, target, expected)
 
 
 @pytest.mark.parametrize("form", ["ids", "soft"])
@@ -49,7 +50,7 @@ def test_class_weights(form, label_smoothing, data):
         target,
     )
     options = {"weight": weight, "label_smoothing": label_smoothing}
-    assert_same(PRESETS["cross_entropy"].function, options, input, target, expected)
+    assert_same(PRESETS["cross_entropy"], options, input, target, expected)
 
 
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
@@ -57,7 +58,7 @@ def test_class_weights(form, label_smoothing, data):
 def test_binary_losses_without_a_reduction(name, data):
     input, target = of_form("independent probabilities", *drawn_batch(data))
     expected = getattr(torch.nn.functional, name)(torch.tensor(input), torch.tensor(target), reduction="none")
-    found = PRESETS[name].function(input, target, reduction="none")
+    found = PRESETS[name](input, target, reduction="none")
     np.testing.assert_allclose(found, expected.numpy(), rtol=1e-9, atol=1e-12)
 
 

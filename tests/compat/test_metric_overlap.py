@@ -25,6 +25,7 @@ from arrayseg.compat import (
     smp_0_6,
     torchmetrics_1_9,
 )
+from arrayseg.compat.monai.metrics import RATES
 
 pytestmark = [pytest.mark.compat, pytest.mark.filterwarnings("ignore")]
 
@@ -178,7 +179,7 @@ def test_monai_generalized_dice(data):
     assert_equal(monai_1_6.compute_generalized_dice(matrices, **options), theirs, 2e-6)
 
 
-@pytest.mark.parametrize("name", monai_1_6.RATES)
+@pytest.mark.parametrize("name", RATES)
 @given(data=st.data())
 def test_monai_rates(name, data):
     monai = peer("monai.metrics")

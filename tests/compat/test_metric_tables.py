@@ -1,6 +1,7 @@
 """The page of metric presets shows every one of them, and each takes the statistic that it names, on every backend."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +10,42 @@ from compat.scenes import CLASSES, VOID, label_maps
 
 from arrayseg import metrics
 from arrayseg.compat import mmseg_1_2, monai_1_6, sklearn, smp_0_6, torchmetrics_1_9
-from arrayseg.compat._preset import PRESETS
+from arrayseg.compat._preset import MetricPreset
+from arrayseg.compat._registry import presets_by_module
 from arrayseg.testing import asarray, to_numpy
 
 DOCS = Path(__file__).parents[2] / "docs"
-COUNTING = {"surface_distances", "match_instances"}
+PRESETS = [
+    pytest.param(module, preset, id=f"{module}.{preset.__name__}")
+    for module, presets in presets_by_module().items()
+    for preset in presets
+    if isinstance(preset, MetricPreset)
+]
 
 
-def test_page_shows_every_preset():
+@pytest.fixture(scope="module")
+def page():
     spec = importlib.util.spec_from_file_location("compat_metric_tables", DOCS / "compat_metric_tables.py")
     tables = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tables)
-    rows = tables.mask_table() + tables.label_table()
-    for preset in PRESETS:
-        if preset.setting is None and preset.name not in COUNTING:
-            assert f"| `{preset.module}` | `{preset.name}(" in rows, f"{preset.module}.{preset.name}"
+    return tables.mask_table() + tables.label_table()
 
 
-@pytest.mark.parametrize("preset", [preset for preset in PRESETS if preset.setting is None], ids=lambda p: p.name)
-def test_docstrings_have_their_sections(preset):
+@pytest.mark.parametrize(("module", "preset"), PRESETS)
+def test_page_shows_the_preset(page, module, preset):
+    if preset.statistic != "prediction":  # those count what the others take
+        assert f"| `{module}` | `{preset.__name__}(" in page
+
+
+@pytest.mark.parametrize(("module", "preset"), PRESETS)
+def test_docstring_has_its_sections(module, preset):
     for section in ("Parameters", "Returns"):
-        assert f"\n{section}\n{'-' * len(section)}\n" in preset.function.__doc__
+        assert f"\n{section}\n{'-' * len(section)}\n" in preset.__doc__
+
+
+@pytest.mark.parametrize(("module", "preset"), PRESETS)
+def test_statistic_is_the_first_parameter(module, preset):
+    assert next(iter(inspect.signature(preset).parameters)) == preset.statistic
 
 
 @pytest.mark.parametrize(

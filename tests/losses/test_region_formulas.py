@@ -5,7 +5,9 @@ from itertools import product
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from compat.recorded import recorded
 from hypothesis import given
+from scenes import one_hot, softmax
 
 import arrayseg
 from arrayseg import losses
@@ -36,21 +38,12 @@ IDS = GENERATOR.integers(0, 4, size=(2, 5, 7))
 DISTANCES = ((0.0, 1.0, 1.0, 1.0), (1.0, 0.0, 0.5, 0.5), (1.0, 0.5, 0.0, 0.5), (1.0, 0.5, 0.5, 0.0))
 
 
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def hot(ids, classes=4):
-    return np.moveaxis(np.eye(classes)[ids], -1, 1)
-
-
 def sums(pool, *, logits=LOGITS, ids=IDS, weights=1.0):
     """I, P, T and the pixels, by pool."""
-    p, t = softmax(logits) * weights, hot(ids) * weights
+    p, t = softmax(logits) * weights, one_hot(ids, 4) * weights
     axis = {"image": (2, 3), "batch": (0, 2, 3), "micro": (1, 2, 3), "all": (0, 1, 2, 3)}[pool]
     whole = np.broadcast_to(weights, p.shape)
-    return (p * hot(ids)).sum(axis), p.sum(axis), t.sum(axis), whole.sum(axis)
+    return (p * one_hot(ids, 4)).sum(axis), p.sum(axis), t.sum(axis), whole.sum(axis)
 
 
 # Recorded numbers.
@@ -64,48 +57,97 @@ def batch():
     return torch.randn(2, 4, 8, 8), torch.randint(0, 4, (2, 8, 8))
 
 
+def monai(loss, form="ids with a channel", **options):
+    return recorded("monai_1_6", loss, form, softmax=True, to_onehot_y=True, **options)
+
+
+COSTS = [[0, 1, 1, 1], [1, 0, 0.5, 0.5], [1, 0.5, 0, 0.5], [1, 0.5, 0.5, 0]]
+TRAINER = {"apply_nonlin": "softmax", "batch_dice": True, "do_bg": False, "smooth": 1e-5}
+
+
 @pytest.mark.parametrize(
-    ("loss", "options", "recorded"),
+    ("loss", "options", "number"),
     [
-        (dice, {}, 0.757078),  # MONAI, kornia macro
-        (dice, {"pool": "batch", "smooth": 0}, 0.755556),  # MONAI batch, segmentation-models-pytorch
-        (dice, {"pool": "batch", "smooth": 1e-3, "smooth_form": "tp"}, 0.755533),  # JDT
-        (dice, {"pool": "micro", "smooth": 0}, 0.755044),  # kornia micro
-        (dice, {"smooth": 1}, 0.733973),  # one more than nnU-Net
-        (dice, {"pool": "batch", "exclude_background": True}, 0.756822),  # one more than nnU-Net's trainer
-        (dice, {"soft_tp": "l2"}, 0.649165),  # MONAI squared_pred
-        (dice, {"soft_tp": "l2", "pool": "micro", "smooth": (0, 2e-3), "activation": "sigmoid"}, 0.540392),  # mmseg
-        (dice, {"soft_tp": "l2", "pool": "micro", "smooth": (0, 2e-3)}, 0.646886),
+        (dice, {}, monai("dice_loss")),
+        (dice, {"pool": "batch", "smooth": 0}, recorded("smp_0_6", "dice_loss", mode="multiclass")),
+        (
+            dice,
+            {"pool": "batch", "smooth": 1e-3, "smooth_form": "tp"},
+            recorded("jdt", "jdt_loss", alpha=0.5, beta=0.5),
+        ),
+        (dice, {"pool": "micro", "smooth": 0}, recorded("kornia_0_9", "dice_loss")),
+        (dice, {"smooth": 1}, 1 + recorded("nnunet_2", "soft_dice_loss", apply_nonlin="softmax")),
+        (
+            dice,
+            {"pool": "batch", "exclude_background": True},
+            1 + recorded("nnunet_2", "memory_efficient_soft_dice_loss", **TRAINER),
+        ),
+        (dice, {"soft_tp": "l2"}, monai("dice_loss", squared_pred=True)),
+        (
+            dice,
+            {"soft_tp": "l2", "pool": "micro", "smooth": (0, 2e-3), "activation": "sigmoid"},
+            recorded("mmseg_1_2", "dice_loss"),
+        ),
+        (
+            dice,
+            {"soft_tp": "l2", "pool": "micro", "smooth": (0, 2e-3)},
+            recorded("mmseg_1_2", "dice_loss", use_sigmoid=False),
+        ),
         (dice, {"pool": "batch", "class_weights": (1, 2, 3, 4)}, 1.903183),
-        (dice, {"pool": "batch", "class_weights": (1, 2, 3, 4), "weight_norm": "sum"}, 0.761273),
-        (jaccard, {}, 0.861035),  # MONAI 1.6.1
-        (generalized_dice, {}, 0.754275),  # MONAI
-        (generalized_dice, {"pool": "batch"}, 0.755240),
-        (generalized_dice, {"weighting": "simple"}, 0.754505),  # MONAI 1.6.1
+        (
+            dice,
+            {"pool": "batch", "class_weights": (1, 2, 3, 4), "weight_norm": "sum"},
+            recorded("smp_0_6", "dice_loss", mode="multiclass", class_weights=[1.0, 2.0, 3.0, 4.0]),
+        ),
+        (jaccard, {}, monai("dice_loss", jaccard=True)),
+        (generalized_dice, {}, monai("generalized_dice_loss")),
+        (generalized_dice, {"pool": "batch"}, monai("generalized_dice_loss", batch=True)),
+        (generalized_dice, {"weighting": "simple"}, monai("generalized_dice_loss", w_type="simple")),
         (generalized_dice, {"weighting": "uniform"}, 0.755044),
-        (generalized_wasserstein_dice, {"distances": DISTANCES, "weighting": "gdl"}, 0.391933),  # MONAI 1.6.1
-        (matthews_corrcoef, {}, 1.003661),  # MONAI 1.6.1
-        (focal_tversky, {"power_of": "mean", "pool": "batch", "smooth": 0}, 0.809761),  # s-m-pytorch 0.6.0
+        (
+            generalized_wasserstein_dice,
+            {"distances": DISTANCES, "weighting": "gdl"},
+            recorded("monai_1_6", "generalized_wasserstein_dice_loss", dist_matrix=COSTS, weighting_mode="GDL"),
+        ),
+        (matthews_corrcoef, {}, monai("mcc_loss")),
+        (
+            focal_tversky,
+            {"power_of": "mean", "pool": "batch", "smooth": 0},
+            recorded("smp_0_6", "tversky_loss", mode="multiclass", alpha=0.3, beta=0.7, gamma=0.75),
+        ),
         (log_dice, {"pool": "batch", "smooth": 0}, 1.411488),
         (log_jaccard, {"pool": "batch", "smooth": 0}, 1.974223),
     ],
 )
-def test_recorded_numbers(batch, loss, options, recorded):
-    assert float(loss(*batch, **options)) == pytest.approx(recorded, abs=1.5e-6)
+def test_recorded_numbers(batch, loss, options, number):
+    assert float(loss(*batch, **options)) == pytest.approx(number, abs=1.5e-6)
+
+
+WITHOUT_CLASS_3 = "ids without class 3"
 
 
 @pytest.mark.parametrize(
-    ("options", "recorded"),
+    ("options", "number"),
     [
-        ({"pool": "batch", "absent": "zero"}, 0.5406),  # segmentation-models-pytorch
-        ({"pool": "batch", "absent": "exclude"}, 0.7208),  # JDT
-        ({"absent": "exclude"}, 0.7226),  # kornia macro
-        ({"pool": "batch"}, 0.7906),  # MONAI
+        ({"pool": "batch", "absent": "zero"}, recorded("smp_0_6", "dice_loss", WITHOUT_CLASS_3, mode="multiclass")),
+        ({"pool": "batch", "absent": "exclude"}, recorded("jdt", "jdt_loss", WITHOUT_CLASS_3, alpha=0.5, beta=0.5)),
+        ({"absent": "exclude"}, recorded("kornia_0_9", "dice_loss", WITHOUT_CLASS_3, average="macro")),
+        (
+            {"pool": "batch"},
+            recorded(
+                "monai_1_6",
+                "dice_loss",
+                f"{WITHOUT_CLASS_3} with a channel",
+                softmax=True,
+                to_onehot_y=True,
+                batch=True,
+            ),
+        ),
     ],
 )
-def test_recorded_numbers_with_an_absent_class(batch, options, recorded):
+def test_recorded_numbers_with_an_absent_class(batch, options, number):
     logits, ids = batch
-    assert float(dice(logits, ids * (ids != 3), **options)) == pytest.approx(recorded, abs=6e-5)
+    assert float(dice(logits, ids * (ids != 3), **options)) == pytest.approx(number, abs=6e-5)
 
 
 def test_recorded_wasserstein_of_each_image(batch):
@@ -168,7 +210,7 @@ def test_pools_and_smooth_forms(pool, shape, form, factor):
 @pytest.mark.parametrize(("pool", "shape"), [("image", (2, 2)), ("batch", (2,)), ("micro", (2,)), ("all", ())])
 def test_classes_that_enter(pool, shape):
     chosen = [3, 1]
-    p, t = softmax(LOGITS)[:, chosen], hot(IDS)[:, chosen]
+    p, t = softmax(LOGITS)[:, chosen], one_hot(IDS, 4)[:, chosen]
     axis = {"image": (2, 3), "batch": (0, 2, 3), "micro": (1, 2, 3), "all": (0, 1, 2, 3)}[pool]
     wanted = 1 - 2 * (p * t).sum(axis) / (p.sum(axis) + t.sum(axis))
     found = dice(LOGITS, IDS, pool=pool, classes=chosen, smooth=0, reduction="none")
@@ -245,7 +287,7 @@ def test_equal_distributions_have_no_loss(loss):
 def test_soft_label_losses_of_hard_targets_are_the_plain_ones(metric, plain):
     options = {"smooth": 1e-3, "smooth_form": "tp"}
     assert metric(LOGITS, IDS) == plain(LOGITS, IDS, **options)
-    assert float(metric(LOGITS, hot(IDS))) == pytest.approx(float(plain(LOGITS, IDS, **options)), rel=1e-14)
+    assert float(metric(LOGITS, one_hot(IDS, 4))) == pytest.approx(float(plain(LOGITS, IDS, **options)), rel=1e-14)
 
 
 # Limits between losses.
@@ -312,7 +354,7 @@ def test_wasserstein_of_two_classes_is_the_dice_of_the_foreground():
 
 def test_wasserstein_takes_distributions_and_arrays():
     ids = generalized_wasserstein_dice(LOGITS, IDS, distances=DISTANCES)
-    assert generalized_wasserstein_dice(LOGITS, hot(IDS), distances=np.array(DISTANCES)) == pytest.approx(
+    assert generalized_wasserstein_dice(LOGITS, one_hot(IDS, 4), distances=np.array(DISTANCES)) == pytest.approx(
         ids, rel=1e-14
     )
     assert_gradient(generalized_wasserstein_dice, LOGITS, softmax(LOGITS[::-1]), distances=DISTANCES, weighting="gdl")
@@ -320,11 +362,13 @@ def test_wasserstein_takes_distributions_and_arrays():
 
 @pytest.mark.parametrize("pool", ["image", "batch", "micro", "all"])
 def test_matthews_of_hard_predictions_is_the_correlation(pool):
-    prediction = hot(GENERATOR.integers(0, 4, size=IDS.shape))
+    prediction = one_hot(GENERATOR.integers(0, 4, size=IDS.shape), 4)
     found = matthews_corrcoef(prediction, IDS, activation=None, pool=pool, smooth=0, reduction="none")
     axes = {"image": (0, 1), "batch": (1,), "micro": (0,), "all": ()}[pool]
     order = [*axes, *(axis for axis in range(4) if axis not in axes)]
-    one, two = (np.transpose(a, order).reshape((*(a.shape[axis] for axis in axes), -1)) for a in (prediction, hot(IDS)))
+    one, two = (
+        np.transpose(a, order).reshape((*(a.shape[axis] for axis in axes), -1)) for a in (prediction, one_hot(IDS, 4))
+    )
     expected = [1 - np.corrcoef(one[place], two[place])[0, 1] for place in np.ndindex(one.shape[:-1])]
     np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-12)
 
@@ -332,11 +376,11 @@ def test_matthews_of_hard_predictions_is_the_correlation(pool):
 def test_matthews_of_an_absent_class():
     ids = np.where(IDS == 3, 0, IDS)
     assert np.all(matthews_corrcoef(LOGITS, ids, reduction="none")[:, 3] == 1)
-    assert matthews_corrcoef(hot(ids), ids, activation=None) == 0
+    assert matthews_corrcoef(one_hot(ids, 4), ids, activation=None) == 0
 
 
 def test_sensitivity_specificity_by_its_formula():
-    p, t = softmax(LOGITS), hot(IDS)
+    p, t = softmax(LOGITS), one_hot(IDS, 4)
     error = (t - p) ** 2
     axis = (2, 3)
     inside, outside = (error * t).sum(axis) / t.sum(axis), (error * (1 - t)).sum(axis) / (1 - t).sum(axis)
@@ -350,7 +394,7 @@ def test_fine_grained_means():
     ids[1][ids[1] == 2] = 0
     of_batch = jaccard(LOGITS, ids, pool="batch", reduction="none", smooth=0)
     of_image = jaccard(LOGITS, ids, reduction="none", smooth=0)
-    present = hot(ids).any(axis=(2, 3))
+    present = one_hot(ids, 4).any(axis=(2, 3))
     masked = np.where(present, of_image, np.nan)
     with np.errstate(invalid="ignore"):
         images = np.nanmean(np.nanmean(masked, axis=1))

@@ -24,7 +24,7 @@ from arrayseg.cli.contests.scene import (
     torch_logits,
     torch_step,
 )
-from arrayseg.compat._preset import PRESETS
+from arrayseg.compat._registry import presets_by_module
 
 __all__ = ["contests"]
 
@@ -161,7 +161,7 @@ def _ours(peer: Peer, classes: int) -> Callable[..., Any]:
     if peer.ours is not None:
         return peer.ours
     release = RELEASES[peer.package]
-    presets = {preset.peer: preset.function for preset in PRESETS if preset.module == release}
+    presets = {preset.peer: preset for preset in presets_by_module()[release]}
     return partial(presets[peer.path], **_options(peer, classes))
 
 

@@ -11,37 +11,17 @@ from typing import Any
 
 from arrayseg import losses
 from arrayseg._typing import Array
-from arrayseg.compat._preset import Call, Record, loss_preset
-from arrayseg.compat.monai_1_6 import (
-    dice_ce_loss,
-    dice_focal_loss,
-    dice_loss,
-    focal_loss,
-    generalized_dice_focal_loss,
-    generalized_dice_loss,
-    hausdorff_dt_loss,
-    log_hausdorff_dt_loss,
-    tversky_loss,
-)
+from arrayseg.compat._calls import Call
+from arrayseg.compat._preset import loss_preset
+from arrayseg.compat.monai import losses as shared
+from arrayseg.compat.monai.losses import *  # noqa: F403
 
-__all__ = [
-    "dice_ce_loss",
-    "dice_focal_loss",
-    "dice_loss",
-    "focal_loss",
-    "generalized_dice_focal_loss",
-    "generalized_dice_loss",
-    "hausdorff_dt_loss",
-    "log_hausdorff_dt_loss",
-    "soft_dicecl_dice_loss",
-    "softcl_dice_loss",
-    "tversky_loss",
-]
+__all__ = ["soft_dicecl_dice_loss", "softcl_dice_loss"]
+__all__ += shared.__all__
 
 
 @loss_preset(
     "monai.losses.SoftclDiceLoss",
-    Record(0.749137, {}, "probabilities one-hot"),
     note="Takes probabilities of at least two channels; the first is left out. MONAI has the target first.",
 )
 def softcl_dice_loss(input: Array, target: Array, *, iter_: int = 3, smooth: float = 1.0, **options: Any) -> Call:
@@ -62,7 +42,6 @@ def softcl_dice_loss(input: Array, target: Array, *, iter_: int = 3, smooth: flo
 
 @loss_preset(
     "monai.losses.SoftDiceclDiceLoss",
-    Record(0.750685, {}, "probabilities one-hot"),
     note="Takes probabilities of at least two channels; the first is left out. MONAI has the target first.",
 )
 def soft_dicecl_dice_loss(

@@ -1,7 +1,7 @@
-"""segmentation_models_pytorch 0.3: where the numbers of its losses are not those of 0.6.
+"""segmentation_models_pytorch 0.6: the numbers of `segmentation_models_pytorch`, its losses and metrics.
 
-The Dice loss smooths 2 I and P + T, true positives are products whatever the target, focal losses of several
-classes are added, and there are no class weights.
+The mode comes as an option. The sums of Dice, Jaccard and Tversky losses run over the batch, and a class without target
+pixels counts as 0. `eps`, which bounds denominators from below, matters for empty sets alone, whose loss is 0.
 """
 
 from __future__ import annotations
@@ -11,34 +11,23 @@ from functools import partial
 from typing import Any
 
 from arrayseg import losses
-from arrayseg._typing import Array, Reduction
-from arrayseg.compat._preset import Call, Record, loss_preset
-from arrayseg.compat.smp_0_6 import (
-    MULTICLASS,
-    Mode,
-    lovasz_loss,
-    mcc_loss,
-    region,
-    soft_bce_with_logits_loss,
-    soft_cross_entropy_loss,
-)
+from arrayseg._typing import Array, Reduction, Weights
+from arrayseg.compat._calls import Call
+from arrayseg.compat._inputs import channels
+from arrayseg.compat._preset import loss_preset
+from arrayseg.compat.smp import losses as shared, metrics as shared_metrics
+from arrayseg.compat.smp._region import Mode, region_loss
+from arrayseg.compat.smp.losses import *  # noqa: F403
+from arrayseg.compat.smp.metrics import *  # noqa: F403
 
-__all__ = [
-    "dice_loss",
-    "focal_loss",
-    "jaccard_loss",
-    "lovasz_loss",
-    "mcc_loss",
-    "soft_bce_with_logits_loss",
-    "soft_cross_entropy_loss",
-    "tversky_loss",
-]
+__all__ = ["dice_loss", "focal_loss", "jaccard_loss", "tversky_loss"]
+__all__ += shared.__all__
+__all__ += shared_metrics.__all__
 
 
 @loss_preset(
     "segmentation_models_pytorch.losses.DiceLoss",
-    Record(0.755556, MULTICLASS),
-    Record(0.743892, {**MULTICLASS, "smooth": 1.0}),
+    note="Smoothing was of 2 I and of P + T up to 0.3; class weights, divided by their sum, are new in 0.6.",
 )
 def dice_loss(
     input: Array,
@@ -51,24 +40,29 @@ def dice_loss(
     smooth: float = 0.0,
     ignore_index: int | None = None,
     eps: float = 1e-7,
+    class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
     """Dice loss, or its logarithm."""
-    return region(
+    return region_loss(
         partial(losses.log_dice, floor=eps) if log_loss else losses.dice,
         input,
         target,
         mode=mode,
         classes=classes,
         from_logits=from_logits,
-        class_weights=None,
+        class_weights=class_weights,
         smooth=smooth,
+        smooth_form="tp",
+        soft_tp="l1",
         ignore_index=ignore_index,
         **options,
     )
 
 
-@loss_preset("segmentation_models_pytorch.losses.JaccardLoss", Record(0.845549, {**MULTICLASS, "smooth": 1.0}))
+@loss_preset(
+    "segmentation_models_pytorch.losses.JaccardLoss", note="Class weights, divided by their sum, are new in 0.6."
+)
 def jaccard_loss(
     input: Array,
     target: Array,
@@ -78,27 +72,30 @@ def jaccard_loss(
     log_loss: bool = False,
     from_logits: bool = True,
     smooth: float = 0.0,
+    ignore_index: int | None = None,
     eps: float = 1e-7,
+    class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Jaccard loss, or its logarithm; nothing is ignored."""
-    return region(
+    """Jaccard loss, or its logarithm."""
+    return region_loss(
         partial(losses.log_jaccard, floor=eps) if log_loss else losses.jaccard,
         input,
         target,
         mode=mode,
         classes=classes,
         from_logits=from_logits,
-        class_weights=None,
+        class_weights=class_weights,
         smooth=smooth,
         smooth_form="tp",
+        soft_tp="l1",
+        ignore_index=ignore_index,
         **options,
     )
 
 
 @loss_preset(
     "segmentation_models_pytorch.losses.TverskyLoss",
-    Record(0.732227, {**MULTICLASS, "alpha": 0.9, "beta": 0.1, "smooth": 1.0}),
     note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not supported.",
 )
 def tversky_loss(
@@ -113,18 +110,20 @@ def tversky_loss(
     alpha: float = 0.5,
     beta: float = 0.5,
     gamma: float = 1.0,
+    class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
     """Tversky loss, to the power gamma."""
-    return region(
+    return region_loss(
         partial(losses.focal_tversky, alpha=alpha, beta=beta, exponent=gamma, power_of="mean"),
         input,
         target,
         mode=mode,
         classes=classes,
         from_logits=from_logits,
-        class_weights=None,
+        class_weights=class_weights,
         smooth=smooth,
+        soft_tp="l1",
         ignore_index=ignore_index,
         **options,
     )
@@ -132,8 +131,12 @@ def tversky_loss(
 
 @loss_preset(
     "segmentation_models_pytorch.losses.FocalLoss",
-    Record(1.454313, MULTICLASS),
-    note="C times as large as in 0.6 for exclusive classes, whose losses are added.",
+    note=(
+        "The sigmoid form in every mode; of several classes the mean since 0.6, whatever the reduction of each class, "
+        "up to 0.5 their sum. "
+        "`from_logits=False` and `normalized` are not supported. If every pixel is ignored, the mean is 0 here and nan "
+        "there."
+    ),
 )
 def focal_loss(
     input: Array,
@@ -145,10 +148,16 @@ def focal_loss(
     ignore_index: int | None = None,
     reduction: Reduction = "mean",
     reduced_threshold: float | None = None,
+    class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
     """Focal loss of each class against the rest, or reduced focal loss."""
-    added = mode == "multiclass" and reduction == "mean"
+    weights = None if class_weights is None else [float(weight) for weight in class_weights]
+    if weights is not None:
+        weights = [weight * len(weights) / sum(weights) for weight in weights]
+    if mode != "binary" and reduction == "sum":
+        classes = channels(input, options)
+        weights = [weight / classes for weight in weights or [1.0] * classes]
     loss: Any = losses.focal
     if reduced_threshold is not None:
         loss = partial(losses.reduced_focal, threshold=reduced_threshold, continuous=False)
@@ -159,8 +168,9 @@ def focal_loss(
         alpha=alpha,
         gamma=gamma,
         activation="sigmoid",
+        class_weights=weights,
         ignore_index=ignore_index,
-        reduction=reduction,
-        denominator="valid" if added else "elements",
+        reduction="mean" if mode != "binary" and reduction == "none" else reduction,
+        denominator="elements",
         **options,
     )
