@@ -268,9 +268,8 @@ class SoftmaxBlock(Block):
         def cross_entropy(shares: Array, shifted: Array, logarithm: Array, *, axis: int) -> Array:
             return self.xp.sum(shares * (logarithm - shifted), axis=axis, keepdims=True)
 
-        shifted = self.backend.functions.finite_where_zero(
-            self.shifted, shares
-        )  # one expression, of which compilers make one loop
+        # One expression, of which compilers make one loop.
+        shifted = self.backend.functions.finite_where_zero(self.shifted, shares)
         return self.over_classes(cross_entropy, shares, shifted, self._log_total_of_shares())[:, 0, :]
 
     def _log_total_of_shares(self) -> Array:
