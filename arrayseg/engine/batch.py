@@ -73,6 +73,8 @@ class Batch:
     target: Array
     activation: Activation
     binary: bool
+    log_input: bool = False
+    """Whether an input without activation holds log-probabilities."""
     classes_last: bool = False
     """Whether the class axis of the input is not the one before the pixels."""
     ignore_index: int | None = None

@@ -119,7 +119,7 @@ def _same_pixels(part: Sweep, other: Sweep) -> bool:
 
 
 def _settings(batch: Batch) -> tuple[Any, ...]:
-    return batch.activation, batch.binary, batch.ignore_index
+    return batch.activation, batch.log_input, batch.binary, batch.ignore_index
 
 
 def _arrays(batch: Batch) -> tuple[Array | None, ...]:

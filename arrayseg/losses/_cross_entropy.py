@@ -50,7 +50,6 @@ def pixel_plan(
         label_smoothing=options.label_smoothing,
         positive_weights=class_numbers("pos_weight", positive_weights, layout.classes, input, batch.backend),
         negative_weights=class_numbers("1 - alpha", negative_weights, layout.classes, input, batch.backend),
-        log_input=log_input,
         reduction=options.reduction,
         denominator=options.denominator,
     )

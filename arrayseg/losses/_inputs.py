@@ -86,6 +86,7 @@ def prepare(
         target=rows if bits is None else bits,
         activation=activation,
         binary=binary,
+        log_input=log_input,
         classes_last=not layout.is_canonical,
         ignore_index=ignore_index,
         mask=mask_rows,
