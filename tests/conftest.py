@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from arrayseg.backends.names import BACKENDS
 from arrayseg.testing import Library, installed
 
 hypothesis.settings.register_profile("ci", max_examples=15, deadline=None, derandomize=True)
@@ -28,13 +29,12 @@ else:
 
 
 def chosen_libraries() -> dict[str, Library]:
-    """The libraries named in ARRAYSEG_TEST_BACKENDS, or all that are installed."""
+    """Return the libraries named in ARRAYSEG_TEST_BACKENDS, or all that are installed."""
     names = os.environ.get("ARRAYSEG_TEST_BACKENDS")
     if names:
         return installed(names.split(","))
-    every = ["numpy", "strict", "torch", "jax", "cupy", "torch-cuda", "jax-cuda"]
     found: dict[str, Library] = {}
-    for name in every:
+    for name in BACKENDS:
         try:
             found.update(installed([name]))
         except ImportError:
