@@ -1,4 +1,4 @@
-"""True and false positives and negatives of each class, and the ways to make a score of them."""
+"""Count true and false positives and negatives of each class, and compute scores from them."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def intersections(backend: Backend, counts: Array) -> tuple[Array, Array, Array]
 
 
 def outcomes_from(backend: Backend, hits: Array, predicted: Array, actual: Array, total: Array) -> Outcomes:
-    """Return the outcomes as floating numbers; the differences are taken of the integers, which are exact."""
+    """Return the outcomes as floating numbers; they are differences of integers, which are exact."""
     dtype = backend.sum_dtype(hits)
     counts = (hits, predicted - hits, actual - hits, total[..., None] - predicted - actual + hits)
     return Outcomes(backend.xp, *[backend.xp.astype(count, dtype, copy=False) for count in counts])
