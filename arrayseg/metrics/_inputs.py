@@ -205,7 +205,7 @@ def check_class_axis(class_axis: int, name: str, scores: Array) -> int:
 
 
 def check_per_image(target: Array, *, signals: bool = True) -> None:
-    """Raise for a single map, whose rows would be taken for images; `signals` adds advice about one-dimensional images."""
+    """Raise for a single map, whose rows would be taken for images; `signals` adds how to pass signals."""
     if target.ndim < 3:
         msg = (
             "Counting each image needs maps with a batch axis and at least two spatial axes, (N, *spatial); got shape "
