@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.metrics._confusion.outcomes import Absent, intersections, mean_of_scores, settle, take_classes
+from arrayseg.metrics._compute import (
+    Absent,
+    mean_of_defined as mean_where,
+    replace_undefined as replace_where,
+    take_classes,
+)
+from arrayseg.metrics._confusion.outcomes import intersections
 
 __all__ = [
     "foreground",
@@ -65,13 +71,15 @@ def foreground(scores: Array) -> Array:
 
 def mean_of_defined(scores: Array) -> Array:
     """The mean over the last axis without nan."""
-    return mean_of_scores(backend_of(scores).xp, scores, "skip")
+    xp = backend_of(scores).xp
+    mean, undefined = mean_where(xp, scores, ~xp.isnan(scores))
+    return replace_where(xp, mean, "nan", where=undefined)
 
 
 def replace_undefined(scores: Array, number: float | None) -> Array:
     """Scores with a number in the place of nan; None leaves them."""
     absent: Absent = "nan" if number is None else number
-    return settle(backend_of(scores).xp, scores, absent)
+    return replace_where(backend_of(scores).xp, scores, absent)
 
 
 def zero_of_a_miss(scores: Array, matrix: Array) -> Array:
