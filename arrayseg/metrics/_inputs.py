@@ -18,7 +18,10 @@ from arrayseg.backends.labels import holds
 
 __all__ = [
     "LabelMaps",
+    "check_boolean",
     "check_class_axis",
+    "check_image_maps",
+    "check_masks",
     "check_num_classes",
     "check_per_image",
     "count_label_maps",
@@ -321,3 +324,39 @@ def _check_shape(array: Array, target: Array, name: str) -> None:
     if tuple(array.shape) != tuple(target.shape):
         msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {tuple(target.shape)}; they must be equal."
         raise ValueError(msg)
+
+
+def check_image_maps(**maps: Any) -> Backend:
+    """Return the adapter of label maps of one image, after checking that they share library, device and shape."""
+    backend = common_backend(**maps)
+    given = {name: array for name, array in maps.items() if array is not None}
+    first_name, first = next(iter(given.items()))
+    for name, array in given.items():
+        if not backend.xp.isdtype(array.dtype, ("integral", "bool")):
+            msg = f"`{name}` must hold labels of an integer or boolean dtype; got {array.dtype}. Cast it."
+            raise TypeError(msg)
+        if tuple(array.shape) != tuple(first.shape):
+            msg = (
+                f"`{name}` has shape {tuple(array.shape)} and `{first_name}` has {tuple(first.shape)}; "
+                "they must be maps of one image and equal in shape."
+            )
+            raise ValueError(msg)
+    return backend
+
+
+def check_masks(**masks: Any) -> Backend:
+    """Return the adapter of boolean masks of one image, after checking that they share library, device and shape."""
+    backend = check_image_maps(**masks)
+    check_boolean(backend, **masks)
+    return backend
+
+
+def check_boolean(backend: Backend, **masks: Array | None) -> None:
+    """Raise for a mask that is not boolean."""
+    for name, mask in masks.items():
+        if mask is not None and not backend.xp.isdtype(mask.dtype, "bool"):
+            msg = (
+                f"`{name}` must be a boolean mask; got {mask.dtype}. Write for example `{name} > 0`, or `{name} == 1` "
+                "for the mask of one label."
+            )
+            raise TypeError(msg)

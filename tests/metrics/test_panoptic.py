@@ -147,7 +147,7 @@ def test_what_is_refused():
         metrics.panoptic_counts((classes, classes), (void, classes), num_classes=2)
     with pytest.raises(ValueError, match=r"`target\[1\]` has shape \(2, 2\)"):
         metrics.panoptic_counts((classes, classes), (classes, classes[:, :2]), num_classes=2)
-    with pytest.raises(TypeError, match="`crowd` must be boolean"):
+    with pytest.raises(TypeError, match="`crowd` must be a boolean mask"):
         metrics.panoptic_counts((classes, classes), (classes, classes), num_classes=2, crowd=classes)
     with pytest.raises(ValueError, match="a pair of maps"):
         metrics.panoptic_counts((classes,), (classes, classes), num_classes=2)

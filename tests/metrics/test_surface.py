@@ -459,7 +459,7 @@ def test_wrong_arguments(options, message):
 
 
 def test_wrong_types_and_axes():
-    with pytest.raises(TypeError, match="must be boolean"):
+    with pytest.raises(TypeError, match="must be a boolean mask"):
         metrics.surface_distances(SQUARE.astype(np.uint8), SQUARE)
     with pytest.raises(ValueError, match="2 to 3 axes"):
         metrics.surface_distances(SQUARE[0], SQUARE[0], definition="corner")
