@@ -1,6 +1,7 @@
-"""Functions under a peer's name: a loss preset turns the peer's options into a call of ours, a metric preset computes.
+"""Functions with the names and the options of a peer, another library.
 
-A peer is another library. Presets know its name for the function and how their numbers differ from the peer's.
+A loss preset is made of a function that turns the peer's options into a call of one of our losses. A metric preset is
+made of a function that computes a metric. Both know the peer's own name and how their numbers differ from the peer's.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class LossPreset(Preset[Parameters, Call]):
     def __doc__(self) -> str | None:  # type: ignore[override]  # written when it is read, as it takes many calls
         inherited = getattr(self.inherits, "function", self.inherits)
         owners = [inherited, self.function] if inherited else [self.function]
-        return loss_docstring(self.function, self.__signature__, owners, self.peer, self.note)
+        parameters = list(self.__signature__.parameters.values())
+        return loss_docstring(self.function, parameters, owners, self.peer, self.note)
 
     @raises_here
     def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
