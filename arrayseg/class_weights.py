@@ -277,7 +277,7 @@ def _weights(counts: Array, normalize: Normalize, formula: Callable[[Backend, Ar
         raise ValueError(msg)
     check_counts(backend, "counts", counts)
     dtype = backend.sum_dtype(counts)
-    with backend.wide(counts):
+    with backend.enable_64_bits(counts):
         pixels = xp.astype(counts, backend.sum_dtype(counts), copy=False)
         empty = pixels == 0
         share = xp.where(empty, xp.ones_like(pixels), ratio(xp, pixels, xp.sum(pixels)))

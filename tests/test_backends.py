@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from arrayseg.backends import backend_of
+from arrayseg.backends.labels import equals, holds
 from arrayseg.losses import cross_entropy
 from arrayseg.testing import to_numpy
 
@@ -19,14 +20,14 @@ def test_labels_equal_a_number_exactly(library, dtype):
     labels, backend = library.asarray(values), backend_of(library.asarray(values))
     for number in (*values.tolist(), -1, -3, 255, 2**63, 2**64 - 1, 2**64 - 3, 2**70, -(2**70)):
         expected = [value == number for value in values.tolist()]  # of Python numbers, which do not wrap
-        assert to_numpy(backend.equals(labels, number)).tolist() == expected, number
-        assert backend.holds(labels, number) == (limits.min <= number <= limits.max)
+        assert to_numpy(equals(backend, labels, number)).tolist() == expected, number
+        assert holds(backend, labels, number) == (limits.min <= number <= limits.max)
 
 
 def test_booleans_equal_0_or_1(library):
     labels = library.asarray(np.array([True, False]))
     backend = backend_of(labels)
-    found = {number: to_numpy(backend.equals(labels, number)).tolist() for number in (-1, 0, 1, 255)}
+    found = {number: to_numpy(equals(backend, labels, number)).tolist() for number in (-1, 0, 1, 255)}
     assert found == {-1: [False, False], 0: [False, True], 1: [True, False], 255: [False, False]}
 
 
@@ -90,8 +91,8 @@ def test_memory_maps_and_arrays_with_attributes_are_plain(tmp_path):
     for array in (mapped, np.ones((2, 3)).view(Tagged), np.float32(1)):
         backend = backend_of(array)
         assert backend.name == "NumPy"
-        assert type(backend.plain(array)) in (np.ndarray, np.float32)
-    assert np.shares_memory(backend_of(mapped).plain(mapped), mapped)
+        assert type(backend.unwrap(array)) in (np.ndarray, np.float32)
+    assert np.shares_memory(backend_of(mapped).unwrap(mapped), mapped)
 
 
 def test_torch_subclasses_with_metadata_have_values_and_tracing_ones_have_not():
@@ -103,7 +104,7 @@ def test_torch_subclasses_with_metadata_have_values_and_tracing_ones_have_not():
 
     backend = backend_of(torch.ones(2))
     tagged = torch.ones(2).as_subclass(Meta).requires_grad_()
-    plain = backend.plain(tagged)
+    plain = backend.unwrap(tagged)
     assert backend_of(tagged) is backend
     assert backend.is_concrete(tagged, torch.nn.Parameter(torch.ones(2)))
     assert type(plain) is torch.Tensor
@@ -112,7 +113,7 @@ def test_torch_subclasses_with_metadata_have_values_and_tracing_ones_have_not():
         fake = mode.from_tensor(torch.ones(2))
     for traced in (fake, torch.ones(2, device="meta")):
         assert not backend.is_concrete(traced)
-        assert backend.plain(traced) is traced
+        assert backend.unwrap(traced) is traced
 
 
 def test_torch_wrappers_that_dispatch_by_themselves_are_computed():

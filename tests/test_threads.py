@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from arrayseg import losses, metrics
-from arrayseg.backends.numpy import NUMPY, thread_count
+from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends.numpy.threads import thread_count
 
 GENERATOR = np.random.default_rng(0)
 LOGITS = GENERATOR.normal(size=(2, 5, 256, 256)).astype(np.float32)
@@ -44,14 +45,14 @@ def test_results_come_in_order():
         time.sleep(0.001 * (number % 3))
         return number**2
 
-    assert NUMPY.map(square, range(40)) == [number**2 for number in range(40)]
+    assert NUMPY.parallel_map(square, range(40)) == [number**2 for number in range(40)]
 
 
 def test_a_function_may_come_back_from_a_block():
     def nested(depth):
         if depth == 0:
             return 1
-        return sum(NUMPY.map(nested, [depth - 1] * 4))
+        return sum(NUMPY.parallel_map(nested, [depth - 1] * 4))
 
     found = []
     thread = threading.Thread(target=lambda: found.append(nested(4)), daemon=True)
@@ -71,7 +72,7 @@ def test_an_error_ends_the_call_and_the_other_threads(threads):
         time.sleep(0.001)
 
     with pytest.raises(LookupError, match="the third"):
-        NUMPY.map(fail, range(1000))
+        NUMPY.parallel_map(fail, range(1000))
     count = len(begun)
     assert count < 100
     time.sleep(0.02)
@@ -91,9 +92,9 @@ def test_many_callers_at_once():
 
 def test_the_state_of_numpy_errors_is_that_of_the_caller():
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
-        NUMPY.map(lambda number: 1 / np.asarray(float(number)), range(8))
+        NUMPY.parallel_map(lambda number: 1 / np.asarray(float(number)), range(8))
     with np.errstate(divide="ignore"):
-        assert NUMPY.map(lambda number: np.geterr()["divide"], range(8)) == ["ignore"] * 8
+        assert NUMPY.parallel_map(lambda number: np.geterr()["divide"], range(8)) == ["ignore"] * 8
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork")

@@ -12,8 +12,62 @@ import numpy as np
 
 from arrayseg._typing import Array, DType
 from arrayseg.backends.base import Backend, Result, slowest_first
+from arrayseg.backends.counts import Counts
+from arrayseg.backends.masks import Masks
+from arrayseg.backends.sorting import Sorting
 
 __all__ = ["CUPY", "CupyBackend"]
+
+
+class CupyCounts(Counts):
+    """Counting on CuPy."""
+
+    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        if index.size == 0:  # before CuPy 14, bincount raises for no element
+            return cupy.zeros(length, dtype=cupy.int64 if weights is None else weights.dtype)
+        counts = cupy.bincount(
+            cupy.reshape(index, (-1,)),
+            weights=None if weights is None else cupy.reshape(weights, (-1,)),
+            minlength=length,
+        )
+        return counts.astype(cupy.int64 if weights is None else weights.dtype, copy=False)
+
+
+class CupySorting(Sorting):
+    """Sorting on CuPy."""
+
+    def place(self, values: Array, order: Array, /) -> Array:
+        # `put_along_axis` is there from CuPy 14 on.
+        rows = cupy.reshape(order, (prod(order.shape[:-1]), order.shape[-1]))  # of no pixels too
+        placed = cupy.empty(rows.shape, dtype=values.dtype)
+        placed[cupy.arange(rows.shape[0])[:, None], rows] = cupy.reshape(values, rows.shape)
+        return cupy.reshape(placed, values.shape)
+
+
+class CupyMasks(Masks):
+    """Operations on masks by cupyx."""
+
+    def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
+        from cupyx.scipy import ndimage
+
+        if len(spacing) not in {2, 3}:
+            return super().distance_transform(mask, spacing=spacing)
+        distances = cupy.full(mask.shape, cupy.inf)
+        # The parallel banding algorithm has no meaning for a mask without a False element, and no batch.
+        for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
+            if not mask[image].all():
+                distances[image] = ndimage.distance_transform_edt(
+                    mask[image], sampling=tuple(spacing), float64_distances=True
+                )
+        return distances
+
+    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
+        from cupyx.scipy import ndimage
+
+        if mask.size == 0:
+            return cupy.zeros(mask.shape, dtype=cupy.int32)
+        neighbours = ndimage.generate_binary_structure(mask.ndim, connectivity)
+        return ndimage.label(mask, structure=neighbours)[0].astype(cupy.int32, copy=False)
 
 
 class CupyBackend(Backend):
@@ -22,6 +76,9 @@ class CupyBackend(Backend):
     def __init__(self) -> None:
         super().__init__(array_api_compat.cupy)
         self.name = "CuPy"
+        self.counts = CupyCounts(self)
+        self.sorting = CupySorting(self)
+        self.masks = CupyMasks(self)
 
     def device(self, array: Array, /) -> cupy.cuda.Device:
         return array.device
@@ -49,45 +106,6 @@ class CupyBackend(Backend):
 
     def count_dtype(self, array: Array, /) -> DType:
         return cupy.int64
-
-    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
-        if index.size == 0:  # before CuPy 14, bincount raises for no element
-            return cupy.zeros(length, dtype=cupy.int64 if weights is None else weights.dtype)
-        counts = cupy.bincount(
-            cupy.reshape(index, (-1,)),
-            weights=None if weights is None else cupy.reshape(weights, (-1,)),
-            minlength=length,
-        )
-        return counts.astype(cupy.int64 if weights is None else weights.dtype, copy=False)
-
-    def place(self, values: Array, order: Array, /) -> Array:
-        # `put_along_axis` is there from CuPy 14 on.
-        rows = cupy.reshape(order, (prod(order.shape[:-1]), order.shape[-1]))  # of no pixels too
-        placed = cupy.empty(rows.shape, dtype=values.dtype)
-        placed[cupy.arange(rows.shape[0])[:, None], rows] = cupy.reshape(values, rows.shape)
-        return cupy.reshape(placed, values.shape)
-
-    def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
-        from cupyx.scipy import ndimage
-
-        if len(spacing) not in {2, 3}:
-            return super().distance_transform(mask, spacing=spacing)
-        distances = cupy.full(mask.shape, cupy.inf)
-        # The parallel banding algorithm has no meaning for a mask without a False element, and no batch.
-        for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
-            if not mask[image].all():
-                distances[image] = ndimage.distance_transform_edt(
-                    mask[image], sampling=tuple(spacing), float64_distances=True
-                )
-        return distances
-
-    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
-        from cupyx.scipy import ndimage
-
-        if mask.size == 0:
-            return cupy.zeros(mask.shape, dtype=cupy.int32)
-        neighbours = ndimage.generate_binary_structure(mask.ndim, connectivity)
-        return ndimage.label(mask, structure=neighbours)[0].astype(cupy.int32, copy=False)
 
     def block_bytes(self, array: Array, /) -> int:
         # Large enough that launches do not matter, small enough that the temporaries of a block stay a fraction of

@@ -11,32 +11,15 @@ import dask.array
 import numpy as np
 
 from arrayseg._typing import Array
-from arrayseg.backends import backend_of
 from arrayseg.backends.base import Backend
+from arrayseg.backends.counts import Counts
+from arrayseg.backends.registry import adapter_of
 
 __all__ = ["DASK", "DaskBackend"]
 
 
-class DaskBackend(Backend):
-    """Dask arrays, of chunks of any library that has an adapter; nothing is computed here."""
-
-    def __init__(self) -> None:
-        super().__init__(array_api_compat.dask.array)
-        self.name = "Dask"
-
-    def device_key(self, array: Array, /) -> Hashable | None:
-        chunks = backend_of(array._meta)
-        return chunks.name, chunks.device_key(array._meta)
-
-    def is_concrete(self, *arrays: Array | None) -> bool:
-        return False
-
-    def conversion(self, name: str, like: str, /) -> str:
-        return f"dask.array.from_array({name}, chunks={like}.chunks)"
-
-    def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
-        values = array.compute()
-        return backend_of(values).to_numpy(values)
+class DaskCounts(Counts):
+    """Counts of chunks, and scores of matrices in chunks."""
 
     def sum_of_chunks(self, function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
         axes = tuple(range(next(array.ndim for array in arrays if array is not None)))
@@ -58,7 +41,7 @@ class DaskBackend(Backend):
         )
         return counts.sum(axis=axes[batch_axes:]) if axes[batch_axes:] else counts
 
-    def map_matrices(self, function: Callable[[Backend, Array], Array], matrices: Array, /) -> Array:
+    def map_matrices(self, function: Callable[..., Array], matrices: Array, /) -> Array:
         leading = matrices.ndim - 2
         # Of a single matrix of zeros, the library, dtype and shape of the scores.
         sample = _of_chunks(function, np.zeros_like(matrices._meta, shape=(1,) * leading + matrices.shape[-2:]))
@@ -73,9 +56,32 @@ class DaskBackend(Backend):
         )
 
 
+class DaskBackend(Backend):
+    """Dask arrays, of chunks of any library that has an adapter; nothing is computed here."""
+
+    def __init__(self) -> None:
+        super().__init__(array_api_compat.dask.array)
+        self.name = "Dask"
+        self.counts = DaskCounts(self)
+
+    def device_key(self, array: Array, /) -> Hashable | None:
+        chunks = adapter_of(array._meta)
+        return chunks.name, chunks.device_key(array._meta)
+
+    def is_concrete(self, *arrays: Array | None) -> bool:
+        return False
+
+    def conversion(self, name: str, like: str, /) -> str:
+        return f"dask.array.from_array({name}, chunks={like}.chunks)"
+
+    def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
+        values = array.compute()
+        return adapter_of(values).to_numpy(values)
+
+
 def _of_chunks(function: Callable[..., Array], *chunks: Array | None) -> Array:
     """`function` of chunks and of the adapter of their library."""
-    return function(backend_of(next(chunk for chunk in chunks if chunk is not None)), *chunks)
+    return function(adapter_of(next(chunk for chunk in chunks if chunk is not None)), *chunks)
 
 
 def _count_chunk(function: Callable[..., Array], batch_axes: int, *chunks: Array | None) -> Array:

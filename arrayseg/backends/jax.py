@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from math import isqrt
@@ -14,8 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from arrayseg._typing import Array, DType
-from arrayseg.backends.base import Backend, MakeSums, PlanLike, Result
-from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends.base import PlanLike, Result
+from arrayseg.backends.blocks import Blocks, MakeSums
+from arrayseg.backends.functions import Functions, log_sum_exp
+from arrayseg.backends.shared_memory import SharingBackend, SharingCounts, SharingMasks
 
 __all__ = ["JAX", "JaxBackend"]
 
@@ -28,15 +30,85 @@ enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.
 MANY_IMAGES = 4
 
 
-class JaxBackend(Backend):
+class JaxFunctions(Functions):
+    """Elementary functions on JAX, with derivatives of their own."""
+
+    has_softmax = True
+
+    def softmax(self, scores: Array, /, *, axis: int) -> Array:
+        return _softmax(scores, axis)
+
+    def log_softmax(self, scores: Array, /, *, axis: int) -> Array:
+        return _log_softmax(scores, axis)
+
+    def subtract_max(self, scores: Array, /, *, axis: int) -> Array:
+        # Without the derivative that others give the greatest, which would double the time of the gradient.
+        return scores - jax.lax.stop_gradient(jnp.max(scores, axis=axis, keepdims=True))
+
+    def sigmoid(self, scores: Array, /) -> Array:
+        return _sigmoid(scores)
+
+    def log_sigmoid(self, scores: Array, /) -> Array:
+        return -_softplus(-scores)
+
+
+class JaxBlocks(Blocks):
+    """Blocks of JAX arrays."""
+
+    # XLA moves reshapes through what follows them. On a CPU it then adds the long rows of a single class number by
+    # number, and copies them from one layout to another: Dice of 4 million binary logits took 54 ms instead of 17.
+
+    def as_block(self, array: Array, dtype: DType, /) -> Array:
+        return jax.lax.optimization_barrier(array).astype(dtype)
+
+    def over_classes(self, function: Callable[..., Array], /, *arrays: Array, last: bool) -> Array:
+        # XLA works rows of classes side by side. Over an axis in the middle it does so from 4 images on; of fewer, such
+        # as volumes, it took twice the time (2 x 4 classes of 128^3 voxels: 350 ms instead of 190 for Dice).
+        if jax.default_backend() != "cpu" or not (last or arrays[0].shape[0] < MANY_IMAGES):
+            return function(*arrays, axis=1)
+        return jnp.moveaxis(function(*(jnp.moveaxis(array, 1, -1) for array in arrays), axis=-1), -1, 1)
+
+    def sum_pixels(self, array: Array, /) -> Array:
+        *lead, length = array.shape
+        if lead[-1:] != [1]:
+            return super().sum_pixels(array)
+        rows = max((count for count in range(1, isqrt(length) + 1) if length % count == 0), default=1)
+        matrix = jax.lax.optimization_barrier(jnp.reshape(array, (*lead, rows, length // rows)))
+        return jnp.sum(matrix, axis=(-2, -1), dtype=self.adapter.sum_dtype(array))
+
+    def with_digits(self, quick: MakeSums, is_lost: Callable[[list[Array]], Array], exact: MakeSums) -> list[Array]:
+        # XLA adds each sum in a loop of its own: Dice of 19 classes took 44 ms with the exact ones, and takes 13.
+        sums = quick()
+        fixed = [jax.lax.stop_gradient(each) for each in sums]
+        found = jax.lax.cond(is_lost(fixed), exact, lambda: fixed)
+        return [each + jax.lax.stop_gradient(right - each) for each, right in zip(sums, found, strict=True)]
+
+
+class JaxCounts(SharingCounts):
+    """Counting on JAX, by NumPy in main memory."""
+
+    def are_ids(self, ids: Array, high: int, /) -> bool:
+        with self.adapter.reading():
+            return super().are_ids(ids, high)
+
+    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        flat = None if weights is None else jnp.reshape(weights, (-1,))
+        counts = jnp.bincount(jnp.reshape(index, (-1,)), weights=flat, length=length)
+        return counts.astype(self.adapter.count_dtype(index)) if weights is None else counts
+
+
+class JaxBackend(SharingBackend):
     """JAX on any device, eagerly or under its transforms."""
 
     has_autodiff = True
-    has_softmax = True
 
     def __init__(self) -> None:
         super().__init__(jnp)
         self.name = "JAX"
+        self.functions = JaxFunctions(self)
+        self.blocks = JaxBlocks(self)
+        self.counts = JaxCounts(self)
+        self.masks = SharingMasks(self)
 
     def device(self, array: Array, /) -> Any:
         # Of an array on several devices, `device` is its sharding, which a small constant need not divide into. JAX
@@ -60,15 +132,8 @@ class JaxBackend(Backend):
         context: AbstractContextManager[object] = jax.ensure_compile_time_eval()
         return context
 
-    def are_ids(self, ids: Array, high: int, /) -> bool:
-        with self.reading():
-            return super().are_ids(ids, high)
-
     def conversion(self, name: str, like: str, /) -> str:
-        return f"jax.numpy.asarray({name})"
-
-    def transfer(self, name: str, like: str, /) -> str:
-        return f"jax.device_put({name}, {like}.sharding)"
+        return f"jax.numpy.asarray({name}, device={like}.sharding)"
 
     def asarray(self, values: Any, /, *, dtype: DType, like: Array) -> Array:
         return jnp.asarray(values, dtype=dtype)
@@ -76,10 +141,16 @@ class JaxBackend(Backend):
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
         return np.asarray(array)
 
-    def shared_view(self, *arrays: Array) -> tuple[Backend, tuple[Array, ...]]:
-        if any(device.platform != "cpu" for array in arrays for device in array.devices()):
-            return self, arrays
-        return NUMPY, tuple(self.to_numpy(array) for array in arrays)
+    def numpy_views(self, *arrays: Array | None) -> tuple[np.ndarray[Any, Any] | None, ...] | None:
+        given = [array for array in arrays if array is not None]
+        if any(device.platform != "cpu" for array in given for device in array.devices()):
+            return None
+        return tuple(None if array is None else np.asarray(array) for array in arrays)
+
+    def from_numpy(self, array: np.ndarray[Any, Any], like: Array) -> Array:
+        # Counts have another shape than the pixels, which the sharding of the pixels need not divide.
+        same = array.shape == like.shape
+        return jax.device_put(array, like.sharding if same else min(like.devices(), key=lambda device: device.id))
 
     def sum_dtype(self, array: Array, /) -> DType:
         return jnp.float64 if jax.config.jax_enable_x64 else jnp.float32
@@ -87,57 +158,9 @@ class JaxBackend(Backend):
     def count_dtype(self, array: Array, /) -> DType:
         return jnp.int64 if jax.config.jax_enable_x64 else jnp.int32
 
-    def equals(self, labels: Array, number: int, /) -> Array:
-        if not self.holds(labels, number):
-            return jnp.zeros(labels.shape, dtype=bool)
-        return labels == jnp.asarray(number, dtype=labels.dtype)  # a Python number is an int32 there
-
-    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
-        flat = None if weights is None else jnp.reshape(weights, (-1,))
-        counts = jnp.bincount(jnp.reshape(index, (-1,)), weights=flat, length=length)
-        return counts.astype(self.count_dtype(index)) if weights is None else counts
-
-    def wide(self, *arrays: Array | None) -> AbstractContextManager[object]:
+    def enable_64_bits(self, *arrays: Array | None) -> AbstractContextManager[object]:
         # An int64 array made inside stays int64 outside, and adds exactly there.
         return enable_x64(True) if self.is_concrete(*arrays) else nullcontext()
-
-    def joint_histogram(
-        self,
-        prediction: Array,
-        target: Array,
-        /,
-        *,
-        num_classes: int,
-        ignore_index: int | None = None,
-        mask: Array | None = None,
-    ) -> tuple[Array, Array]:
-        with self.wide(prediction, target, mask):
-            traced = not self.is_concrete(prediction, target, mask)
-            if traced or any(device.platform != "cpu" for device in target.devices()):
-                return super().joint_histogram(
-                    prediction, target, num_classes=num_classes, ignore_index=ignore_index, mask=mask
-                )
-            # The same memory, read by the NumPy adapter: a tenth of the time of an eager scatter.
-            counts, uncounted = NUMPY.joint_histogram(
-                np.asarray(prediction),
-                np.asarray(target),
-                num_classes=num_classes,
-                ignore_index=ignore_index,
-                mask=None if mask is None else np.asarray(mask),
-            )
-            device = min(target.devices(), key=lambda device: device.id)
-            return jax.device_put(counts, device), jax.device_put(uncounted, device)
-
-    def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
-        if not self.is_concrete(mask, *spacing) or any(device.platform != "cpu" for device in mask.devices()):
-            return super().distance_transform(mask, spacing=spacing)
-        distances = NUMPY.distance_transform(np.asarray(mask), spacing=spacing)
-        return jax.device_put(distances.astype(self.sum_dtype(mask), copy=False), mask.sharding)
-
-    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
-        if not self.is_concrete(mask) or any(device.platform != "cpu" for device in mask.devices()):
-            return super().connected_components(mask, connectivity=connectivity)
-        return jax.device_put(NUMPY.connected_components(np.asarray(mask), connectivity=connectivity), mask.sharding)
 
     def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
         def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
@@ -146,50 +169,6 @@ class JaxBackend(Backend):
 
         result: Array = jax.lax.while_loop(lambda state: state[1], step, (value, jnp.asarray(True)))[0]
         return result
-
-    # XLA moves reshapes through what follows them. On a CPU it then adds the long rows of a single class number by
-    # number, and copies them from one layout to another: Dice of 4 million binary logits took 54 ms instead of 17.
-
-    def block_array(self, array: Array, dtype: DType, /) -> Array:
-        return jax.lax.optimization_barrier(array).astype(dtype)
-
-    def over_classes(self, function: Callable[..., Array], /, *arrays: Array, last: bool) -> Array:
-        # XLA works rows of classes side by side. Over an axis in the middle it does so from 4 images on; of fewer, such
-        # as volumes, it took twice the time (2 x 4 classes of 128^3 voxels: 350 ms instead of 190 for Dice).
-        if jax.default_backend() != "cpu" or not (last or arrays[0].shape[0] < MANY_IMAGES):
-            return function(*arrays, axis=1)
-        return jnp.moveaxis(function(*(jnp.moveaxis(array, 1, -1) for array in arrays), axis=-1), -1, 1)
-
-    def less_greatest(self, scores: Array, /, *, axis: int) -> Array:
-        # Without the derivative that others give the greatest, which would double the time of the gradient.
-        return scores - jax.lax.stop_gradient(jnp.max(scores, axis=axis, keepdims=True))
-
-    def with_digits(self, quick: MakeSums, is_lost: Callable[[list[Array]], Array], exact: MakeSums) -> list[Array]:
-        # XLA adds each sum in a loop of its own: Dice of 19 classes took 44 ms with the exact ones, and takes 13.
-        sums = quick()
-        fixed = [jax.lax.stop_gradient(each) for each in sums]
-        found = jax.lax.cond(is_lost(fixed), exact, lambda: fixed)
-        return [each + jax.lax.stop_gradient(right - each) for each, right in zip(sums, found, strict=True)]
-
-    def softmax(self, scores: Array, /, *, axis: int) -> Array:
-        return _softmax(scores, axis)
-
-    def log_softmax(self, scores: Array, /, *, axis: int) -> Array:
-        return _log_softmax(scores, axis)
-
-    def sum_pixels(self, array: Array, /) -> Array:
-        *lead, length = array.shape
-        if lead[-1:] != [1]:
-            return super().sum_pixels(array)
-        rows = max((count for count in range(1, isqrt(length) + 1) if length % count == 0), default=1)
-        matrix = jax.lax.optimization_barrier(jnp.reshape(array, (*lead, rows, length // rows)))
-        return jnp.sum(matrix, axis=(-2, -1), dtype=self.sum_dtype(array))
-
-    def sigmoid(self, scores: Array, /) -> Array:
-        return _sigmoid(scores)
-
-    def log_sigmoid(self, scores: Array, /) -> Array:
-        return -_softplus(-scores)
 
     def stop_gradient(self, array: Array, /) -> Array:
         return jax.lax.stop_gradient(array)
@@ -236,7 +215,7 @@ def _(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 def _log_softmax(scores: Array, axis: int) -> Array:
     """The logarithm of the softmax, with the derivative of `_softmax`'s kind."""
     shifted = scores - jnp.max(scores, axis=axis, keepdims=True)
-    return shifted - JAX.log_of_sum(shifted, axis=axis)
+    return shifted - log_sum_exp(jnp, shifted, axis=axis)
 
 
 @_log_softmax.defjvp

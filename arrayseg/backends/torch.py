@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import array_api_compat.torch
@@ -11,13 +11,67 @@ import torch
 from torch._subclasses.fake_tensor import is_fake
 
 from arrayseg._typing import Array, DType
-from arrayseg.backends.base import Backend, PlanLike, Result, slowest_first
+from arrayseg.backends.base import PlanLike, Result, slowest_first
+from arrayseg.backends.blocks import Blocks
+from arrayseg.backends.functions import Functions
 from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends.shared_memory import SharingBackend, SharingCounts, SharingMasks
+from arrayseg.backends.sorting import Sorting
 
 __all__ = ["TORCH", "TorchBackend"]
 
 
-class TorchBackend(Backend):
+class TorchFunctions(Functions):
+    """Elementary functions on PyTorch."""
+
+    def sigmoid(self, scores: Array, /) -> Array:
+        if self.adapter.is_concrete(scores) and not scores.requires_grad:
+            return torch.sigmoid(scores)
+        # The derivative of torch's, s (1 - s), has no digits left where s is close to 1; that of this has.
+        positive = scores >= 0
+        less = torch.sigmoid(torch.where(positive, -scores, scores))
+        return torch.where(positive, 1 - less, less)
+
+
+class TorchBlocks(Blocks):
+    """Blocks of PyTorch tensors."""
+
+    def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
+        return torch.mul(array, factor, out=out)
+
+
+class TorchCounts(SharingCounts):
+    """Counting on PyTorch, by NumPy in main memory."""
+
+    def are_ids(self, ids: Array, high: int, /) -> bool:
+        # Two passes of torch over int64 take twice as long as one of NumPy over the same memory.
+        if _is_on_host(ids):
+            return NUMPY.counts.are_ids(ids.numpy(), high)
+        return super().are_ids(ids.to(torch.int64) if ids.dtype in UNSIGNED else ids, high)
+
+    def as_bits(self, values: Array, /) -> Array | None:
+        if not _is_on_host(values):
+            return super().as_bits(values)
+        bits = NUMPY.counts.as_bits(values.numpy())
+        return None if bits is None else torch.from_numpy(bits)
+
+    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
+        # scatter_add instead of torch.bincount under transforms: its output shape depends on the data.
+        flat = torch.reshape(index, (-1,))
+        if weights is None and self.adapter.is_concrete(index):
+            return torch.bincount(flat, minlength=length)
+        ones = torch.ones_like(flat, dtype=torch.int64) if weights is None else torch.reshape(weights, (-1,))
+        return torch.zeros(length, dtype=ones.dtype, device=flat.device).scatter_add(0, flat.to(torch.int64), ones)
+
+
+class TorchSorting(Sorting):
+    """Sorting on PyTorch."""
+
+    def place(self, values: Array, order: Array, /) -> Array:
+        return torch.empty_like(values).scatter_(-1, order, values)
+
+
+class TorchBackend(SharingBackend):
     """PyTorch on any device, eagerly, under torch.compile and under torch.func."""
 
     has_autodiff = True
@@ -25,6 +79,11 @@ class TorchBackend(Backend):
     def __init__(self) -> None:
         super().__init__(array_api_compat.torch)
         self.name = "PyTorch"
+        self.functions = TorchFunctions(self)
+        self.blocks = TorchBlocks(self)
+        self.counts = TorchCounts(self)
+        self.sorting = TorchSorting(self)
+        self.masks = SharingMasks(self)
 
     def device(self, array: Array, /) -> torch.device:
         device: torch.device = array.device
@@ -54,7 +113,7 @@ class TorchBackend(Backend):
             msg = f"`{name}` is a masked, nested, quantized or sparse tensor, not a plain one. {remedy}."
             raise TypeError(msg)
 
-    def plain(self, array: Array, /) -> Array:
+    def unwrap(self, array: Array, /) -> Array:
         if torch.compiler.is_compiling() or type(array) in PLAIN_TYPES or not _is_read(array):
             return array
         return array.as_subclass(torch.Tensor)
@@ -69,10 +128,13 @@ class TorchBackend(Backend):
         host: np.ndarray[Any, Any] = array.detach().cpu().numpy()
         return host
 
-    def shared_view(self, *arrays: Array) -> tuple[Backend, tuple[Array, ...]]:
-        if not _is_on_host(*arrays):
-            return self, arrays
-        return NUMPY, tuple(self.to_numpy(array) for array in arrays)
+    def numpy_views(self, *arrays: Array | None) -> tuple[np.ndarray[Any, Any] | None, ...] | None:
+        if not _is_on_host(*(array for array in arrays if array is not None)):
+            return None
+        return tuple(None if array is None else array.detach().numpy() for array in arrays)
+
+    def from_numpy(self, array: np.ndarray[Any, Any], like: Array) -> Array:
+        return torch.from_numpy(array)
 
     def memory_order(self, array: Array, /) -> tuple[int, ...]:
         return slowest_first(array.stride())
@@ -82,78 +144,6 @@ class TorchBackend(Backend):
 
     def count_dtype(self, array: Array, /) -> DType:
         return torch.int64
-
-    def are_ids(self, ids: Array, high: int, /) -> bool:
-        # Two passes of torch over int64 take twice as long as one of NumPy over the same memory.
-        if _is_on_host(ids):
-            return NUMPY.are_ids(ids.numpy(), high)
-        return super().are_ids(ids.to(torch.int64) if ids.dtype in UNSIGNED else ids, high)
-
-    def as_bits(self, values: Array, /) -> Array | None:
-        if not _is_on_host(values):
-            return super().as_bits(values)
-        bits = NUMPY.as_bits(values.numpy())
-        return None if bits is None else torch.from_numpy(bits)
-
-    def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
-        # scatter_add instead of torch.bincount under transforms: its output shape depends on the data.
-        flat = torch.reshape(index, (-1,))
-        if weights is None and self.is_concrete(index):
-            return torch.bincount(flat, minlength=length)
-        ones = torch.ones_like(flat, dtype=torch.int64) if weights is None else torch.reshape(weights, (-1,))
-        return torch.zeros(length, dtype=ones.dtype, device=flat.device).scatter_add(0, flat.to(torch.int64), ones)
-
-    def joint_histogram(
-        self,
-        prediction: Array,
-        target: Array,
-        /,
-        *,
-        num_classes: int,
-        ignore_index: int | None = None,
-        mask: Array | None = None,
-    ) -> tuple[Array, Array]:
-        arrays = [array for array in (prediction, target, mask) if array is not None]
-        if not _is_on_host(*arrays) or not self.is_concrete(*arrays):
-            return super().joint_histogram(
-                prediction, target, num_classes=num_classes, ignore_index=ignore_index, mask=mask
-            )
-        # The same memory, read by the NumPy adapter: a fifth of the time of torch.bincount.
-        counts, uncounted = NUMPY.joint_histogram(
-            prediction.numpy(),
-            target.numpy(),
-            num_classes=num_classes,
-            ignore_index=ignore_index,
-            mask=None if mask is None else mask.numpy(),
-        )
-        return torch.from_numpy(counts), torch.from_numpy(uncounted)
-
-    def cumulative_count(self, mask: Array, /) -> Array:
-        return torch.cumsum(mask, -1, dtype=torch.int32)
-
-    def place(self, values: Array, order: Array, /) -> Array:
-        return torch.empty_like(values).scatter_(-1, order, values)
-
-    def distance_transform(self, mask: Array, /, *, spacing: Sequence[float]) -> Array:
-        if not _is_on_host(mask) or not self.is_concrete(mask):
-            return super().distance_transform(mask, spacing=spacing)
-        return torch.from_numpy(NUMPY.distance_transform(mask.numpy(), spacing=spacing))
-
-    def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
-        if not _is_on_host(mask) or not self.is_concrete(mask):
-            return super().connected_components(mask, connectivity=connectivity)
-        return torch.from_numpy(NUMPY.connected_components(mask.numpy(), connectivity=connectivity))
-
-    def sigmoid(self, scores: Array, /) -> Array:
-        if self.is_concrete(scores) and not scores.requires_grad:
-            return torch.sigmoid(scores)
-        # The derivative of torch's, s (1 - s), has no digits left where s is close to 1; that of this has.
-        positive = scores >= 0
-        less = torch.sigmoid(torch.where(positive, -scores, scores))
-        return torch.where(positive, 1 - less, less)
-
-    def multiply_into(self, array: Array, factor: Array, out: Array, /) -> Array:
-        return torch.mul(array, factor, out=out)
 
     def stop_gradient(self, array: Array, /) -> Array:
         return array.detach()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from arrayseg.backends.numpy import thread_count
+from arrayseg.backends.numpy.threads import thread_count
 from arrayseg.cli._console import fail
 from arrayseg.metrics._confusion.outcomes import Absent
 

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from arrayseg.backends.numpy import thread_count
+from arrayseg.backends.numpy.threads import thread_count
 from arrayseg.cli.contests.scene import available
 
 __all__ = ["environment"]

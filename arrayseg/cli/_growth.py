@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from arrayseg.backends.numpy import thread_count
+from arrayseg.backends.numpy.threads import thread_count
 from arrayseg.cli._measure import backend_in, in_turns, peak_of, settled
 from arrayseg.cli.contests import Call, Scene
 from arrayseg.cli.contests.ours import confusion_matrix, value_and_gradient

@@ -14,7 +14,8 @@ from array_api_compat import is_array_api_obj
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
-from arrayseg.backends.numpy import NUMPY, thread_count
+from arrayseg.backends.numpy import NUMPY
+from arrayseg.backends.numpy.threads import thread_count
 from arrayseg.cli._console import console
 from arrayseg.cli.contests import Call, Contest, Scene
 from arrayseg.cli.contests.scene import HALVES, jax_array, torch_array
@@ -193,7 +194,7 @@ def copy_of(size: int, backend: str = "numpy", device: str = "cpu") -> Call:
     parts = [slice(start, start + length) for start in range(0, source.size, length)]
 
     def copy() -> None:
-        NUMPY.map(lambda part: np.copyto(target[part], source[part]), parts)
+        NUMPY.parallel_map(lambda part: np.copyto(target[part], source[part]), parts)
 
     return copy
 

@@ -25,7 +25,7 @@ def of_counts(counts: Array, *, classes: Sequence[int] | None = None) -> Array:
     """Matrices `(N, C, 2, 2)` of each class against the rest, of `(N, C, 3)`; without the true negatives."""
     backend = backend_of(counts, "counts")
     xp = backend.xp
-    with backend.wide(counts):
+    with backend.enable_64_bits(counts):
         counts = take_classes(backend, counts, classes, axis=-2)
         hits, extra, missed = (counts[..., outcome] for outcome in range(3))
         negatives = xp.stack([xp.zeros_like(hits), extra], axis=-1)
@@ -36,7 +36,7 @@ def of_matrix(matrix: Array, *, classes: Sequence[int] | None = None) -> Array:
     """Matrices `(..., C, 2, 2)` of each class against the rest, of `(..., C, C)`."""
     backend = backend_of(matrix, "matrix")
     xp = backend.xp
-    with backend.wide(matrix):
+    with backend.enable_64_bits(matrix):
         hits, predicted, actual = (take_classes(backend, pixels, classes) for pixels in intersections(backend, matrix))
         total = xp.sum(matrix, axis=(-2, -1))[..., None]
         negatives = xp.stack([total - predicted - actual + hits, predicted - hits], axis=-1)
@@ -46,7 +46,7 @@ def of_matrix(matrix: Array, *, classes: Sequence[int] | None = None) -> Array:
 def pooled(binary: Array, axis: int | tuple[int, ...]) -> Array:
     """The sum of matrices over images or classes."""
     backend = backend_of(binary, "matrix")
-    with backend.wide(binary):
+    with backend.enable_64_bits(binary):
         return backend.xp.sum(binary, axis=axis)
 
 
@@ -54,7 +54,7 @@ def target_pixels(binary: Array) -> Array:
     """The pixels of each class in the target, `(..., C)`, of matrices against the rest, as floating numbers."""
     backend = backend_of(binary, "matrix")
     dtype = backend.sum_dtype(binary)
-    with backend.wide(binary):
+    with backend.enable_64_bits(binary):
         return backend.xp.astype(backend.xp.sum(binary, axis=-1)[..., 1], dtype)
 
 

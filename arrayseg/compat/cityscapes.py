@@ -22,7 +22,7 @@ def without_rows(matrix: Array, ignored: Sequence[int]) -> Array:
     xp = backend.xp
     kept = [float(label not in ignored) for label in range(matrix.shape[-1])]
     rows = backend.asarray(kept, dtype=backend.sum_dtype(matrix), like=matrix) > 0
-    with backend.wide(matrix):
+    with backend.enable_64_bits(matrix):
         return xp.where(rows[:, None], matrix, xp.zeros_like(matrix))
 
 

@@ -14,6 +14,8 @@ from math import inf
 from typing import Any, Generic, TypeVar
 
 from arrayseg._typing import Array
+from arrayseg.backends.functions import log_sum_exp
+from arrayseg.backends.labels import equals
 from arrayseg.engine.batch import Batch
 
 __all__ = ["Block"]
@@ -94,7 +96,7 @@ class Block:
         if batch.ignore_index is None:
             return batch.mask
         labels = batch.target if batch.has_ids else batch.target[:, 0, :]
-        kept = ~self.backend.equals(labels, batch.ignore_index)
+        kept = ~equals(self.backend, labels, batch.ignore_index)
         return kept if batch.mask is None else batch.mask & kept
 
     @once
@@ -150,12 +152,12 @@ class Block:
     def sum(self, array: Array, axis: int | tuple[int, ...]) -> Array:
         """A sum over pixels, accumulated in the widest dtype the device has."""
         if axis == array.ndim - 1:
-            return self.backend.sum_pixels(array)
+            return self.backend.blocks.sum_pixels(array)
         return self.xp.sum(array, axis=axis, dtype=self.batch.sum_dtype)
 
     def sum_products(self, one: Array, two: Array) -> Array:
         """The sums over pixels of products of arrays `(B, C, P)`, accumulated in the widest dtype the device has."""
-        return self.backend.sum_products(one, two)
+        return self.backend.blocks.sum_products(one, two)
 
     def cast(self, array: Array) -> Array:
         """An array of the dtype of sums in the compute dtype."""
@@ -176,7 +178,7 @@ class Block:
 
     def over_classes(self, function: Callable[..., Array], *arrays: Array) -> Array:
         """A function of arrays `(B, C or 1, P)` and the axis of their classes, of the same number of axes."""
-        return self.backend.over_classes(function, *arrays, last=self.batch.classes_last)
+        return self.backend.blocks.over_classes(function, *arrays, last=self.batch.classes_last)
 
     # The target.
 
@@ -200,7 +202,7 @@ class Block:
         """The target as values `(B, C, P)` in the compute dtype, 0 where a pixel is not valid."""
         if self.batch.has_ids:
             return self.xp.astype(self.one_hot, self.dtype)
-        return self.where_valid(self.backend.block_array(self.batch.target, self.dtype))
+        return self.where_valid(self.backend.blocks.as_block(self.batch.target, self.dtype))
 
     @once
     def outside(self) -> Array:
@@ -210,7 +212,7 @@ class Block:
     @property
     def goes_by_id(self) -> bool:
         """Whether the probabilities of ids are best found by these: of a softmax, where gathers are fast."""
-        return self.batch.has_ids and self.backend.gathers_ids and self.batch.activation == "softmax"
+        return self.batch.has_ids and self.backend.blocks.gathers_ids and self.batch.activation == "softmax"
 
     @once
     def signs(self) -> Array:
@@ -241,12 +243,12 @@ class Block:
     def at_id(self, array: Array) -> Array:
         """The entry of each pixel's id: `(B, C, P)` to `(B, P)`, or `(C,)` and `(B, C)` spread over the pixels."""
         xp, ids = self.xp, self.ids
-        if array.ndim == 3 and not self.backend.gathers_ids:
+        if array.ndim == 3 and not self.backend.blocks.gathers_ids:
             return self.over_classes(xp.take_along_axis, array, ids[:, None, :])[:, 0, :]
-        if array.ndim == 2 and not self.backend.gathers_ids:
+        if array.ndim == 2 and not self.backend.blocks.gathers_ids:
             return xp.take_along_axis(array, ids, axis=1)
         if array.ndim == 3:
-            array, *steps = self.backend.flat(array)
+            array, *steps = self.backend.blocks.flat(array)
             index = self.places(*steps)
         else:
             index = xp.reshape(ids if array.ndim == 1 else self._with_images(ids, self.classes), (-1,))
@@ -260,7 +262,7 @@ class Block:
             others -= of_ids
             return self._sum_of_classes(of_ids), others
         entries = self.at_id(others)
-        flat, *steps = self.backend.flat(others)
+        flat, *steps = self.backend.blocks.flat(others)
         flat[self.places(*steps)] = 0.0
         return entries, others
 
@@ -269,7 +271,7 @@ class Block:
         if self.classes <= FEW_CLASSES:
             others += self.target * entries[:, None, :]
             return others
-        flat, *steps = self.backend.flat(others)
+        flat, *steps = self.backend.blocks.flat(others)
         flat[self.places(*steps)] = self.xp.reshape(entries, (-1,))
         return others
 
@@ -281,7 +283,7 @@ class Block:
         index = self._with_images(self.ids, self.classes)
         dtype = self.batch.sum_dtype
         weights = None if values is None else self.xp.astype(values, dtype)
-        sums = self.backend.bincount(index, length=self.images * self.classes, weights=weights)
+        sums = self.backend.counts.bincount(index, length=self.images * self.classes, weights=weights)
         return self.xp.reshape(self.xp.astype(sums, dtype, copy=False), (self.images, self.classes))
 
     # The activation. Scores of pixels that are not selected are replaced by 0 first, so that not even NaN gets through.
@@ -289,7 +291,7 @@ class Block:
     @once
     def logits(self) -> Array:
         """The scores in the compute dtype, `(B, C, P)`."""
-        return self._where(self.selected, self.backend.block_array(self.batch.logits, self.dtype))
+        return self._where(self.selected, self.backend.blocks.as_block(self.batch.logits, self.dtype))
 
     @once
     def shifted(self) -> Array:
@@ -300,7 +302,7 @@ class Block:
             for name in ("exponentials", "others", "exponential_at_id", "sum_of_others", "total"):
                 if name in self.__dict__:
                     delattr(self, name)
-        return self.over_classes(self.backend.less_greatest, self.logits)
+        return self.over_classes(self.backend.functions.subtract_max, self.logits)
 
     @once
     def exponentials(self) -> Array:
@@ -310,11 +312,11 @@ class Block:
         if self.backend.has_autodiff:
             return self.over_classes(lambda shifted, axis: self.xp.exp(shifted), self.shifted)
         if not self._is_shifted:
-            found = self.backend.moderate_exp(self.logits)
+            found = self.backend.functions.moderate_exp(self.logits)
             if found is not None:
                 exponentials, self.total = found
                 return exponentials
-        return self.backend.exp_in_place(self._released("shifted"))
+        return self.backend.functions.exp_in_place(self._released("shifted"))
 
     @once
     def total(self) -> Array:
@@ -337,7 +339,7 @@ class Block:
     def log_total(self) -> Array:
         """The logarithm of the `total` of the shifted scores, `(B, 1, P)`, with its digits where that is nearly 1."""
         if self.backend.has_autodiff:
-            return self.over_classes(self.backend.log_of_sum, self.shifted)
+            return self.over_classes(partial(log_sum_exp, self.xp), self.shifted)
         return self.xp.log1p(self.rest)
 
     @once
@@ -349,12 +351,12 @@ class Block:
     @once
     def shifted_at_id(self) -> Array:
         """The shifted score of each pixel's id, `(B, P)`; `others` comes with it, without an exponential of the id."""
-        flat, *steps = self.backend.flat(self.shifted)
+        flat, *steps = self.backend.blocks.flat(self.shifted)
         places = self.places(*steps)
         at_id = self.xp.reshape(self.xp.take(flat, places), self.ids.shape)
         flat[places] = -inf
         self.exponential_at_id = self.xp.exp(at_id)
-        self.others = self.backend.exp_in_place(self._released("shifted"))
+        self.others = self.backend.functions.exp_in_place(self._released("shifted"))
         return at_id
 
     @once
@@ -374,9 +376,9 @@ class Block:
             return self.logits
         if self.batch.activation == "sigmoid":
             both = self.has_gradient or self.backend.has_autodiff or "_sigmoids" in self.__dict__
-            return self._sigmoids[0] if both else self.backend.sigmoid(self.logits)
-        if self.backend.has_softmax:
-            return self.over_classes(self.backend.softmax, self.logits)
+            return self._sigmoids[0] if both else self.backend.functions.sigmoid(self.logits)
+        if self.backend.functions.has_softmax:
+            return self.over_classes(self.backend.functions.softmax, self.logits)
         if self.backend.has_autodiff:
             return self.over_classes(lambda array, total, axis: array / total, self.exponentials, self.total)
         inverse = 1 / self.total  # before the exponentials are given away, or they would be made twice
@@ -407,14 +409,14 @@ class Block:
 
         The second may wait where the slopes will be written: whoever needs it asks for it before them.
         """
-        return self.backend.sigmoids(self.logits, self.room)
+        return self.backend.functions.sigmoids(self.logits, self.room)
 
     @once
     def slopes(self) -> Array:
         """The derivatives of the sigmoids of the scores, `(B, C, P)`."""
         probabilities, complements = self._sigmoids
         if self.room is not None:
-            return self.backend.multiply_into(probabilities, complements, self.room)
+            return self.backend.blocks.multiply_into(probabilities, complements, self.room)
         return probabilities * complements
 
     @property
@@ -456,17 +458,17 @@ class Block:
     def cross_entropy(self, shares: Array) -> Array:
         """sum_c t_c (log sum_k e^z_k - z_c) of shares t, without a logarithm of each class, `(B, P)`."""
         xp = self.xp
-        if self.backend.has_softmax and not self.batch.has_ids:  # no loss of smoothed ids is small
-            return -self.sum_classes(shares * self.backend.shared(self.log_softmax, shares))
+        if self.backend.functions.has_softmax and not self.batch.has_ids:  # no loss of smoothed ids is small
+            return -self.sum_classes(shares * self.backend.functions.finite_where_zero(self.log_softmax, shares))
         if self.backend.has_autodiff:  # one expression, of which compilers make one loop
 
             def cross_entropy(shares: Array, shifted: Array, logarithm: Array, *, axis: int) -> Array:
                 return xp.sum(shares * (logarithm - shifted), axis=axis, keepdims=True)
 
-            shifted = self.backend.shared(self.shifted, shares)
+            shifted = self.backend.functions.finite_where_zero(self.shifted, shares)
             logarithm = xp.log(self.total) if self.batch.has_ids else self.log_total
             return self.over_classes(cross_entropy, shares, shifted, logarithm)[:, 0, :]
-        shifted = self.backend.shared(self.shifted, shares)
+        shifted = self.backend.functions.finite_where_zero(self.shifted, shares)
         of_scores = self.sum_classes(shares * shifted)  # before the exponentials are written over them
         logarithm = xp.log(self.total) if self.batch.has_ids else self.log_total
         return self.sum_classes(shares) * logarithm[:, 0, :] - of_scores
@@ -474,8 +476,8 @@ class Block:
     @once
     def log_softmax(self) -> Array:
         """The logarithm of each class's probability, `(B, C, P)`."""
-        if self.backend.has_softmax:
-            return self.over_classes(self.backend.log_softmax, self.logits)
+        if self.backend.functions.has_softmax:
+            return self.over_classes(self.backend.functions.log_softmax, self.logits)
         xp, shifted = self.xp, self.shifted
         if not self.backend.has_autodiff:
             self.exponentials = xp.exp(shifted)  # not in the memory of what is needed yet
@@ -484,13 +486,13 @@ class Block:
     @once
     def finite_log_softmax(self) -> Array:
         """The same, but finite for classes that cannot be, whose score is -inf."""
-        return self.backend.shared(self.log_softmax, self.probabilities)
+        return self.backend.functions.finite_where_zero(self.log_softmax, self.probabilities)
 
     @once
     def log_softmax_at_id(self) -> Array:
         """The logarithm of the probability of each pixel's id, `(B, P)`."""
         xp = self.xp
-        if self.backend.gathers_ids:
+        if self.backend.blocks.gathers_ids:
             at_id = self.shifted_at_id
             return at_id - xp.log1p(self.sum_of_others + (self.exponential_at_id - 1))
         # By the ratio of the others to the id, whose derivative is not 1 - p, unless that may overflow.
@@ -520,14 +522,14 @@ class Block:
     def product(self, array: Array, factor: Array) -> Array:
         """The last product of a sweep: the array, which is overwritten unless there is room, times a factor."""
         if self.room is not None:
-            return self.backend.multiply_into(array, factor, self.room)
+            return self.backend.blocks.multiply_into(array, factor, self.room)
         array *= factor
         return array
 
     @once
     def log_sigmoids(self) -> tuple[Array, Array]:
         """log s(z) and log s(-z), each `(B, C, P)`; their derivatives are s(-z) and s(z)."""
-        return self.backend.log_sigmoids(self.logits)
+        return self.backend.functions.log_sigmoids(self.logits)
 
     def pull_back(self, gradient: Array, *, cancels: bool = True) -> Array:
         """From a gradient in the probabilities, which is overwritten, to one in the scores, `(B, C, P)`.
@@ -540,7 +542,7 @@ class Block:
         if self.batch.activation == "sigmoid":
             return self.product(gradient, self.slopes)
         for _ in range(2 if cancels else 1):
-            gradient -= self.backend.sum_class_products(gradient, self.probabilities)
+            gradient -= self.backend.blocks.sum_class_products(gradient, self.probabilities)
         return self.product(gradient, self.probabilities)
 
     def pull_back_by_id(self, by_id: Array, by_others: Array, *, errors: bool = False) -> Array:
@@ -555,7 +557,7 @@ class Block:
             steps = by_others * others
             missed = self._sum_of_classes(others)
             at_id *= -missed
-            spread = self.backend.sum_class_products(steps, others)[:, 0, :]
+            spread = self.backend.blocks.sum_class_products(steps, others)[:, 0, :]
         else:
             steps, across = by_others, xp.matrix_transpose(by_others)
             sums = xp.matmul(xp.concat([across, xp.ones_like(across)], axis=1), others)
@@ -565,7 +567,7 @@ class Block:
         of_id = (at_id * missed - spread) * probability
         # What is left of another class that is nearly 1 is rounding (see `pull_back`), unless that is small here.
         if not xp.any(ROUNDING * xp.abs(of_id) > xp.max(xp.abs(by_others), axis=1)):
-            mean = self.backend.sum_class_products(gradient, others)
+            mean = self.backend.blocks.sum_class_products(gradient, others)
             gradient -= mean + ((at_id - level) * probability)[:, None, :]
         pulled = self.product(gradient, others)
         return self.join_by_id(of_id, pulled)
@@ -587,11 +589,11 @@ class Block:
         At the id it is what the others leave: nothing cancels where its probability is nearly 1.
         """
         per_class = slope[:, None, :] if slope.ndim else slope
-        if self.backend.gathers_ids and "probabilities" not in self.__dict__:
+        if self.backend.blocks.gathers_ids and "probabilities" not in self.__dict__:
             rest, factor = self.sum_of_others, -per_class / self.total
             return self.product(self.join_by_id(-rest, self._released("others")), factor)
         pulled = self.probabilities * -per_class
-        if self.backend.gathers_ids:
+        if self.backend.blocks.gathers_ids:
             _, others = self.split_by_id(pulled, copy=False)
             return self.join_by_id(-self._sum_of_classes(others), others)
         others = pulled - pulled * self.target

@@ -150,7 +150,9 @@ class PixelTerm(MeanTerm):
         else:
             log_p, inner = block.log_softmax_at_id, None
         weights = self._weights_of_ids(block)
-        value, slope = self.formula(log_p if weights is None else block.backend.shared(log_p, weights), xp)
+        value, slope = self.formula(
+            log_p if weights is None else block.backend.functions.finite_where_zero(log_p, weights), xp
+        )
         losses = value if weights is None else value * weights
         if scale is None:
             return losses, None
@@ -168,7 +170,7 @@ class PixelTerm(MeanTerm):
         else:
             log_p, inner = block.log_softmax, None
         shares = block.weighted(self._shares(block))
-        log_p = block.backend.shared(log_p, shares)
+        log_p = block.backend.functions.finite_where_zero(log_p, shares)
         if scale is None:
 
             def of_classes(shares: Array, log_p: Array, *, axis: int) -> Array:
@@ -193,7 +195,7 @@ class PixelTerm(MeanTerm):
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         """Independent classes: each is the target or is not."""
-        xp, shared = block.xp, block.backend.shared
+        xp, shared = block.xp, block.backend.functions.finite_where_zero
         if block.batch.activation is None:
             log_p, inner = self._log_of_input(block, block.logits)
             log_q, outer = self._log_of_input(block, 1 - block.logits)
@@ -221,12 +223,12 @@ class PixelTerm(MeanTerm):
         xp, backend = block.xp, block.backend
         sign = xp.astype(block.logits >= 0, block.dtype)
         wrong = sign - self._smoothed(block)  # u with the sign of z
-        losses = wrong * backend.shared(block.logits, wrong)
+        losses = wrong * backend.functions.finite_where_zero(block.logits, wrong)
         if scale is None:
-            return block.sum_classes(block.weighted(losses + backend.log_rest(block.logits))), None
+            return block.sum_classes(block.weighted(losses + backend.functions.log_rest(block.logits))), None
         sign *= -2
         sign += 1
-        slope = backend.exp_in_place(sign * block.logits)
+        slope = backend.functions.exp_in_place(sign * block.logits)
         losses += xp.log1p(slope)
         slope /= slope + 1
         slope *= sign
@@ -239,20 +241,20 @@ class PixelTerm(MeanTerm):
         if block.batch.activation is None:
             log_p, inner = self._log_of_input(block, (1 - block.target) - block.signs * block.logits)
         elif scale is None:
-            log_p, inner = backend.log_sigmoid(-block.signs * block.logits), None
+            log_p, inner = backend.functions.log_sigmoid(-block.signs * block.logits), None
         else:
-            loss, inner = backend.softplus(block.signs * block.logits)
+            loss, inner = backend.functions.softplus(block.signs * block.logits)
             if self._is_unweighted_cross_entropy(block):
                 pulled = block.product(inner, block.weighted(block.signs * scale))
                 return block.sum_classes(block.weighted(loss)), pulled
             log_p = -loss
         shares = self._shares_of_sides(block)
-        log_p = log_p if shares is None else backend.shared(log_p, shares)
+        log_p = log_p if shares is None else backend.functions.finite_where_zero(log_p, shares)
         if self.negative_formula is None:
             value, slope = self.formula(log_p, xp)
         else:
-            on, on_slope = self.formula(backend.shared(log_p, block.target), xp)
-            off, off_slope = self.negative_formula(backend.shared(log_p, 1 - block.target), xp)
+            on, on_slope = self.formula(backend.functions.finite_where_zero(log_p, block.target), xp)
+            off, off_slope = self.negative_formula(backend.functions.finite_where_zero(log_p, 1 - block.target), xp)
             value, slope = (off + block.target * (on - off) for on, off in ((on, off), (on_slope, off_slope)))
         losses = block.sum_classes(block.weighted(value if shares is None else value * shares))
         if scale is None:

@@ -58,7 +58,7 @@ class RegionTerm(Term):
             # A branch of a compiled function keeps what it makes to itself; an array that it is given is copied.
             own = copy(block) if block.backend.has_autodiff else block
             quick, exact = partial(self._sums_of_overlap, block), partial(self._sums_of_cells, own)
-            sums = block.backend.with_digits(quick, partial(self._cancels, xp=block.xp), exact)
+            sums = block.backend.blocks.with_digits(quick, partial(self._cancels, xp=block.xp), exact)
         else:
             sums = self._sums_of_cells(block)
         return *sums, block.amount[:, None]

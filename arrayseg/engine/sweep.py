@@ -115,7 +115,7 @@ def sum_over_blocks(batch: Batch, function: Callable[[Block], Sums]) -> Sums:
 
 def _sum_over_parts(batch: Batch, parts: list[Part], function: Callable[[Part], Sums]) -> Sums:
     """The sums of every image: parts of the same images are added, those of others are put behind each other."""
-    found = batch.backend.map(function, parts)
+    found = batch.backend.parallel_map(function, parts)
     if len(parts) == 1:
         return found[0]
     groups: dict[int, list[Sums]] = {}
@@ -254,7 +254,7 @@ class Sweep(BatchPlan):
             if kept:
                 block.only_probabilities = True
                 if not blocks.single:
-                    block.kept = self.batch.backend.block_array(room, self.batch.compute_dtype)
+                    block.kept = self.batch.backend.blocks.as_block(room, self.batch.compute_dtype)
             rests, pulled = [self._zero()], None
             # Backwards: region losses come first in most sums, and the last term may overwrite the probabilities.
             for place in reversed(range(len(self.terms))):
@@ -269,7 +269,7 @@ class Sweep(BatchPlan):
                 _fill(gradient, part, self.batch.xp.astype(pulled, gradient.dtype, copy=False))
             return _add(rests)
 
-        return _add(self.batch.backend.map(pull, blocks.parts))
+        return _add(self.batch.backend.parallel_map(pull, blocks.parts))
 
     def losses(self, *, in_blocks: bool | None = None) -> Array:
         """The losses of all pixels, `(N, S)`, in the compute dtype; only pixel losses have them."""
@@ -288,7 +288,7 @@ class Sweep(BatchPlan):
         def fill(part: tuple[slice, slice]) -> None:
             rows[part] = found(Block.part(self.batch, *part))
 
-        backend.map(fill, self._blocks().parts)
+        backend.parallel_map(fill, self._blocks().parts)
         return rows
 
     @property

@@ -20,7 +20,7 @@ def boundary_distances(masks: Array, spacing: Sequence[float], backend: Backend)
     if not spacing or 0 in masks.shape:
         nowhere = xp.zeros(masks.shape, dtype=backend.sum_dtype(masks), device=backend.device(masks))
         return nowhere, nowhere
-    both = [backend.stop_gradient(backend.distance_transform(side, spacing=spacing)) for side in (masks, ~masks)]
+    both = [backend.stop_gradient(backend.masks.distance_transform(side, spacing=spacing)) for side in (masks, ~masks)]
     inside, outside = (xp.where(xp.isfinite(side), side, xp.zeros_like(side)) for side in both)
     return inside, outside
 

@@ -97,7 +97,7 @@ def runs_of_masks(backend: Backend, masks: Array) -> Runs:
     nothing = host_xp.zeros(0, dtype=host_xp.int64)
     owners = host_xp.concat([nothing, *(owner + block * step for block, (owner, _) in enumerate(found))])
     places = host_xp.concat([nothing, *(place for _, place in found)])
-    runs_of_each = host().bincount(owners[::2], length=number)
+    runs_of_each = host().counts.bincount(owners[::2], length=number)
     first = host_xp.cumulative_sum(host_xp.astype(runs_of_each, host_xp.int64), include_initial=True)
     return Runs(places[::2], places[1::2], first)
 

@@ -8,6 +8,7 @@ from math import prod
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, host
+from arrayseg.backends.labels import to_signed
 
 __all__ = ["Overlaps", "joint_counts", "overlaps"]
 
@@ -38,11 +39,11 @@ class Overlaps:
 
     def per_first(self, values: Array) -> Array:
         """`(P,)` sums over the pairs of each segment of the first map."""
-        return host().bincount(self.rows, length=self.first[0].shape[0], weights=values)
+        return host().counts.bincount(self.rows, length=self.first[0].shape[0], weights=values)
 
     def per_second(self, values: Array) -> Array:
         """`(T,)` sums over the pairs of each segment of the second map."""
-        return host().bincount(self.columns, length=self.second[0].shape[0], weights=values)
+        return host().counts.bincount(self.columns, length=self.second[0].shape[0], weights=values)
 
     def where(self, first: Array, second: Array) -> Overlaps:
         """The table of the segments where the two boolean arrays are True; areas keep what meets others."""
@@ -74,18 +75,20 @@ def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
         )
         raise TypeError(msg)
     backend, maps = backend.shared_view(*maps)
-    with backend.wide(*maps):
+    with backend.enable_64_bits(*maps):
         # The order of the pixels does not matter: they are read along the memory.
         order = backend.memory_order(maps[0])
         flat = [backend.xp.reshape(backend.xp.permute_dims(labels, order), (-1,)) for labels in maps]
-        parts = backend.map(lambda block: _counted(backend, [labels[block] for labels in flat]), _blocks(backend, flat))
+        parts = backend.parallel_map(
+            lambda block: _counted(backend, [labels[block] for labels in flat]), _blocks(backend, flat)
+        )
     if len(parts) == 1:
         return parts[0]
     xp = host().xp
     columns = [xp.concat(column) for column in zip(*(columns for columns, _ in parts), strict=True)]
     groups, index, _ = _group(host(), columns)
     counts = xp.concat([counts for _, counts in parts])
-    return groups, host().bincount(index, length=groups[0].shape[0], weights=counts)
+    return groups, host().counts.bincount(index, length=groups[0].shape[0], weights=counts)
 
 
 def _blocks(backend: Backend, flat: Sequence[Array]) -> list[slice]:
@@ -112,11 +115,11 @@ def overlaps(first: Sequence[Array], second: Sequence[Array], counts: Array) -> 
     backend = host()
     (first_labels, rows, _), (second_labels, columns, _) = _group(backend, first), _group(backend, second)
     first_areas, second_areas = (
-        backend.bincount(index, length=labels[0].shape[0], weights=counts)
+        backend.counts.bincount(index, length=labels[0].shape[0], weights=counts)
         for index, labels in ((rows, first_labels), (columns, second_labels))
     )
     (pair_rows, pair_columns), pairs, _ = _group(backend, [rows, columns])
-    pixels = backend.bincount(pairs, length=pair_rows.shape[0], weights=counts)
+    pixels = backend.counts.bincount(pairs, length=pair_rows.shape[0], weights=counts)
     return Overlaps(
         tuple(first_labels), tuple(second_labels), first_areas, second_areas, pair_rows, pair_columns, pixels
     )
@@ -144,7 +147,7 @@ def _group(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Arr
 
 def _signed(backend: Backend, labels: Array, is_unsigned: bool) -> Array:
     """Labels in `count_dtype`, in their order; those of uint64 are moved by -2^63, as not all of them fit."""
-    labels = backend.xp.astype(backend.widen(labels), backend.count_dtype(labels), copy=False)
+    labels = backend.xp.astype(to_signed(backend, labels), backend.count_dtype(labels), copy=False)
     return _flipped(backend.xp, labels) if is_unsigned else labels
 
 
@@ -172,8 +175,8 @@ def _compact(backend: Backend, codes: Array, length: int) -> tuple[Array, Array,
     if length > _table_length(codes):
         distinct, index = xp.unique_inverse(codes)
         index = xp.astype(index, codes.dtype, copy=False)
-        return distinct, index, backend.bincount(index, length=distinct.shape[0])
-    table = backend.bincount(codes, length=length)
+        return distinct, index, backend.counts.bincount(index, length=distinct.shape[0])
+    table = backend.counts.bincount(codes, length=length)
     (distinct,) = xp.nonzero(table)
     rank = xp.cumulative_sum(xp.astype(table > 0, codes.dtype)) - 1
     return xp.astype(distinct, codes.dtype, copy=False), xp.take(rank, codes), table[distinct]

@@ -48,7 +48,7 @@ def label_boxes(backend: Backend, maps: Sequence[Array], num_labels: int) -> lis
         for axis, length in enumerate(shape):
             stride = prod(shape[axis + 1 :])
             codes = values * length + places // stride % length
-            found = host().bincount(codes, length=(num_labels + 1) * length) > 0
+            found = host().counts.bincount(codes, length=(num_labels + 1) * length) > 0
             seen[axis] = found | seen[axis]
     rows = [table.reshape(num_labels + 1, length) for table, length in zip(seen, shape, strict=True)]
     return [

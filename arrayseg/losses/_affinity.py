@@ -158,7 +158,7 @@ class AffinityFieldTerm(PairTerm):
 
     def maps(self, block: Block) -> Sequence[Array]:
         """Probabilities, their logarithms and, of independent classes, those of the complements, and these."""
-        probabilities, shared = block.probabilities, block.backend.shared
+        probabilities, shared = block.probabilities, block.backend.functions.finite_where_zero
         if block.batch.binary:
             (log_p, log_other), complements = block.log_sigmoids, block.complements
             return probabilities, shared(log_p, probabilities), shared(log_other, complements), complements

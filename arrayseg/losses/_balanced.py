@@ -16,7 +16,7 @@ from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, sum_over_blocks
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
-from arrayseg.losses._inputs import check_rows, layout_of
+from arrayseg.losses._inputs import check_rows, extremes, layout_of
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "positive_share"]
 
@@ -175,7 +175,7 @@ def distance_weighted_cross_entropy(
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
         raise ValueError(msg)
     if 0 not in rows and backend.is_concrete(distance):
-        least, _ = backend.extremes(distance)
+        least, _ = extremes(backend, distance)
         if least < 0:
             msg = f"`distance` must not be negative; got {least}. Of a signed map take the absolute value."
             raise ValueError(msg)

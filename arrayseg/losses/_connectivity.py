@@ -47,7 +47,7 @@ class ConnectivityTerm(Term):
         index = self.cells[block.image_slice, ...] + xp.reshape(planes, (block.images, block.classes, 1)) * table
         wide = xp.astype(probability, block.batch.sum_dtype, copy=False)
         length = block.images * block.classes * table
-        counted = backend.bincount(xp.reshape(index, (-1,)), length=length, weights=xp.reshape(wide, (-1,)))
+        counted = backend.counts.bincount(xp.reshape(index, (-1,)), length=length, weights=xp.reshape(wide, (-1,)))
         lacking = block.sum(block.target * (1 - probability), axis=2)
         return xp.reshape(counted, (block.images, block.classes, rows, columns)), lacking
 
@@ -94,7 +94,7 @@ def matched_components(
     if pairs:
         flat = [xp.reshape(first * columns + second, (-1,)) for first, second in pairs]
         cells = xp.reshape(xp.stack(flat), cells.shape)
-        tables = [backend.bincount(cell, length=rows * columns) for cell in flat]
+        tables = [backend.counts.bincount(cell, length=rows * columns) for cell in flat]
         counts = xp.astype(xp.reshape(xp.stack(tables), counts.shape), dtype)
     sizes = xp.sum(counts, axis=2, keepdims=True)
     touch = counts[:, :, 1:, 1:] > 0
@@ -133,7 +133,9 @@ def _at_least_one(counts: Array, xp: Namespace) -> Array:
 def _components(predicted: Array, wanted: Array, connectivity: int, most: int, backend: Backend) -> tuple[Array, Array]:
     """The components of both masks; the first few of the prediction where it has more than twice as many."""
     xp = backend.xp
-    first, second = (backend.connected_components(mask, connectivity=connectivity) for mask in (predicted, wanted))
+    first, second = (
+        backend.masks.connected_components(mask, connectivity=connectivity) for mask in (predicted, wanted)
+    )
     if _greatest(first, xp) > max(most, 2 * _greatest(second, xp)):
         first = xp.where(first <= most, first, xp.zeros_like(first))
     return first, second

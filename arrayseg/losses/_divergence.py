@@ -123,7 +123,7 @@ class DivergenceTerm(MeanTerm):
             log_p, inner = safe_log(block.logits, xp)
         else:
             log_p, inner = block.log_softmax, None
-        value, slope = self.divergence(block.backend.shared(log_p, block.target), block.target, xp)
+        value, slope = self.divergence(block.backend.functions.finite_where_zero(log_p, block.target), block.target, xp)
         losses = self._weigh(block, xp.sum(value, axis=1))
         if scale is None:
             return losses, None
@@ -140,7 +140,7 @@ class DivergenceTerm(MeanTerm):
         else:
             log_p, log_q = block.log_sigmoids
             inner, outer = None, None
-        other, shared = 1 - block.target, block.backend.shared
+        other, shared = 1 - block.target, block.backend.functions.finite_where_zero
         on, on_slope = self.divergence(shared(log_p, block.target), block.target, xp)
         off, off_slope = self.divergence(shared(log_q, other), other, xp)
         losses = xp.sum(self._weigh(block, on + off), axis=1)

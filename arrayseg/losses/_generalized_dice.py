@@ -15,7 +15,7 @@ from arrayseg.engine.region_scores import Score
 from arrayseg.engine.region_term import CostTerm
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import Smooth, region_plan, smoothing
-from arrayseg.losses._inputs import is_array
+from arrayseg.losses._inputs import extremes, is_array
 
 __all__ = ["generalized", "generalized_dice", "generalized_wasserstein_dice", "penalty_generalized_dice"]
 
@@ -301,7 +301,7 @@ def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> 
         dtype = xp.float64 if input.dtype == xp.float64 else xp.float32
         distances = backend.asarray(rows, dtype=dtype, like=input)
     if backend.is_concrete(distances) and 0 not in distances.shape:
-        least, greatest = backend.extremes(distances)
+        least, greatest = extremes(backend, distances)
         if not 0 <= least <= greatest <= 1:
             msg = f"`distances` must be from 0 to 1; got {least} to {greatest}. Divide them by the greatest."
             raise ValueError(msg)

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 from arrayseg._checks import check_choice, check_index, check_indices, check_number, check_numbers
 from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
+from arrayseg.backends.labels import equals
 from arrayseg.engine.batch import Batch, Layout
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "check_rows",
     "class_numbers",
     "entering_classes",
+    "extremes",
     "half_dtypes",
     "is_array",
     "layout_of",
@@ -107,7 +109,7 @@ def check_axis_is_clear(input: Any, target: Any) -> None:
 
 def plain(value: Any) -> Any:
     """Return an array of a subclass as a plain array of its library; other values as they are."""
-    return backend_of(value).plain(value) if is_array(value) else value
+    return backend_of(value).unwrap(value) if is_array(value) else value
 
 
 def is_array(values: object) -> TypeGuard[Array]:
@@ -243,11 +245,18 @@ def check_rows(name: str, array: Array | None, layout: Layout, backend: Backend)
         _check_not_negative(name, array, backend)
 
 
+def extremes(backend: Backend, array: Array) -> tuple[float, float]:
+    """Return the least and the greatest number of a concrete array that has at least one."""
+    with backend.reading():
+        array = backend.stop_gradient(array)
+        return float(backend.xp.min(array)), float(backend.xp.max(array))
+
+
 def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
     """Raise on a negative number, wherever values can be read; NaN makes the loss NaN instead."""
     if 0 in array.shape or not backend.is_concrete(array):
         return
-    least, _ = backend.extremes(array)
+    least, _ = extremes(backend, array)
     if least < 0:
         msg = f"`{name}` must not be negative; got {least}."
         raise ValueError(msg)
@@ -256,7 +265,7 @@ def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
 def _bits(rows: Array, backend: Backend) -> Array | None:
     """Integers 0 and 1 of independent classes, as the backend reads them fastest; None where they are not such."""
     is_integral = rows.ndim == 3 and 0 not in rows.shape and backend.xp.isdtype(rows.dtype, "integral")
-    return backend.as_bits(rows) if is_integral and backend.is_concrete(rows) else None
+    return backend.counts.as_bits(rows) if is_integral and backend.is_concrete(rows) else None
 
 
 def check_ids(
@@ -266,12 +275,12 @@ def check_ids(
     xp = backend.xp
     if 0 in ids.shape or not xp.isdtype(ids.dtype, "integral") or not backend.is_concrete(ids, ignored):
         return False
-    if backend.are_ids(ids, high):
+    if backend.counts.are_ids(ids, high):
         return True
     if ignored is not None:
         with backend.reading():
             ids = xp.where(ignored, xp.zeros_like(ids), ids)
-        if backend.are_ids(ids, high):
+        if backend.counts.are_ids(ids, high):
             return False
     raise ValueError(_wrong_id(backend.to_numpy(ids), high, what, ignore_index))
 
@@ -327,10 +336,10 @@ def _beyond(values: Array, ignored: Array | None, backend: Backend) -> float | N
     if 0 in values.shape or not backend.is_concrete(values, ignored):
         return None
     rounding = HALF_ROUNDING if values.dtype in half_dtypes(backend.xp) else ROUNDING
-    least, most = backend.extremes(values)
+    least, most = extremes(backend, values)
     if ignored is not None and not -rounding <= least <= most <= 1 + rounding:
         with backend.reading():
-            least, most = backend.extremes(backend.xp.where(ignored, backend.xp.zeros_like(values), values))
+            least, most = extremes(backend, backend.xp.where(ignored, backend.xp.zeros_like(values), values))
     return least if least < -rounding else most if most > 1 + rounding else None
 
 
@@ -338,7 +347,7 @@ def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend:
     """Where ids are not looked at, of the shape of `rows`; None for nowhere."""
     ignored = None
     if ignore_index is not None:
-        ignored = backend.equals(rows, ignore_index)
+        ignored = equals(backend, rows, ignore_index)
     if mask is not None:
         masked = ~mask if rows.ndim == 2 else ~mask[:, None, :]
         ignored = masked if ignored is None else ignored | masked

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
 from arrayseg._checks import check_choice
-from arrayseg._typing import Activation, Array, DType, Reduction, Weights
+from arrayseg._typing import Activation, Array, DType, Namespace, Reduction, Weights
 from arrayseg.backends import Backend
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import BatchPlan, Plan
@@ -51,7 +51,7 @@ class Lovasz(BatchPlan):
         everything = slice(0, images), slice(0, classes)
         errors = self._rows(self._errors(block))
         hot, valid = self._marks(block, *everything)
-        order = backend.argsort_descending(backend.stop_gradient(errors))
+        order = backend.sorting.argsort_descending(backend.stop_gradient(errors))
         steps = jaccard_steps(hot, valid, order, errors.dtype, backend)
         losses = block.sum(xp.take_along_axis(errors, order, axis=1) * steps, axis=1)
         return self._reduced(self._groups([self._found(losses, hot, valid)]))
@@ -75,7 +75,7 @@ class Lovasz(BatchPlan):
             pulled = block.where_valid(steps) if self.hinge else block.pull_back(steps)
             canonical[images, :, columns] = xp.astype(pulled, canonical.dtype, copy=False)
 
-        batch.backend.map(pull, slices)
+        batch.backend.parallel_map(pull, slices)
         return self._reduced(groups), gradient
 
     def _buffer(self, scores: Array | None) -> tuple[Array, list[tuple[slice, slice]]]:
@@ -90,7 +90,7 @@ class Lovasz(BatchPlan):
             images, columns = part
             scores[images, :, columns] = self._errors(Block.part(batch, images, columns))
 
-        batch.backend.map(fill, slices)
+        batch.backend.parallel_map(fill, slices)
         return scores, slices
 
     def _rank(self, buffer: Array, *, gradient: bool) -> list[tuple[Array, Array, Array]]:
@@ -102,8 +102,8 @@ class Lovasz(BatchPlan):
             images, classes = part
             errors = self._rows(buffer[images, classes, :])
             hot, valid = self._marks(bare, images, classes)
-            order = backend.argsort_descending(errors)
-            steps = backend.place(jaccard_steps(hot, valid, order, errors.dtype, backend), order)
+            order = backend.sorting.argsort_descending(errors)
+            steps = backend.sorting.place(jaccard_steps(hot, valid, order, errors.dtype, backend), order)
             losses = bare.sum(steps * errors, axis=1)
             if gradient:
                 steps *= 1 - 2 * xp.astype(hot, errors.dtype)  # an error falls where the score of its class rises
@@ -113,7 +113,7 @@ class Lovasz(BatchPlan):
                 buffer[images, classes, :] = xp.permute_dims(xp.reshape(steps, shape), (1, 0, 2))
             return self._found(losses, hot, valid)
 
-        return backend.map(rank, self._sets())
+        return backend.parallel_map(rank, self._sets())
 
     def _sets(self) -> list[tuple[slice, slice]]:
         """The (images, classes) that are ranked at a time: several small ones, or one that fills a block."""
@@ -219,14 +219,14 @@ def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, b
     xp = backend.xp
     ranked = xp.take_along_axis(hot, order, axis=1)
     total = xp.sum(xp.astype(hot, xp.int32), axis=1, keepdims=True, dtype=xp.int32)
-    left = total - backend.cumulative_count(ranked)
+    left = total - _cumulative_count(xp, ranked)
     if valid is None:
         counted = None
         every = xp.ones((1, ranked.shape[1]), dtype=xp.bool, device=backend.device(hot))
-        seen = backend.cumulative_count(every)
+        seen = _cumulative_count(xp, every)
     else:
         counted = xp.take_along_axis(valid, order, axis=1)
-        seen = backend.cumulative_count(counted)
+        seen = _cumulative_count(xp, counted)
     union = xp.astype(left + seen, dtype)
     before = union - 1
     first = xp.astype(before <= 0, dtype)  # the first pixel, of a set without a target: from 0 to all wrong
@@ -235,6 +235,11 @@ def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, b
     steps = is_hot + (1 - is_hot) * steps
     steps = steps / (union + xp.astype(union <= 0, dtype))
     return steps if counted is None else steps * xp.astype(counted, dtype)
+
+
+def _cumulative_count(xp: Namespace, mask: Array) -> Array:
+    """Count the True elements up to each place of the last axis, as int32."""
+    return xp.cumulative_sum(xp.astype(mask, xp.int32), axis=-1, dtype=xp.int32)
 
 
 Classes = Literal["present", "all"] | Sequence[int]

@@ -133,7 +133,7 @@ class BiTemperedTerm(MeanTerm):
             scores = xp.stack([xp.minimum(scores, zero), -xp.maximum(scores, zero)], axis=1)
             target = xp.stack([target, 1 - target], axis=1)
         target = target * (1 - self.label_smoothing) + self.label_smoothing / target.shape[1]
-        log_p = block.backend.shared(log_tempered_softmax(scores, self.t2, block.backend), target)
+        log_p = block.backend.functions.finite_where_zero(log_tempered_softmax(scores, self.t2, block.backend), target)
         losses = self._weigh(block, xp.sum(self._divergence(log_p, target, xp), axis=1))
         if block.batch.binary:
             losses = xp.sum(losses, axis=1)

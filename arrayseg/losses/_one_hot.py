@@ -6,6 +6,7 @@ from arrayseg._checks import check_dtype, check_index
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType
 from arrayseg.backends import backend_of
+from arrayseg.backends.labels import equals
 from arrayseg.losses._inputs import check_ids
 
 __all__ = ["one_hot"]
@@ -79,7 +80,7 @@ def one_hot(
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
     ids = xp.astype(target, backend.count_dtype(target))
-    ignored = None if ignore_index is None else backend.equals(target, ignore_index)
+    ignored = None if ignore_index is None else equals(backend, target, ignore_index)
     check_ids(ids, num_classes - 1, f"class ids from 0 to {num_classes - 1}", backend, ignored, ignore_index)
     if ignored is not None:
         ids = xp.where(ignored, xp.full_like(ids, -1), ids)

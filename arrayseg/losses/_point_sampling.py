@@ -84,7 +84,9 @@ class AtPoints(DerivedPlan):
         rows = count * xp.arange(classes, dtype=dtype, device=device)[:, None]
         index = xp.concat([rows + place[image, :][None, :] for place in corners.index], axis=1)
         parts = xp.concat([by_point[image, ...] * weight[image, :][None, :] for weight in corners.weight], axis=1)
-        sums = backend.bincount(xp.reshape(index, (-1,)), length=classes * count, weights=xp.reshape(parts, (-1,)))
+        sums = backend.counts.bincount(
+            xp.reshape(index, (-1,)), length=classes * count, weights=xp.reshape(parts, (-1,))
+        )
         return xp.reshape(sums, (classes, count))
 
 
@@ -138,7 +140,7 @@ def interpolated(batch: Batch, corners: Corners) -> Array:
     for index, share in zip(corners.index, corners.weight, strict=True):
         scores = xp.astype(gathered(batch.logits, index, backend), batch.compute_dtype, copy=False)
         shares = xp.broadcast_to(share[:, None, :], scores.shape)
-        parts.append(backend.shared(scores, shares) * shares)
+        parts.append(backend.functions.finite_where_zero(scores, shares) * shares)
     return sum(parts[1:], parts[0])
 
 
@@ -162,7 +164,7 @@ def uncertain_points(sweep: Sweep, candidates: Array, count: int) -> Array:
     else:
         ordered = xp.sort(scores, axis=1, descending=True)
         margin = ordered[:, 0, :] - ordered[:, 1, :]
-    order = backend.argsort_descending(-margin)[:, :count]
+    order = backend.sorting.argsort_descending(-margin)[:, :count]
     index = xp.broadcast_to(order[:, :, None], (*order.shape, candidates.shape[2]))
     return xp.take_along_axis(candidates, index, axis=1)
 

@@ -122,6 +122,6 @@ def _add_arrays(a: Array, b: Array) -> Array:
         raise ValueError(msg)
     if not backend.xp.isdtype(a.dtype, "integral"):
         return a + b
-    with backend.wide(a, b):
+    with backend.enable_64_bits(a, b):
         dtype = backend.count_dtype(a)
         return backend.xp.astype(a, dtype, copy=False) + backend.xp.astype(b, dtype, copy=False)

@@ -141,7 +141,7 @@ def _map_arrays(function: Callable[[Array], Array], statistic: Any) -> Any:
 def _sample(array: Array, chosen: np.ndarray[Any, np.dtype[np.int64]], *, pooled: bool) -> Array:
     """The statistics of the chosen images, or their sum."""
     backend = backend_of(array, "statistic")
-    with backend.wide(array):
+    with backend.enable_64_bits(array):
         drawn = backend.xp.take(array, backend.asarray(chosen, dtype=backend.count_dtype(array), like=array), axis=0)
         return backend.xp.sum(drawn, axis=0) if pooled else drawn
 

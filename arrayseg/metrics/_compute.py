@@ -97,7 +97,7 @@ def compute(
             result = to_device(backend, result, first)
         return backend.xp.astype(result, result_dtype, copy=False)
 
-    with backend.wide(*arrays.values()):
+    with backend.enable_64_bits(*arrays.values()):
         check_counts(backend, name, *(array for field, array in arrays.items() if field not in signed))
         worker, parts = backend.shared_view(*arrays.values()) if on_host else (backend, tuple(arrays.values()))
         parts = tuple(_widened(worker, part, as_integers) for part in parts)
@@ -260,7 +260,7 @@ def map_arrays(function: Callable[[Array], Array], statistic: Any) -> Any:
 def to_device(backend: Backend, values: Any, like: Array) -> Array:
     """Return results of the host as an array on the device of `like`: int64, uint64, or the widest floating dtype."""
     host = backend_of(values)
-    with backend.wide():
+    with backend.enable_64_bits():
         if values.dtype == host.xp.uint64:
             dtype = backend.xp.uint64  # labels above 2^63
         elif host.xp.isdtype(values.dtype, "real floating"):

@@ -13,6 +13,8 @@ import numpy as np
 from arrayseg._checks import check_flag, check_index
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
+from arrayseg.backends.counts import count_each_image, countable
+from arrayseg.backends.labels import holds
 
 __all__ = [
     "LabelMaps",
@@ -67,7 +69,7 @@ class LabelMaps:
 
     def joint_histogram(self) -> tuple[Array, Array]:
         """`(N, C, C)` counts, and the number of pixels that a label out of range kept from being counted."""
-        return self.backend.joint_histogram(
+        return self.backend.counts.joint_histogram(
             self.prediction,
             self.target,
             num_classes=self.num_classes,
@@ -76,14 +78,17 @@ class LabelMaps:
         )
 
     def label_overlap(self) -> tuple[Array, Array, Array, Array]:
-        """Intersection, prediction and target `(N, C)`, and the number of pixels with a label out of range."""
-        return self.backend.label_overlap(
-            self.prediction,
-            self.target,
-            num_classes=self.num_classes,
-            ignore_index=self.ignore_index,
-            mask=self.mask,
+        """Count the intersection, prediction and target of each class in each image, `(N, C)`, without a matrix.
+
+        The last result is the number of pixels with a label out of range.
+        """
+        backend, classes = self.backend, self.num_classes
+        prediction, target, counted, uncounted = countable(
+            backend, self.prediction, self.target, classes, self.ignore_index, self.mask
         )
+        hits = count_each_image(backend.counts, target, counted & (prediction == target), classes)
+        predicted = count_each_image(backend.counts, prediction, counted, classes)
+        return hits, predicted, count_each_image(backend.counts, target, counted, classes), uncounted
 
     @property
     def is_concrete(self) -> bool:
@@ -128,7 +133,7 @@ def count_label_maps(
     if per_image:
         check_per_image(maps.target)
     count = partial(_count, statistic, per_image, maps.num_classes, maps.ignore_index, maps.of_scores)
-    return backend.sum_of_chunks(count, maps.prediction, maps.target, maps.mask, batch_axes=int(per_image))
+    return backend.counts.sum_of_chunks(count, maps.prediction, maps.target, maps.mask, batch_axes=int(per_image))
 
 
 def _count(
@@ -185,7 +190,7 @@ def _check_maps(
         check_per_image(target)
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
-        ignore_index = ignore_index if backend.holds(target, ignore_index) else None
+        ignore_index = ignore_index if holds(backend, target, ignore_index) else None
     return LabelMaps(backend, prediction, target, mask, num_classes, ignore_index, of_scores)
 
 
@@ -233,7 +238,7 @@ def _refuse_one_hot(backend: Backend, prediction: Array, target: Array, num_clas
     if not backend.is_concrete(prediction, target):
         return
     xp = backend.xp
-    with backend.wide(prediction, target), backend.reading():
+    with backend.enable_64_bits(prediction, target), backend.reading():
         for labels in (prediction, target):
             ids = xp.astype(labels, backend.count_dtype(labels))
             if not bool(xp.all((ids == 0) | (ids == 1))) or not bool(xp.all(xp.sum(ids, axis=1) == 1)):

@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("typer", reason="the extra `app` is not installed")
 
 from arrayseg import value_and_grad
-from arrayseg.backends.numpy import thread_count
+from arrayseg.backends.numpy.threads import thread_count
 from arrayseg.cli import _bench, _growth, _measure, contests
 from arrayseg.cli.contests import (
     Contest,

@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scenes import one_hot, softmax
 
 import arrayseg
 from arrayseg import losses
@@ -12,11 +13,6 @@ from arrayseg import losses
 GENERATOR = np.random.default_rng(11)
 LOGITS = 2 * GENERATOR.normal(size=(2, 3, 6, 5))
 IDS = np.where(GENERATOR.random((2, 6, 5)) < 0.2, 255, GENERATOR.integers(0, 3, size=(2, 6, 5)))
-
-
-def softmax(logits):
-    exponentials = np.exp(logits)
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def neighbours(row, column, distance, shape):
@@ -75,7 +71,7 @@ def test_two_exclusive_classes_are_one_independent_one():
 
 def test_right_and_sure_predictions_lose_nothing():
     ids = GENERATOR.integers(0, 3, size=(1, 6, 5))
-    logits = 40.0 * np.moveaxis(np.eye(3)[ids], -1, 1)
+    logits = 40.0 * one_hot(ids, 3)
     assert_allclose(losses.affinity_field(logits, ids), 0, atol=1e-12)
     assert_allclose(losses.context_prior_affinity(logits, ids), 0, atol=1e-12)
 

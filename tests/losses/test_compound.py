@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scenes import one_hot, softmax
 
 import arrayseg
 from arrayseg.engine.sweep import Sweep
@@ -167,7 +168,7 @@ def test_combo_balances_the_sides():
     expected = -(np.where(IDS == 0, 0.2, 0.8) * at_id).mean()
     assert float(combo(LOGITS, IDS, **options)) == pytest.approx(expected, rel=1e-13)
     on, off = (-np.logaddexp(0, -sign * LOGITS) for sign in (1, -1))
-    hot = np.moveaxis(np.eye(4)[IDS], -1, 1)
+    hot = one_hot(IDS, 4)
     expected = -(0.8 * hot * on + 0.2 * (1 - hot) * off).mean()
     assert float(combo(LOGITS, IDS, activation="sigmoid", **options)) == pytest.approx(expected, rel=1e-13)
 
@@ -196,8 +197,8 @@ def test_unified_focal_is_of_its_parts():
 def test_asymmetric_unified_focal_by_the_authors_formula():
     """Two classes: the focal weight on the background's cross entropy, the power on the foreground's Tversky."""
     logits, ids = LOGITS[:, :2], IDS % 2
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    hot = np.moveaxis(np.eye(2)[ids], -1, 1)
+    p = softmax(logits)
+    hot = one_hot(ids, 2)
     axis, delta, gamma = (2, 3), 0.6, 0.5
     hit = (p * hot).sum(axis) + 1e-5
     missed, false = ((1 - p) * hot).sum(axis), (p * (1 - hot)).sum(axis)
@@ -238,7 +239,7 @@ def test_deep_supervision_resizes_masks_and_one_hot_targets():
     loss = deep_supervision(dice, weights=(1.0, 0.5))
     expected = dice(outputs[0], ids, mask=mask) + 0.5 * dice(outputs[1], ids[:, 1::2, 1::2], mask=mask[:, 1::2, 1::2])
     assert float(loss(outputs, ids, mask=mask)) == pytest.approx(float(expected), rel=1e-14)
-    hot = np.moveaxis(np.eye(3)[ids], -1, 1)
+    hot = one_hot(ids, 3)
     assert float(loss(outputs, hot, mask=mask)) == pytest.approx(float(expected), rel=1e-14)
     last = [np.moveaxis(output, 1, -1) for output in outputs]
     for target in (ids, np.moveaxis(hot, 1, -1)):
@@ -250,7 +251,7 @@ def test_deep_supervision_resizes_masks_and_one_hot_targets():
 def test_deep_supervision_along_any_class_axis(axis, in_partial):
     outputs = [GENERATOR.normal(size=(1, 3, 4, 6)), GENERATOR.normal(size=(1, 3, 2, 3))]
     ids, mask = GENERATOR.integers(0, 3, size=(1, 4, 6)), GENERATOR.random((1, 4, 6)) < 0.7
-    hot = np.moveaxis(np.eye(3)[ids], -1, 1)
+    hot = one_hot(ids, 3)
     pairs = ((ids, mask), (ids[:, 1::2, 1::2], mask[:, 1::2, 1::2]))
     expected = [arrayseg.value_and_grad(dice)(x, *t[:1], mask=t[1]) for x, t in zip(outputs, pairs, strict=True)]
     loss = partial(dice, class_axis=axis) if in_partial else dice

@@ -5,16 +5,13 @@ from functools import partial
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from scenes import one_hot
 
 import arrayseg
 from arrayseg import losses
 from arrayseg.testing import relative_difference, to_numpy
 
 CLASSES, SHAPE = 3, (2, 3, 16, 16)
-
-
-def hot(ids):
-    return np.moveaxis(np.eye(CLASSES)[ids], -1, 1)
 
 
 def scenes(seed):
@@ -24,10 +21,10 @@ def scenes(seed):
     mistaken = np.where(generator.random(ids.shape) < 0.01, (ids + 1) % CLASSES, ids)
     return {
         "wide": (10 * noise, ids),
-        "nearly right": (12 * hot(ids) + noise, ids),
-        "right": (20 * hot(ids) + noise, ids),
-        "some wrong": (12 * hot(mistaken) + noise, ids),
-        "one class": (12 * hot(np.zeros_like(ids)) + noise, np.zeros_like(ids)),
+        "nearly right": (12 * one_hot(ids, CLASSES) + noise, ids),
+        "right": (20 * one_hot(ids, CLASSES) + noise, ids),
+        "some wrong": (12 * one_hot(mistaken, CLASSES) + noise, ids),
+        "one class": (12 * one_hot(np.zeros_like(ids), CLASSES) + noise, np.zeros_like(ids)),
     }
 
 
@@ -36,7 +33,7 @@ def target_of(ids, kind):
     if kind == "ids":
         return ids
     share = {"one-hot": 0.0, "soft": 0.05}[kind]
-    return (hot(ids) * (1 - share * CLASSES) + share).astype(np.float32)
+    return (one_hot(ids, CLASSES) * (1 - share * CLASSES) + share).astype(np.float32)
 
 
 def check(name, scene, kind, library, *, seed=0, autodiff=True, **options):
@@ -62,7 +59,7 @@ def test_cross_entropy_of_each_pixel_is_the_logarithm_of_one_and_the_others(kind
     margins = np.array([0.0, 1e-3, 1.0, 5.0, 8.0, 16.0, 20.0, 28.0, -5.0, -28.0])
     logits = np.stack([margins, np.zeros(10), np.full(10, -1.0)])[None].astype(np.float32)
     ids = np.zeros((1, 10), dtype=np.int64)
-    target = ids if kind == "ids" else np.moveaxis(np.eye(3, dtype=np.float32)[ids], -1, 1)
+    target = ids if kind == "ids" else one_hot(ids, 3, np.float32)
     given_logits, given_target = library.asarray(logits), library.asarray(target)
     found = to_numpy(losses.cross_entropy(given_logits, given_target, reduction="none"))
     ratios = np.exp(logits[:, 1:].astype(np.float64) - logits[:, :1])

@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from scenes import scene, softmax
 
 from arrayseg import grad, losses, value_and_grad
 from arrayseg.losses import binary_cross_entropy, cross_entropy, focal, nll, ohem_cross_entropy, one_hot
@@ -29,14 +30,6 @@ TWO_CHANNEL_LOGITS = np.array(
     ]
 )
 TWO_CHANNEL_IDS = np.array([[[0, 1], [1, 0]], [[1, 1], [0, 1]]])
-
-
-def scene(seed=0, classes=4, shape=(5, 7), images=2, scale=2.0, void=0.2):
-    """Logits and ids with void pixels (255)."""
-    generator = np.random.default_rng(seed)
-    logits = scale * generator.normal(size=(images, classes, *shape))
-    ids = generator.integers(0, classes, size=(images, *shape))
-    return logits, np.where(generator.random(ids.shape) < void, 255, ids)
 
 
 def name_of(loss):
@@ -95,7 +88,7 @@ def test_binary_soft_dice_pooled_over_the_whole_batch(library):
 def test_focal_with_alpha_per_class_is_an_unnormalised_mean_over_pixels(library):
     logits, ids = scene(void=0)
     alpha = np.array([0.1, 0.2, 0.3, 0.4])
-    p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    p = softmax(logits)
     at_id = np.take_along_axis(p, ids[:, None], axis=1)[:, 0]
     expected = np.mean(-alpha[ids] * (1 - at_id) ** 2 * np.log(at_id))
     value = focal(library.asarray(logits), library.asarray(ids), gamma=2, alpha=tuple(alpha))

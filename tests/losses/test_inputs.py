@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import WRONG, is_taken
+from scenes import one_hot, softmax
 
 from arrayseg import losses, value_and_grad
 from arrayseg.losses._option_names import INSTEAD, NAMES, PEERS, PRESETS
@@ -57,8 +58,8 @@ def test_probabilities_lie_in_0_to_1(library, loss):
 
 @pytest.mark.parametrize("channels_last", [False, True])
 def test_what_does_not_count_may_be_beyond_0_to_1(library, channels_last):
-    probabilities = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
-    hot = np.moveaxis(np.eye(4)[IDS], -1, 1)
+    probabilities = softmax(LOGITS)
+    hot = one_hot(IDS, 4)
     void = np.arange(60).reshape(2, 5, 6) % 7 == 0
     expected = losses.dice(probabilities, IDS, activation=None, mask=~void)
     holes = np.where(void[:, None], -9999.0, probabilities), np.where(void[:, None], 255.0, hot)
@@ -207,7 +208,7 @@ def test_numbers_that_are_too_large_or_arrays_are_taken_or_refused_by_name(libra
 def test_weights_of_classes_are_not_negative(library, name, as_array):
     weights = library.asarray(np.asarray([1.0, 1, -0.5, 1])) if as_array else (1, 1, -0.5, 1)
     loss = losses.binary_cross_entropy if name == "pos_weight" else partial(losses.focal, activation="sigmoid")
-    hot = library.asarray(np.moveaxis(np.eye(4)[IDS], -1, 1))
+    hot = library.asarray(one_hot(IDS, 4))
     for call in (loss, value_and_grad(loss)):
         with pytest.raises(ValueError, match=f"`{name}` must not be negative; got -0.5"):
             call(library.asarray(LOGITS), hot, **{name: weights})

@@ -60,23 +60,23 @@ def test_functions_of_logits_are_exact_over_the_whole_range(library: Library, fu
         scores = library.asarray(points[chosen], dtype)
         backend = backend_of(scores)
         if function == "softplus":
-            value, by_score = backend.softplus(library.asarray(points[chosen], dtype))
+            value, by_score = backend.functions.softplus(library.asarray(points[chosen], dtype))
             assert places(value, softplus[chosen], dtype, flushed) < PLACES
             assert places(by_score, sigmoid[chosen], dtype, flushed) < PLACES
         elif function == "log_sigmoid":
-            assert places(backend.log_sigmoid(-scores), -softplus[chosen], dtype, flushed) < PLACES
+            assert places(backend.functions.log_sigmoid(-scores), -softplus[chosen], dtype, flushed) < PLACES
         elif function == "sigmoids":
-            probability, complement = backend.sigmoids(scores)
+            probability, complement = backend.functions.sigmoids(scores)
             assert places(probability, sigmoid[chosen], dtype, flushed) < PLACES
             assert places(complement, exact(-points)[0][chosen], dtype, flushed) < PLACES
         else:
-            assert places(backend.sigmoid(scores), sigmoid[chosen], dtype, flushed) < PLACES
+            assert places(backend.functions.sigmoid(scores), sigmoid[chosen], dtype, flushed) < PLACES
 
 
 @pytest.mark.parametrize("function", ["sigmoid", "softplus", "log_sigmoid"])
 def test_functions_of_infinite_and_undefined_logits(library: Library, function):
     points = library.asarray(np.array([-np.inf, np.inf, np.nan]), library.dtypes[0])
-    found = getattr(backend_of(points), function)(points)
+    found = getattr(backend_of(points).functions, function)(points)
     expected = {"sigmoid": [[0, 1]], "softplus": [[0, np.inf], [0, 1]], "log_sigmoid": [[-np.inf, 0]]}[function]
     for array, wanted in zip(found if function == "softplus" else [found], expected, strict=True):
         assert to_numpy(array).tolist()[:2] == wanted

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scenes import one_hot, softmax
 
 import arrayseg
 from arrayseg.backends import backend_of
@@ -11,11 +12,6 @@ from arrayseg.testing import assert_gradient, relative_difference, to_numpy
 GENERATOR = np.random.default_rng(5)
 LOGITS = 2 * GENERATOR.normal(size=(2, 4, 5, 7))
 IDS = GENERATOR.integers(0, 4, size=(2, 5, 7))
-
-
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def lovasz_by_sets(errors, target):
@@ -40,17 +36,14 @@ def of_sets(errors, target, pool):
     return np.array([[lovasz_by_sets(errors[n, c], target[n, c]) for c in range(classes)] for n in range(images)])
 
 
-def hot(ids):
-    return np.moveaxis(np.eye(4, dtype=bool)[ids], -1, 1)
-
-
 @pytest.mark.parametrize("pool", ["image", "batch"])
 @pytest.mark.parametrize("classes", ["present", "all", (2, 0)])
 def test_softmax_by_the_definition(pool, classes):
     ids = np.where(IDS == 3, 0, IDS)
     ids[0][ids[0] == 2] = 1
-    losses = of_sets(np.abs(hot(ids) - softmax(LOGITS)), hot(ids), pool)
-    present = hot(ids).any(axis=(2, 3)) if pool == "image" else hot(ids).any(axis=(0, 2, 3))[None]
+    hot = one_hot(ids, 4, bool)
+    losses = of_sets(np.abs(hot - softmax(LOGITS)), hot, pool)
+    present = hot.any(axis=(2, 3)) if pool == "image" else hot.any(axis=(0, 2, 3))[None]
     counted = {"present": present, "all": np.ones_like(present)}.get(classes, np.isin(np.arange(4), classes)[None])
     counted = np.broadcast_to(counted, losses.shape)
     expected = np.mean([row[kept].mean() for row, kept in zip(losses, counted, strict=True)])
@@ -61,8 +54,8 @@ def test_softmax_by_the_definition(pool, classes):
 
 @pytest.mark.parametrize("pool", ["image", "batch"])
 def test_hinge_by_the_definition(pool):
-    errors = np.maximum(1 - LOGITS * np.where(hot(IDS), 1, -1), 0)
-    expected = of_sets(errors, hot(IDS), pool)
+    errors = np.maximum(1 - LOGITS * np.where(one_hot(IDS, 4, bool), 1, -1), 0)
+    expected = of_sets(errors, one_hot(IDS, 4, bool), pool)
     assert float(lovasz_hinge(LOGITS, IDS, pool=pool)) == pytest.approx(expected.mean(), rel=1e-12)
     unreduced = lovasz_hinge(LOGITS, IDS, pool=pool, reduction="none")
     np.testing.assert_allclose(unreduced, expected if pool == "image" else expected[0], rtol=1e-12)
@@ -84,8 +77,8 @@ def test_recorded_numbers():
 
 
 def test_hard_predictions_have_the_jaccard_loss():
-    prediction = hot(GENERATOR.integers(0, 4, size=IDS.shape))
-    wrong = (prediction & hot(IDS)).sum((0, 2, 3)) / (prediction | hot(IDS)).sum((0, 2, 3))
+    prediction = one_hot(GENERATOR.integers(0, 4, size=IDS.shape), 4, bool)
+    wrong = (prediction & one_hot(IDS, 4, bool)).sum((0, 2, 3)) / (prediction | one_hot(IDS, 4, bool)).sum((0, 2, 3))
     found = lovasz_softmax(prediction.astype(float), IDS, activation=None, reduction="none")
     np.testing.assert_allclose(found, 1 - wrong, rtol=1e-13)
 
@@ -113,12 +106,12 @@ def test_order_is_stable_and_descending(library, dtype):
     values = np.concatenate([values, np.round(GENERATOR.normal(size=(1, 13)), 0)])
     array = library.asarray(values, dtype)
     backend = backend_of(array)
-    order = to_numpy(backend.argsort_descending(array))
+    order = to_numpy(backend.sorting.argsort_descending(array))
     if dtype == "float32" and library.name.startswith("jax"):
         values = np.where(np.abs(values) < 1e-38, 0, values)  # XLA takes the smallest numbers for 0
     np.testing.assert_array_equal(order, np.argsort(-values.astype(dtype), axis=-1, kind="stable"))
     ranked = np.take_along_axis(values, order, axis=-1)
-    placed = backend.place(library.asarray(ranked, dtype), backend.argsort_descending(array))
+    placed = backend.sorting.place(library.asarray(ranked, dtype), backend.sorting.argsort_descending(array))
     np.testing.assert_array_equal(to_numpy(placed), np.take_along_axis(values.astype(dtype), np.arange(13)[None], -1))
 
 
@@ -153,7 +146,7 @@ def test_class_weights_multiply():
 @pytest.mark.parametrize("loss", [lovasz_softmax, lovasz_hinge])
 def test_one_hot_targets_are_ids(loss):
     for dtype in (np.float32, np.int64, bool):
-        assert loss(LOGITS, hot(IDS).astype(dtype)) == loss(LOGITS, IDS)
+        assert loss(LOGITS, one_hot(IDS, 4, bool).astype(dtype)) == loss(LOGITS, IDS)
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scenes import one_hot
 
 from arrayseg import losses
 
 GENERATOR = np.random.default_rng(7)
 LOGITS = 2 * GENERATOR.normal(size=(2, 3, 7, 5))
 IDS = GENERATOR.integers(0, 3, size=(2, 7, 5))
-
-
-def one_hot(ids, classes=2):
-    return np.asarray(losses.one_hot(ids, classes, dtype=np.float64))
 
 
 def published_information(probabilities, hot, radius, pool, average):
@@ -47,7 +44,7 @@ def test_region_mutual_information_is_the_published_one(pool, pooling):
     found = losses.region_mutual_information(
         logits, ids, activation="sigmoid", downsample=pool, pooling=pooling, reduction="none"
     )
-    probabilities, hot = 1 / (1 + np.exp(-logits)), one_hot(ids)
+    probabilities, hot = 1 / (1 + np.exp(-logits)), one_hot(ids, 2)
     for number in range(2):
         expected = published_information(probabilities[0, number], hot[0, number], 3, pool, pooling == "average")
         assert_allclose(found[0, number], expected, rtol=1e-9)
@@ -56,7 +53,7 @@ def test_region_mutual_information_is_the_published_one(pool, pooling):
 def test_a_right_prediction_leaves_less_information_out():
     ids = GENERATOR.integers(0, 2, size=(1, 20, 20))
     right, none = (
-        losses.region_mutual_information(scale * (2.0 * one_hot(ids) - 1), ids, downsample=1) for scale in (1.0, 0.0)
+        losses.region_mutual_information(scale * (2.0 * one_hot(ids, 2) - 1), ids, downsample=1) for scale in (1.0, 0.0)
     )
     assert right < none - 1
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scenes import VOID, one_hot, softmax
 
 from arrayseg import value_and_grad
 from arrayseg.testing import loss_cases
@@ -19,16 +20,6 @@ ROUNDING = 1e-12
 DIFFERENCING = 1e-6
 
 CASES = {case.name: case for case in loss_cases()}
-VOID = 255
-
-
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def one_hot(ids, classes):
-    return np.stack([ids == number for number in range(classes)], axis=1).astype(float)
 
 
 #: The loss of a pixel in the probability of a class, weighted by the share of the class in the target.

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from scenes import softmax
 
 from arrayseg import value_and_grad
 from arrayseg.losses import (
@@ -39,7 +40,7 @@ IDS = GENERATOR.integers(0, 4, size=(2, 5, 7))
 VOID = np.where(GENERATOR.random(IDS.shape) < 0.2, 255, IDS)
 SOFT = np.moveaxis(GENERATOR.dirichlet(np.ones(4), size=IDS.shape), -1, 1).copy()
 HARD = np.eye(4)[IDS].transpose(0, 3, 1, 2)
-SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+SOFTMAX = softmax(LOGITS)
 SIGMOID = 1 / (1 + np.exp(-LOGITS))
 AT_ID = np.take_along_axis(SOFTMAX, IDS[:, None], axis=1)[:, 0]
 LOSSES_AT_ID = -np.log(AT_ID)
@@ -299,7 +300,7 @@ def test_class_weights_of_a_distilled_target_are_those_of_its_probabilities(acti
     weights = np.array([1.0, 2.0, 3.0, 4.0])
     options = {"class_weights": weights, "activation": activation, "temperature": 2.0}
     teacher = 3 * SOFT / 2
-    made = np.exp(teacher) / np.exp(teacher).sum(axis=1, keepdims=True)
+    made = softmax(teacher)
     made = made if activation == "softmax" else 1 / (1 + np.exp(-teacher))
     value = kl_divergence(LOGITS, 3 * SOFT, target_logits=True, **options)
     assert same(value, kl_divergence(LOGITS, made, **options))

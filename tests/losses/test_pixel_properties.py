@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scenes import scene, softmax
 
 from arrayseg import grad, value_and_grad
 from arrayseg.losses import (
@@ -62,13 +63,6 @@ OF_PIXELS = {name: loss for name, loss in LOSSES.items() if not name.startswith(
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 
-def scene(seed=0, classes=4, shape=(5, 7), images=2, scale=2.0, void=0.2):
-    generator = np.random.default_rng(seed)
-    logits = scale * generator.normal(size=(images, classes, *shape))
-    ids = generator.integers(0, classes, size=(images, *shape))
-    return logits, np.where(generator.random(ids.shape) < void, 255, ids)
-
-
 def takes(loss, option):
     return option in getattr(loss, "func", loss).__signature__.parameters
 
@@ -92,7 +86,7 @@ def test_gradient_is_that_of_central_differences(loss):
 @pytest.mark.parametrize("name", ["asymmetric", "dual focal", "Jensen-Shannon", "generalized", "poly", "quality focal"])
 def test_gradient_in_probabilities_is_that_of_central_differences(name):
     logits, ids = scene(shape=(3, 2))
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    probabilities = softmax(logits)
     assert_gradient(partial(LOSSES[name], activation=None), probabilities, ids, ignore_index=255)
 
 

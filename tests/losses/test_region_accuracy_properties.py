@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scenes import one_hot
 
 import arrayseg
 from arrayseg import losses
@@ -30,16 +31,13 @@ SCORES = [
 ]
 
 
-def hot(ids):
-    return np.moveaxis(np.eye(3)[ids], -1, 1)
-
-
+MISTAKEN = np.where(GENERATOR.random(IDS.shape) < 0.01, (IDS + 1) % 3, IDS)
 SCENES = {
     "one class": (NOISE, np.zeros_like(IDS)),
     "an absent class": (2 * NOISE, np.where(IDS == 2, 0, IDS)),
-    "nearly right": (12 * hot(IDS) + NOISE, IDS),
-    "surely wrong in some": (12 * hot(np.where(GENERATOR.random(IDS.shape) < 0.01, (IDS + 1) % 3, IDS)) + NOISE, IDS),
-    "nearly right, one class": (12 * hot(np.zeros_like(IDS)) + NOISE, np.zeros_like(IDS)),
+    "nearly right": (12 * one_hot(IDS, 3) + NOISE, IDS),
+    "surely wrong in some": (12 * one_hot(MISTAKEN, 3) + NOISE, IDS),
+    "nearly right, one class": (12 * one_hot(np.zeros_like(IDS), 3) + NOISE, np.zeros_like(IDS)),
 }
 
 
@@ -73,7 +71,7 @@ def test_matthews_of_one_class_is_1(shape, dtype, library):
 def test_smoothed_cells_of_a_perfect_prediction_follow_the_formula(library):
     """Right on 4 and 12 pixels of two classes: (4.5 x 12.5 - 0.5^2) / (5 x 13), with no jump to 0."""
     ids = np.where(np.arange(16).reshape(1, 4, 4) < 4, 1, 0)
-    logits = np.moveaxis(np.eye(2)[ids], -1, 1)
+    logits = one_hot(ids, 2)
     for scale in (30.0, 500.0):
         given = library.asarray((scale * logits).astype(np.float32)), library.asarray(ids)
         value = losses.matthews_corrcoef(*given, smooth=0, cell_smooth=0.5)

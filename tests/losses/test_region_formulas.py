@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from compat.recorded import recorded
 from hypothesis import given
+from scenes import one_hot, softmax
 
 import arrayseg
 from arrayseg import losses
@@ -37,21 +38,12 @@ IDS = GENERATOR.integers(0, 4, size=(2, 5, 7))
 DISTANCES = ((0.0, 1.0, 1.0, 1.0), (1.0, 0.0, 0.5, 0.5), (1.0, 0.5, 0.0, 0.5), (1.0, 0.5, 0.5, 0.0))
 
 
-def softmax(logits):
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
-
-
-def hot(ids, classes=4):
-    return np.moveaxis(np.eye(classes)[ids], -1, 1)
-
-
 def sums(pool, *, logits=LOGITS, ids=IDS, weights=1.0):
     """I, P, T and the pixels, by pool."""
-    p, t = softmax(logits) * weights, hot(ids) * weights
+    p, t = softmax(logits) * weights, one_hot(ids, 4) * weights
     axis = {"image": (2, 3), "batch": (0, 2, 3), "micro": (1, 2, 3), "all": (0, 1, 2, 3)}[pool]
     whole = np.broadcast_to(weights, p.shape)
-    return (p * hot(ids)).sum(axis), p.sum(axis), t.sum(axis), whole.sum(axis)
+    return (p * one_hot(ids, 4)).sum(axis), p.sum(axis), t.sum(axis), whole.sum(axis)
 
 
 # Recorded numbers.
@@ -218,7 +210,7 @@ def test_pools_and_smooth_forms(pool, shape, form, factor):
 @pytest.mark.parametrize(("pool", "shape"), [("image", (2, 2)), ("batch", (2,)), ("micro", (2,)), ("all", ())])
 def test_classes_that_enter(pool, shape):
     chosen = [3, 1]
-    p, t = softmax(LOGITS)[:, chosen], hot(IDS)[:, chosen]
+    p, t = softmax(LOGITS)[:, chosen], one_hot(IDS, 4)[:, chosen]
     axis = {"image": (2, 3), "batch": (0, 2, 3), "micro": (1, 2, 3), "all": (0, 1, 2, 3)}[pool]
     wanted = 1 - 2 * (p * t).sum(axis) / (p.sum(axis) + t.sum(axis))
     found = dice(LOGITS, IDS, pool=pool, classes=chosen, smooth=0, reduction="none")
@@ -295,7 +287,7 @@ def test_equal_distributions_have_no_loss(loss):
 def test_soft_label_losses_of_hard_targets_are_the_plain_ones(metric, plain):
     options = {"smooth": 1e-3, "smooth_form": "tp"}
     assert metric(LOGITS, IDS) == plain(LOGITS, IDS, **options)
-    assert float(metric(LOGITS, hot(IDS))) == pytest.approx(float(plain(LOGITS, IDS, **options)), rel=1e-14)
+    assert float(metric(LOGITS, one_hot(IDS, 4))) == pytest.approx(float(plain(LOGITS, IDS, **options)), rel=1e-14)
 
 
 # Limits between losses.
@@ -362,7 +354,7 @@ def test_wasserstein_of_two_classes_is_the_dice_of_the_foreground():
 
 def test_wasserstein_takes_distributions_and_arrays():
     ids = generalized_wasserstein_dice(LOGITS, IDS, distances=DISTANCES)
-    assert generalized_wasserstein_dice(LOGITS, hot(IDS), distances=np.array(DISTANCES)) == pytest.approx(
+    assert generalized_wasserstein_dice(LOGITS, one_hot(IDS, 4), distances=np.array(DISTANCES)) == pytest.approx(
         ids, rel=1e-14
     )
     assert_gradient(generalized_wasserstein_dice, LOGITS, softmax(LOGITS[::-1]), distances=DISTANCES, weighting="gdl")
@@ -370,11 +362,13 @@ def test_wasserstein_takes_distributions_and_arrays():
 
 @pytest.mark.parametrize("pool", ["image", "batch", "micro", "all"])
 def test_matthews_of_hard_predictions_is_the_correlation(pool):
-    prediction = hot(GENERATOR.integers(0, 4, size=IDS.shape))
+    prediction = one_hot(GENERATOR.integers(0, 4, size=IDS.shape), 4)
     found = matthews_corrcoef(prediction, IDS, activation=None, pool=pool, smooth=0, reduction="none")
     axes = {"image": (0, 1), "batch": (1,), "micro": (0,), "all": ()}[pool]
     order = [*axes, *(axis for axis in range(4) if axis not in axes)]
-    one, two = (np.transpose(a, order).reshape((*(a.shape[axis] for axis in axes), -1)) for a in (prediction, hot(IDS)))
+    one, two = (
+        np.transpose(a, order).reshape((*(a.shape[axis] for axis in axes), -1)) for a in (prediction, one_hot(IDS, 4))
+    )
     expected = [1 - np.corrcoef(one[place], two[place])[0, 1] for place in np.ndindex(one.shape[:-1])]
     np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-12)
 
@@ -382,11 +376,11 @@ def test_matthews_of_hard_predictions_is_the_correlation(pool):
 def test_matthews_of_an_absent_class():
     ids = np.where(IDS == 3, 0, IDS)
     assert np.all(matthews_corrcoef(LOGITS, ids, reduction="none")[:, 3] == 1)
-    assert matthews_corrcoef(hot(ids), ids, activation=None) == 0
+    assert matthews_corrcoef(one_hot(ids, 4), ids, activation=None) == 0
 
 
 def test_sensitivity_specificity_by_its_formula():
-    p, t = softmax(LOGITS), hot(IDS)
+    p, t = softmax(LOGITS), one_hot(IDS, 4)
     error = (t - p) ** 2
     axis = (2, 3)
     inside, outside = (error * t).sum(axis) / t.sum(axis), (error * (1 - t)).sum(axis) / (1 - t).sum(axis)
@@ -400,7 +394,7 @@ def test_fine_grained_means():
     ids[1][ids[1] == 2] = 0
     of_batch = jaccard(LOGITS, ids, pool="batch", reduction="none", smooth=0)
     of_image = jaccard(LOGITS, ids, reduction="none", smooth=0)
-    present = hot(ids).any(axis=(2, 3))
+    present = one_hot(ids, 4).any(axis=(2, 3))
     masked = np.where(present, of_image, np.nan)
     with np.errstate(invalid="ignore"):
         images = np.nanmean(np.nanmean(masked, axis=1))

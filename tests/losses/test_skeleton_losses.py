@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from scenes import one_hot
 
 import arrayseg
 from arrayseg import distance_maps, losses
@@ -16,10 +17,6 @@ LINES[0, 4, 1:10] = 1
 LINES[0, 1:8, 5] = 1
 
 
-def one_hot(ids, classes=2):
-    return np.asarray(losses.one_hot(ids, classes, dtype=np.float64))
-
-
 def test_recorded_number_of_monai():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
@@ -30,7 +27,7 @@ def test_recorded_number_of_monai():
 
 
 def test_perfect_and_worst_centrelines():
-    right, wrong = one_hot(LINES), one_hot(1 - LINES)
+    right, wrong = one_hot(LINES, 2), one_hot(1 - LINES, 2)
     options = {"activation": None, "smooth": 1e-9, "epsilon": 0, "classes": (1,)}
     assert_allclose(losses.cl_dice(right, LINES, **options), 0, atol=1e-6)
     assert_allclose(losses.cl_dice(wrong, LINES, **options), 1, atol=1e-6)
@@ -42,7 +39,7 @@ def test_a_gap_costs_cl_dice_more_than_a_thinner_line():
     thin, gap = thick.copy(), thick.copy()
     thin[0, 2] = 0
     gap[0, 2:5, 6:8] = 0
-    thin_loss, gap_loss = (losses.cl_dice(one_hot(m), thick, activation=None, classes=(1,)) for m in (thin, gap))
+    thin_loss, gap_loss = (losses.cl_dice(one_hot(m, 2), thick, activation=None, classes=(1,)) for m in (thin, gap))
     assert gap_loss > thin_loss
 
 
@@ -53,7 +50,7 @@ def test_dice_cl_dice_is_each_at_the_ends():
 
 def test_saturated_maps_have_the_gradient_of_autodiff():
     torch = pytest.importorskip("torch")
-    probabilities = one_hot(LINES)
+    probabilities = one_hot(LINES, 2)
     expected = arrayseg.grad(losses.cl_dice)(probabilities, LINES, activation=None)
     native = torch.func.grad(lambda x: losses.cl_dice(x, torch.tensor(LINES), activation=None))
     assert_allclose(native(torch.tensor(probabilities)), expected, atol=1e-13)

@@ -46,18 +46,20 @@ def test_components_of_every_connectivity(library, name, native):
     array = library.asarray(mask)
     backend = backend_of(array)
     for connectivity in range(1, mask.ndim + 1):
-        labels = (backend if native else Backend(backend.xp)).connected_components(array, connectivity=connectivity)
+        labels = (backend if native else Backend(backend.xp)).masks.connected_components(
+            array, connectivity=connectivity
+        )
         assert "int32" in str(labels.dtype)
         np.testing.assert_array_equal(to_numpy(labels), by_scipy(mask, connectivity) if mask.size else mask)
 
 
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=3, max_side=9)), st.integers(1, 2))
 def test_numbers_follow_the_first_elements(mask, connectivity):
-    labels = backend_of(mask).connected_components(mask, connectivity=connectivity)
+    labels = backend_of(mask).masks.connected_components(mask, connectivity=connectivity)
     _, first = np.unique(labels.ravel()[labels.ravel() > 0], return_index=True)
     assert np.all(np.diff(first) > 0)
     np.testing.assert_array_equal(
-        Backend(backend_of(mask).xp).connected_components(mask, connectivity=connectivity), labels
+        Backend(backend_of(mask).xp).masks.connected_components(mask, connectivity=connectivity), labels
     )
 
 
@@ -65,5 +67,5 @@ def test_numbers_follow_the_first_elements(mask, connectivity):
 def test_components_under_jit():
     jax = pytest.importorskip("jax")
     backend = backend_of(jax.numpy.ones(1))
-    label = jax.jit(lambda mask: backend.connected_components(mask, connectivity=2))
+    label = jax.jit(lambda mask: backend.masks.connected_components(mask, connectivity=2))
     np.testing.assert_array_equal(label(MASKS["volume"]), by_scipy(MASKS["volume"], 2))

@@ -120,10 +120,10 @@ def test_byte_order_and_negative_labels(dtype):
 @pytest.mark.parametrize("run", [1, 7, 60, 5000])
 def test_runs_count_as_their_pixels(monkeypatch, run, num_classes, dtype):
     # Objects lie in runs, which are counted at once; labels out of range, void and masked pixels in them too.
-    from arrayseg.backends import numpy
+    from arrayseg.backends.numpy import histogram
 
-    monkeypatch.setattr(numpy, "HISTOGRAM_PIXELS", 20_000)
-    monkeypatch.setattr(numpy, "LEAST_HISTOGRAM_PIXELS", 20_000)
+    monkeypatch.setattr(histogram, "HISTOGRAM_PIXELS", 20_000)
+    monkeypatch.setattr(histogram, "LEAST_HISTOGRAM_PIXELS", 20_000)
     rng = np.random.default_rng(run)
     shape = (2, 301, 203)
     pixels = 2 * 301 * 203

@@ -36,7 +36,7 @@ def test_equals_the_definition(library, shape, spacing, share):
     backend = backend_of(array)
     expected = brute_force(mask, spacing)
     for distances in (
-        backend.distance_transform(array, spacing=spacing),
+        backend.masks.distance_transform(array, spacing=spacing),
         separable_distance_transform(backend, array, spacing),
     ):
         assert distances.dtype == backend.sum_dtype(array)
@@ -48,7 +48,7 @@ def test_batches_are_images_apart(library):
     masks[1, 2] = True
     masks[0, 1] = False
     array = library.asarray(masks)
-    distances = to_numpy(backend_of(array).distance_transform(array, spacing=(1.0, 3.0)))
+    distances = to_numpy(backend_of(array).masks.distance_transform(array, spacing=(1.0, 3.0)))
     expected = np.array([[brute_force(mask, (1.0, 3.0)) for mask in row] for row in masks])
     np.testing.assert_allclose(distances, expected, rtol=tolerance(distances.dtype))
     assert np.all(distances[1, 2] == np.inf)
@@ -64,7 +64,7 @@ def test_strips_change_nothing(monkeypatch):
 
 def test_no_element_no_distance(library):
     array = library.asarray(np.zeros((0, 4), dtype=bool))
-    assert tuple(backend_of(array).distance_transform(array, spacing=(1.0, 1.0)).shape) == (0, 4)
+    assert tuple(backend_of(array).masks.distance_transform(array, spacing=(1.0, 1.0)).shape) == (0, 4)
     array = library.asarray(np.zeros((3, 0), dtype=bool))
     assert tuple(separable_distance_transform(backend_of(array), array, (1.0, 1.0)).shape) == (3, 0)
 
@@ -72,7 +72,7 @@ def test_no_element_no_distance(library):
 def test_numpy_does_without_scipy(monkeypatch):
     mask = np.random.default_rng(3).random((8, 5)) < 0.8
     monkeypatch.setitem(sys.modules, "scipy", None)
-    distances = backend_of(mask).distance_transform(mask, spacing=(1.0, 2.0))
+    distances = backend_of(mask).masks.distance_transform(mask, spacing=(1.0, 2.0))
     np.testing.assert_allclose(distances, brute_force(mask, (1.0, 2.0)), rtol=1e-12)
 
 
@@ -82,8 +82,8 @@ def test_jax_jit(spacing):
     jax = pytest.importorskip("jax")
     masks = np.random.default_rng(4).random((3, 7, 12)) < 0.9
     backend = backend_of(jax.numpy.asarray(masks))
-    compiled = jax.jit(lambda mask: backend.distance_transform(mask, spacing=spacing))
-    expected = backend_of(masks).distance_transform(masks, spacing=spacing)
+    compiled = jax.jit(lambda mask: backend.masks.distance_transform(mask, spacing=spacing))
+    expected = backend_of(masks).masks.distance_transform(masks, spacing=spacing)
     np.testing.assert_allclose(compiled(masks), expected, rtol=tolerance(compiled(masks).dtype))
 
 
@@ -92,6 +92,6 @@ def test_torch_compile():
     torch = pytest.importorskip("torch")
     masks = torch.from_numpy(np.random.default_rng(5).random((2, 6, 9)) < 0.8)
     backend = backend_of(masks)
-    compiled = torch.compile(lambda mask: backend.distance_transform(mask, spacing=(1.0, 2.0)), fullgraph=True)
-    expected = backend.distance_transform(masks, spacing=(1.0, 2.0))
+    compiled = torch.compile(lambda mask: backend.masks.distance_transform(mask, spacing=(1.0, 2.0)), fullgraph=True)
+    expected = backend.masks.distance_transform(masks, spacing=(1.0, 2.0))
     np.testing.assert_allclose(compiled(masks), expected, rtol=1e-12)

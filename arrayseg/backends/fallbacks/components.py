@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from itertools import combinations
 from math import prod
-from typing import TYPE_CHECKING
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends.axes import move_axis
-
-if TYPE_CHECKING:
-    from arrayseg.backends.base import Backend
+from arrayseg.backends.part import Adapter
 
 __all__ = ["propagated_components"]
 
 
-def propagated_components(backend: Backend, mask: Array, connectivity: int) -> Array:
+def propagated_components(adapter: Adapter, mask: Array, connectivity: int) -> Array:
     """Numbers 1, 2, ... of the components, in the order of their first elements, and 0 where the mask is False.
 
     Every element begins with its own index, and takes the smallest among its neighbours, then along the straight lines
     through it, then of the element whose index it has: the number of rounds is that of the turns of the longest path.
     """
-    xp, size = backend.xp, prod(mask.shape)
+    xp, size = adapter.xp, prod(mask.shape)
     dtype = xp.int32 if size < 2**31 - 1 else xp.int64
-    index = xp.reshape(xp.arange(size, dtype=dtype, device=backend.device(mask)), mask.shape)
+    index = xp.reshape(xp.arange(size, dtype=dtype, device=adapter.device(mask)), mask.shape)
     if size == 0:
         return index
     # The label of the elements that are False, larger than any index; nothing is taken from them.
@@ -40,7 +37,7 @@ def propagated_components(backend: Backend, mask: Array, connectivity: int) -> A
             labels = xp.minimum(labels, xp.minimum(before, after))
         return _looked_up(xp, labels, labels, size)
 
-    labels = backend.fixed_point(hand_on, xp.where(mask, index, nobody))
+    labels = adapter.fixed_point(hand_on, xp.where(mask, index, nobody))
     first = xp.astype(mask & (labels == index), dtype)
     numbers = xp.reshape(xp.cumulative_sum(xp.reshape(first, (-1,)), dtype=dtype), mask.shape)
     return _looked_up(xp, numbers, labels, 0)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf, prod
-from typing import TYPE_CHECKING
 
 from arrayseg._typing import Array
 from arrayseg.backends.axes import move_axis
-
-if TYPE_CHECKING:
-    from arrayseg.backends.base import Backend
+from arrayseg.backends.part import Adapter
 
 __all__ = ["separable_distance_transform"]
 
@@ -18,26 +15,26 @@ __all__ = ["separable_distance_transform"]
 STRIP_SIZE = 2**24
 
 
-def separable_distance_transform(backend: Backend, mask: Array, spacing: Sequence[float]) -> Array:
+def separable_distance_transform(adapter: Adapter, mask: Array, spacing: Sequence[float]) -> Array:
     """Distance of each True element to the nearest False one along the last `len(spacing)` axes."""
-    xp, device = backend.xp, backend.device(mask)
-    squared = xp.astype(mask, backend.sum_dtype(mask))
+    xp, device = adapter.xp, adapter.device(mask)
+    squared = xp.astype(mask, adapter.sum_dtype(mask))
     squared = xp.where(mask, xp.full_like(squared, inf), xp.zeros_like(squared))
-    whole = not backend.is_concrete(mask)
+    whole = not adapter.is_concrete(mask)
     for axis, step in zip(range(mask.ndim - len(spacing), mask.ndim), spacing, strict=True):
         index = xp.arange(mask.shape[axis], dtype=squared.dtype, device=device)
         costs = ((index[:, None] - index[None, :]) * step) ** 2
-        squared = move_axis(_lower_envelope(backend, move_axis(squared, axis, -1, xp), costs, whole), -1, axis, xp)
+        squared = move_axis(_lower_envelope(adapter, move_axis(squared, axis, -1, xp), costs, whole), -1, axis, xp)
     return xp.sqrt(squared)
 
 
-def _lower_envelope(backend: Backend, squared: Array, costs: Array, whole: bool) -> Array:
+def _lower_envelope(adapter: Adapter, squared: Array, costs: Array, whole: bool) -> Array:
     """`out[..., i] = min_j squared[..., j] + costs[i, j]`.
 
     A compiler makes one loop of the sum and its minimum, and stores no sum; without one, the sum of a few i at a time
     is stored.
     """
-    xp, length = backend.xp, costs.shape[0]
+    xp, length = adapter.xp, costs.shape[0]
     rows = max(1, length if whole else min(length, STRIP_SIZE // max(1, prod(squared.shape))))
     strips = [
         xp.min(squared[..., None, :] + costs[start : min(start + rows, length), :], axis=-1)

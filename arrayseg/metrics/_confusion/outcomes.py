@@ -116,13 +116,13 @@ def evaluate(matrix: Array, function: Callable[[Backend, Array], Array]) -> Arra
     if not backend.xp.isdtype(matrix.dtype, ("integral", "real floating")):
         msg = f"`matrix` must hold pixel counts as integers or real numbers; got {matrix.dtype}."
         raise TypeError(msg)
-    return backend.map_matrices(partial(_widest, function), matrix)
+    return backend.counts.map_matrices(partial(_widest, function), matrix)
 
 
 def _widest(function: Callable[[Backend, Array], Array], backend: Backend, matrix: Array) -> Array:
     """`function` of a matrix in the widest dtypes."""
     xp, dtype = backend.xp, backend.sum_dtype(matrix)
-    with backend.wide(matrix):
+    with backend.enable_64_bits(matrix):
         integral = xp.isdtype(matrix.dtype, "integral")
         wide = backend.count_dtype(matrix) if integral else backend.sum_dtype(matrix)
         counts = xp.astype(matrix, wide, copy=False)
@@ -209,7 +209,7 @@ def check_absent(absent: object) -> None:
 def check_counts(backend: Backend, name: str, *counts: Array) -> None:
     """Raise for counts that are negative, as those that wrapped are, or nan; not under a compiler."""
     for array in counts:
-        with backend.wide(array), backend.reading():
+        with backend.enable_64_bits(array), backend.reading():
             fits = not backend.is_concrete(array) or bool(backend.xp.all(array >= 0))
         if not fits:
             wrong = backend.to_numpy(array)

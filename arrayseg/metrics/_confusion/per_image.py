@@ -121,7 +121,7 @@ def _count_channels(
             raise ValueError(msg)
         mask = xp.broadcast_to(xp.expand_dims(mask, axis=1), (shape[0], num_classes, *mask.shape[1:]))
     channels = (xp.moveaxis(array, axis, 1) for array in (prediction, target))
-    return backend.sum_of_chunks(_outcomes_of_channels, *channels, mask, batch_axes=2)
+    return backend.counts.sum_of_chunks(_outcomes_of_channels, *channels, mask, batch_axes=2)
 
 
 def _outcomes_of_channels(backend: Backend, prediction: Array, target: Array, mask: Array | None) -> Array:
@@ -129,7 +129,7 @@ def _outcomes_of_channels(backend: Backend, prediction: Array, target: Array, ma
     xp, axes = backend.xp, tuple(range(2, target.ndim))
     if mask is not None:
         prediction, target = prediction & mask, target & mask
-    with backend.wide(prediction, target):
+    with backend.enable_64_bits(prediction, target):
         dtype = backend.count_dtype(target)
         parts = (prediction & target, prediction & ~target, target & ~prediction)
         return xp.stack([xp.sum(xp.astype(part, dtype), axis=axes, dtype=dtype) for part in parts], axis=-1)
@@ -138,7 +138,7 @@ def _outcomes_of_channels(backend: Backend, prediction: Array, target: Array, ma
 def _outcomes(maps: LabelMaps) -> Array:
     """`(N, C, 3)`."""
     backend, xp = maps.backend, maps.backend.xp
-    with backend.wide(maps.prediction, maps.target, maps.mask):
+    with backend.enable_64_bits(maps.prediction, maps.target, maps.mask):
         if maps.num_classes**2 <= maps.target.shape[1]:
             matrix, uncounted = maps.joint_histogram()
             hits, predicted, actual = intersections(backend, matrix)
@@ -230,7 +230,7 @@ def fine_grained_mean(
     check_counts(backend, "counts", counts)
     if not overlapping:
         _refuse_matrices(backend, counts)
-    with backend.wide(counts):
+    with backend.enable_64_bits(counts):
         table = _scores(backend, counts, average == "dataset", score, present)
         scores, defined = (take_classes(backend, part, classes) for part in table)
         anything = xp.any(defined)

@@ -153,7 +153,7 @@ def calibration_bins(
     backend = common_backend(probabilities=probabilities, target=target, mask=mask)
     if per_image:
         check_per_image(target)
-    with backend.wide(probabilities, target, mask):
+    with backend.enable_64_bits(probabilities, target, mask):
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         maps = read_scores("probabilities", probabilities, target, limits=(0, 1), **options)
         if backend.is_concrete(probabilities, target, mask):
@@ -376,7 +376,7 @@ def _evaluate(bins: CalibrationBins, formula: Callable[[Namespace, CalibrationBi
     backend = common_backend(**bins._asdict())
     check_counts(backend, "bins", *bins)
     xp, dtype = backend.xp, backend.sum_dtype(bins.confidence_sum)
-    with backend.wide(*bins):
+    with backend.enable_64_bits(*bins):
         wide = backend.sum_dtype(bins.confidence_sum)
         table = CalibrationBins(*(xp.astype(part, wide, copy=False) for part in bins))
         return xp.astype(formula(xp, table), dtype, copy=False)

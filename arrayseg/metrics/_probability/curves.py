@@ -81,7 +81,7 @@ class RankedScores(NamedTuple):
     def merged(self, other: RankedScores) -> RankedScores:
         """The scores of both: what `arrayseg.metrics.add` makes of statistics that differ in their scores."""
         backend = common_backend(statistic=self.scores, other=other.scores)
-        with backend.wide(*self, *other):
+        with backend.enable_64_bits(*self, *other):
             return RankedScores(*(backend.xp.concat(pair) for pair in zip(self, other, strict=True)))
 
 
@@ -210,7 +210,7 @@ def score_histogram(
         msg = "Exact ranks (`bins=None`) depend on the scores, so no compiler can trace them; pass a number of `bins`."
         raise TypeError(msg)
     bins = bins if bins is None else check_index("bins", bins, 1)
-    with backend.wide(scores, target, mask):
+    with backend.enable_64_bits(scores, target, mask):
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         if bins is None:
             return _ranked(read_scores("scores", scores, target, **options))
@@ -387,7 +387,7 @@ def _ranked(maps: ScoreMaps) -> RankedScores:
     scores, positive = xp.take(scores, chosen), xp.take(positive, chosen)
     distinct, rank = xp.unique_inverse(scores)
     slot = 2 * xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(scores))
-    counts = backend.bincount(slot + xp.astype(positive, slot.dtype), length=2 * distinct.shape[0])
+    counts = backend.counts.bincount(slot + xp.astype(positive, slot.dtype), length=2 * distinct.shape[0])
     counts = xp.reshape(counts, (-1, 2))
     columns = (distinct, counts[:, 1], counts[:, 0])
     if backend is maps.backend:
@@ -400,7 +400,7 @@ def _evaluate(statistic: Statistic, formula: Callable[[Namespace, Array, Array, 
     own = common_backend(**statistic._asdict())
     check_counts(own, "statistic", statistic.positives, statistic.negatives)
     like, dtype = statistic.positives, own.sum_dtype(statistic.positives)
-    with own.wide(*statistic):
+    with own.enable_64_bits(*statistic):
         if isinstance(statistic, ScoreHistogram):
             backend, values = own, formula(own.xp, *_binned_counts(own, statistic))
         else:
@@ -424,7 +424,9 @@ def _ranked_counts(backend: Backend, scores: Array, *counts: Array) -> tuple[Arr
     xp = backend.xp
     distinct, rank = xp.unique_inverse(scores)
     rank = xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(scores))
-    sums = (backend.bincount(rank, length=distinct.shape[0], weights=xp.astype(part, rank.dtype)) for part in counts)
+    sums = (
+        backend.counts.bincount(rank, length=distinct.shape[0], weights=xp.astype(part, rank.dtype)) for part in counts
+    )
     hits, false = (_summed_from_the_top(backend, part) for part in sums)
     return xp.flip(xp.astype(distinct, backend.sum_dtype(scores))), hits, false
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
+from arrayseg.backends.labels import equals, to_signed
 from arrayseg.engine.batch import Layout
 from arrayseg.metrics._inputs import check_class_axis, read_label_maps, refuse_out_of_range
 
@@ -54,7 +55,7 @@ class ScoreMaps:
         if values is not None:
             boolean = xp.isdtype(values.dtype, "bool")
             values = xp.reshape(xp.astype(values, dtype if boolean else backend.sum_dtype(values)), (-1,))
-        sums = backend.bincount(xp.reshape(slot, (-1,)), length=rows * bins + 1, weights=values)
+        sums = backend.counts.bincount(xp.reshape(slot, (-1,)), length=rows * bins + 1, weights=values)
         return xp.reshape(sums[:-1], (images, classes, bins))
 
 
@@ -87,10 +88,10 @@ def read_scores(
         target = xp.astype(target, xp.uint8)  # label maps of more than two classes are not boolean
     options: dict[str, Any] = {"ignore_index": ignore_index, "mask": mask, "per_image": True, "class_axis": None}
     maps = read_label_maps(target, target, num_classes=number, **options)
-    labels = backend.widen(maps.target)
+    labels = to_signed(backend, maps.target)
     wanted = xp.ones_like(labels, dtype=xp.bool) if maps.mask is None else maps.mask
     if maps.ignore_index is not None:
-        wanted = wanted & ~backend.equals(maps.target, maps.ignore_index)
+        wanted = wanted & ~equals(backend, maps.target, maps.ignore_index)
     counted = wanted & (labels >= 0) & (labels < number)
     refuse_out_of_range(maps, xp.sum(xp.astype(wanted & ~counted, backend.count_dtype(labels))))
     flat = layout.canonical(scores, xp)

@@ -114,7 +114,7 @@ def saliency_sums(
     backend = common_backend(prediction=prediction, target=target, mask=mask)
     check_per_image(target)
     xp = backend.xp
-    with backend.wide(prediction, target, mask):
+    with backend.enable_64_bits(prediction, target, mask):
         options: dict[str, Any] = {"class_axis": None, "ignore_index": None, "mask": mask}
         maps = read_scores("prediction", prediction, target, limits=(0, 1), **options)
         scores, counted = maps.scores, maps.valid
@@ -251,7 +251,7 @@ def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> 
     backend = common_backend(**sums._asdict())
     check_counts(backend, "sums", *sums)
     xp, dtype = backend.xp, backend.sum_dtype(values)
-    with backend.wide(*sums):
+    with backend.enable_64_bits(*sums):
         wide = backend.sum_dtype(values)
         images = xp.broadcast_to(xp.astype(sums.images, wide), values.shape)
         mean = ratio(xp, xp.astype(values, wide, copy=False), images, absent)

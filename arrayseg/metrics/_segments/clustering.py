@@ -9,6 +9,7 @@ from arrayseg._checks import check_choice, check_index, check_number, check_stat
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of, common_backend, host
+from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.matrix import confusion_matrix
@@ -61,7 +62,7 @@ class ContingencyTable(NamedTuple):
                     f"`{name}` of tables to add must have one dtype; got {part.dtype} and {added.dtype}. Cast the maps."
                 )
                 raise TypeError(msg)
-        with backend.wide(*self, *other):
+        with backend.enable_64_bits(*self, *other):
             return ContingencyTable(*(backend.xp.concat(pair) for pair in zip(self, other, strict=True)))
 
 
@@ -182,7 +183,7 @@ def contingency_table(
     columns, counts = joint_counts(backend, *maps)
     kept = counts > 0
     if ignore_index is not None:
-        kept = ~host().equals(columns[0], check_index("ignore_index", ignore_index))
+        kept = ~equals(host(), columns[0], check_index("ignore_index", ignore_index))
     if mask is not None:
         kept = kept & (columns[2] != 0)
     return ContingencyTable(*(put(backend, column[kept], target) for column in (*columns[:2], counts)))
@@ -424,7 +425,7 @@ def _evaluate(table: Table, formulas: list[Formula], absent: Absent) -> list[Arr
         msg = f"`table` must be a ContingencyTable or integers (T, P); got {table.dtype} of shape {tuple(table.shape)}."
         raise ValueError(msg)
     dtype = backend.sum_dtype(table)
-    with backend.wide(table):
+    with backend.enable_64_bits(table):
         margins = (xp.broadcast_to(xp.sum(table, axis=axis, keepdims=True), table.shape) for axis in (1, 0))
         values = _settled(xp, backend.sum_dtype(table), (table, *margins), formulas, absent)
         return [xp.astype(value, dtype, copy=False) for value in values]

@@ -62,7 +62,7 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
     backend = backend_of(labels, "labels")
     connectivity = check_connectivity(connectivity, labels.ndim)
     if backend.xp.isdtype(labels.dtype, "bool"):
-        return backend.connected_components(labels, connectivity=connectivity)
+        return backend.masks.connected_components(labels, connectivity=connectivity)
     check_segment_maps(labels=labels)
     if not backend.is_concrete(labels):
         msg = (
@@ -71,6 +71,6 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
         )
         raise TypeError(msg)
     worker, (view,) = backend.shared_view(labels)
-    with backend.wide(labels):
-        numbers = worker.label_components(view, connectivity=connectivity)
+    with backend.enable_64_bits(labels):
+        numbers = worker.masks.label_components(view, connectivity=connectivity)
         return numbers if worker is backend else backend.asarray(numbers, dtype=backend.xp.int32, like=labels)

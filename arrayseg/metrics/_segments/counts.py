@@ -60,7 +60,7 @@ def check_segment_maps(**maps: Any) -> Backend:
 def put(backend: Backend, values: Any, like: Array) -> Array:
     """Return host counts as an array on the device of `like`: int64, uint64, or the widest floating dtype."""
     table = backend_of(values)
-    with backend.wide():
+    with backend.enable_64_bits():
         if values.dtype == table.xp.uint64:
             dtype = backend.xp.uint64  # labels above 2^63
         elif table.xp.isdtype(values.dtype, "real floating"):

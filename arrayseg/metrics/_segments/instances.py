@@ -9,6 +9,8 @@ from arrayseg._checks import check_choice, check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend, host
+from arrayseg.backends.assignment import assign
+from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
@@ -129,7 +131,7 @@ def overlap_matrix(
         )
         raise ValueError(msg)
     joint = table.columns * shape[1] + table.rows
-    matrix = host().bincount(joint, length=shape[0] * shape[1], weights=values)
+    matrix = host().counts.bincount(joint, length=shape[0] * shape[1], weights=values)
     parts = (table.xp.reshape(matrix, shape), table.second[0], table.first[0])
     return InstanceOverlaps(*(put(backend, part, target) for part in parts))
 
@@ -475,13 +477,13 @@ def _instances(
     backend = check_segment_maps(prediction=prediction, target=target)
     (first, second), pixels = joint_counts(backend, prediction, target)
     if ignore_index is not None:
-        kept = ~host().equals(second, check_index("ignore_index", ignore_index))
+        kept = ~equals(host(), second, check_index("ignore_index", ignore_index))
         first, second, pixels = first[kept], second[kept], pixels[kept]
     table = overlaps([first], [second], pixels)
     if background is None:
         return backend, table
     background = check_index("background", background)
-    return backend, table.where(*(~host().equals(labels[0], background) for labels in (table.first, table.second)))
+    return backend, table.where(*(~equals(host(), labels[0], background) for labels in (table.first, table.second)))
 
 
 def _scores(table: Overlaps, score: str) -> Array:
@@ -535,7 +537,7 @@ def _optimal(table: Overlaps, scores: Array, pairs: Sequence[int], *, bonus: flo
     rows, columns = table.rows[chosen], table.columns[chosen]
     # The scores of all the pairs together are less than one bonus.
     weights = bonus + scores[chosen] / (min(table.first[0].shape[0], table.second[0].shape[0]) + 1)
-    taken = host().assign(rows, columns, weights).tolist()
+    taken = assign(rows, columns, weights).tolist()
     return [pair for pair, is_taken in zip(pairs, taken, strict=True) if is_taken]
 
 
@@ -544,6 +546,6 @@ def _rate(counts: SegmentCounts, absent: Absent, formula: Formula) -> Array:
     check_absent(absent)
     backend = common_backend(**counts._asdict())
     xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
-    with backend.wide(*counts):
+    with backend.enable_64_bits(*counts):
         parts = (xp.astype(part, backend.sum_dtype(counts.score_sum), copy=False) for part in counts)
         return xp.astype(ratio(xp, *formula(*parts), absent), dtype, copy=False)

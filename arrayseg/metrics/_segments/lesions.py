@@ -108,15 +108,15 @@ def match_lesions(
     reach = target
     for _ in range(dilation):
         reach = dilate_neighbours(xp, reach, min(2, target.ndim), range(target.ndim))
-    found = backend.connected_components(prediction, connectivity=connectivity)
-    zones = backend.connected_components(reach, connectivity=connectivity)
+    found = backend.masks.connected_components(prediction, connectivity=connectivity)
+    zones = backend.masks.connected_components(reach, connectivity=connectivity)
     (predicted, zone, actual), pixels = joint_counts(backend, found, zones, target)
     # Predictions against zones, of which the lesions are the true pixels; 0 is the background of both.
     table = overlaps([predicted], [zone], pixels)
     table = table.where(table.first[0] != 0, table.second[0] != 0)
     lesions = table.second[0].shape[0]
-    sizes = host().bincount(zone, length=lesions + 1, weights=pixels * actual)[1:]
-    both = host().bincount(zone, length=lesions + 1, weights=pixels * actual * (predicted != 0))[1:]
+    sizes = host().counts.bincount(zone, length=lesions + 1, weights=pixels * actual)[1:]
+    both = host().counts.bincount(zone, length=lesions + 1, weights=pixels * actual * (predicted != 0))[1:]
     covering = table.per_second(table.first_areas[table.rows])
     kept, hit = sizes > minimum_size, covering > 0
     if score == "dice":
@@ -169,7 +169,7 @@ def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent 
     penalty = check_number("penalty", penalty)
     backend = common_backend(**counts._asdict())
     xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
-    with backend.wide(*counts):
+    with backend.enable_64_bits(*counts):
         wide = backend.sum_dtype(counts.score_sum)
         total, hits, extra, missed = (xp.astype(part, wide, copy=False) for part in counts)
         mean = ratio(xp, total + penalty * (extra + missed), hits + extra + missed, absent)
@@ -239,13 +239,14 @@ def component_dice(
         msg = "The number of components depends on the target, so no compiler can trace this function. Call it outside."
         raise TypeError(msg)
     predicted, actual = (backend.to_numpy(mask) for mask in (prediction, target))
-    parts = backend.to_numpy(backend.connected_components(target, connectivity=connectivity))
+    parts = backend.to_numpy(backend.masks.connected_components(target, connectivity=connectivity))
     number = int(parts.max()) if parts.size else 0
     # Pixels of the target are in their own cell; of the others, those of the prediction alone are counted.
     outside = predicted & ~actual if number else predicted & False
-    cells = nearest_labels(outside, parts, number, steps, host().nearest_distances)
+    cells = nearest_labels(outside, parts, number, steps, host().masks.nearest_distances)
     of_target, of_both, beyond = (
-        host().bincount(labels, length=number + 1)[1:] for labels in (parts[actual], parts[actual & predicted], cells)
+        host().counts.bincount(labels, length=number + 1)[1:]
+        for labels in (parts[actual], parts[actual & predicted], cells)
     )
     score = 2 * of_both / (of_target + of_both + beyond)
     return backend.xp.astype(put(backend, score, target), backend.sum_dtype(target), copy=False)

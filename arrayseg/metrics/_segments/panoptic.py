@@ -9,6 +9,7 @@ from arrayseg._checks import check_index, check_indices, check_pair, check_seque
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import common_backend, host
+from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, mean_of_scores, ratio, settle, take_classes
@@ -253,7 +254,7 @@ def _quality(counts: SegmentCounts, absent: Absent, classes: Sequence[int] | Non
     check_absent(absent)
     backend = common_backend(**counts._asdict())
     xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
-    with backend.wide(*counts):
+    with backend.enable_64_bits(*counts):
         wide = backend.sum_dtype(counts.score_sum)
         score_sum, hits, false_positives, false_negatives = (xp.astype(part, wide, copy=False) for part in counts)
         segments = hits + (false_positives + false_negatives) / 2
@@ -279,7 +280,7 @@ def _count(
     backend = host()
     crowded = table.second[2] > 0
     first_void, second_void = (
-        xp.zeros(labels.shape, dtype=xp.bool) if ignore_index is None else host().equals(labels, ignore_index)
+        xp.zeros(labels.shape, dtype=xp.bool) if ignore_index is None else equals(host(), labels, ignore_index)
         for labels in (table.first[0], table.second[0])
     )
     # Whatever void is, it is no class.
@@ -310,7 +311,7 @@ def _count(
 
     def per_class(labels: Array, chosen: Array, weights: Array | None = None) -> Array:
         picked = None if weights is None else weights[chosen]
-        return backend.bincount(labels[chosen], length=num_classes, weights=picked)
+        return backend.counts.bincount(labels[chosen], length=num_classes, weights=picked)
 
     nothing = xp.zeros(num_classes, dtype=xp.int64)
     pair_class = first_class[table.rows]
@@ -351,7 +352,7 @@ def _refuse_unknown(xp: Namespace, table: Overlaps, num_classes: int, ignore_ind
     for name, labels in (("prediction", table.first[0]), ("target", table.second[0])):
         unknown = (labels < 0) | (labels >= num_classes)
         if ignore_index is not None:
-            unknown = unknown & ~host().equals(labels, ignore_index)
+            unknown = unknown & ~equals(host(), labels, ignore_index)
         if xp.any(unknown):
             label = int(labels[unknown][0])
             msg = (

@@ -161,7 +161,7 @@ def boundary_confusion(
     radius = _radius(definition, ratio, radius, tuple(target.shape)[1:])
     chosen = range(maps.num_classes) if classes is None else check_indices("classes", classes, maps.num_classes)
     backend = maps.backend
-    with backend.wide(maps.prediction, maps.target, maps.mask):
+    with backend.enable_64_bits(maps.prediction, maps.target, maps.mask):
         counts = _count(maps, target, definition, radius, chosen)
         return BoundaryConfusion(*(count if per_image else backend.xp.sum(count, axis=0) for count in counts))
 
@@ -338,7 +338,7 @@ def _count(maps: LabelMaps, target: Array, definition: str, radius: int, classes
         matched = match(worker, regions[0], regions[1], where[images, ...], radius)
         return xp.stack([xp.sum(xp.astype(pixels, dtype), axis=axes) for pixels in matched])
 
-    items = worker.map(count, list(product(classes, blocks)))
+    items = worker.parallel_map(count, list(product(classes, blocks)))
     of_blocks = [xp.stack(items[block :: len(blocks)], axis=-1) for block in range(len(blocks))]
     counts = xp.concat(of_blocks, axis=1)
     if worker is not maps.backend:
@@ -401,7 +401,7 @@ def _evaluate(
     check_absent(absent)
     backend: Backend = common_backend(**counts._asdict())
     xp, dtype = backend.xp, backend.sum_dtype(counts.target)
-    with backend.wide(*counts):
+    with backend.enable_64_bits(*counts):
         numbers = [take_classes(backend, xp.astype(count, dtype), classes) for count in counts]
         none = numbers[1] + numbers[3] == 0
         return xp.astype(settle(xp, formula(xp, *numbers), absent, where=none), dtype, copy=False)

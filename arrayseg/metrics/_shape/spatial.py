@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
+from arrayseg.backends.labels import equals, to_signed
 from arrayseg.metrics._inputs import LabelMaps, check_per_image, refuse_out_of_range
 
 __all__ = ["SpatialMaps", "spatial_maps"]
@@ -35,9 +36,9 @@ def spatial_maps(maps: LabelMaps, target: Array) -> SpatialMaps:
     prediction, target, *masks = (xp.reshape(array, shape) for array in arrays)
     valid = masks[0] if masks else None
     if maps.ignore_index is not None:
-        known = ~worker.equals(target, maps.ignore_index)
+        known = ~equals(worker, target, maps.ignore_index)
         valid = known if valid is None else valid & known
-    prediction, target = worker.widen(prediction), worker.widen(target)
+    prediction, target = to_signed(worker, prediction), to_signed(worker, target)
     outside = (prediction < 0) | (prediction >= maps.num_classes) | (target < 0) | (target >= maps.num_classes)
     counted = outside if valid is None else outside & valid
     refuse_out_of_range(maps, xp.sum(xp.astype(counted, worker.count_dtype(target))))

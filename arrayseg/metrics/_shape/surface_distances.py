@@ -9,6 +9,7 @@ from arrayseg._checks import check_choice, check_connectivity, check_flag, check
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
+from arrayseg.backends.masks import select
 from arrayseg.imaging.surface_elements import (
     bounding_box,
     corner_sizes,
@@ -147,16 +148,17 @@ def surface_distances(
             check_static("spacing", step)
         box = bounding_box(worker, first | second)
         first, second, valid = first[box], second[box], None if valid is None else valid[box]
-    surfaces = worker.map(
+    surfaces = worker.parallel_map(
         lambda region: _surface(worker, region, valid, spacing, definition, connectivity, edge_is_background),
         [first, second],
     )
     (points_p, sizes_p), (points_t, sizes_t) = surfaces
-    distances = worker.map(
-        lambda pair: worker.nearest_distances(*pair, spacing=spacing), [(points_p, points_t), (points_t, points_p)]
+    distances = worker.parallel_map(
+        lambda pair: worker.masks.nearest_distances(*pair, spacing=spacing),
+        [(points_p, points_t), (points_t, points_p)],
     )
     sizes = [
-        None if sizes is None else worker.select(sizes, points)
+        None if sizes is None else select(worker, sizes, points)
         for points, sizes in ((points_p, sizes_p), (points_t, sizes_t))
     ]
     result = SurfaceDistances(*distances, *sizes)

@@ -133,7 +133,7 @@ def centerline_counts(
             )
             raise ValueError(msg)
         thin, target_thin = (_SKELETONS[kind](backend, mask) for mask in (prediction, target))
-    with backend.wide(prediction, target):
+    with backend.enable_64_bits(prediction, target):
         parts = (thin & target, thin, target_thin & prediction, target_thin)
         return CenterlineCounts(*(_count(backend, part) for part in parts))
 
@@ -179,7 +179,7 @@ def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
     check_absent(absent)
     backend = common_backend(**counts._asdict())
     xp, dtype = backend.xp, backend.sum_dtype(counts.target_pixels)
-    with backend.wide(*counts):
+    with backend.enable_64_bits(*counts):
         wide = backend.sum_dtype(counts.target_pixels)
         hits, pixels, target_hits, target_pixels = (xp.astype(part, wide) for part in counts)
         # 2 / (1 / precision + 1 / sensitivity), without its divisions by 0.
@@ -232,7 +232,7 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
     """
     backend = _check_masks(mask=mask)
     connectivity = _connectivity(mask, connectivity)
-    with backend.wide(mask):
+    with backend.enable_64_bits(mask):
         return _euler(backend, mask, connectivity)
 
 
@@ -280,10 +280,10 @@ def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
     connectivity = _connectivity(mask, connectivity)
     xp, other = backend.xp, 1 if connectivity == mask.ndim else mask.ndim
     around = padded(xp, mask, False, range(mask.ndim))
-    with backend.wide(mask):
+    with backend.enable_64_bits(mask):
         dtype = backend.count_dtype(mask)
         components, outer = (
-            xp.astype(xp.max(backend.connected_components(part, connectivity=number)), dtype)
+            xp.astype(xp.max(backend.masks.connected_components(part, connectivity=number)), dtype)
             for part, number in ((around, connectivity), (~around, other))
         )
         if mask.ndim == 2:
@@ -331,7 +331,7 @@ def betti_error(prediction: Array, target: Array, *, connectivity: int | None = 
     """
     backend = _check_masks(prediction=prediction, target=target)
     numbers = [betti_numbers(mask, connectivity=connectivity) for mask in (prediction, target)]
-    with backend.wide(*numbers):
+    with backend.enable_64_bits(*numbers):
         return backend.xp.abs(numbers[0] - numbers[1])
 
 
@@ -370,7 +370,7 @@ def euler_error(prediction: Array, target: Array, *, connectivity: int | None = 
     """
     backend = _check_masks(prediction=prediction, target=target)
     numbers = [euler_number(mask, connectivity=connectivity) for mask in (prediction, target)]
-    with backend.wide(*numbers):
+    with backend.enable_64_bits(*numbers):
         return backend.xp.abs(numbers[0] - numbers[1])
 
 

@@ -1,0 +1,95 @@
+"""Elementary functions on NumPy, which overwrite their temporaries: a third of the arrays of a block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from arrayseg._typing import Array
+from arrayseg.backends.functions import EXP_LIMIT, Functions
+
+__all__ = ["NumpyFunctions"]
+
+#: Sums of exponentials whose terms, down to 1e-25 of them, and inverses are normal numbers of float32.
+MODERATE = 1e-12, 1e37
+
+
+class NumpyFunctions(Functions):
+    """The same formulas as in the base class, each step written over the last."""
+
+    def exp_in_place(self, array: Array, /) -> Array:
+        return np.exp(array, out=array)
+
+    def moderate_exp(self, scores: Array, /) -> tuple[Array, Array] | None:
+        # Taking the greatest score of each pixel off first would be an eighth of the time of Dice.
+        with np.errstate(over="ignore"):
+            exponentials = np.exp(scores)
+            totals = np.matmul(np.ones((1, scores.shape[1]), dtype=scores.dtype), exponentials)
+        least, most = MODERATE
+        is_moderate = np.min(totals, initial=1) > least and np.max(totals, initial=1) < most
+        return (exponentials, totals) if is_moderate else None
+
+    def sigmoid(self, scores: Array, /) -> Array:
+        probabilities = _finite_exp(scores)
+        if probabilities is None:
+            probabilities = np.exp(np.minimum(scores, EXP_LIMIT))
+        probabilities /= probabilities + 1
+        return probabilities
+
+    def sigmoids(self, scores: Array, out: Array | None = None, /) -> tuple[Array, Array]:
+        # By one exponential, where it is finite.
+        probabilities = _finite_exp(scores)
+        if probabilities is None:
+            return super().sigmoids(scores)
+        complements = np.add(probabilities, 1, out=out)
+        np.divide(1, complements, out=complements)  # in half the time of a reciprocal
+        probabilities *= complements
+        return probabilities, complements
+
+    def softplus(self, scores: Array, /) -> tuple[Array, Array]:
+        beyond = None
+        if not np.max(scores, initial=0) < EXP_LIMIT:
+            beyond = np.maximum(scores, EXP_LIMIT)
+            beyond -= EXP_LIMIT
+            np.minimum(scores, EXP_LIMIT, out=scores)
+        slope = np.exp(scores, out=scores)
+        value = np.log1p(slope)
+        slope /= slope + 1
+        if beyond is not None:
+            value += beyond
+        return value, slope
+
+    def log_sigmoid(self, scores: Array, /) -> Array:
+        below = _least(scores)
+        below -= self.log_rest(scores)
+        return below
+
+    def log_sigmoids(self, scores: Array, /) -> tuple[Array, Array]:
+        rest, below, above = self.log_rest(scores), _least(scores), _least(-scores)
+        below -= rest
+        above -= rest
+        return below, above
+
+    def log_rest(self, scores: Array, /) -> Array:
+        rest = np.abs(scores)
+        np.exp(np.negative(rest, out=rest), out=rest)
+        return np.log1p(rest, out=rest)
+
+    def finite_where_zero(self, values: Array, shares: Array, /) -> Array:
+        # A sum, which is finite if they all are, takes a twentieth of the time of choosing numbers by a mask.
+        return (
+            values
+            if np.isfinite(np.einsum(values, range(values.ndim), []))
+            else super().finite_where_zero(values, shares)
+        )
+
+
+def _finite_exp(scores: Array) -> Array | None:
+    """exp(z); None if one is infinite. Reading the greatest takes a sixth of the time of a minimum of all."""
+    with np.errstate(over="ignore"):
+        exponentials = np.exp(scores)
+    return exponentials if np.isfinite(np.max(exponentials, initial=0)) else None
+
+
+def _least(scores: Array) -> Array:
+    """min(z, 0) as a minimum of arrays, a third of the time of that of an array and a number."""
+    return np.minimum(scores, np.zeros(scores.shape[-1], dtype=scores.dtype))
