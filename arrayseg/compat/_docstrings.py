@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from inspect import Parameter, signature
+from inspect import Parameter, cleandoc, signature
 from textwrap import fill
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -35,8 +35,9 @@ def metric_docstring(function: Callable[..., Any], statistic: str, peer: str, no
     hints = get_type_hints(function)
     entries = [_entry(first, hints, STATISTICS[statistic])]
     for each in others:
-        entries.append(_entry(each, hints, STATISTICS["prediction"] if each.name == "target" else f"As in ``{peer}``."))
-    returns = f"What ``{peer}`` returns for the same masks, as an array of the library of the argument."
+        text = STATISTICS["prediction"] if each.name == "target" else f"As in ``{peer}``."
+        entries.append(_entry(each, hints, text))
+    returns = f"What ``{peer}`` returns for the same masks, in the array library of the first argument."
     return _sections(function, entries, f"array\n    {returns}", "", note)
 
 
@@ -81,7 +82,7 @@ ValueError
 
 
 class Trial:
-    """A preset called with other values of its options, to see which options of ours each of them sets."""
+    """A preset called with several values of its options, to see which of our options each of them sets."""
 
     def __init__(self, function: Callable[..., Call], options: Sequence[Parameter], hints: Mapping[str, Any]) -> None:
         self.function = function
@@ -188,7 +189,7 @@ def _sections(function: Callable[..., Any], entries: Sequence[str], returns: str
     """Put the sections of a docstring together."""
     notes = f"\n\nNotes\n-----\n{fill(note, 120, break_on_hyphens=False)}" if note else ""
     parameters = "\n".join(entries)
-    summary = (function.__doc__ or "").strip()
+    summary = cleandoc(function.__doc__ or "")
     return f"""{summary}
 
 Parameters

@@ -20,7 +20,7 @@ from arrayseg.compat._docstrings import loss_docstring, metric_docstring
 from arrayseg.engine.plan import Plan
 
 __all__ = [
-    "TOLERANCE",
+    "NOTE_ON_TOLERANCE",
     "LossPreset",
     "MetricPreset",
     "Preset",
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 Statistic: TypeAlias = Literal["binary", "matrix", "matrices", "counts", "distances", "segments", "table", "prediction"]
 """What a metric preset takes first; `_docstrings.STATISTICS` describes each."""
 
-TOLERANCE = (
+NOTE_ON_TOLERANCE = (
     "A distance that exceeds the tolerance by at most a millionth of it counts as within it, so that rounding does not "
     "decide where both are equal; the library compares its rounded distances exactly."
 )
@@ -45,7 +45,7 @@ TOLERANCE = (
 
 @dataclass(eq=False, repr=False)
 class Preset(Generic[Parameters, Result]):
-    """A function with the name and the options of a peer's."""
+    """A function with the name and the options of a peer."""
 
     function: Callable[Parameters, Result]
     """The function that the decorator was given."""
