@@ -15,6 +15,7 @@ from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
+from arrayseg.imaging.shifts import Box, box
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
 
@@ -22,7 +23,6 @@ __all__ = ["AffinityFieldTerm", "PairTerm", "Pairs", "WindowAffinityTerm", "affi
 
 
 Pairs = Literal["pairs", "pixels"]
-Place = tuple[slice, ...]
 
 #: Below this an affinity, or its complement, has no smaller logarithm, and no derivative.
 LEAST_AFFINITY = 1e-6
@@ -100,7 +100,7 @@ class PairTerm(Term):
         flat = xp.reshape(result, (block.images, block.classes, block.pixels))
         return None, block.where_valid(self.pull_maps(block, flat))
 
-    def _pairs(self, block: Block) -> Iterator[tuple[Place, Place, Array, Array]]:
+    def _pairs(self, block: Block) -> Iterator[tuple[Box, Box, Array, Array]]:
         """Where the first and the second pixels are, whether their targets are the same, and what each pair counts."""
         xp = block.xp
         target = block.ids[:, None, :] if block.batch.has_ids and not block.batch.binary else block.target
@@ -109,7 +109,8 @@ class PairTerm(Term):
         for offset in self.offsets():
             if any(abs(step) >= length for step, length in zip(offset, self.spatial, strict=True)):
                 continue
-            first, second = _places(offset)
+            lengths = [length - abs(step) for length, step in zip(self.spatial, offset, strict=True)]
+            first, second = (box((max(0, sign * step) for step in offset), lengths) for sign in (-1, 1))
             same = target[first] == target[second]
             if not block.batch.binary and same.shape[1] > 1:
                 same = xp.all(same, axis=1, keepdims=True)
@@ -120,14 +121,6 @@ class PairTerm(Term):
 
     def _shaped(self, array: Array, xp: Any) -> Array:
         return xp.reshape(array, (*array.shape[:2], *self.spatial))
-
-
-def _places(offset: tuple[int, ...]) -> tuple[Place, Place]:
-    """The slices `(B, C, *spatial)` of the first and of the second pixels of all pairs."""
-    whole = (slice(None), slice(None))
-    first = tuple(slice(max(0, -step), -step if step > 0 else None) for step in offset)
-    second = tuple(slice(max(0, step), step if step < 0 else None) for step in offset)
-    return whole + first, whole + second
 
 
 def _half(offsets: Iterator[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:

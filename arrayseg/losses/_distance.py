@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
+from arrayseg.backends.axes import shift
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
@@ -203,13 +204,7 @@ def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
     long = [axis for axis in axes if array.shape[axis] > 1]
     total = array
     for axis in long:
-        index: list[slice] = [slice(None)] * array.ndim
-        index[axis] = slice(0, 1)
-        edge = xp.zeros_like(array[tuple(index)])
-        index[axis] = slice(0, -1)
-        before = xp.concat([edge, array[tuple(index)]], axis=axis)
-        index[axis] = slice(1, None)
-        total = total + before + xp.concat([array[tuple(index)], edge], axis=axis)
+        total = total + shift(array, axis, 1, xp) + shift(array, axis, -1, xp)
     return total / (2 * len(long) + 1)
 
 

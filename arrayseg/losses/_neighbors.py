@@ -9,6 +9,7 @@ from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array, Namespace
+from arrayseg.backends.axes import slice_axis, window
 from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import MeanTerm
@@ -63,13 +64,8 @@ class NeighborTerm(MeanTerm):
             return array
         array = xp.reshape(array, (*shape[:2], *self.spatial))
         for axis, length in enumerate(self.spatial, start=2):
-
-            def part(array: Array, start: int, stop: int, axis: int = axis) -> Array:
-                return array[(*[slice(None)] * axis, slice(start, stop), ...)]
-
-            outside = [xp.zeros_like(part(array, 0, 1))] * (self.size // 2)
-            padded = xp.concat([*outside, array, *outside], axis=axis)
-            array = reduce(add, (part(padded, shift, shift + length) for shift in range(self.size)))
+            padded = window(array, axis, -(self.size // 2), length + self.size - 1, xp)
+            array = reduce(add, (slice_axis(padded, axis, start, start + length) for start in range(self.size)))
         return xp.reshape(array, shape)
 
 
