@@ -5,8 +5,8 @@ peer's own name in snake case and the peer's own options. Losses take `(input, t
 peer uses, and work with `arrayseg.value_and_grad` like any loss. Metrics take the same statistic as our metrics, so
 that the counts of batches, files or processes are added first.
 
-A release gets a module of its own when one of its numbers differs from the newest release that is here. It keeps the
-module until the next major version of arrayseg. An older release states only what differs.
+A release gets its own module when one of its numbers differs from the numbers of the releases that are here already. A
+module is deprecated three years after the peer's release at the earliest.
 
 Examples
 --------

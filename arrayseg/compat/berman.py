@@ -1,7 +1,4 @@
-"""The Lovasz losses of Berman et al.: `pytorch/lovasz_losses.py` of github.com/bermanmaxim/LovaszSoftmax.
-
-The repository has no releases; the presets were compared with commit 7d48792.
-"""
+"""LovaszSoftmax (commit 7d48792): `pytorch/lovasz_losses.py` of github.com/bermanmaxim/LovaszSoftmax, Berman et al."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""surface-distance 0.1 of DeepMind: surface elements with their areas."""
+"""surface-distance 0.1: DeepMind's surface elements with their areas."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The loss and the fine-grained metrics of Wang et al.: github.com/zifuwanggg/JDTLosses.
-
-The repository has no releases; the presets were compared with commit 68ce8ac.
-"""
+"""JDTLosses (commit 68ce8ac): the loss and the fine-grained metrics of github.com/zifuwanggg/JDTLosses, Wang et al."""
 
 from __future__ import annotations
 

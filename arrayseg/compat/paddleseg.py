@@ -1,7 +1,7 @@
-"""PaddleSeg: `paddleseg.models.losses` and `paddleseg.utils.metrics`.
+"""PaddleSeg (commit d7975e7c): `paddleseg.models.losses` and `paddleseg.utils.metrics`.
 
-The presets were compared with commit d7975e7c. Small numbers that PaddleSeg adds to denominators (1e-8 and 1e-10) are
-left out if they are not smoothing, as is the 1e-5 of its OHEM loss.
+Small numbers that PaddleSeg adds to denominators (1e-8 and 1e-10) are left out if they are not smoothing, as is the
+1e-5 of its OHEM loss.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""SegLossOdyssey: folder `losses_pytorch` of github.com/JunMa11/SegLossOdyssey.
+"""SegLossOdyssey (commit d562441): folder `losses_pytorch` of github.com/JunMa11/SegLossOdyssey.
 
-The repository has no releases; the presets were compared with commit d562441. Region losses are the negative score.
-`apply_nonlin` is the name of an activation. Targets may have a channel of length one. `square`, which squares the share
-of each pixel in the sums, is not supported. The penalized generalized Dice loss and the exponential logarithmic loss
-differ from their papers and have no preset.
+Region losses are the negative score. `apply_nonlin` is the name of an activation. Targets may have a channel of length
+one. `square`, which squares the share of each pixel in the sums, is not supported. The penalized generalized Dice loss
+and the exponential logarithmic loss differ from their papers and have no preset.
 """
 
 from __future__ import annotations

@@ -67,6 +67,12 @@ def test_gradient(record):
     assert_gradient(record.preset, input, target, **options)
 
 
+@pytest.mark.parametrize("module", compat.__all__)
+def test_module_names_its_release(module):
+    release = getattr(compat, module).__doc__.partition(":")[0]
+    assert re.search(r" [0-9]+(\.[0-9]+)*$| \(commit [0-9a-f]{7,}\)$", release)
+
+
 def test_each_call_is_recorded_once():
     calls = [(each.module, each.name, each.batch, repr(each.options)) for each in RECORDS]
     assert len(calls) == len(set(calls))
