@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
-from arrayseg._checks import check_choice, check_number, check_static
+from arrayseg._checks import check_number, check_static
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.engine.batch import Batch
@@ -17,9 +17,10 @@ from arrayseg.engine.sweep import Sums, Sweep, Term
 from arrayseg.imaging.distance_fields import boundary_distances
 from arrayseg.imaging.shifts import neighbors_at
 from arrayseg.imaging.soft_morphology import dilate
-from arrayseg.losses._affinity import pair_plan
+from arrayseg.losses._affinity import WITHOUT_WEIGHTS
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import PairKeywords, PairOptions
 
 __all__ = ["ActiveBoundaryTerm", "active_boundary", "boundary_distance", "directions", "predicted_boundary"]
 
@@ -153,7 +154,7 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
     return (grown > 0) if valid is None else (grown > 0) & valid
 
 
-@loss(pair_plan)
+@loss(PairOptions, without=(*WITHOUT_WEIGHTS, "activation"))
 def active_boundary(
     input: Array,
     target: Array,
@@ -162,10 +163,7 @@ def active_boundary(
     share: float = 0.01,
     label_smoothing: float = 0.2,
     max_distance: float = 20.0,
-    class_axis: int = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[PairKeywords],
 ) -> Plan:
     r"""Active boundary loss: predicted boundaries move to the neighbour that is nearest to the target's boundary.
 
@@ -234,14 +232,12 @@ def active_boundary(
     >>> near, round(far, 4)
     (0.0, 0.3125)
     """
-    check_choice("reduction", reduction, ("mean", "sum"))
     check_static("share", share)
     share = check_number("share", share, 0, 1)
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     max_distance = check_number("max_distance", max_distance, 0, above=True)
-    layout, batch = prepare(
-        input, target, activation="softmax", class_axis=class_axis, ignore_index=ignore_index, mask=mask
-    )
+    shared = PairOptions(activation="softmax", **options)
+    layout, batch = prepare(input, target, shared)
     batch = batch.with_unknown_targets()
     backend, spatial = batch.backend, layout.rows_shape[1:]
     xp = backend.xp
@@ -275,6 +271,6 @@ def active_boundary(
         pixel_weight=xp.reshape(weight, (block.images, block.pixels)),
         amount=xp.sum(xp.astype(moving, block.dtype)),
         smoothing=label_smoothing,
-        reduction=reduction,
+        reduction=shared.reduction,
     )
     return Sweep(input, layout, batch, [term], [1.0])

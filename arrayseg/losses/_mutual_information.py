@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 from typing import Literal, Unpack
@@ -14,11 +14,13 @@ from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionTerm
-from arrayseg.engine.sweep import Sums
+from arrayseg.engine.sweep import Sums, Sweep
 from arrayseg.imaging.shifts import box
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, ratio, region_plan
+from arrayseg.losses._dice import ratio, region_term
+from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = ["InformationTerm", "Pooling", "pooled_length", "region_mutual_information"]
 
@@ -173,7 +175,7 @@ def _windows(maps: Array, radius: int, xp: Namespace) -> Primitive:
     return value, pull
 
 
-@loss(region_plan, without=("soft_tp", "pool", "pixel_weights"))
+@loss(RegionOptions, without=("soft_tp", "pool", "pixel_weights"))
 def region_mutual_information(
     input: Array,
     target: Array,
@@ -182,7 +184,7 @@ def region_mutual_information(
     downsample: int = 3,
     pooling: Pooling = "max",
     epsilon: float = 5e-4,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Region mutual information (RMI) loss: what of the target's neighbourhoods the prediction's do not explain.
 
@@ -248,16 +250,24 @@ def region_mutual_information(
     downsample = check_index("downsample", downsample, 1)
     check_choice("pooling", pooling, Pooling)
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 some covariances would have no inverse
-    sweep = region_plan(input, target, ratio(0.5, 0.5, 0, "double"), **options)
-    spatial = sweep.layout.rows_shape[1:]
+    shared = RegionOptions(**options)
+    layout, batch = prepare(input, target, shared)
+    spatial = layout.rows_shape[1:]
     if 0 in spatial or any(length > 1 and pooled_length(length, downsample) < radius for length in spatial):
         msg = (
             f"A window of radius={radius} pixels does not fit an image of shape {spatial} that is pooled by "
             f"downsample={downsample}. Choose smaller ones."
         )
         raise ValueError(msg)
-    (term,) = sweep.terms
-    information = InformationTerm(
-        **vars(term), spatial=spatial, radius=radius, downsample=downsample, pooling=pooling, epsilon=epsilon
+    term = region_term(
+        ratio(0.5, 0.5, 0, "double"),
+        shared,
+        layout.classes,
+        InformationTerm,
+        spatial=spatial,
+        radius=radius,
+        downsample=downsample,
+        pooling=pooling,
+        epsilon=epsilon,
     )
-    return replace(sweep, terms=[information])
+    return Sweep(input, layout, batch, [term], [1.0])
