@@ -95,26 +95,36 @@ class Trial:
         ]
         if "reduction" in self.values:
             self.bases.append({**self.bases[0], "reduction": "sum"})
+        flags = {each.name: not each.default for each in options if isinstance(each.default, bool)}
+        self.flagged = [{**self.bases[0], name: value} for name, value in flags.items()]
         self.call = function(*self.arrays, **self.bases[0])
 
     def counterpart(self, name: str) -> str:
         """Return the sentence that says which option of ours an option of the peer sets."""
         if not self.values[name]:
             return "Options of a part, by the peer's names."
-        found: list[str] = []
-        refused = True
-        for base in self.bases:
-            before = self.function(*self.arrays, **base)
-            for value in self.values[name]:
-                try:
-                    after = self.function(*self.arrays, **{**base, name: value})
-                except (TypeError, ValueError):
-                    continue
-                refused = False
-                found += [each for each in _differences(before, after) if each not in found]
-        if refused:
+        results = [found for base in self.bases if (found := self._changes(base, name)) is not None]
+        if not results:
             return "Only the default is supported."
-        return f"Sets {', '.join(found)}." if found else "Has no counterpart among our options."
+        if not any(results):  # it may have an effect with another option only
+            results = [found for base in self.flagged if (found := self._changes(base, name)) is not None]
+        changes = list(dict.fromkeys(each for found in results for each in found))
+        return f"Sets {', '.join(changes)}." if changes else "Has no counterpart among our options."
+
+    def _changes(self, base: Mapping[str, Any], name: str) -> list[str] | None:
+        """Return what the values of an option change in the call; None if the preset refuses them all."""
+        found, accepted = list[str](), False
+        for value in self.values[name]:
+            try:
+                before, after = (
+                    self.function(*self.arrays, **base),
+                    self.function(*self.arrays, **{**base, name: value}),
+                )
+            except (TypeError, ValueError):
+                continue
+            found += _differences(before, after)
+            accepted = True
+        return found if accepted else None
 
 
 def _other_values(hint: Any, default: Any) -> list[Any]:
