@@ -34,7 +34,7 @@ REASONS: dict[str, dict[str, str]] = {
     "beta": {"*": PAPER},
     "bins": {"metrics.calibration_bins metrics.score_histogram": "The number of bins, from which bins are counted."},
     "class_axis": {
-        "losses.active_boundary losses.one_hot distance_maps.*": "There is always an axis of classes.",
+        "losses.one_hot distance_maps.*": "There is always an axis of classes.",
         "metrics.*": "Label maps have no axis of classes; scores have the axis that is named.",
     },
     "classes": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -128,6 +129,28 @@ def test_scores_while_the_interpreter_shuts_down(used_before):
     lines, errors = run_apart(code)
     assert errors == []
     assert lines == [lines[0], str(4 * 1024**2)] * (2 + used_before)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator")
+@pytest.mark.parametrize(("value", "is_kept"), [("0", False), ("1", True)])
+def test_freed_memory_is_kept_unless_refused(value, is_kept):
+    code = (
+        "import numpy as np, arrayseg\n"
+        "def resident():\n"
+        "    return int(open('/proc/self/statm').read().split()[1]) * 4096\n"
+        "before = resident()\n"
+        "parts = [np.ones(2**20, dtype=np.uint8) for _ in range(40)]\n"
+        "del parts\n"
+        "print(resident() - before)\n"
+    )
+    lines, errors = run_apart(code, ARRAYSEG_KEEP_MEMORY=value)
+    assert errors == []
+    assert (int(lines[0]) > 20 * 2**20) == is_kept
+
+
+def test_keeping_memory_is_yes_or_no():
+    _, errors = run_apart("import arrayseg", ARRAYSEG_KEEP_MEMORY="yes")
+    assert "ARRAYSEG_KEEP_MEMORY must be 1 or 0; got 'yes'" in errors[-1]
 
 
 @pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "", "²"])

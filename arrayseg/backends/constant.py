@@ -1,4 +1,4 @@
-"""Tables that Python computes from Python numbers, once, and that a compiler takes as they are."""
+"""Tables that Python computes from Python numbers once, and that compilers treat as constants."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Callable
 from functools import lru_cache, wraps
 from typing import TypeAlias
 
+from arrayseg.backends._torch_private import mark_constant
+
 __all__ = ["constant"]
 
 Table: TypeAlias = Callable[[tuple[float, ...]], tuple[float, ...]]
 
 
 def constant(function: Table) -> Table:
-    """A table by numbers that keeps its results, and that `torch.compile` calls instead of tracing it."""
+    """Cache a table of numbers, and make `torch.compile` call its function instead of tracing it."""
     cached = lru_cache(maxsize=64)(function)
 
+    @mark_constant
     @wraps(function)
     def call(numbers: tuple[float, ...], /) -> tuple[float, ...]:
         return cached(numbers)
 
-    # What torch.compiler.assume_constant_result sets, without importing torch.
-    call._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return call

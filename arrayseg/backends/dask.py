@@ -11,6 +11,7 @@ import dask.array
 import numpy as np
 
 from arrayseg._typing import Array
+from arrayseg.backends._dask_private import sample_of
 from arrayseg.backends.base import Backend
 from arrayseg.backends.counts import Counts
 from arrayseg.backends.registry import adapter_of
@@ -24,7 +25,7 @@ class DaskCounts(Counts):
     def sum_of_chunks(self, function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
         axes = tuple(range(next(array.ndim for array in arrays if array is not None)))
         # Of no pixels, the library, dtype and last axes of the counts.
-        sample = _of_chunks(function, *(None if array is None else array._meta for array in arrays))
+        sample = _of_chunks(function, *(None if array is None else sample_of(array) for array in arrays))
         last = {len(axes) + place: size for place, size in enumerate(sample.shape[batch_axes:])}
         # Dask aligns chunks that differ.
         counts = dask.array.blockwise(
@@ -44,14 +45,14 @@ class DaskCounts(Counts):
     def map_matrices(self, function: Callable[..., Array], matrices: Array, /) -> Array:
         leading = matrices.ndim - 2
         # Of a single matrix of zeros, the library, dtype and shape of the scores.
-        sample = _of_chunks(function, np.zeros_like(matrices._meta, shape=(1,) * leading + matrices.shape[-2:]))
+        sample = _of_chunks(function, np.zeros_like(sample_of(matrices), shape=(1,) * leading + matrices.shape[-2:]))
         scores = sample.shape[leading:]
         return dask.array.apply_gufunc(
             partial(_of_chunks, function),
             "(i,j)->(k)" if scores else "(i,j)->()",
             matrices,
             output_sizes={"k": scores[0]} if scores else None,
-            meta=np.asanyarray(sample, like=matrices._meta),
+            meta=np.asanyarray(sample, like=sample_of(matrices)),
             allow_rechunk=True,
         )
 
@@ -65,8 +66,8 @@ class DaskBackend(Backend):
         self.counts = DaskCounts(self)
 
     def device_key(self, array: Array, /) -> Hashable | None:
-        chunks = adapter_of(array._meta)
-        return chunks.name, chunks.device_key(array._meta)
+        chunks = adapter_of(sample_of(array))
+        return chunks.name, chunks.device_key(sample_of(array))
 
     def is_concrete(self, *arrays: Array | None) -> bool:
         return False

@@ -9,7 +9,6 @@ from math import isqrt
 from typing import Any
 
 import jax
-import jax.experimental
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,10 +19,6 @@ from arrayseg.backends.functions import Functions, log_sum_exp
 from arrayseg.backends.shared_memory import SharingBackend, SharingCounts, SharingMasks
 
 __all__ = ["JAX", "JaxBackend"]
-
-
-# At the top level since JAX 0.8.
-enable_x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
 
 #: Images from which on XLA's reductions over an axis in the middle are parallel on a CPU.
@@ -160,7 +155,7 @@ class JaxBackend(SharingBackend):
 
     def enable_64_bits(self, *arrays: Array | None) -> AbstractContextManager[object]:
         # An int64 array made inside stays int64 outside, and adds exactly there.
-        return enable_x64(True) if self.is_concrete(*arrays) else nullcontext()
+        return jax.enable_x64(True) if self.is_concrete(*arrays) else nullcontext()
 
     def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
         def step(state: tuple[Array, Array]) -> tuple[Array, Array]:

@@ -8,9 +8,9 @@ from typing import Any
 import array_api_compat.torch
 import numpy as np
 import torch
-from torch._subclasses.fake_tensor import is_fake
 
 from arrayseg._typing import Array, DType
+from arrayseg.backends._torch_private import is_fake, is_forward_ad_active, is_transformed, memory_changes
 from arrayseg.backends.base import PlanLike, Result, slowest_first
 from arrayseg.backends.blocks import Blocks
 from arrayseg.backends.functions import Functions
@@ -90,7 +90,7 @@ class TorchBackend(SharingBackend):
         return device
 
     def is_concrete(self, *arrays: Array | None) -> bool:
-        if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or torch.jit.is_tracing():
+        if torch.compiler.is_compiling() or is_transformed(torch) or torch.jit.is_tracing():
             return False
         return all(_is_read(array) for array in arrays if array is not None)
 
@@ -237,11 +237,7 @@ def _value_and_gradient(plan: PlanLike, *, wide: bool = False) -> tuple[Array, A
 
 
 def _has_tangent(array: Array) -> bool:
-    return torch.autograd.forward_ad.unpack_dual(array).tangent is not None if _forward_ad_active() else False
-
-
-def _forward_ad_active() -> bool:
-    return bool(torch.autograd.forward_ad._current_level >= 0)
+    return is_forward_ad_active(torch) and torch.autograd.forward_ad.unpack_dual(array).tangent is not None
 
 
 def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
@@ -253,10 +249,9 @@ def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
     with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
         result, shared = NUMPY.measure_peak(function)
     held = peak = 0
-    for event in profiler.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            peak = max(peak, held)
+    for change in memory_changes(profiler):
+        held += change
+        peak = max(peak, held)
     return result, peak + (shared or 0)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import product
 
 from arrayseg._typing import Array, Namespace
-from arrayseg.imaging.morphology import dilate_ball, dilate_box, shifted
+from arrayseg.imaging.morphology import dilate_ball, dilate_box
+from arrayseg.imaging.shifts import neighbors_at
 
 __all__ = ["contour", "inner_band", "outer_band"]
 
@@ -25,10 +26,8 @@ def contour(xp: Namespace, region: Array, valid: Array) -> Array:
     axes = _spatial(region)
     differs = xp.zeros_like(region)
     for steps in list(product((0, 1), repeat=len(axes)))[1:]:
-        neighbour, known = region, valid
-        for step, axis in zip(steps, axes, strict=True):
-            neighbour, known = (shifted(xp, array, -step, axis, False) for array in (neighbour, known))
-        differs = differs | ((region ^ neighbour) & known)
+        neighbor, known = (neighbors_at(array, steps, xp, fill=False) for array in (region, valid))
+        differs = differs | ((region ^ neighbor) & known)
     return differs & valid
 
 

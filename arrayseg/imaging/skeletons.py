@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
-from arrayseg.imaging.morphology import dilate_box, dilate_neighbours, shifted
+from arrayseg.imaging.morphology import dilate_box, dilate_neighbors
+from arrayseg.imaging.shifts import neighbors_at
 from arrayseg.imaging.soft_morphology import dilate, erode
 
 __all__ = [
@@ -48,7 +49,7 @@ def opening_skeleton(backend: Backend, mask: Array) -> Array:
 
     def peel(state: Array) -> Array:
         rest, skeleton = state[0, ...], state[1, ...]
-        eroded = ~dilate_neighbours(xp, ~rest, 1, axes)
+        eroded = ~dilate_neighbors(xp, ~rest, 1, axes)
         return xp.stack([eroded, skeleton | (rest & ~dilate_box(xp, eroded, 1, axes))])
 
     state = backend.fixed_point(peel, xp.stack([mask, xp.zeros_like(mask)]))
@@ -57,9 +58,9 @@ def opening_skeleton(backend: Backend, mask: Array) -> Array:
 
 def _without_border(xp: Namespace, mask: Array, *, first: bool) -> Array:
     """One half of a round: the pixels of two of the four sides that no line needs are taken away at once."""
-    circle = [_neighbour(xp, mask, *step) for step in CIRCLE]
-    numbers = [xp.astype(neighbour, xp.int8) for neighbour in circle]
-    neighbours = sum(numbers[1:], start=numbers[0])
+    circle = [neighbors_at(mask, step, xp, fill=False) for step in CIRCLE]
+    numbers = [xp.astype(neighbor, xp.int8) for neighbor in circle]
+    neighbors = sum(numbers[1:], start=numbers[0])
     starts = [
         xp.astype(~before & after, xp.int8) for before, after in zip(circle, circle[1:] + circle[:1], strict=True)
     ]
@@ -68,18 +69,13 @@ def _without_border(xp: Namespace, mask: Array, *, first: bool) -> Array:
     kept_sides = (
         (above & right & below) | (right & below & left) if first else (above & right & left) | (above & below & left)
     )
-    removed = (neighbours >= 2) & (neighbours <= 6) & (runs == 1) & ~kept_sides
+    removed = (neighbors >= 2) & (neighbors <= 6) & (runs == 1) & ~kept_sides
     # The four pixels of a square of 2 x 2 that stands alone may each be taken, and would all be taken at once. Nothing
     # else can disappear so. Its upper two pixels stay, as in scikit-image.
-    in_square = mask & (neighbours == 3)
-    corners = [_neighbour(xp, in_square, *step) for step in ((0, 1), (1, 0), (1, 1))]
+    in_square = mask & (neighbors == 3)
+    corners = [neighbors_at(in_square, step, xp, fill=False) for step in ((0, 1), (1, 0), (1, 1))]
     square = in_square & corners[0] & corners[1] & corners[2]
-    return mask & (~removed | square | _neighbour(xp, square, 0, -1))
-
-
-def _neighbour(xp: Namespace, mask: Array, rows: int, columns: int) -> Array:
-    """At each pixel, the one so many rows below and columns to the right; False beyond the edge."""
-    return shifted(xp, shifted(xp, mask, -rows, 0, False), -columns, 1, False)
+    return mask & (~removed | square | neighbors_at(square, (0, -1), xp, fill=False))
 
 
 def soft_skeleton(array: Array, iterations: int, axes: Sequence[int], xp: Namespace) -> Array:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from arrayseg._typing import Array, Namespace
+from arrayseg.backends.axes import slice_axis
 
 __all__ = ["Primitive", "dilate", "erode", "max_pool", "min_pool"]
 
@@ -85,9 +86,7 @@ def _pool(array: Array, axis: int, xp: Namespace, *, greatest: bool) -> Primitiv
         return array, lambda cotangent: cotangent
 
     def part(values: Array, start: int, stop: int) -> Array:
-        index: list[slice] = [slice(None)] * values.ndim
-        index[axis] = slice(start, stop)
-        return values[tuple(index)]
+        return slice_axis(values, axis, start, stop)
 
     def joined(*parts: Array) -> Array:
         return xp.concat(parts, axis=axis)

@@ -9,7 +9,8 @@ from math import hypot, prod, sqrt
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, host
 from arrayseg.backends.constant import constant
-from arrayseg.imaging.morphology import dilate_neighbours, padded
+from arrayseg.imaging.morphology import dilate_neighbors
+from arrayseg.imaging.shifts import box, padded
 
 __all__ = ["bounding_box", "corner_sizes", "corner_surface", "label_boxes", "surface_element_sizes", "voxel_surface"]
 
@@ -21,17 +22,17 @@ def voxel_surface(backend: Backend, mask: Array, valid: Array | None, connectivi
     """The True voxels with a False neighbour: what an erosion takes away."""
     background = ~mask if valid is None else ~mask & valid
     axes = range(mask.ndim)
-    return mask & dilate_neighbours(backend.xp, background, connectivity, axes, outside=outside)
+    return mask & dilate_neighbors(backend.xp, background, connectivity, axes, outside=outside)
 
 
 def bounding_box(backend: Backend, mask: Array) -> tuple[slice, ...]:
     """Return the box of the True voxels with one voxel around it, where there is one; one voxel if none is True."""
-    xp, box = backend.xp, []
+    xp, bounds = backend.xp, []
     for axis in range(mask.ndim):
         others = tuple(other for other in range(mask.ndim) if other != axis)
         occupied = backend.to_numpy(xp.any(mask, axis=others)).nonzero()[0].tolist() or [0]
-        box.append(slice(max(0, occupied[0] - 1), min(mask.shape[axis], occupied[-1] + 2)))
-    return tuple(box)
+        bounds.append(slice(max(0, occupied[0] - 1), min(mask.shape[axis], occupied[-1] + 2)))
+    return tuple(bounds)
 
 
 def label_boxes(backend: Backend, maps: Sequence[Array], num_labels: int) -> list[tuple[slice, ...]]:
@@ -91,14 +92,14 @@ def corner_surface(
     False (True) or invalid (False).
     """
     xp, axes = backend.xp, range(mask.ndim)
-    cells = padded(xp, mask, False, axes)
+    cells = padded(mask, False, axes, xp)
     code = xp.zeros(tuple(length + 1 for length in mask.shape), dtype=xp.uint8, device=backend.device(mask))
     for cell in _around(cells):
         code = code * 2 + xp.astype(cell, xp.uint8)
     full = 2 ** (2**mask.ndim) - 1
     points = (code != 0) & (code != full)
     if valid is not None or not outside:
-        known = padded(xp, xp.ones_like(mask) if valid is None else valid, outside, axes)
+        known = padded(xp.ones_like(mask) if valid is None else valid, outside, axes, xp)
         for cell in _around(known):
             points = points & cell
     table = backend.asarray(list(sizes), dtype=backend.sum_dtype(mask), like=mask)
@@ -109,7 +110,7 @@ def corner_surface(
 def _around(cells: Array) -> Iterator[Array]:
     """The 2^d views of the voxels around each corner, in row-major order."""
     for start in product((0, 1), repeat=cells.ndim):
-        yield cells[tuple(slice(i, length - 1 + i) for i, length in zip(start, cells.shape, strict=True))]
+        yield cells[box(start, (length - 1 for length in cells.shape))]
 
 
 @constant

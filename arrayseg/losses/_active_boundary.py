@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
-from arrayseg._checks import check_choice, check_number, check_static
-from arrayseg._typing import Array, Namespace
+from arrayseg._checks import check_number, check_static
+from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
 from arrayseg.imaging.distance_fields import boundary_distances
+from arrayseg.imaging.shifts import neighbors_at
 from arrayseg.imaging.soft_morphology import dilate
-from arrayseg.losses._affinity import pair_plan
+from arrayseg.losses._affinity import WITHOUT_WEIGHTS
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import PairKeywords, PairOptions
 
-__all__ = ["ActiveBoundaryTerm", "active_boundary", "boundary_distance", "directions", "predicted_boundary", "shifted"]
+__all__ = ["ActiveBoundaryTerm", "active_boundary", "boundary_distance", "directions", "predicted_boundary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ class ActiveBoundaryTerm(Term):
         shape = (block.images, block.classes, *self.spatial)
         found = []
         for offset in directions(self.spatial):
-            moved = [shifted(xp.reshape(array, shape), offset, xp) for array in maps]
+            moved = [neighbors_at(xp.reshape(array, shape), offset, xp, fill=None) for array in maps]
             found.append((xp.reshape(moved[0], maps[0].shape), xp.reshape(moved[1], maps[1].shape)))
         return found
 
@@ -107,20 +109,6 @@ def directions(spatial: Sequence[int]) -> list[tuple[int, ...]]:
     return sorted(offsets, key=lambda offset: sum(step != 0 for step in offset))
 
 
-def shifted(array: Array, offset: Sequence[int], xp: Namespace) -> Array:
-    """The values of the neighbours at an offset, `(B, C, *spatial)`; at the edge the value there."""
-    for axis, step in enumerate(offset, start=2):
-        length = array.shape[axis]
-        if step and length:
-            index: list[slice] = [slice(None)] * array.ndim
-            index[axis] = slice(max(step, 0), length + min(step, 0))
-            inner = array[tuple(index)]
-            index[axis] = slice(length - 1, length) if step > 0 else slice(0, 1)
-            edge = array[tuple(index)]
-            array = xp.concat([inner, edge] if step > 0 else [edge, inner], axis=axis)
-    return array
-
-
 def boundary_distance(target: Array, valid: Array | None, backend: Backend) -> Array:
     """The distance to the target's boundary less one, at least 0, `(N, 1, *spatial)`.
 
@@ -131,8 +119,10 @@ def boundary_distance(target: Array, valid: Array | None, backend: Backend) -> A
     axes = target.ndim - 2
     for axis in range(axes):
         offset = tuple(int(number == axis) for number in range(axes))
-        differs = xp.any(target != shifted(target, offset, xp), axis=1, keepdims=True)
-        boundary = boundary | (differs if valid is None else differs & valid & shifted(valid, offset, xp))
+        differs = xp.any(target != neighbors_at(target, offset, xp, fill=None), axis=1, keepdims=True)
+        boundary = boundary | (
+            differs if valid is None else differs & valid & neighbors_at(valid, offset, xp, fill=None)
+        )
     _, distance = boundary_distances(boundary, (1.0,) * axes, backend)
     return xp.where(distance > 1, distance - 1, xp.zeros_like(distance))
 
@@ -149,9 +139,9 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
     divergence: Any = xp.zeros((block.images, 1, *spatial), dtype=block.dtype, device=block.device)
     for axis in range(len(spatial)):
         offset = tuple(int(number == axis) for number in range(len(spatial)))
-        each = xp.sum(probability * (logarithm - shifted(logarithm, offset, xp)), axis=1, keepdims=True)
+        each = xp.sum(probability * (logarithm - neighbors_at(logarithm, offset, xp, fill=None)), axis=1, keepdims=True)
         if valid is not None:
-            each = xp.where(valid & shifted(valid, offset, xp), each, xp.zeros_like(each))
+            each = xp.where(valid & neighbors_at(valid, offset, xp, fill=None), each, xp.zeros_like(each))
         divergence = divergence + each
     flat = xp.reshape(divergence, (block.images, block.pixels))
     most = min(int(share * block.pixels), block.pixels - 1)
@@ -164,7 +154,7 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
     return (grown > 0) if valid is None else (grown > 0) & valid
 
 
-@loss(pair_plan)
+@loss(PairOptions, without=(*WITHOUT_WEIGHTS, "activation"))
 def active_boundary(
     input: Array,
     target: Array,
@@ -173,10 +163,7 @@ def active_boundary(
     share: float = 0.01,
     label_smoothing: float = 0.2,
     max_distance: float = 20.0,
-    class_axis: int = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[PairKeywords],
 ) -> Plan:
     r"""Active boundary loss: predicted boundaries move to the neighbour that is nearest to the target's boundary.
 
@@ -245,14 +232,12 @@ def active_boundary(
     >>> near, round(far, 4)
     (0.0, 0.3125)
     """
-    check_choice("reduction", reduction, ("mean", "sum"))
     check_static("share", share)
     share = check_number("share", share, 0, 1)
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     max_distance = check_number("max_distance", max_distance, 0, above=True)
-    layout, batch = prepare(
-        input, target, activation="softmax", class_axis=class_axis, ignore_index=ignore_index, mask=mask
-    )
+    shared = PairOptions(activation="softmax", **options)
+    layout, batch = prepare(input, target, shared)
     batch = batch.with_unknown_targets()
     backend, spatial = batch.backend, layout.rows_shape[1:]
     xp = backend.xp
@@ -274,7 +259,7 @@ def active_boundary(
     distance = backend.stop_gradient(xp.astype(distance, batch.compute_dtype, copy=False))
     # Beyond the edge a pixel stands for its neighbour, and ties go to the neighbours: the pixel itself comes last.
     outside = distance if valid is None else xp.where(valid, distance, xp.full_like(distance, float("inf")))
-    around = [shifted(outside, offset, xp) for offset in directions(spatial)]
+    around = [neighbors_at(outside, offset, xp, fill=None) for offset in directions(spatial)]
     choice = xp.argmin(xp.concat([*around, outside], axis=1), axis=1, keepdims=True)
     moving = predicted_boundary(block, spatial, share) & (choice < len(around))
     nearness = xp.where(distance < max_distance, distance / max_distance, xp.ones_like(distance))
@@ -286,6 +271,6 @@ def active_boundary(
         pixel_weight=xp.reshape(weight, (block.images, block.pixels)),
         amount=xp.sum(xp.astype(moving, block.dtype)),
         smoothing=label_smoothing,
-        reduction=reduction,
+        reduction=shared.reduction,
     )
     return Sweep(input, layout, batch, [term], [1.0])

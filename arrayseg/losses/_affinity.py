@@ -5,9 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array
@@ -15,14 +14,15 @@ from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
+from arrayseg.imaging.shifts import Box, box
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import PairKeywords, PairOptions
 
 __all__ = ["AffinityFieldTerm", "PairTerm", "Pairs", "WindowAffinityTerm", "affinity_field", "context_prior_affinity"]
 
 
 Pairs = Literal["pairs", "pixels"]
-Place = tuple[slice, ...]
 
 #: Below this an affinity, or its complement, has no smaller logarithm, and no derivative.
 LEAST_AFFINITY = 1e-6
@@ -100,7 +100,7 @@ class PairTerm(Term):
         flat = xp.reshape(result, (block.images, block.classes, block.pixels))
         return None, block.where_valid(self.pull_maps(block, flat))
 
-    def _pairs(self, block: Block) -> Iterator[tuple[Place, Place, Array, Array]]:
+    def _pairs(self, block: Block) -> Iterator[tuple[Box, Box, Array, Array]]:
         """Where the first and the second pixels are, whether their targets are the same, and what each pair counts."""
         xp = block.xp
         target = block.ids[:, None, :] if block.batch.has_ids and not block.batch.binary else block.target
@@ -109,7 +109,8 @@ class PairTerm(Term):
         for offset in self.offsets():
             if any(abs(step) >= length for step, length in zip(offset, self.spatial, strict=True)):
                 continue
-            first, second = _places(offset)
+            lengths = [length - abs(step) for length, step in zip(self.spatial, offset, strict=True)]
+            first, second = (box((max(0, sign * step) for step in offset), lengths) for sign in (-1, 1))
             same = target[first] == target[second]
             if not block.batch.binary and same.shape[1] > 1:
                 same = xp.all(same, axis=1, keepdims=True)
@@ -120,14 +121,6 @@ class PairTerm(Term):
 
     def _shaped(self, array: Array, xp: Any) -> Array:
         return xp.reshape(array, (*array.shape[:2], *self.spatial))
-
-
-def _places(offset: tuple[int, ...]) -> tuple[Place, Place]:
-    """The slices `(B, C, *spatial)` of the first and of the second pixels of all pairs."""
-    whole = (slice(None), slice(None))
-    first = tuple(slice(max(0, -step), -step if step > 0 else None) for step in offset)
-    second = tuple(slice(max(0, step), step if step < 0 else None) for step in offset)
-    return whole + first, whole + second
 
 
 def _half(offsets: Iterator[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
@@ -274,49 +267,18 @@ class WindowAffinityTerm(PairTerm):
         return self.window if length > 1 else 1
 
 
-class PairOptions(TypedDict, total=False):
-    """The options that losses of pairs share; `pair_plan` has the defaults and the meaning."""
-
-    class_axis: int | None
-    ignore_index: int | None
-    mask: Array | None
-    reduction: Literal["mean", "sum"]
-
-
-def pair_plan(
-    input: Array,
-    target: Array,
-    make: Callable[..., PairTerm],
-    activation: Activation,
-    *,
-    class_axis: int | None = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    reduction: Literal["mean", "sum"] = "mean",
-) -> Sweep:
-    r"""A loss of pairs: what every function of this module calls.
-
-    Parameters
-    ----------
-    class_axis : int or None, default 1
-        The axis of the classes; -1 for channels-last, which costs no copy. None for one binary channel without such
-        an axis.
-    ignore_index : int, optional
-        An id, of a class or not, whose pixels count in no pair, with zero gradient.
-    mask : array of bool, optional
-        Shape (N, \*spatial), true where a pixel counts.
-    reduction : {"mean", "sum"}, default "mean"
-        What is returned: the mean over the pairs in both orders, or their sum.
-    """
-    check_choice("reduction", reduction, ("mean", "sum"))
-    layout, batch = prepare(
-        input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
-    )
-    term = make(spatial=layout.rows_shape[1:], reduction=reduction)
+def pair_plan(input: Array, target: Array, options: PairOptions, make: Callable[..., PairTerm], **own: Any) -> Sweep:
+    """Return the plan of a loss of pairs; `make` creates its term, with fields of its own."""
+    layout, batch = prepare(input, target, options)
+    term = make(spatial=layout.rows_shape[1:], reduction=options.reduction, **own)
     return Sweep(input, layout, batch.with_unknown_targets(), [term], [1.0])
 
 
-@loss(pair_plan)
+#: Options of other losses that losses of pairs do not have.
+WITHOUT_WEIGHTS = ("pixel_weights", "class_weights")
+
+
+@loss(PairOptions, without=WITHOUT_WEIGHTS)
 def affinity_field(
     input: Array,
     target: Array,
@@ -327,7 +289,7 @@ def affinity_field(
     different_weight: float = 1.0,
     denominator: Pairs = "pairs",
     activation: Literal["softmax", "sigmoid"] = "softmax",
-    **options: Unpack[PairOptions],
+    **options: Unpack[PairKeywords],
 ) -> Plan:
     r"""Affinity field loss: neighbours of one class predict alike, neighbours of two classes do not.
 
@@ -396,8 +358,10 @@ def affinity_field(
     same_weight = check_number("same_weight", same_weight, 0)
     different_weight = check_number("different_weight", different_weight, 0)
     distance = check_index("distance", distance, 1)
-
-    make = partial(
+    return pair_plan(
+        input,
+        target,
+        PairOptions(activation=activation, **options),
         AffinityFieldTerm,
         margin=margin,
         distance=distance,
@@ -405,17 +369,16 @@ def affinity_field(
         different_weight=different_weight,
         denominator=denominator,
     )
-    return pair_plan(input, target, make, activation, **options)
 
 
-@loss(pair_plan)
+@loss(PairOptions, without=WITHOUT_WEIGHTS)
 def context_prior_affinity(
     input: Array,
     target: Array,
     *,
     window: int = 3,
     activation: Activation = "softmax",
-    **options: Unpack[PairOptions],
+    **options: Unpack[PairKeywords],
 ) -> Plan:
     r"""Context prior affinity loss: whether any two pixels of a window are of one class.
 
@@ -471,9 +434,7 @@ def context_prior_affinity(
     [0.1985, 0.9566]
     """
     window = check_index("window", window, 1)
-
-    make = partial(WindowAffinityTerm, window=window)
-    sweep = pair_plan(input, target, make, activation, **options)
+    sweep = pair_plan(input, target, PairOptions(activation=activation, **options), WindowAffinityTerm, window=window)
     spatial = sweep.layout.rows_shape[1:]
     if any(1 < length < window for length in spatial):
         msg = f"A window of {window} pixels does not fit an image of shape {spatial}; choose a smaller `window`."

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import wraps
-from typing import Any, NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec, Protocol, cast
 
 from arrayseg._checks import check_flag
 from arrayseg._errors import raises_here
@@ -16,80 +16,71 @@ from arrayseg.engine.plan import Plan
 from arrayseg.losses._composed import Composed, method_of
 from arrayseg.losses._inputs import check_axis_is_clear, plain
 from arrayseg.losses._option_names import raise_unknown
+from arrayseg.losses._options import Options, described
 
-__all__ = ["grad", "loss", "plan_of", "value_and_grad"]
+__all__ = ["LossFunction", "grad", "loss", "plan_of", "value_and_grad"]
 
 Parameters = ParamSpec("Parameters")
 
 
-def loss(
-    family: Callable[..., Plan], *, without: tuple[str, ...] = ()
-) -> Callable[[Callable[Parameters, Plan]], Callable[Parameters, Array]]:
-    """Make a loss of a function that hands its `**options` to a family and returns the family's `Plan`.
+class LossFunction(Protocol[Parameters]):
+    """A loss: a function or a frozen dataclass of `(input, target, **options)`."""
 
-    The loss shows the options of the family in its signature, and their descriptions in its docstring in the place
-    of `{options}`, so that each is written once. `without` names those that the loss does not take.
+    def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
+        """Return the loss."""
+
+    def plan(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
+        """Return the plan of the same call: everything checked, nothing computed yet."""
+
+
+def loss(
+    family: type[Options], *, without: tuple[str, ...] = ()
+) -> Callable[[Callable[Parameters, Plan]], LossFunction[Parameters]]:
+    """Make a loss of a function that returns the plan of a call.
+
+    The function's `**options` are fields of a dataclass, except those named in `without` and those that the function
+    has as parameters of its own. Signature and docstring of the loss show them; they replace `{options}` there.
     """
 
-    def decorate(build: Callable[Parameters, Plan]) -> Callable[Parameters, Array]:
-        signature = _merged_signature(build, family, without)
-        options = frozenset(signature.parameters)
-        flags = frozenset(name for name, each in signature.parameters.items() if isinstance(each.default, bool))
-        places = sum(parameter.kind is not parameter.KEYWORD_ONLY for parameter in signature.parameters.values())
+    def decorate(build: Callable[Parameters, Plan]) -> LossFunction[Parameters]:
+        own = [each for each in inspect.signature(build).parameters.values() if each.kind is not each.VAR_KEYWORD]
+        taken = {*without, *(each.name for each in own)}
+        shared = [
+            inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+            for each in fields(cast(Any, family))
+            if each.name not in taken
+        ]
+        signature = inspect.Signature([*own, *shared], return_annotation="Array")
+        names = frozenset(signature.parameters)
+        flags = frozenset(each.name for each in signature.parameters.values() if isinstance(each.default, bool))
+        places = sum(each.kind is not each.KEYWORD_ONLY for each in own)
+        may_be_unclear = "class_axis" in names
+
+        @wraps(build)
+        def plan(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
+            if not kwargs.keys() <= names:
+                raise_unknown(build.__name__, kwargs.keys() - names, names)
+            if len(args) > places:
+                _raise_positional(build.__name__, len(args), signature)
+            if may_be_unclear and "class_axis" not in kwargs and len(args) == places:
+                check_axis_is_clear(*args)
+            for name in flags & kwargs.keys():
+                check_flag(name, kwargs[name])
+            return build(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
 
         @raises_here
         @wraps(build)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
-            plan = checked(*args, **kwargs)
-            return plan.backend.attach(plan)
+            made = plan(*args, **kwargs)
+            return made.backend.attach(made)
 
-        @wraps(build)
-        def checked(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
-            if not kwargs.keys() <= options:
-                raise_unknown(build.__name__, kwargs.keys() - options, options)
-            if len(args) > places:
-                _raise_positional(build.__name__, len(args), signature)
-            if "class_axis" in options and "class_axis" not in kwargs and len(args) == places:
-                check_axis_is_clear(*args)
-            for name, value in kwargs.items():
-                if name in flags:
-                    check_flag(name, value)
-            return build(*[plain(value) for value in args], **{name: plain(value) for name, value in kwargs.items()})
-
-        function.plan = checked  # type: ignore[attr-defined]
-        function.__signature__ = signature  # type: ignore[attr-defined]
-        function.__doc__ = _merged_docstring(build, family, signature)
-        return function
+        vars(function).update(plan=plan, __signature__=signature)
+        if build.__doc__ is not None:  # it is with python -OO
+            options = described(family, [each.name for each in shared])
+            function.__doc__ = inspect.cleandoc(build.__doc__).replace("{options}", options)
+        return cast(LossFunction[Parameters], function)
 
     return decorate
-
-
-def _merged_signature(
-    build: Callable[..., Any], family: Callable[..., Any], without: tuple[str, ...]
-) -> inspect.Signature:
-    own = [p for p in inspect.signature(build).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    taken = {parameter.name for parameter in own} | set(without)
-    shared = [p for p in inspect.signature(family).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return inspect.Signature([*own, *(p for p in shared if p.name not in taken)], return_annotation="Array")
-
-
-def _merged_docstring(
-    build: Callable[..., Any], family: Callable[..., Any], signature: inspect.Signature
-) -> str | None:
-    if build.__doc__ is None or family.__doc__ is None:  # python -OO
-        return None
-    own = {name for name, p in inspect.signature(build).parameters.items() if p.kind is not p.VAR_KEYWORD}
-    lines = inspect.cleandoc(family.__doc__).splitlines()
-    entries: dict[str, list[str]] = {}
-    for line in lines[lines.index("Parameters") + 2 :]:
-        if line and not line.startswith(" "):
-            entries[line.partition(" :")[0]] = []
-        if entries:
-            entries[next(reversed(entries))].append(line)
-    shared = [
-        line for name, entry in entries.items() if name in signature.parameters and name not in own for line in entry
-    ]
-    return inspect.cleandoc(build.__doc__).replace("{options}", "\n".join(shared).rstrip())
 
 
 def _raise_positional(name: str, count: int, signature: inspect.Signature) -> NoReturn:
@@ -102,7 +93,7 @@ def _raise_positional(name: str, count: int, signature: inspect.Signature) -> No
 
 
 def plan_of(function: Callable[..., Array]) -> Callable[..., Plan] | None:
-    """What a loss evaluates, seen through functools.partial; None for a function that is not one of ours."""
+    """Return the `plan` of a loss, seen through functools.partial; None for a function that is not a loss."""
     return method_of(function, "plan")
 
 

@@ -15,8 +15,9 @@ from arrayseg.engine.pixel_term import PixelTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, sum_over_blocks
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
+from arrayseg.losses._cross_entropy import pixel_plan
 from arrayseg.losses._inputs import check_rows, extremes, layout_of
+from arrayseg.losses._options import PixelKeywords, PixelOptions
 
 __all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "positive_share"]
 
@@ -45,14 +46,14 @@ def _pooled(amount: Array, pool: Pool, batch: Batch) -> Array:
     return batch.xp.broadcast_to(batch.xp.sum(amount, axis=axes, keepdims=True), amount.shape) if axes else amount
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def balanced_binary_cross_entropy(
     input: Array,
     target: Array,
     *,
     pool: Pool = "image",
     activation: Activation = "sigmoid",
-    **options: Unpack[PixelOptions],
+    **options: Unpack[PixelKeywords],
 ) -> Plan:
     r"""Class-balanced binary cross entropy (HED): positives and negatives weigh the same together.
 
@@ -105,14 +106,16 @@ def balanced_binary_cross_entropy(
     """
     check_choice("activation", activation, ("sigmoid", None))
     check_choice("pool", pool, Pool)
-    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, activation=activation, binary=True, **options)
+    sweep = pixel_plan(
+        input, target, pixel_formulas.cross_entropy, PixelOptions(activation=activation, **options), binary=True
+    )
     share = positive_share(sweep.batch, pool)
     (term,) = sweep.terms
-    balanced = PixelTerm(**vars(term) | {"positive_weights": 1 - share, "negative_weights": share})
-    return replace(sweep, terms=[balanced])
+    assert isinstance(term, PixelTerm)
+    return replace(sweep, terms=[replace(term, positive_weights=1 - share, negative_weights=share)])
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def distance_weighted_cross_entropy(
     input: Array,
     target: Array,
@@ -167,9 +170,10 @@ def distance_weighted_cross_entropy(
     >>> round(float(loss), 4)
     1.3863
     """
-    backend = common_backend(input=input, distance=distance, pixel_weights=options.get("pixel_weights"))
+    shared = PixelOptions(denominator=denominator, **options)
+    backend = common_backend(input=input, distance=distance, pixel_weights=shared.pixel_weights)
     xp = backend.xp
-    layout = layout_of(input, options.get("class_axis", 1))
+    layout = layout_of(input, shared.class_axis)
     rows = layout.rows_shape
     if tuple(distance.shape) != rows:
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
@@ -183,4 +187,4 @@ def distance_weighted_cross_entropy(
     others = options.get("pixel_weights")
     check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
-    return pixel_plan(input, target, pixel_formulas.cross_entropy, denominator=denominator, **options)
+    return pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(denominator=denominator, **options))

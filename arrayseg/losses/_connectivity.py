@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
-from arrayseg._checks import check_choice, check_index
+from arrayseg._checks import check_index
 from arrayseg._typing import Activation, Array, DType, Namespace
 from arrayseg.backends import Backend
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums, Sweep, Term
-from arrayseg.losses._affinity import pair_plan
+from arrayseg.losses._affinity import WITHOUT_WEIGHTS
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import PairKeywords, PairOptions
 
 __all__ = ["ConnectivityTerm", "matched_components", "semantic_connectivity"]
 
@@ -141,18 +142,15 @@ def _components(predicted: Array, wanted: Array, connectivity: int, most: int, b
     return first, second
 
 
-@loss(pair_plan)
+@loss(PairOptions, without=WITHOUT_WEIGHTS)
 def semantic_connectivity(
     input: Array,
     target: Array,
     *,
     activation: Activation = "softmax",
-    class_axis: int | None = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
     connectivity: int | None = None,
     max_components: int = 9,
-    reduction: Literal["mean", "sum"] = "mean",
+    **options: Unpack[PairKeywords],
 ) -> Plan:
     r"""Semantic connectivity-aware loss: how well connected components of prediction and target match.
 
@@ -222,11 +220,9 @@ def semantic_connectivity(
     >>> [float(semantic_connectivity(p, target, class_axis=None, activation=None)) for p in (whole, broken)]
     [0.0, 0.625]
     """
-    check_choice("reduction", reduction, ("mean", "sum"))
     max_components = check_index("max_components", max_components, 1)
-    layout, batch = prepare(
-        input, target, activation=activation, class_axis=class_axis, ignore_index=ignore_index, mask=mask
-    )
+    shared = PairOptions(activation=activation, **options)
+    layout, batch = prepare(input, target, shared)
     batch = batch.with_unknown_targets()
     backend, spatial = batch.backend, layout.rows_shape[1:]
     xp = backend.xp
@@ -254,7 +250,7 @@ def semantic_connectivity(
         xp.reshape(wanted, shape),
         connectivity=len(shape) - 2 if connectivity is None else connectivity,
         most=int(max_components),
-        mean=reduction == "mean",
+        mean=shared.reduction == "mean",
         backend=backend,
     )
-    return Sweep(input, layout, batch, [ConnectivityTerm(**found, reduction=reduction)], [1.0])
+    return Sweep(input, layout, batch, [ConnectivityTerm(**found, reduction=shared.reduction)], [1.0])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TypedDict, Unpack
+from typing import Unpack
 
 from arrayseg._checks import check_choice, check_number
-from arrayseg._typing import Activation, Array, Denominator, Reduction, Weights
+from arrayseg._typing import Activation, Array, Weights
 from arrayseg.backends import backend_of
 from arrayseg.engine import pixel_formulas
 from arrayseg.engine.pixel_formulas import Formula
@@ -15,6 +16,7 @@ from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import class_numbers, layout_of, prepare
+from arrayseg.losses._options import ActivatedPixelKeywords, MeanOptions, PixelKeywords, PixelOptions
 
 __all__ = [
     "binary_cross_entropy",
@@ -27,147 +29,51 @@ __all__ = [
 ]
 
 
-#: Parameters of `pixel_plan` that each loss sets itself.
-PRIVATE = ("negative_formula", "positive_weights", "negative_weights", "log_input", "binary")
-
-
-class MeanOptions(TypedDict, total=False):
-    """The options that means over pixels share, for type checkers; `pixel_plan` has the defaults and meanings."""
-
-    class_axis: int | None
-    ignore_index: int | None
-    mask: Array | None
-    pixel_weights: Array | None
-    class_weights: Weights | None
-    reduction: Reduction
-    denominator: Denominator
-
-
-class PixelOptions(MeanOptions, total=False):
-    """The same with label smoothing."""
-
-    label_smoothing: float
-
-
-class ActivatedPixelOptions(PixelOptions, total=False):
-    """The same with the choice of activation."""
-
-    activation: Activation
-
-
 def pixel_plan(
     input: Array,
     target: Array,
     formula: Formula,
+    options: PixelOptions,
+    make: Callable[..., MeanTerm] = PixelTerm,
     *,
-    activation: Activation = "softmax",
-    class_axis: int | None = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    pixel_weights: Array | None = None,
-    class_weights: Weights | None = None,
-    label_smoothing: float = 0.0,
-    reduction: Reduction = "mean",
-    denominator: Denominator = "weights",
     negative_formula: Formula | None = None,
     positive_weights: float | Weights | None = None,
     negative_weights: float | Weights | None = None,
     log_input: bool = False,
     binary: bool | None = None,
 ) -> Sweep:
-    r"""A pixel loss of a formula: what every function of this module calls.
-
-    Parameters
-    ----------
-    activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make: of exclusive classes, or of independent ones. With None the input holds
-        probabilities.
-    class_axis : int or None, default 1
-        The axis of the classes; -1 for channels-last, which costs no copy. None for one binary channel without such
-        an axis.
-    ignore_index : int, optional
-        An id, of a class or not, whose pixels count nowhere: not in the value, not in what it is divided by, and
-        with zero gradient.
-    mask : array of bool, optional
-        Shape (N, \*spatial), true where a pixel counts.
-    pixel_weights : array, optional
-        Shape (N, \*spatial), non-negative; multiplies the loss of each pixel.
-    class_weights : array or sequence of float, optional
-        Shape (C,); multiplies the loss of each class.
-    label_smoothing : float, default 0
-        In [0, 1): the share of the target that is spread evenly over the classes.
-    reduction : {"mean", "sum", "none"}, default "mean"
-        What is returned: a number, or with "none" the losses of all pixels, 0 where they are ignored.
-    denominator : {"weights", "valid", "all", "elements", "positives"}, default "weights"
-        What "mean" divides by: the weights that took part (pixel weights and, for ids of exclusive classes, the class
-        weights; times C for independent classes, as each is a loss), the valid pixels, all pixels (ignored ones
-        too), the valid pixels times C, or the positive targets (for exclusive classes: pixels that are not class 0).
-    """
-    label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
-    classes, backend = layout_of(input, class_axis).classes, backend_of(input)
-    term = PixelTerm(
+    """Return the plan of a pixel loss with a formula: every function of this module calls it."""
+    layout, batch = prepare(input, target, options, binary=binary, log_input=log_input)
+    term = make(
         formula,
         negative_formula,
-        label_smoothing=label_smoothing,
-        positive_weights=class_numbers("pos_weight", positive_weights, classes, input, backend),
-        negative_weights=class_numbers("1 - alpha", negative_weights, classes, input, backend),
+        label_smoothing=options.label_smoothing,
+        positive_weights=class_numbers("pos_weight", positive_weights, layout.classes, input, batch.backend),
+        negative_weights=class_numbers("1 - alpha", negative_weights, layout.classes, input, batch.backend),
         log_input=log_input,
+        reduction=options.reduction,
+        denominator=options.denominator,
     )
-    return mean_plan(
-        input,
-        target,
-        term,
-        activation=activation,
-        class_axis=class_axis,
-        ignore_index=ignore_index,
-        mask=mask,
-        pixel_weights=pixel_weights,
-        class_weights=class_weights,
-        reduction=reduction,
-        denominator=denominator,
-        binary=binary,
-        log_input=log_input,
-    )
+    return Sweep(input, layout, batch, [term], [1.0])
 
 
 def mean_plan(
     input: Array,
     target: Array,
     term: MeanTerm,
+    options: MeanOptions,
     *,
-    activation: Activation = "softmax",
-    class_axis: int | None = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    pixel_weights: Array | None = None,
-    class_weights: Weights | None = None,
-    reduction: Reduction = "mean",
-    denominator: Denominator = "weights",
     binary: bool | None = None,
     has_shares: bool = True,
-    log_input: bool = False,
 ) -> Sweep:
-    """The mean of any term over pixels; the options are those of `pixel_plan`."""
-    check_choice("reduction", reduction, Reduction)
-    check_choice("denominator", denominator, Denominator)
-    layout, pixels = prepare(
-        input,
-        target,
-        activation=activation,
-        class_axis=class_axis,
-        ignore_index=ignore_index,
-        mask=mask,
-        pixel_weights=pixel_weights,
-        class_weights=class_weights,
-        binary=binary,
-        has_shares=has_shares,
-        log_input=log_input,
-    )
-    return Sweep(input, layout, pixels, [replace(term, reduction=reduction, denominator=denominator)], [1.0])
+    """Return the plan of the mean of a term over pixels."""
+    layout, batch = prepare(input, target, options, binary=binary, has_shares=has_shares)
+    term = replace(term, reduction=options.reduction, denominator=options.denominator)
+    return Sweep(input, layout, batch, [term], [1.0])
 
 
-@loss(pixel_plan, without=PRIVATE)
-def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelOptions]) -> Plan:
+@loss(PixelOptions)
+def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelKeywords]) -> Plan:
     r"""Cross entropy of logits or probabilities with class ids or distributions.
 
     .. math:: \ell = -\frac{\sum_i w_{y_i} \log p_{i, y_i}}{\sum_i w_{y_i}},
@@ -213,11 +119,11 @@ def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelO
     >>> round(float(cross_entropy(logits, np.array([[[0, 1]]]))), 4)
     0.6219
     """
-    return pixel_plan(input, target, pixel_formulas.cross_entropy, **options)
+    return pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options))
 
 
-@loss(pixel_plan, without=(*PRIVATE, "activation"))
-def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Plan:
+@loss(PixelOptions, without=("activation",))
+def nll(input: Array, target: Array, **options: Unpack[PixelKeywords]) -> Plan:
     r"""Negative log-likelihood: cross entropy of log-probabilities.
 
     .. math:: \ell = -\frac{\sum_i w_{y_i} x_{i, y_i}}{\sum_i w_{y_i}}
@@ -259,18 +165,23 @@ def nll(input: Array, target: Array, **options: Unpack[PixelOptions]) -> Plan:
     0.2231
     """
     return pixel_plan(
-        input, target, pixel_formulas.cross_entropy, activation=None, binary=False, log_input=True, **options
+        input,
+        target,
+        pixel_formulas.cross_entropy,
+        PixelOptions(activation=None, **options),
+        binary=False,
+        log_input=True,
     )
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def binary_cross_entropy(
     input: Array,
     target: Array,
     *,
     activation: Activation = "sigmoid",
     pos_weight: float | Weights | None = None,
-    **options: Unpack[PixelOptions],
+    **options: Unpack[PixelKeywords],
 ) -> Plan:
     r"""Binary cross entropy of each class with everything else.
 
@@ -325,21 +236,20 @@ def binary_cross_entropy(
         input,
         target,
         pixel_formulas.cross_entropy,
-        activation=activation,
+        PixelOptions(activation=activation, **options),
         binary=True,
         positive_weights=pos_weight,
-        **options,
     )
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def focal(
     input: Array,
     target: Array,
     *,
     gamma: float = 2.0,
     alpha: float | Weights | None = None,
-    **options: Unpack[ActivatedPixelOptions],
+    **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
     r"""Focal loss: cross entropy in which pixels that are right already weigh less.
 
@@ -390,20 +300,21 @@ def focal(
     0.1733
     """
     gamma = check_number("gamma", gamma, 0)
-    positive, negative = focal_alphas(alpha, input, options)
+    shared = PixelOptions(**options)
+    positive, negative = focal_alphas(alpha, input, shared)
     return pixel_plan(
-        input, target, pixel_formulas.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+        input, target, pixel_formulas.focal(gamma), shared, positive_weights=positive, negative_weights=negative
     )
 
 
 def focal_alphas(
-    alpha: float | Weights | None, input: Array, options: ActivatedPixelOptions
+    alpha: float | Weights | None, input: Array, options: PixelOptions
 ) -> tuple[float | Weights | None, float | Weights | None]:
-    """What multiplies positive and negative targets."""
+    """Return the weights of positive and of negative targets."""
     if alpha is None:
         return None, None
-    classes = layout_of(input, options.get("class_axis", 1)).classes
-    binary = options.get("activation", "softmax") == "sigmoid" or classes == 1
+    classes = layout_of(input, options.class_axis).classes
+    binary = options.activation == "sigmoid" or classes == 1
     if isinstance(alpha, int | float) or getattr(alpha, "shape", None) == ():
         alpha = check_number("alpha", alpha, 0, 1)
         return (alpha, 1 - alpha) if binary else ((1 - alpha, *[alpha] * (classes - 1)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from inspect import Parameter, Signature, signature
 from typing import Any
@@ -11,7 +12,8 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, pixel_plan
+from arrayseg.losses._cross_entropy import pixel_plan
+from arrayseg.losses._options import PixelOptions
 
 __all__ = ["pixel_loss"]
 
@@ -74,18 +76,18 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
     """
     own = [p for p in signature(formula).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
     names = [parameter.name for parameter in own]
-    taken = set(names) & set(signature(pixel_plan).parameters)
+    taken = set(names) & ({field.name for field in fields(PixelOptions)} | {"input", "target"})
     if taken:
         msg = f"`{min(taken)}` is an option of every pixel loss; give that of the formula another name."
         raise TypeError(msg)
 
     def plan(input: Array, target: Array, **options: Any) -> Plan:
         chosen = {name: options.pop(name) for name in names if name in options}
-        return pixel_plan(input, target, partial(formula, **chosen) if chosen else formula, **options)
+        return pixel_plan(input, target, partial(formula, **chosen) if chosen else formula, PixelOptions(**options))
 
     arguments = [p for p in signature(plan).parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
     rest = Parameter("options", Parameter.VAR_KEYWORD)
     plan.__signature__ = Signature([*arguments, *own, rest])  # type: ignore[attr-defined]
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(plan, name, getattr(formula, name, None) or getattr(plan, name))
-    return loss(pixel_plan, without=PRIVATE)(plan)
+    return loss(PixelOptions)(plan)

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import TypedDict, Unpack
+from typing import Any, Unpack
 
 from arrayseg._checks import check_choice, check_number, check_numbers
 from arrayseg._errors import raises_here
 from arrayseg._typing import (
-    Absent,
-    Activation,
     Array,
-    Pool,
-    Reduction,
     SmoothForm,
-    SoftTruePositive,
-    WeightNorm,
-    Weights,
 )
 from arrayseg.engine import region_scores
 from arrayseg.engine.plan import Plan
@@ -26,120 +19,44 @@ from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep, Term
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = ["dice", "jaccard", "ratio", "region_loss", "region_plan", "smoothing", "tversky"]
 
 Smooth = float | tuple[float, float]
 
 
-class RegionOptions(TypedDict, total=False):
-    """The options that region losses share, for type checkers; `region_plan` has the defaults and the meaning."""
-
-    activation: Activation
-    class_axis: int | None
-    ignore_index: int | None
-    mask: Array | None
-    pixel_weights: Array | None
-    class_weights: Weights | None
-    weight_norm: WeightNorm
-    reduction: Reduction
-    pool: Pool
-    absent: Absent
-    soft_tp: SoftTruePositive
-    classes: Sequence[int] | None
-    exclude_background: bool
-
-
 def region_plan(
     input: Array,
     target: Array,
     score: Score,
+    options: RegionOptions,
     make: Callable[..., Term] = RegionTerm,
-    *,
-    activation: Activation = "softmax",
-    class_axis: int | None = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    pixel_weights: Array | None = None,
-    class_weights: Weights | None = None,
-    weight_norm: WeightNorm = None,
-    reduction: Reduction = "mean",
-    pool: Pool = "image",
-    absent: Absent = "keep",
-    soft_tp: SoftTruePositive = "product",
-    classes: Sequence[int] | None = None,
-    exclude_background: bool = False,
+    **own: Any,
 ) -> Sweep:
-    r"""A region loss of a score: what every region loss calls; `make` says of which kind of term.
+    """Return the plan of a region loss with a score; `make` creates its term, with fields of its own."""
+    layout, batch = prepare(input, target, options)
+    return Sweep(input, layout, batch, [region_term(score, options, layout.classes, make, **own)], [1.0])
 
-    Parameters
-    ----------
-    activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make: of exclusive classes, or of independent ones. With None the input holds
-        probabilities.
-    class_axis : int or None, default 1
-        The axis of the classes; -1 for channels-last, which costs no copy. None for one binary channel without such
-        an axis.
-    ignore_index : int, optional
-        An id, of a class or not, whose pixels count nowhere: in none of the sums, and with zero gradient.
-    mask : array of bool, optional
-        Shape (N, \*spatial), true where a pixel counts.
-    pixel_weights : array, optional
-        Shape (N, \*spatial), non-negative; multiplies what each pixel adds to the sums.
-    class_weights : array or sequence of float, optional
-        Shape (C,); multiplies the loss of each class.
-    weight_norm : {"sum"}, optional
-        What the mean divides by: with None the classes that count, with "sum" their weights.
-    reduction : {"mean", "sum", "none"}, default "mean"
-        What is returned: a number, or with "none" the scores' losses, of shape (N, C), (C,), (N,) or () as `pool`
-        says.
-    pool : {"image", "batch", "micro", "all"}, default "image"
-        Over what the sums run before the score is taken: each image and class, each class of the batch, each image
-        with its classes together, or all there is.
-    absent : {"keep", "zero", "exclude"}, default "keep"
-        A class without a target pixel: counts as it comes, counts as 0, or does not count.
-    soft_tp : {"product", "l1", "l2"}, default "product"
-        What a true positive of probability p and target t is: p t; (p + t - \|p - t\|) / 2, whose loss is 0 where
-        input and target are equal, soft ones too; or p t with p² and t² in the other sums.
-    classes : sequence of int, optional
-        The classes that enter the mean or, pooled, the sums; the softmax still sees all.
-    exclude_background : bool, default False
-        Short for all classes but 0.
-    """
-    check_choice("reduction", reduction, Reduction)
-    check_choice("pool", pool, Pool)
-    check_choice("absent", absent, Absent)
-    check_choice("soft_tp", soft_tp, SoftTruePositive)
-    check_choice("weight_norm", weight_norm, ("sum", None))
-    layout, pixels = prepare(
-        input,
-        target,
-        activation=activation,
-        class_axis=class_axis,
-        ignore_index=ignore_index,
-        mask=mask,
-        pixel_weights=pixel_weights,
-        class_weights=class_weights,
-    )
-    if class_weights is not None and pool in ("micro", "all"):
-        msg = (
-            f"pool={pool!r} puts the classes together before the score; `class_weights` needs pool='image' or 'batch'."
-        )
-        raise ValueError(msg)
-    term = make(
+
+def region_term(
+    score: Score, options: RegionOptions, classes: int, make: Callable[..., Term] = RegionTerm, **own: Any
+) -> Term:
+    """Return the term of a region loss for inputs with this number of classes."""
+    return make(
         score,
-        reduction=reduction,
-        pool=pool,
-        absent=absent,
-        soft_tp=soft_tp,
-        classes=entering_classes(classes, exclude_background, layout.classes),
-        weight_norm=weight_norm,
+        reduction=options.reduction,
+        pool=options.pool,
+        absent=options.absent,
+        soft_tp=options.soft_tp,
+        classes=entering_classes(options.classes, options.exclude_background, classes),
+        weight_norm=options.weight_norm,
+        **own,
     )
-    return Sweep(input, layout, pixels, [term], [1.0])
 
 
 def smoothing(smooth: Smooth) -> tuple[float, float]:
-    """What is added to the numerator and to the denominator."""
+    """Return what is added to the numerator and to the denominator."""
     if isinstance(smooth, str) or not isinstance(smooth, Iterable) or getattr(smooth, "shape", None) == ():
         number = check_number("smooth", smooth, 0)
         return number, number
@@ -151,7 +68,7 @@ def smoothing(smooth: Smooth) -> tuple[float, float]:
 
 
 def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) -> Score:
-    """The score of Dice, Jaccard and Tversky losses, its arguments checked."""
+    """Check the arguments and return the score of Dice, Jaccard and Tversky losses."""
     check_choice("smooth_form", smooth_form, SmoothForm)
     alpha = check_number("alpha", alpha, 0)
     beta = check_number("beta", beta, 0)
@@ -205,21 +122,21 @@ def region_loss(score: OverlapScore) -> Callable[..., Array]:
     """
 
     @wraps(score)
-    def plan(input: Array, target: Array, **options: Unpack[RegionOptions]) -> Plan:
-        return region_plan(input, target, region_scores.of_overlap(score), **options)
+    def plan(input: Array, target: Array, **options: Unpack[RegionKeywords]) -> Plan:
+        return region_plan(input, target, region_scores.of_overlap(score), RegionOptions(**options))
 
     del plan.__wrapped__  # the signature is the loss's own
-    return loss(region_plan)(plan)
+    return loss(RegionOptions)(plan)
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def dice(
     input: Array,
     target: Array,
     *,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Soft Dice loss.
 
@@ -268,17 +185,17 @@ def dice(
     >>> round(float(dice(probabilities, np.array([[0, 1]]), activation=None)), 4)
     0.2506
     """
-    return region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), RegionOptions(**options))
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def jaccard(
     input: Array,
     target: Array,
     *,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Soft Jaccard loss, also called IoU loss.
 
@@ -326,10 +243,10 @@ def jaccard(
     >>> round(float(jaccard(probabilities, np.array([[0, 1]]), activation=None)), 4)
     0.4006
     """
-    return region_plan(input, target, ratio(1.0, 1.0, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(1.0, 1.0, smooth, smooth_form), RegionOptions(**options))
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def tversky(
     input: Array,
     target: Array,
@@ -338,7 +255,7 @@ def tversky(
     beta: float = 0.5,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "tp",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Tversky loss: Dice with separate weights for false positives and false negatives.
 
@@ -392,4 +309,4 @@ def tversky(
     >>> round(float(tversky(probabilities, np.array([[0, 1]]), alpha=0.9, beta=0.1, activation=None)), 4)
     0.2484
     """
-    return region_plan(input, target, ratio(alpha, beta, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(alpha, beta, smooth, smooth_form), RegionOptions(**options))

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
+from arrayseg.backends.axes import shift
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
-from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
+from arrayseg.engine.region_scores import Cells, Derivatives, Score, inverse_of
 from arrayseg.engine.region_term import RegionTerm
-from arrayseg.engine.sweep import Sweep
+from arrayseg.engine.sweep import Sweep, Term
 from arrayseg.imaging import distance_fields
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan
+from arrayseg.losses._dice import Smooth, ratio, region_term
+from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = [
     "BoundaryTerm",
@@ -203,13 +206,7 @@ def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
     long = [axis for axis in axes if array.shape[axis] > 1]
     total = array
     for axis in long:
-        index: list[slice] = [slice(None)] * array.ndim
-        index[axis] = slice(0, 1)
-        edge = xp.zeros_like(array[tuple(index)])
-        index[axis] = slice(0, -1)
-        before = xp.concat([edge, array[tuple(index)]], axis=axis)
-        index[axis] = slice(1, None)
-        total = total + before + xp.concat([array[tuple(index)], edge], axis=axis)
+        total = total + shift(array, axis, 1, xp) + shift(array, axis, -1, xp)
     return total / (2 * len(long) + 1)
 
 
@@ -221,21 +218,21 @@ Sides = Literal["both", "inside"]
 WITHOUT = ("soft_tp",)
 
 
-class Prepared:
-    """A region loss before its term is known: the target's masks, and fields in canonical form."""
+class FieldBatch:
+    """A batch of a region loss with fields: the masks of its target and prediction, and fields in canonical form."""
 
-    def __init__(self, input: Array, target: Array, field: Array | None, score: Any, options: RegionOptions) -> None:
-        sweep: Sweep = region_plan(input, target, score, **options)
-        self.batch = sweep.batch.with_unknown_targets()
-        self.sweep = replace(sweep, batch=self.batch)
+    def __init__(self, input: Array, target: Array, field: Array | None, options: RegionOptions) -> None:
+        self.input, self.options = input, options
+        self.layout, batch = prepare(input, target, options)
+        self.batch = batch.with_unknown_targets()
         self.backend: Backend = self.batch.backend
-        self.spatial = self.sweep.layout.rows_shape[1:]
+        self.spatial = self.layout.rows_shape[1:]
         self.given = field
         if field is not None:
             common_backend(input=input, field=field)
-            if tuple(field.shape) != self.sweep.layout.shape:
+            if tuple(field.shape) != self.layout.shape:
                 msg = (
-                    f"`field` must have the shape of `input`, {self.sweep.layout.shape}: a value for every class; got "
+                    f"`field` must have the shape of `input`, {self.layout.shape}: a value for every class; got "
                     f"{tuple(field.shape)}. arrayseg.distance_maps makes such maps."
                 )
                 raise ValueError(msg)
@@ -261,15 +258,15 @@ class Prepared:
         """A field of the input's shape or `(N, C, *spatial)` as `(N, C, S)`, in the compute dtype."""
         xp = self.backend.xp
         if field is self.given:
-            rows = self.sweep.layout.canonical(self.backend.stop_gradient(field), xp)
+            rows = self.layout.canonical(self.backend.stop_gradient(field), xp)
         else:
             rows = xp.reshape(field, self.batch.shape)
         return xp.astype(rows, self.batch.compute_dtype, copy=False)
 
-    def of(self, kind: Any, **own: Any) -> Sweep:
-        """The sweep with a term of another kind."""
-        (term,) = self.sweep.terms
-        return replace(self.sweep, terms=[kind(**{**vars(term), **own})])
+    def plan(self, score: Score, make: Callable[..., Term] = RegionTerm, **own: Any) -> Sweep:
+        """Return the plan of a region loss with a score; `make` creates its term, with fields of its own."""
+        term = region_term(score, self.options, self.layout.classes, make, **own)
+        return Sweep(self.input, self.layout, self.batch, [term], [1.0])
 
     def _shaped(self, array: Array) -> Array:
         return self.backend.xp.reshape(array, (*self.batch.shape[:2], *self.spatial))
@@ -295,7 +292,7 @@ def hausdorff_plan(
     alpha = check_number("alpha", alpha, 0, HIGHEST_POWER, above=True)
     check_choice("binarize", binarize, Binarize)
     check_choice("sides", sides, Sides)
-    prepared = Prepared(input, target, field, mean_amount, options)
+    prepared = FieldBatch(input, target, field, options)
     steps = check_spacing(spacing, len(prepared.spatial))
     both = sides == "both"
     if field is None:
@@ -306,10 +303,10 @@ def hausdorff_plan(
             prepared.predicted_masks(binarize), steps, prepared.backend, both_sides=both
         )
         distances = distances + prepared.rows(predicted) ** alpha
-    return prepared.of(HausdorffTerm, field=distances, outer=outer)
+    return prepared.plan(mean_amount, HausdorffTerm, field=distances, outer=outer)
 
 
-@loss(region_plan, without=WITHOUT)
+@loss(RegionOptions, without=WITHOUT)
 def boundary(
     input: Array,
     target: Array,
@@ -317,7 +314,7 @@ def boundary(
     field: Array | None = None,
     spacing: Spacing = 1.0,
     inside_offset: float = 1.0,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Boundary loss, also called surface loss: probabilities weighed by their signed distance to the boundary.
 
@@ -377,14 +374,14 @@ def boundary(
     0.0
     """
     inside_offset = check_number("inside_offset", inside_offset, 0)
-    prepared = Prepared(input, target, field, mean_amount, options)
+    prepared = FieldBatch(input, target, field, RegionOptions(**options))
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = distance_fields.signed_distance(prepared.masks(), steps, inside_offset, prepared.backend)
-    return prepared.of(BoundaryTerm, field=prepared.rows(field))
+    return prepared.plan(mean_amount, BoundaryTerm, field=prepared.rows(field))
 
 
-@loss(region_plan, without=WITHOUT)
+@loss(RegionOptions, without=WITHOUT)
 def hausdorff_distance_transform(
     input: Array,
     target: Array,
@@ -395,7 +392,7 @@ def hausdorff_distance_transform(
     binarize: Binarize = "threshold",
     sides: Sides = "both",
     one_sided: bool = False,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Hausdorff distance loss by distance transforms: errors weighed by how far they are from the boundaries.
 
@@ -462,10 +459,11 @@ def hausdorff_distance_transform(
     >>> round(near, 4), round(far, 4)
     (0.4, 3.4)
     """
-    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, None, options)
+    shared = RegionOptions(**options)
+    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, None, shared)
 
 
-@loss(region_plan, without=WITHOUT)
+@loss(RegionOptions, without=WITHOUT)
 def log_hausdorff_distance_transform(
     input: Array,
     target: Array,
@@ -476,7 +474,7 @@ def log_hausdorff_distance_transform(
     binarize: Binarize = "threshold",
     sides: Sides = "both",
     one_sided: bool = False,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""The logarithm of one plus the Hausdorff distance loss by distance transforms.
 
@@ -543,17 +541,18 @@ def log_hausdorff_distance_transform(
     >>> round(near, 4), round(far, 4)
     (0.3365, 1.4816)
     """
-    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, log_one_plus, options)
+    shared = RegionOptions(**options)
+    return hausdorff_plan(input, target, field, alpha, spacing, binarize, sides, one_sided, log_one_plus, shared)
 
 
-@loss(region_plan, without=WITHOUT)
+@loss(RegionOptions, without=WITHOUT)
 def hausdorff_erosion(
     input: Array,
     target: Array,
     *,
     alpha: float = 2.0,
     iterations: int = 10,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Hausdorff distance loss by erosions: what survives more erosions of the squared error weighs more.
 
@@ -610,11 +609,11 @@ def hausdorff_erosion(
     """
     alpha = check_number("alpha", alpha, 0, HIGHEST_POWER)
     iterations = check_index("iterations", iterations, 1)
-    prepared = Prepared(input, target, None, mean_amount, options)
-    return prepared.of(ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
+    prepared = FieldBatch(input, target, None, RegionOptions(**options))
+    return prepared.plan(mean_amount, ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
 
 
-@loss(region_plan, without=WITHOUT)
+@loss(RegionOptions, without=WITHOUT)
 def distance_weighted_dice(
     input: Array,
     target: Array,
@@ -623,7 +622,7 @@ def distance_weighted_dice(
     spacing: Spacing = 1.0,
     smooth: Smooth = 1e-5,
     weigh: Literal["all", "hits"] = "all",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Dice whose pixels weigh more near the boundary of the target.
 
@@ -685,8 +684,9 @@ def distance_weighted_dice(
     (0.25, 0.1667)
     """
     check_choice("weigh", weigh, ("all", "hits"))
-    prepared = Prepared(input, target, field, ratio(0.5, 0.5, smooth, "double"), options)
+    score = ratio(0.5, 0.5, smooth, "double")
+    prepared = FieldBatch(input, target, field, RegionOptions(**options))
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = distance_fields.boundary_weights(prepared.masks(), steps, prepared.backend)
-    return prepared.of(FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")
+    return prepared.plan(score, FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")

@@ -13,7 +13,8 @@ from arrayseg.engine.pixel_formulas import guarded_power, limited, safe_log
 from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, MeanOptions, mean_plan, pixel_plan
+from arrayseg.losses._cross_entropy import mean_plan
+from arrayseg.losses._options import MeanKeywords, MeanOptions
 
 __all__ = [
     "Divergence",
@@ -151,7 +152,7 @@ class DivergenceTerm(MeanTerm):
         return losses, self._weigh(block, on_slope * inner - off_slope * outer) * scale
 
 
-@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
+@loss(MeanOptions)
 def kl_divergence(
     input: Array,
     target: Array,
@@ -159,7 +160,7 @@ def kl_divergence(
     temperature: float = 1.0,
     target_logits: bool = False,
     activation: Activation = "softmax",
-    **options: Unpack[MeanOptions],
+    **options: Unpack[MeanKeywords],
 ) -> Plan:
     r"""Kullback-Leibler divergence of the prediction from the target: the distillation loss.
 
@@ -225,7 +226,7 @@ def kl_divergence(
     )
 
 
-@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
+@loss(MeanOptions)
 def jensen_shannon(
     input: Array,
     target: Array,
@@ -233,7 +234,7 @@ def jensen_shannon(
     temperature: float = 1.0,
     target_logits: bool = False,
     activation: Activation = "softmax",
-    **options: Unpack[MeanOptions],
+    **options: Unpack[MeanKeywords],
 ) -> Plan:
     r"""Jensen-Shannon divergence of prediction and target: symmetric, and at most log 2.
 
@@ -304,7 +305,7 @@ def _divergence(
     *,
     target_logits: bool,
     activation: Activation,
-    **options: Unpack[MeanOptions],
+    **options: Unpack[MeanKeywords],
 ) -> Plan:
     temperature = check_number("temperature", temperature, 0, above=True)
     if activation is None and (target_logits or not is_exactly(temperature, 1)):
@@ -317,4 +318,4 @@ def _divergence(
         )
         raise ValueError(msg)
     term = DivergenceTerm(divergence, temperature, target_logits)
-    return mean_plan(input, target, term, activation=activation, has_shares=not target_logits, **options)
+    return mean_plan(input, target, term, MeanOptions(activation=activation, **options), has_shares=not target_logits)

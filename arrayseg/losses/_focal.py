@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Unpack
 
 from arrayseg._checks import check_choice, check_number
@@ -15,16 +16,9 @@ from arrayseg.engine.pixel_term import MeanTerm, PixelTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import (
-    PRIVATE,
-    ActivatedPixelOptions,
-    MeanOptions,
-    PixelOptions,
-    focal_alphas,
-    mean_plan,
-    pixel_plan,
-)
+from arrayseg.losses._cross_entropy import focal_alphas, mean_plan, pixel_plan
 from arrayseg.losses._divergence import DivergenceTerm, dual_focal_formula, quality_focal_formula
+from arrayseg.losses._options import ActivatedPixelKeywords, MeanKeywords, MeanOptions, PixelKeywords, PixelOptions
 
 __all__ = [
     "FocalCosineTerm",
@@ -116,7 +110,7 @@ def _unit(vectors: Array, xp: Namespace) -> tuple[Array, Array]:
     return vectors * inverse, inverse
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def asymmetric(
     input: Array,
     target: Array,
@@ -125,7 +119,7 @@ def asymmetric(
     gamma_negative: float = 4.0,
     margin: float = 0.05,
     activation: Activation = "sigmoid",
-    **options: Unpack[PixelOptions],
+    **options: Unpack[PixelKeywords],
 ) -> Plan:
     r"""Asymmetric loss (ASL): a focal loss whose easy negatives weigh less than its easy positives, or nothing.
 
@@ -185,14 +179,13 @@ def asymmetric(
         input,
         target,
         pixel_formulas.focal(gamma_positive),
+        PixelOptions(activation=activation, **options),
         negative_formula=pixel_formulas.asymmetric_negative(gamma_negative, margin),
-        activation=activation,
         binary=True,
-        **options,
     )
 
 
-@loss(pixel_plan, without=(*PRIVATE, "reduction", "denominator"))
+@loss(PixelOptions, without=("reduction", "denominator"))
 def normalized_focal(
     input: Array,
     target: Array,
@@ -200,7 +193,7 @@ def normalized_focal(
     gamma: float = 2.0,
     alpha: float | Weights | None = None,
     constant_weight: bool = False,
-    **options: Unpack[ActivatedPixelOptions],
+    **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
     r"""Normalised focal loss: the mean of the cross entropy with the focal weights.
 
@@ -250,18 +243,15 @@ def normalized_focal(
     0.6931
     """
     gamma = check_number("gamma", gamma, 0)
-    positive, negative = focal_alphas(alpha, input, options)
-    sweep = pixel_plan(
-        input, target, pixel_formulas.focal(gamma), positive_weights=positive, negative_weights=negative, **options
+    shared = PixelOptions(**options)
+    positive, negative = focal_alphas(alpha, input, shared)
+    make = partial(NormalizedTerm, weight=pixel_formulas.focal_weight(gamma), constant_weight=constant_weight)
+    return pixel_plan(
+        input, target, pixel_formulas.focal(gamma), shared, make, positive_weights=positive, negative_weights=negative
     )
-    (term,) = sweep.terms
-    normalized = NormalizedTerm(
-        **vars(term), weight=pixel_formulas.focal_weight(gamma), constant_weight=constant_weight
-    )
-    return replace(sweep, terms=[normalized])
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def reduced_focal(
     input: Array,
     target: Array,
@@ -270,7 +260,7 @@ def reduced_focal(
     threshold: float = 0.5,
     continuous: bool = True,
     alpha: float | Weights | None = None,
-    **options: Unpack[ActivatedPixelOptions],
+    **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
     r"""Reduced focal loss: cross entropy of hard pixels, focal loss of easy ones.
 
@@ -325,25 +315,20 @@ def reduced_focal(
     """
     gamma = check_number("gamma", gamma, 0)
     threshold = check_number("threshold", threshold, 0, 1, above=True, below=True)
-    positive, negative = focal_alphas(alpha, input, options)
-    return pixel_plan(
-        input,
-        target,
-        pixel_formulas.reduced_focal(gamma, threshold, 1 - threshold if continuous else threshold),
-        positive_weights=positive,
-        negative_weights=negative,
-        **options,
-    )
+    formula = pixel_formulas.reduced_focal(gamma, threshold, 1 - threshold if continuous else threshold)
+    shared = PixelOptions(**options)
+    positive, negative = focal_alphas(alpha, input, shared)
+    return pixel_plan(input, target, formula, shared, positive_weights=positive, negative_weights=negative)
 
 
-@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
+@loss(MeanOptions)
 def quality_focal(
     input: Array,
     target: Array,
     *,
     beta: float = 2.0,
     activation: Activation = "sigmoid",
-    **options: Unpack[MeanOptions],
+    **options: Unpack[MeanKeywords],
 ) -> Plan:
     r"""Quality focal loss: binary cross entropy of soft targets, weighted by the distance from them.
 
@@ -394,17 +379,17 @@ def quality_focal(
     check_choice("activation", activation, ("sigmoid", None))
     beta = check_number("beta", beta, 0)
     term = DivergenceTerm(quality_focal_formula(beta))
-    return mean_plan(input, target, term, activation=activation, binary=True, **options)
+    return mean_plan(input, target, term, MeanOptions(activation=activation, **options), binary=True)
 
 
-@loss(pixel_plan, without=(*PRIVATE, "label_smoothing"))
+@loss(MeanOptions)
 def dual_focal(
     input: Array,
     target: Array,
     *,
     epsilon: float = 1e-5,
     activation: Activation = "softmax",
-    **options: Unpack[MeanOptions],
+    **options: Unpack[MeanKeywords],
 ) -> Plan:
     r"""Dual focal loss: every class, not only the target's, by the square of its error.
 
@@ -454,10 +439,10 @@ def dual_focal(
     """
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 an error of 1 would be infinite
     term = DivergenceTerm(dual_focal_formula(epsilon))
-    return mean_plan(input, target, term, activation=activation, **options)
+    return mean_plan(input, target, term, MeanOptions(activation=activation, **options))
 
 
-@loss(pixel_plan, without=(*PRIVATE, "activation", "label_smoothing"))
+@loss(MeanOptions, without=("activation",))
 def focal_cosine(
     input: Array,
     target: Array,
@@ -465,7 +450,7 @@ def focal_cosine(
     gamma: float = 2.0,
     alpha: float = 1.0,
     focal_weight: float = 0.1,
-    **options: Unpack[MeanOptions],
+    **options: Unpack[MeanKeywords],
 ) -> Plan:
     r"""Focal cosine loss: the angle between logits and target, and a focal loss of the logits' direction.
 
@@ -519,4 +504,4 @@ def focal_cosine(
     alpha = check_number("alpha", alpha, 0)
     focal_weight = check_number("focal_weight", focal_weight, 0)
     term = FocalCosineTerm(pixel_formulas.focal(gamma), focal_weight * alpha)
-    return mean_plan(input, target, term, activation="softmax", **options)
+    return mean_plan(input, target, term, MeanOptions(activation="softmax", **options))

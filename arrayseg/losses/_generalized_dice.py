@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_number, check_numbers, is_several
-from arrayseg._typing import Absent, Activation, Array, Pool, Reduction
+from arrayseg._typing import Absent, Array, Pool
 from arrayseg.backends import backend_of, common_backend
 from arrayseg.engine import region_scores
 from arrayseg.engine.plan import Plan
@@ -16,35 +15,17 @@ from arrayseg.engine.region_term import CostTerm
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import Smooth, region_plan, smoothing
 from arrayseg.losses._inputs import extremes, is_array
+from arrayseg.losses._options import JointKeywords, RegionOptions
 
 __all__ = ["generalized", "generalized_dice", "generalized_wasserstein_dice", "penalty_generalized_dice"]
 
 Weighting = Literal["square", "simple", "uniform"]
 
-#: Options of region losses that have no meaning where the classes are put together.
+#: Options of region losses that have no meaning if a score puts the classes together.
 TOGETHER = ("class_weights", "weight_norm")
 
 
-class JointOptions(TypedDict, total=False):
-    """The options of region losses that put the classes together, but for the reduction."""
-
-    activation: Activation
-    class_axis: int | None
-    ignore_index: int | None
-    mask: Array | None
-    pixel_weights: Array | None
-    soft_tp: Literal["product", "l1", "l2"]
-    classes: Sequence[int] | None
-    exclude_background: bool
-
-
-class TogetherOptions(JointOptions, total=False):
-    """The same with the reduction."""
-
-    reduction: Reduction
-
-
-@loss(region_plan, without=TOGETHER)
+@loss(RegionOptions, without=TOGETHER)
 def generalized_dice(
     input: Array,
     target: Array,
@@ -53,7 +34,7 @@ def generalized_dice(
     absent: Absent = "keep",
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
-    **options: Unpack[TogetherOptions],
+    **options: Unpack[JointKeywords],
 ) -> Plan:
     r"""Generalised Dice loss: Dice of all classes together, each weighted by its size.
 
@@ -109,10 +90,10 @@ def generalized_dice(
     0.3488
     """
     score = generalized(weighting, absent, pool, smooth)
-    return region_plan(input, target, score, pool=pool, **options)
+    return region_plan(input, target, score, RegionOptions(pool=pool, **options))
 
 
-@loss(region_plan, without=TOGETHER)
+@loss(RegionOptions, without=TOGETHER)
 def penalty_generalized_dice(
     input: Array,
     target: Array,
@@ -122,7 +103,7 @@ def penalty_generalized_dice(
     absent: Absent = "keep",
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
-    **options: Unpack[TogetherOptions],
+    **options: Unpack[JointKeywords],
 ) -> Plan:
     r"""Penalised generalised Dice loss, steeper where the prediction is bad.
 
@@ -179,10 +160,10 @@ def penalty_generalized_dice(
     """
     penalty = check_number("penalty", penalty, 0)
     score = region_scores.chain(generalized(weighting, absent, pool, smooth), region_scores.penalized(penalty))
-    return region_plan(input, target, score, pool=pool, **options)
+    return region_plan(input, target, score, RegionOptions(pool=pool, **options))
 
 
-@loss(region_plan, without=(*TOGETHER, "absent", "soft_tp", "classes", "exclude_background"))
+@loss(RegionOptions, without=(*TOGETHER, "absent", "soft_tp", "classes", "exclude_background"))
 def generalized_wasserstein_dice(
     input: Array,
     target: Array,
@@ -191,7 +172,7 @@ def generalized_wasserstein_dice(
     weighting: Literal["default", "gdl"] = "default",
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
-    **options: Any,
+    **options: Unpack[JointKeywords],
 ) -> Plan:
     r"""Generalised Wasserstein Dice loss: Dice in which some mistakes are worse than others.
 
@@ -257,14 +238,13 @@ def generalized_wasserstein_dice(
     check_choice("weighting", weighting, ("default", "gdl"))
     check_together(pool)
     score = region_scores.generalized_wasserstein(smoothing(smooth), by_volume=weighting == "gdl")
-    make = partial(CostTerm, costs=_cost_matrix(distances, input))
-    plan = region_plan(input, target, score, make, pool=pool, **options)
-    classes = plan.layout.classes
-    shape = tuple(plan.terms[0].costs.shape)  # type: ignore[attr-defined]
+    costs = _cost_matrix(distances, input)
+    sweep = region_plan(input, target, score, RegionOptions(pool=pool, **options), CostTerm, costs=costs)
+    classes, shape = sweep.layout.classes, tuple(costs.shape)
     if shape != (classes, classes):
         msg = f"`distances` must have a row and a column for each of the {classes} classes; got shape {shape}."
         raise ValueError(msg)
-    return plan
+    return sweep
 
 
 def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth) -> Score:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any, TypeGuard
 
-from arrayseg._checks import check_choice, check_index, check_indices, check_number, check_numbers
-from arrayseg._typing import Activation, Array, Weights
+from arrayseg._checks import check_index, check_indices, check_number, check_numbers
+from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.backends.labels import equals
 from arrayseg.engine.batch import Batch, Layout
+from arrayseg.losses._options import BatchOptions
 
 __all__ = [
     "check_axis_is_clear",
@@ -30,26 +31,21 @@ __all__ = [
 def prepare(
     input: Array,
     target: Array,
+    options: BatchOptions,
     *,
-    activation: Activation,
-    class_axis: int | None,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    pixel_weights: Array | None = None,
-    class_weights: Weights | None = None,
     binary: bool | None = None,
     has_shares: bool = True,
     log_input: bool = False,
 ) -> tuple[Layout, Batch]:
-    """The layout and the pixels of a call; every argument is checked here and nowhere else.
+    """Check the arrays of a call, here and nowhere else, and return their layout and the batch.
 
-    `binary` tells independent classes from exclusive ones where the activation does not: with probabilities, a single
-    channel is binary unless said otherwise. `has_shares` says that a floating target holds values from 0 to 1,
+    `binary` tells independent classes from exclusive ones if the activation does not. With probabilities, a single
+    channel is binary unless `binary` is given. `has_shares` says that a floating target holds values from 0 to 1,
     `log_input` that an input without activation holds logarithms of probabilities.
     """
-    check_choice("activation", activation, ("softmax", "sigmoid", None))
+    activation, mask, pixel_weights = options.activation, options.mask, options.pixel_weights
     backend = common_backend(input=input, target=target, mask=mask, pixel_weights=pixel_weights)
-    layout = layout_of(input, class_axis)
+    layout = layout_of(input, options.class_axis)
     if binary is None:
         binary = activation == "sigmoid" or (activation is None and layout.classes == 1)
     if not binary and layout.classes == 1:
@@ -59,6 +55,7 @@ def prepare(
         )
         raise ValueError(msg)
     rows = _target_rows(input, target, layout, backend)
+    ignore_index = options.ignore_index
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
         _check_ignore_index(ignore_index, target, layout, backend, is_ids=rows.ndim == 2)
@@ -89,7 +86,7 @@ def prepare(
         ignore_index=ignore_index,
         mask=mask_rows,
         pixel_weights=None if pixel_weights is None else layout.rows(pixel_weights, xp),
-        class_weights=class_numbers("class_weights", class_weights, layout.classes, input, backend),
+        class_weights=class_numbers("class_weights", options.class_weights, layout.classes, input, backend),
     )
     return layout, batch
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypedDict, Unpack
+from typing import Literal, NamedTuple, Unpack
 
 from arrayseg._checks import check_choice
-from arrayseg._typing import Activation, Array, DType, Namespace, Reduction, Weights
+from arrayseg._typing import Activation, Array, DType, Namespace, Reduction
 from arrayseg.backends import Backend
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import BatchPlan, Plan
 from arrayseg.engine.sweep import block_slices
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
+from arrayseg.losses._options import LovaszKeywords, LovaszOptions
 
 __all__ = ["Lovasz", "jaccard_steps", "lovasz_hinge", "lovasz_softmax"]
 
@@ -243,69 +244,17 @@ def _cumulative_count(xp: Namespace, mask: Array) -> Array:
 
 
 Classes = Literal["present", "all"] | Sequence[int]
-RankingPool = Literal["image", "batch"]
+LovaszPool = Literal["image", "batch"]
 
 
-class RankingOptions(TypedDict, total=False):
-    """The options that ranking losses share, for type checkers; `ranking_plan` has the meaning."""
-
-    class_axis: int | None
-    ignore_index: int | None
-    mask: Array | None
-    class_weights: Weights | None
-    reduction: Reduction
-    exclude_background: bool
-
-
-def ranking_plan(
-    input: Array,
-    target: Array,
-    *,
-    hinge: bool,
-    classes: Classes,
-    pool: RankingPool,
-    activation: Activation = "softmax",
-    class_axis: int | None = 1,
-    ignore_index: int | None = None,
-    mask: Array | None = None,
-    class_weights: Weights | None = None,
-    reduction: Reduction = "mean",
-    exclude_background: bool = False,
+def lovasz_plan(
+    input: Array, target: Array, options: LovaszOptions, *, hinge: bool, classes: Classes, pool: LovaszPool
 ) -> Lovasz:
-    r"""A Lovasz loss: what every function of this module calls.
-
-    Parameters
-    ----------
-    activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make: of exclusive classes, or of independent ones. With None the input holds
-        probabilities.
-    class_axis : int or None, default 1
-        The axis of the classes; -1 for channels-last. None for one binary channel without such an axis.
-    ignore_index : int, optional
-        An id, of a class or not, whose pixels are not ranked, with zero gradient.
-    mask : array of bool, optional
-        Shape (N, \*spatial), true where a pixel counts.
-    class_weights : array or sequence of float, optional
-        Shape (C,); multiplies the loss of each class. The mean divides by the classes that count, not by the weights.
-    reduction : {"mean", "sum", "none"}, default "mean"
-        What is returned: the mean over images of the mean over the classes that count, the sum, or with "none" the loss
-        of every class, of shape (N, C) or, for a pooled batch, (C,).
-    exclude_background : bool, default False
-        Whether class 0 is left out.
-    """
-    check_choice("reduction", reduction, Reduction)
-    check_choice("pool", pool, RankingPool)
+    """Return the plan of a Lovasz loss."""
+    check_choice("pool", pool, LovaszPool)
     if isinstance(classes, str):
         check_choice("classes", classes, ("present", "all"))
-    layout, batch = prepare(
-        input,
-        target,
-        activation=activation,
-        class_axis=class_axis,
-        ignore_index=ignore_index,
-        mask=mask,
-        class_weights=class_weights,
-    )
+    layout, batch = prepare(input, target, options)
     numbers = None if isinstance(classes, str) else classes
     return Lovasz(
         input,
@@ -313,21 +262,21 @@ def ranking_plan(
         batch.with_unknown_targets(),
         hinge,
         pool,
-        classes=entering_classes(numbers, exclude_background, layout.classes),
+        classes=entering_classes(numbers, options.exclude_background, layout.classes),
         present=numbers is None and classes == "present",
-        reduction=reduction,
+        reduction=options.reduction,
     )
 
 
-@loss(ranking_plan, without=("hinge",))
+@loss(LovaszOptions, without=("pixel_weights",))
 def lovasz_softmax(
     input: Array,
     target: Array,
     *,
     classes: Classes = "present",
-    pool: RankingPool = "batch",
+    pool: LovaszPool = "batch",
     activation: Activation = "softmax",
-    **options: Unpack[RankingOptions],
+    **options: Unpack[LovaszKeywords],
 ) -> Plan:
     r"""Lovasz-softmax loss: the convex extension of the Jaccard loss to probabilities.
 
@@ -385,17 +334,18 @@ def lovasz_softmax(
     >>> round(float(lovasz_softmax(probabilities, ids, activation=None)), 4)
     0.4333
     """
-    return ranking_plan(input, target, hinge=False, classes=classes, pool=pool, activation=activation, **options)
+    shared = LovaszOptions(activation=activation, **options)
+    return lovasz_plan(input, target, shared, hinge=False, classes=classes, pool=pool)
 
 
-@loss(ranking_plan, without=("hinge", "activation"))
+@loss(LovaszOptions, without=("activation", "pixel_weights"))
 def lovasz_hinge(
     input: Array,
     target: Array,
     *,
     classes: Classes = "all",
-    pool: RankingPool = "image",
-    **options: Unpack[RankingOptions],
+    pool: LovaszPool = "image",
+    **options: Unpack[LovaszKeywords],
 ) -> Plan:
     r"""Lovasz hinge loss: the convex extension of the Jaccard loss to the margins of binary logits.
 
@@ -448,4 +398,5 @@ def lovasz_hinge(
     >>> round(float(lovasz_hinge(logits, mask, class_axis=None)), 4)
     0.9583
     """
-    return ranking_plan(input, target, hinge=True, classes=classes, pool=pool, activation="sigmoid", **options)
+    shared = LovaszOptions(activation="sigmoid", **options)
+    return lovasz_plan(input, target, shared, hinge=True, classes=classes, pool=pool)

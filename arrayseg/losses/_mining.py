@@ -15,7 +15,8 @@ from arrayseg.engine.block import Block
 from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_plan
+from arrayseg.losses._cross_entropy import pixel_plan
+from arrayseg.losses._options import ActivatedPixelKeywords, PixelOptions
 
 __all__ = [
     "Choose",
@@ -129,14 +130,14 @@ def largest(losses: Array, valid: Array, count: Array, xp: Namespace) -> Array:
     return xp.astype(over, losses.dtype) + xp.astype(level, losses.dtype) * (missing / tied)
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def ohem_cross_entropy(
     input: Array,
     target: Array,
     *,
     threshold: float = 0.7,
     min_kept: int = 100_000,
-    **options: Unpack[ActivatedPixelOptions],
+    **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
     r"""Cross entropy of the hard pixels of a batch: online hard example mining.
 
@@ -200,13 +201,14 @@ def ohem_cross_entropy(
     else:
         hardness = -log(threshold) if threshold > 0 else inf
     return Hardest(
-        pixel_plan(input, target, pixel_formulas.cross_entropy, **options), above_or_largest(hardness, min_kept)
+        pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options)),
+        above_or_largest(hardness, min_kept),
     )
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def top_k_cross_entropy(
-    input: Array, target: Array, *, share: float = 0.1, **options: Unpack[ActivatedPixelOptions]
+    input: Array, target: Array, *, share: float = 0.1, **options: Unpack[ActivatedPixelKeywords]
 ) -> Plan:
     r"""Cross entropy of a share of the pixels of a batch: those with the largest losses.
 
@@ -258,17 +260,19 @@ def top_k_cross_entropy(
     (1.0601, 1.0601)
     """
     share = check_number("share", share, 0, 1, above=True)
-    return Hardest(pixel_plan(input, target, pixel_formulas.cross_entropy, **options), largest_share(share))
+    return Hardest(
+        pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options)), largest_share(share)
+    )
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def bootstrapped_cross_entropy(
     input: Array,
     target: Array,
     *,
     loss_threshold: float = 0.3,
     min_kept: int = 4096,
-    **options: Unpack[ActivatedPixelOptions],
+    **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
     r"""Bootstrapped cross entropy: the mean over images of the mean over their hard pixels.
 
@@ -326,8 +330,6 @@ def bootstrapped_cross_entropy(
     """
     loss_threshold = check_number("loss_threshold", loss_threshold, 0)
     min_kept = check_index("min_kept", min_kept, 0)
-    mean_of_images = options.get("reduction", "mean") == "mean"
-    return Hardest(
-        pixel_plan(input, target, pixel_formulas.cross_entropy, **options),
-        above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=mean_of_images),
-    )
+    shared = PixelOptions(**options)
+    choose = above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=shared.reduction == "mean")
+    return Hardest(pixel_plan(input, target, pixel_formulas.cross_entropy, shared), choose)

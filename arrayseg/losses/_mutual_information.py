@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from math import prod
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Array, Namespace
+from arrayseg.backends.axes import window
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionTerm
-from arrayseg.engine.sweep import Sums
+from arrayseg.engine.sweep import Sums, Sweep
+from arrayseg.imaging.shifts import box
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, ratio, region_plan
+from arrayseg.losses._dice import ratio, region_term
+from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = ["InformationTerm", "Pooling", "pooled_length", "region_mutual_information"]
 
@@ -132,7 +136,7 @@ def _pooled(maps: Array, downsample: int, pooling: Pooling, xp: Namespace) -> Pr
     counts = [pooled_length(length, step) for length, step in zip(spatial, steps, strict=True)]
     padded = maps
     for axis, (count, step) in enumerate(zip(counts, steps, strict=True), start=2):
-        padded = _fitted(padded, axis, step // 2, count * step, xp)
+        padded = window(padded, axis, -(step // 2), count * step, xp)
     pairs = [length for pair in zip(counts, steps, strict=True) for length in pair]
     windows = xp.reshape(padded, (*batch, *pairs))
     inner = tuple(range(3, 2 + len(pairs), 2))
@@ -148,42 +152,17 @@ def _pooled(maps: Array, downsample: int, pooling: Pooling, xp: Namespace) -> Pr
             share = xp.broadcast_to(cotangent / prod(steps), windows.shape)
         result = xp.reshape(share, padded.shape)
         for axis, (length, step) in enumerate(zip(spatial, steps, strict=True), start=2):
-            result = _fitted(result, axis, -(step // 2), length, xp)
+            result = window(result, axis, step // 2, length, xp)
         return result
 
     return xp.reshape(value, (*batch, *counts)), pull
-
-
-def _fitted(array: Array, axis: int, before: int, length: int, xp: Namespace) -> Array:
-    """The array with `before` zeros put ahead of an axis (or that many elements taken off), and then of a length."""
-
-    def zeros(count: int) -> Array:
-        shape = (*array.shape[:axis], count, *array.shape[axis + 1 :])
-        one = array[tuple(slice(0, min(1, extent)) for extent in array.shape)]
-        return xp.broadcast_to(xp.zeros_like(one), shape)
-
-    def part(start: int, stop: int) -> Array:
-        index: list[slice] = [slice(None)] * array.ndim
-        index[axis] = slice(start, stop)
-        return array[tuple(index)]
-
-    kept = part(max(-before, 0), min(array.shape[axis], length - before))
-    pieces = [zeros(max(before, 0)), kept, zeros(max(0, length - max(before, 0) - kept.shape[axis]))]
-    return xp.concat(pieces, axis=axis)
 
 
 def _windows(maps: Array, radius: int, xp: Namespace) -> Primitive:
     """The windows of `radius` elements along every axis longer than one, as vectors `(B, C, d, windows)`."""
     lengths = [length - radius + 1 if length > 1 else 1 for length in maps.shape[2:]]
     starts = product(*(range(radius if length > 1 else 1) for length in maps.shape[2:]))
-    places: list[Any] = [
-        (
-            slice(None),
-            slice(None),
-            *(slice(start, start + length) for start, length in zip(corner, lengths, strict=True)),
-        )
-        for corner in starts
-    ]
+    places = [box(corner, lengths) for corner in starts]
     batch = maps.shape[:2]
     value = xp.stack([xp.reshape(maps[place], (*batch, prod(lengths))) for place in places], axis=2)
 
@@ -196,7 +175,7 @@ def _windows(maps: Array, radius: int, xp: Namespace) -> Primitive:
     return value, pull
 
 
-@loss(region_plan, without=("soft_tp", "pool", "pixel_weights"))
+@loss(RegionOptions, without=("soft_tp", "pool", "pixel_weights"))
 def region_mutual_information(
     input: Array,
     target: Array,
@@ -205,7 +184,7 @@ def region_mutual_information(
     downsample: int = 3,
     pooling: Pooling = "max",
     epsilon: float = 5e-4,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Region mutual information (RMI) loss: what of the target's neighbourhoods the prediction's do not explain.
 
@@ -271,16 +250,24 @@ def region_mutual_information(
     downsample = check_index("downsample", downsample, 1)
     check_choice("pooling", pooling, Pooling)
     epsilon = check_number("epsilon", epsilon, 0, above=True)  # with 0 some covariances would have no inverse
-    sweep = region_plan(input, target, ratio(0.5, 0.5, 0, "double"), **options)
-    spatial = sweep.layout.rows_shape[1:]
+    shared = RegionOptions(**options)
+    layout, batch = prepare(input, target, shared)
+    spatial = layout.rows_shape[1:]
     if 0 in spatial or any(length > 1 and pooled_length(length, downsample) < radius for length in spatial):
         msg = (
             f"A window of radius={radius} pixels does not fit an image of shape {spatial} that is pooled by "
             f"downsample={downsample}. Choose smaller ones."
         )
         raise ValueError(msg)
-    (term,) = sweep.terms
-    information = InformationTerm(
-        **vars(term), spatial=spatial, radius=radius, downsample=downsample, pooling=pooling, epsilon=epsilon
+    term = region_term(
+        ratio(0.5, 0.5, 0, "double"),
+        shared,
+        layout.classes,
+        InformationTerm,
+        spatial=spatial,
+        radius=radius,
+        downsample=downsample,
+        pooling=pooling,
+        epsilon=epsilon,
     )
-    return replace(sweep, terms=[information])
+    return Sweep(input, layout, batch, [term], [1.0])

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, TypedDict, Unpack
+from typing import Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_number
 from arrayseg._typing import (
     Absent,
-    Activation,
     Array,
     Pool,
     Reduction,
     SmoothForm,
-    SoftTruePositive,
-    WeightNorm,
-    Weights,
 )
 from arrayseg.engine import pixel_formulas, region_scores
 from arrayseg.engine.pixel_formulas import Formula
@@ -26,7 +22,8 @@ from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
 from arrayseg.losses._compound import outer_formula
 from arrayseg.losses._dice import Smooth, ratio, region_plan
-from arrayseg.losses._generalized_dice import TOGETHER, JointOptions, Weighting, generalized
+from arrayseg.losses._generalized_dice import TOGETHER, Weighting, generalized
+from arrayseg.losses._options import CompoundOptions, JointKeywords, RegionKeywords
 from arrayseg.losses._overlap_variants import log_ratio
 
 __all__ = [
@@ -39,24 +36,7 @@ __all__ = [
 ]
 
 
-class CompoundOptions(TypedDict, total=False):
-    """The options that compounds share: those of their region loss, of which all take the pixels' too."""
-
-    activation: Activation
-    class_axis: int | None
-    ignore_index: int | None
-    mask: Array | None
-    pixel_weights: Array | None
-    class_weights: Weights | None
-    weight_norm: WeightNorm
-    pool: Pool
-    absent: Absent
-    soft_tp: SoftTruePositive
-    classes: Sequence[int] | None
-    exclude_background: bool
-
-
-@loss(region_plan, without=("reduction",))
+@loss(CompoundOptions)
 def dice_cross_entropy(
     input: Array,
     target: Array,
@@ -66,8 +46,7 @@ def dice_cross_entropy(
     label_smoothing: float = 0.0,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    reduction: Literal["mean", "sum"] = "mean",
-    **options: Unpack[CompoundOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Dice and cross entropy, in one sweep.
 
@@ -89,8 +68,6 @@ def dice_cross_entropy(
         Added to the numerator and the denominator of the Dice part, at least 0.
     smooth_form : {"double", "tp"}, default "double"
         As for `dice`.
-    reduction : {"mean", "sum"}, default "mean"
-        What becomes of the scores' losses and of the pixels'.
     {options}
 
     Returns
@@ -126,12 +103,13 @@ def dice_cross_entropy(
     0.5405
     """
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
-    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
-    term = PixelTerm(formula=pixel_formulas.cross_entropy, reduction=reduction, label_smoothing=label_smoothing)
+    shared = CompoundOptions(**options)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), shared)
+    term = PixelTerm(formula=pixel_formulas.cross_entropy, reduction=shared.reduction, label_smoothing=label_smoothing)
     return _with_terms(sweep, dice_weight, [(term, cross_entropy_weight)])
 
 
-@loss(region_plan, without=("reduction",))
+@loss(CompoundOptions)
 def dice_focal(
     input: Array,
     target: Array,
@@ -141,8 +119,7 @@ def dice_focal(
     gamma: float = 2.0,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    reduction: Literal["mean", "sum"] = "mean",
-    **options: Unpack[CompoundOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Dice and focal loss, in one sweep.
 
@@ -165,8 +142,6 @@ def dice_focal(
         Added to the numerator and the denominator of the Dice part, at least 0.
     smooth_form : {"double", "tp"}, default "double"
         As for `dice`.
-    reduction : {"mean", "sum"}, default "mean"
-        What becomes of the scores' losses and of the pixels'.
     {options}
 
     Returns
@@ -200,13 +175,14 @@ def dice_focal(
     0.2711
     """
     gamma = check_number("gamma", gamma, 0)
-    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
+    shared = CompoundOptions(**options)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), shared)
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=shared.reduction), focal_weight)]
     )
 
 
-@loss(region_plan, without=TOGETHER)
+@loss(CompoundOptions, without=TOGETHER)
 def generalized_dice_focal(
     input: Array,
     target: Array,
@@ -218,8 +194,7 @@ def generalized_dice_focal(
     absent: Absent = "keep",
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
-    reduction: Literal["mean", "sum"] = "mean",
-    **options: Unpack[JointOptions],
+    **options: Unpack[JointKeywords],
 ) -> Plan:
     r"""Generalised Dice and focal loss, in one sweep.
 
@@ -246,8 +221,6 @@ def generalized_dice_focal(
         Over what the sums of the Dice part run: each image, or the batch.
     smooth : float or (float, float), default 1e-5
         Added to the numerator and the denominator of the Dice part, at least 0.
-    reduction : {"mean", "sum"}, default "mean"
-        What becomes of the scores' losses and of the pixels'.
     {options}
 
     Returns
@@ -282,13 +255,14 @@ def generalized_dice_focal(
     """
     gamma = check_number("gamma", gamma, 0)
     score = generalized(weighting, absent, pool, smooth)
-    sweep = region_plan(input, target, score, pool=pool, reduction=_scalar(reduction), **options)
+    shared = CompoundOptions(pool=pool, **options)
+    sweep = region_plan(input, target, score, shared)
     return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=reduction), focal_weight)]
+        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=shared.reduction), focal_weight)]
     )
 
 
-@loss(region_plan, without=("reduction",))
+@loss(CompoundOptions)
 def combo(
     input: Array,
     target: Array,
@@ -297,8 +271,7 @@ def combo(
     beta: float = 0.5,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    reduction: Literal["mean", "sum"] = "mean",
-    **options: Unpack[CompoundOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Combo loss: weighted cross entropy and Dice, in one sweep.
 
@@ -320,8 +293,6 @@ def combo(
         Added to the numerator and the denominator of the Dice part, at least 0.
     smooth_form : {"double", "tp"}, default "double"
         As for `dice`.
-    reduction : {"mean", "sum"}, default "mean"
-        What becomes of the scores' losses and of the pixels'.
     {options}
 
     Returns
@@ -355,12 +326,13 @@ def combo(
     """
     alpha = check_number("alpha", alpha, 0, 1)
     beta = check_number("beta", beta, 0, 1)
-    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), reduction=_scalar(reduction), **options)
-    term = _balanced(sweep, pixel_formulas.cross_entropy, (1 - beta, beta), reduction)
+    shared = CompoundOptions(**options)
+    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), shared)
+    term = _balanced(sweep, pixel_formulas.cross_entropy, (1 - beta, beta), shared.reduction)
     return _with_terms(sweep, 1 - alpha, [(term, alpha)])
 
 
-@loss(region_plan, without=("reduction",))
+@loss(CompoundOptions)
 def exponential_logarithmic(
     input: Array,
     target: Array,
@@ -372,8 +344,7 @@ def exponential_logarithmic(
     floor: float = 1e-7,
     smooth: Smooth = 1.0,
     smooth_form: SmoothForm = "double",
-    reduction: Literal["mean", "sum"] = "mean",
-    **options: Unpack[CompoundOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Exponential logarithmic loss: powers of log-Dice and of cross entropy, in one sweep.
 
@@ -401,8 +372,6 @@ def exponential_logarithmic(
         s of the numerator and s' of the denominator of D, at least 0.
     smooth_form : {"double", "tp"}, default "double"
         As for `dice`.
-    reduction : {"mean", "sum"}, default "mean"
-        What becomes of the scores' losses and of the pixels'.
     {options}
 
     Returns
@@ -439,11 +408,14 @@ def exponential_logarithmic(
     cross_entropy_exponent = check_number("cross_entropy_exponent", cross_entropy_exponent, 0, above=True)
     score = region_scores.chain(log_ratio(0.5, smooth, smooth_form, floor), region_scores.power(dice_exponent))
     formula = outer_formula(pixel_formulas.cross_entropy, region_scores.power(cross_entropy_exponent))
-    sweep = region_plan(input, target, score, reduction=_scalar(reduction), **options)
-    return _with_terms(sweep, dice_weight, [(PixelTerm(formula=formula, reduction=reduction), cross_entropy_weight)])
+    shared = CompoundOptions(**options)
+    sweep = region_plan(input, target, score, shared)
+    return _with_terms(
+        sweep, dice_weight, [(PixelTerm(formula=formula, reduction=shared.reduction), cross_entropy_weight)]
+    )
 
 
-@loss(region_plan, without=("reduction", "pool", "soft_tp"))
+@loss(CompoundOptions, without=("pool", "soft_tp"))
 def unified_focal(
     input: Array,
     target: Array,
@@ -453,8 +425,7 @@ def unified_focal(
     gamma: float = 0.5,
     asymmetric: bool = False,
     smooth: Smooth = 1e-5,
-    reduction: Literal["mean", "sum"] = "mean",
-    **options: Unpack[CompoundOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Unified focal loss: focal Tversky and focal loss of one pair of parameters, in one sweep.
 
@@ -480,8 +451,6 @@ def unified_focal(
         exclusive classes.
     smooth : float or (float, float), default 1e-5
         Added to the numerator and the denominator of the Tversky part, at least 0.
-    reduction : {"mean", "sum"}, default "mean"
-        What becomes of the scores' losses and of the pixels'.
     {options}
 
     Returns
@@ -520,17 +489,18 @@ def unified_focal(
     score = region_scores.focused(
         ratio(1 - delta, delta, smooth, "tp"), region_scores.power(1 - gamma), background=not asymmetric
     )
-    sweep = region_plan(input, target, score, reduction=_scalar(reduction), **options)
+    shared = CompoundOptions(**options)
+    sweep = region_plan(input, target, score, shared)
     focal = pixel_formulas.focal(gamma)
     if not asymmetric:
-        terms = [_balanced(sweep, focal, (1 - delta, delta), reduction)]
+        terms = [_balanced(sweep, focal, (1 - delta, delta), shared.reduction)]
     elif sweep.batch.binary:
         msg = "`asymmetric` tells class 0, the background, from others; independent classes have none. Use softmax."
         raise ValueError(msg)
     else:
         terms = [
-            _balanced(sweep, focal, (1 - delta, 0.0), reduction),
-            _balanced(sweep, pixel_formulas.cross_entropy, (0.0, delta), reduction),
+            _balanced(sweep, focal, (1 - delta, 0.0), shared.reduction),
+            _balanced(sweep, pixel_formulas.cross_entropy, (0.0, delta), shared.reduction),
         ]
     return _with_terms(sweep, weight, [(term, 1 - weight) for term in terms])
 
@@ -557,14 +527,3 @@ def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], redu
         return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive, negative_weights=negative)
     positive = row(background, *[foreground] * (classes - 1))
     return PixelTerm(formula=formula, reduction=reduction, positive_weights=positive)
-
-
-def _scalar(reduction: Reduction) -> Reduction:
-    """The reduction, which must give a number."""
-    if isinstance(reduction, str) and reduction == "none":
-        msg = (
-            "A compound is one number, as the losses of its parts have different shapes; use reduction='mean' or 'sum'."
-        )
-        raise ValueError(msg)
-    check_choice("reduction", reduction, ("mean", "sum"))
-    return reduction

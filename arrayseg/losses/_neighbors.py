@@ -9,13 +9,15 @@ from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number
 from arrayseg._typing import Activation, Array, Namespace
+from arrayseg.backends.axes import slice_axis, window
 from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, PixelOptions, pixel_plan
+from arrayseg.losses._cross_entropy import pixel_plan
+from arrayseg.losses._options import PixelKeywords, PixelOptions
 
 __all__ = ["NeighborTerm", "neighbor_aware_cross_entropy"]
 
@@ -63,17 +65,12 @@ class NeighborTerm(MeanTerm):
             return array
         array = xp.reshape(array, (*shape[:2], *self.spatial))
         for axis, length in enumerate(self.spatial, start=2):
-
-            def part(array: Array, start: int, stop: int, axis: int = axis) -> Array:
-                return array[(*[slice(None)] * axis, slice(start, stop), ...)]
-
-            outside = [xp.zeros_like(part(array, 0, 1))] * (self.size // 2)
-            padded = xp.concat([*outside, array, *outside], axis=axis)
-            array = reduce(add, (part(padded, shift, shift + length) for shift in range(self.size)))
+            padded = window(array, axis, -(self.size // 2), length + self.size - 1, xp)
+            array = reduce(add, (slice_axis(padded, axis, start, start + length) for start in range(self.size)))
         return xp.reshape(array, shape)
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def neighbor_aware_cross_entropy(
     input: Array,
     target: Array,
@@ -82,7 +79,7 @@ def neighbor_aware_cross_entropy(
     kernel_size: int = 3,
     distance: Literal["l1", "l2"] = "l1",
     activation: Activation = "softmax",
-    **options: Unpack[PixelOptions],
+    **options: Unpack[PixelKeywords],
 ) -> Plan:
     r"""Neighbour-aware calibration (NACL): cross entropy, and logits close to the labels of the neighbourhood.
 
@@ -143,13 +140,13 @@ def neighbor_aware_cross_entropy(
     if kernel_size < 1 or kernel_size % 2 == 0:
         msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
         raise ValueError(msg)
-    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, activation=activation, **options)
-    (term,) = sweep.terms
+    shared = PixelOptions(activation=activation, **options)
+    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, shared)
     neighbors = NeighborTerm(
-        reduction=term.reduction,
-        denominator=options.get("denominator", "weights"),
+        reduction=shared.reduction,
+        denominator=shared.denominator,
         spatial=sweep.layout.rows_shape[1:],
         size=kernel_size,
         distance=distance,
     )
-    return replace(sweep, terms=[term, neighbors], factors=[1.0, alpha])
+    return replace(sweep, terms=[*sweep.terms, neighbors], factors=[1.0, alpha])

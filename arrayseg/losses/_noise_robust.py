@@ -14,19 +14,14 @@ from arrayseg.engine.pixel_formulas import expm1_ratio
 from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import (
-    PRIVATE,
-    ActivatedPixelOptions,
-    MeanOptions,
-    mean_plan,
-    pixel_plan,
-)
+from arrayseg.losses._cross_entropy import mean_plan, pixel_plan
+from arrayseg.losses._options import ActivatedPixelKeywords, MeanKeywords, MeanOptions, PixelOptions
 
 __all__ = ["BiTemperedTerm", "bi_tempered", "generalized_cross_entropy", "poly", "symmetric_cross_entropy"]
 
 
-@loss(pixel_plan, without=PRIVATE)
-def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack[ActivatedPixelOptions]) -> Plan:
+@loss(PixelOptions)
+def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack[ActivatedPixelKeywords]) -> Plan:
     r"""Poly-1 loss: cross entropy plus a multiple of the probability that is missing.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\log p_{i, y_i} + \epsilon (1 - p_{i, y_i})
@@ -71,7 +66,7 @@ def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack
     1.1931
     """
     epsilon = check_number("epsilon", epsilon, -1)
-    return pixel_plan(input, target, pixel_formulas.poly(epsilon), **options)
+    return pixel_plan(input, target, pixel_formulas.poly(epsilon), PixelOptions(**options))
 
 
 # Newton steps before the two that are differentiated; with those, the sum was 1 to 1e-12 for t from 1 to 10 and 2 to
@@ -155,9 +150,9 @@ class BiTemperedTerm(MeanTerm):
         return match - (target**power - xp.exp(power * log_p)) / power
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def generalized_cross_entropy(
-    input: Array, target: Array, *, q: float = 0.7, **options: Unpack[ActivatedPixelOptions]
+    input: Array, target: Array, *, q: float = 0.7, **options: Unpack[ActivatedPixelKeywords]
 ) -> Plan:
     r"""Generalised cross entropy: between cross entropy and the mean absolute error.
 
@@ -202,10 +197,10 @@ def generalized_cross_entropy(
     0.5492
     """
     q = check_number("q", q, 0, 1)
-    return pixel_plan(input, target, pixel_formulas.generalized_cross_entropy(q), **options)
+    return pixel_plan(input, target, pixel_formulas.generalized_cross_entropy(q), PixelOptions(**options))
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def symmetric_cross_entropy(
     input: Array,
     target: Array,
@@ -213,7 +208,7 @@ def symmetric_cross_entropy(
     alpha: float = 0.1,
     beta: float = 1.0,
     log_zero: float = -4.0,
-    **options: Unpack[ActivatedPixelOptions],
+    **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
     r"""Symmetric cross entropy: cross entropy, and that of the target under the prediction.
 
@@ -269,10 +264,12 @@ def symmetric_cross_entropy(
     alpha = check_number("alpha", alpha, 0)
     beta = check_number("beta", beta, 0)
     log_zero = check_number("log_zero", log_zero, -float("inf"), 0)
-    return pixel_plan(input, target, pixel_formulas.symmetric_cross_entropy(alpha, beta, log_zero), **options)
+    return pixel_plan(
+        input, target, pixel_formulas.symmetric_cross_entropy(alpha, beta, log_zero), PixelOptions(**options)
+    )
 
 
-@loss(pixel_plan, without=(*PRIVATE, "activation"))
+@loss(PixelOptions, without=("activation",))
 def bi_tempered(
     input: Array,
     target: Array,
@@ -281,7 +278,7 @@ def bi_tempered(
     t2: float = 1.2,
     activation: Activation = "softmax",
     label_smoothing: float = 0.0,
-    **options: Unpack[MeanOptions],
+    **options: Unpack[MeanKeywords],
 ) -> Plan:
     r"""Bi-tempered logistic loss: a bounded logarithm of a heavy-tailed softmax.
 
@@ -344,4 +341,4 @@ def bi_tempered(
     t2 = check_number("t2", t2, 1)
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     term = BiTemperedTerm(t1, t2, label_smoothing)
-    return mean_plan(input, target, term, activation=activation, **options)
+    return mean_plan(input, target, term, MeanOptions(activation=activation, **options))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_number
@@ -10,14 +9,14 @@ from arrayseg._typing import Array, SmoothForm
 from arrayseg.engine import region_scores
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import Score
-from arrayseg.engine.region_term import RegionTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan, smoothing
+from arrayseg.losses._dice import Smooth, ratio, region_plan, smoothing
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = ["asymmetric_f_beta", "focal_tversky", "log_cosh_dice", "log_dice", "log_jaccard", "log_ratio"]
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def focal_tversky(
     input: Array,
     target: Array,
@@ -28,7 +27,7 @@ def focal_tversky(
     power_of: Literal["score", "mean"] = "score",
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "tp",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Focal Tversky loss: a power of the Tversky loss.
 
@@ -90,11 +89,11 @@ def focal_tversky(
     check_choice("power_of", power_of, ("score", "mean"))
     score, power = ratio(alpha, beta, smooth, smooth_form), region_scores.power(exponent)
     if power_of == "mean":
-        return region_plan(input, target, score, partial(RegionTerm, outer=power), **options)
-    return region_plan(input, target, region_scores.chain(score, power), **options)
+        return region_plan(input, target, score, RegionOptions(**options), outer=power)
+    return region_plan(input, target, region_scores.chain(score, power), RegionOptions(**options))
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def asymmetric_f_beta(
     input: Array,
     target: Array,
@@ -102,7 +101,7 @@ def asymmetric_f_beta(
     beta: float = 1.5,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "tp",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Asymmetric similarity loss: one minus the F-beta score.
 
@@ -155,10 +154,10 @@ def asymmetric_f_beta(
     """
     beta = check_number("beta", beta, 0)
     recall = beta**2 / (1 + beta**2)
-    return region_plan(input, target, ratio(1 - recall, recall, smooth, smooth_form), **options)
+    return region_plan(input, target, ratio(1 - recall, recall, smooth, smooth_form), RegionOptions(**options))
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def log_dice(
     input: Array,
     target: Array,
@@ -166,7 +165,7 @@ def log_dice(
     floor: float = 1e-7,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Logarithmic Dice loss.
 
@@ -216,10 +215,10 @@ def log_dice(
     >>> round(float(log_dice(probabilities, ids, activation=None)), 4)
     0.2887
     """
-    return region_plan(input, target, log_ratio(0.5, smooth, smooth_form, floor), **options)
+    return region_plan(input, target, log_ratio(0.5, smooth, smooth_form, floor), RegionOptions(**options))
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def log_jaccard(
     input: Array,
     target: Array,
@@ -227,7 +226,7 @@ def log_jaccard(
     floor: float = 1e-7,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Logarithmic Jaccard loss.
 
@@ -277,17 +276,17 @@ def log_jaccard(
     >>> round(float(log_jaccard(probabilities, ids, activation=None)), 4)
     0.5122
     """
-    return region_plan(input, target, log_ratio(1.0, smooth, smooth_form, floor), **options)
+    return region_plan(input, target, log_ratio(1.0, smooth, smooth_form, floor), RegionOptions(**options))
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def log_cosh_dice(
     input: Array,
     target: Array,
     *,
     smooth: Smooth = 1e-5,
     smooth_form: SmoothForm = "double",
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Log-cosh Dice loss, smoother than Dice near its least value.
 
@@ -335,7 +334,10 @@ def log_cosh_dice(
     0.0312
     """
     return region_plan(
-        input, target, region_scores.chain(ratio(0.5, 0.5, smooth, smooth_form), region_scores.log_cosh), **options
+        input,
+        target,
+        region_scores.chain(ratio(0.5, 0.5, smooth, smooth_form), region_scores.log_cosh),
+        RegionOptions(**options),
     )
 
 

@@ -16,7 +16,8 @@ from arrayseg.engine.batch import Batch, Layout
 from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
-from arrayseg.losses._cross_entropy import PRIVATE, ActivatedPixelOptions, pixel_plan
+from arrayseg.losses._cross_entropy import pixel_plan
+from arrayseg.losses._options import ActivatedPixelKeywords, PixelOptions
 
 __all__ = ["AtPoints", "point_sampled_cross_entropy", "random_points", "uncertain_points"]
 
@@ -169,7 +170,7 @@ def uncertain_points(sweep: Sweep, candidates: Array, count: int) -> Array:
     return xp.take_along_axis(candidates, index, axis=1)
 
 
-@loss(pixel_plan, without=PRIVATE)
+@loss(PixelOptions)
 def point_sampled_cross_entropy(
     input: Array,
     target: Array,
@@ -179,7 +180,7 @@ def point_sampled_cross_entropy(
     oversampling: float = 3.0,
     importance: float = 0.75,
     seed: int = 0,
-    **options: Unpack[ActivatedPixelOptions],
+    **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
     r"""Cross entropy at points (PointRend): logits interpolated there, targets of the nearest pixels.
 
@@ -237,7 +238,7 @@ def point_sampled_cross_entropy(
     >>> round(float(loss), 4), round(float(np.log(1 + np.exp(1.0))), 4)  # half way from logit 0 to 2
     (1.3133, 1.3133)
     """
-    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, **options)
+    sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options))
     if 0 in sweep.layout.rows_shape[1:]:
         msg = f"Points need pixels; got images of shape {sweep.layout.rows_shape[1:]}."
         raise ValueError(msg)

@@ -10,19 +10,20 @@ from arrayseg.engine import region_scores
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import CellsTerm, ErrorTerm
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, region_plan, smoothing
+from arrayseg.losses._dice import Smooth, region_plan, smoothing
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = ["matthews_corrcoef", "sensitivity_specificity"]
 
 
-@loss(region_plan)
+@loss(RegionOptions)
 def matthews_corrcoef(
     input: Array,
     target: Array,
     *,
     smooth: Smooth = (0.0, 1e-5),
     cell_smooth: float = 0.0,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Loss of the Matthews correlation coefficient, of each class against the rest.
 
@@ -74,17 +75,19 @@ def matthews_corrcoef(
     0.4975
     """
     cell_smooth = check_number("cell_smooth", cell_smooth, 0)
-    return region_plan(input, target, region_scores.matthews(smoothing(smooth), cell_smooth), CellsTerm, **options)
+    return region_plan(
+        input, target, region_scores.matthews(smoothing(smooth), cell_smooth), RegionOptions(**options), CellsTerm
+    )
 
 
-@loss(region_plan, without=("soft_tp",))
+@loss(RegionOptions, without=("soft_tp",))
 def sensitivity_specificity(
     input: Array,
     target: Array,
     *,
     sensitivity_weight: float = 0.1,
     smooth: float = 1e-5,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Sensitivity-specificity loss: the squared errors inside and outside the target, weighed against each other.
 
@@ -135,4 +138,4 @@ def sensitivity_specificity(
     sensitivity_weight = check_number("sensitivity_weight", sensitivity_weight, 0, 1)
     smooth = check_number("smooth", smooth, 0)
     score = region_scores.sensitivity_specificity(sensitivity_weight, smooth)
-    return region_plan(input, target, score, ErrorTerm, **options)
+    return region_plan(input, target, score, RegionOptions(**options), ErrorTerm)

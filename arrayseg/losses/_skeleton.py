@@ -17,8 +17,10 @@ from arrayseg.engine.sweep import Sums, Sweep
 from arrayseg.imaging import distance_fields, skeletons
 from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import RegionOptions, Smooth, ratio, region_plan, smoothing
-from arrayseg.losses._distance import Prepared, Spacing
+from arrayseg.losses._dice import Smooth, ratio, region_term, smoothing
+from arrayseg.losses._distance import FieldBatch, Spacing
+from arrayseg.losses._inputs import prepare
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = ["BoundaryCenterlineTerm", "CenterlineTerm", "cb_dice", "cl_dice", "dice_cl_dice", "skeleton_recall"]
 
@@ -186,27 +188,26 @@ def _shares(
 
 
 def centerline_plan(
-    input: Array,
-    target: Array,
-    *,
-    iterations: int,
-    smooth: Smooth,
-    epsilon: float,
-    **options: Unpack[RegionOptions],
+    input: Array, target: Array, options: RegionOptions, *, iterations: int, smooth: Smooth, epsilon: float
 ) -> Sweep:
-    """The sweep of a centreline Dice, with the options of a region loss."""
+    """Return the plan of a centerline Dice."""
     iterations = check_index("iterations", iterations, 0)
     epsilon = check_number("epsilon", epsilon, 0)
-    sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
-    (term,) = sweep.terms
-    spatial = sweep.layout.rows_shape[1:]
-    centerline = CenterlineTerm(
-        **vars(term), spatial=spatial, iterations=iterations, smooth=smoothing(smooth), epsilon=epsilon
+    layout, batch = prepare(input, target, options)
+    term = region_term(
+        ratio(0.5, 0.5, smooth, "double"),
+        options,
+        layout.classes,
+        CenterlineTerm,
+        spatial=layout.rows_shape[1:],
+        iterations=iterations,
+        smooth=smoothing(smooth),
+        epsilon=epsilon,
     )
-    return replace(sweep, terms=[centerline])
+    return Sweep(input, layout, batch, [term], [1.0])
 
 
-@loss(region_plan, without=("soft_tp",))
+@loss(RegionOptions, without=("soft_tp",))
 def cb_dice(
     input: Array,
     target: Array,
@@ -214,7 +215,7 @@ def cb_dice(
     iterations: int = 10,
     smooth: Smooth = 1.0,
     spacing: Spacing = 1.0,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Centreline boundary Dice (cbDice) loss: clDice that also knows radii.
 
@@ -279,7 +280,8 @@ def cb_dice(
     >>> [round(float(cb_dice(p.astype(float), wide, class_axis=None, activation=None)), 4) for p in (wide, narrow)]
     [0.0, 0.0667]
     """
-    prepared = Prepared(input, target, None, ratio(0.5, 0.5, smooth, "double"), options)
+    score = ratio(0.5, 0.5, smooth, "double")
+    prepared = FieldBatch(input, target, None, RegionOptions(**options))
     iterations = check_index("iterations", iterations, 0)
     backend, batch, steps = prepared.backend, prepared.batch, check_spacing(spacing, len(prepared.spatial))
     xp, axes = backend.xp, range(2, 2 + len(prepared.spatial))
@@ -301,7 +303,8 @@ def cb_dice(
         xp.where(its_radius > 0, zero, weight * radius),
         weight * its_radius,
     ]
-    return prepared.of(
+    return prepared.plan(
+        score,
         BoundaryCenterlineTerm,
         fields=xp.stack([prepared.rows(amount) for amount in amounts]),
         spatial=prepared.spatial,
@@ -310,7 +313,7 @@ def cb_dice(
     )
 
 
-@loss(region_plan, without=("soft_tp",))
+@loss(RegionOptions, without=("soft_tp",))
 def cl_dice(
     input: Array,
     target: Array,
@@ -318,7 +321,7 @@ def cl_dice(
     iterations: int = 3,
     smooth: Smooth = 1.0,
     epsilon: float = 1e-4,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Soft centreline Dice (clDice) loss: how much of each skeleton lies in the other map.
 
@@ -377,10 +380,11 @@ def cl_dice(
     >>> round(float(cl_dice(broken, line, class_axis=None, activation=None)), 4)
     0.1035
     """
-    return centerline_plan(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+    shared = RegionOptions(**options)
+    return centerline_plan(input, target, shared, iterations=iterations, smooth=smooth, epsilon=epsilon)
 
 
-@loss(region_plan, without=("soft_tp",))
+@loss(RegionOptions, without=("soft_tp",))
 def dice_cl_dice(
     input: Array,
     target: Array,
@@ -390,7 +394,7 @@ def dice_cl_dice(
     smooth: Smooth = 1.0,
     epsilon: float = 1e-4,
     dice_pool: Pool | None = None,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Dice and centreline Dice together, over one softmax.
 
@@ -446,17 +450,18 @@ def dice_cl_dice(
     True
     """
     alpha = check_number("alpha", alpha, 0, 1)
-    if isinstance(options.get("reduction"), str) and options["reduction"] == "none":
+    shared = RegionOptions(**options)
+    if shared.reduction == "none":
         msg = "dice_cl_dice is a sum of two losses of different shapes; use reduction='mean' or 'sum', or each alone."
         raise ValueError(msg)
-    sweep = centerline_plan(input, target, iterations=iterations, smooth=smooth, epsilon=epsilon, **options)
+    sweep = centerline_plan(input, target, shared, iterations=iterations, smooth=smooth, epsilon=epsilon)
     if dice_pool is not None:
         options["pool"] = dice_pool
-    dice = region_plan(input, target, ratio(0.5, 0.5, smooth, "double"), **options)
-    return replace(sweep, terms=[*dice.terms, *sweep.terms], factors=[1 - alpha, alpha])
+    dice = region_term(ratio(0.5, 0.5, smooth, "double"), RegionOptions(**options), sweep.layout.classes)
+    return replace(sweep, terms=[dice, *sweep.terms], factors=[1 - alpha, alpha])
 
 
-@loss(region_plan, without=("soft_tp",))
+@loss(RegionOptions, without=("soft_tp",))
 def skeleton_recall(
     input: Array,
     target: Array,
@@ -465,7 +470,7 @@ def skeleton_recall(
     iterations: int = 10,
     tube: int = 2,
     smooth: Smooth = 1.0,
-    **options: Unpack[RegionOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Skeleton recall loss: how much of the target's skeleton is not found.
 
@@ -527,11 +532,12 @@ def skeleton_recall(
     """
     iterations = check_index("iterations", iterations, 0)
     tube = check_index("tube", tube, 0)
-    prepared = Prepared(input, target, skeleton_map, ratio(0.0, 1.0, smooth, "tp"), options)
+    score = ratio(0.0, 1.0, smooth, "tp")
+    prepared = FieldBatch(input, target, skeleton_map, RegionOptions(**options))
     backend, batch = prepared.backend, prepared.batch
     xp = backend.xp
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeletons.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
     wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=Block.whole(batch).valid)
-    return replace(prepared.sweep, batch=wanted)
+    return replace(prepared.plan(score), batch=wanted)

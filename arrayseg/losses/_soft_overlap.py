@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_number, check_numbers
 from arrayseg._typing import (
-    Absent,
-    Activation,
     Array,
     Pool,
-    Reduction,
     SmoothForm,
     SoftTruePositive,
-    WeightNorm,
-    Weights,
 )
 from arrayseg.engine import region_scores
 from arrayseg.engine.plan import Plan
@@ -24,35 +20,19 @@ from arrayseg.engine.region_term import RegionBlend, RegionTerm
 from arrayseg.engine.sweep import Term
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import Smooth, ratio, region_plan
+from arrayseg.losses._options import RegionKeywords, RegionOptions
 
 __all__ = ["dice_semimetric", "fine_grained_jaccard", "jaccard_metric"]
 
 
-class SoftOptions(TypedDict, total=False):
-    """The options of region losses whose true positives are those of distributions."""
-
-    activation: Activation
-    class_axis: int | None
-    ignore_index: int | None
-    mask: Array | None
-    pixel_weights: Array | None
-    class_weights: Weights | None
-    weight_norm: WeightNorm
-    reduction: Reduction
-    pool: Pool
-    absent: Absent
-    classes: Sequence[int] | None
-    exclude_background: bool
-
-
-@loss(region_plan, without=("soft_tp",))
+@loss(RegionOptions, without=("soft_tp",))
 def jaccard_metric(
     input: Array,
     target: Array,
     *,
     smooth: Smooth = 1e-3,
     smooth_form: SmoothForm = "tp",
-    **options: Unpack[SoftOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Jaccard metric loss: soft Jaccard that is 0 where prediction and soft target are equal.
 
@@ -103,17 +83,19 @@ def jaccard_metric(
     >>> round(float(jaccard(soft, soft, activation=None)), 4)
     0.543
     """
-    return region_plan(input, target, ratio(1.0, 1.0, smooth, smooth_form), soft_tp="l1", **options)
+    return region_plan(
+        input, target, ratio(1.0, 1.0, smooth, smooth_form), replace(RegionOptions(**options), soft_tp="l1")
+    )
 
 
-@loss(region_plan, without=("soft_tp",))
+@loss(RegionOptions, without=("soft_tp",))
 def dice_semimetric(
     input: Array,
     target: Array,
     *,
     smooth: Smooth = 1e-3,
     smooth_form: SmoothForm = "tp",
-    **options: Unpack[SoftOptions],
+    **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Dice semimetric loss: soft Dice that is 0 where prediction and soft target are equal.
 
@@ -162,10 +144,12 @@ def dice_semimetric(
     >>> float(dice_semimetric(soft, soft, activation=None))
     0.0
     """
-    return region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), soft_tp="l1", **options)
+    return region_plan(
+        input, target, ratio(0.5, 0.5, smooth, smooth_form), replace(RegionOptions(**options), soft_tp="l1")
+    )
 
 
-@loss(region_plan, without=("pool", "absent", "reduction"))
+@loss(RegionOptions, without=("pool", "absent", "reduction"))
 def fine_grained_jaccard(
     input: Array,
     target: Array,
@@ -248,7 +232,11 @@ def fine_grained_jaccard(
         raise ValueError(msg)
     score = region_scores.chain(ratio(alpha, beta, smooth, smooth_form), region_scores.power(exponent))
     return region_plan(
-        input, target, score, _blend(weights), soft_tp=soft_tp, absent="exclude", reduction="mean", **options
+        input,
+        target,
+        score,
+        RegionOptions(soft_tp=soft_tp, absent="exclude", reduction="mean", **options),
+        _blend(weights),
     )
 
 

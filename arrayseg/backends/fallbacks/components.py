@@ -6,7 +6,7 @@ from itertools import combinations
 from math import prod
 
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends.axes import move_axis
+from arrayseg.backends.axes import neighbors, shift
 from arrayseg.backends.part import Adapter
 
 __all__ = ["propagated_components"]
@@ -28,12 +28,11 @@ def propagated_components(adapter: Adapter, mask: Array, connectivity: int) -> A
     lines = [(axis, *line) for axis in range(mask.ndim) for line in _open_lines(xp, mask, axis)]
 
     def hand_on(labels: Array) -> Array:
-        labels = xp.where(mask, _smallest_neighbour(xp, labels, connectivity, size), nobody)
+        labels = xp.where(mask, _smallest_neighbor(xp, labels, connectivity, size), nobody)
         for axis, step, passable in lines:
-            before = xp.where(passable, _shifted(xp, labels, axis, step, size), nobody)
-            after = xp.where(
-                _shifted(xp, passable, axis, -step, False), _shifted(xp, labels, axis, -step, size), nobody
-            )
+            before, after = neighbors(labels, axis, step, xp, fill=size)
+            before = xp.where(passable, before, nobody)
+            after = xp.where(shift(passable, axis, -step, xp, fill=False), after, nobody)
             labels = xp.minimum(labels, xp.minimum(before, after))
         return _looked_up(xp, labels, labels, size)
 
@@ -46,33 +45,23 @@ def propagated_components(adapter: Adapter, mask: Array, connectivity: int) -> A
 def _open_lines(xp: Namespace, mask: Array, axis: int) -> list[tuple[int, Array]]:
     """For steps of 1, 2, 4, ...: whether all the elements from that many before are True."""
     lines: list[tuple[int, Array]] = []
-    step, passable = 1, mask & _shifted(xp, mask, axis, 1, False)
+    step, passable = 1, mask & shift(mask, axis, 1, xp, fill=False)
     while step < mask.shape[axis]:
         lines.append((step, passable))
-        passable = passable & _shifted(xp, passable, axis, step, False)
+        passable = passable & shift(passable, axis, step, xp, fill=False)
         step *= 2
     return lines
 
 
-def _smallest_neighbour(xp: Namespace, labels: Array, connectivity: int, fill: int) -> Array:
+def _smallest_neighbor(xp: Namespace, labels: Array, connectivity: int, fill: int) -> Array:
     """The smallest label of the elements that differ by at most 1 in at most `connectivity` coordinates."""
     smallest = labels
     for axes in combinations(range(labels.ndim), connectivity):
         box = labels
         for axis in axes:
-            either = xp.minimum(_shifted(xp, box, axis, 1, fill), _shifted(xp, box, axis, -1, fill))
-            box = xp.minimum(box, either)
+            box = xp.minimum(box, xp.minimum(*neighbors(box, axis, 1, xp, fill=fill)))
         smallest = xp.minimum(smallest, box)
     return smallest
-
-
-def _shifted(xp: Namespace, array: Array, axis: int, step: int, fill: int) -> Array:
-    """The elements `step` positions before along an axis, `fill` where there are none."""
-    length, distance = array.shape[axis], min(abs(step), array.shape[axis])
-    moved = move_axis(array, axis, 0, xp)
-    filling = xp.full_like(moved[:distance, ...], fill)
-    parts = [filling, moved[: length - distance, ...]] if step > 0 else [moved[distance:, ...], filling]
-    return move_axis(xp.concat(parts, axis=0), 0, axis, xp)
 
 
 def _looked_up(xp: Namespace, table: Array, indices: Array, fill: int) -> Array:

@@ -14,6 +14,7 @@ from arrayseg.backends.base import Backend, Item, Result, slowest_first
 from arrayseg.backends.numpy.functions import NumpyFunctions
 from arrayseg.backends.numpy.histogram import NumpyCounts
 from arrayseg.backends.numpy.masks import NumpyMasks
+from arrayseg.backends.numpy.memory import keep_freed_memory
 from arrayseg.backends.numpy.sorting import NumpySorting
 from arrayseg.backends.numpy.sums import NumpyBlocks
 from arrayseg.backends.numpy.threads import parallel_map
@@ -30,7 +31,8 @@ class NumpyBackend(Backend):
     name = "NumPy"
 
     def __init__(self) -> None:
-        # The namespace waits for its first use.
+        keep_freed_memory()
+        # The namespace is imported at its first use.
         self.functions = NumpyFunctions(self)
         self.blocks = NumpyBlocks(self)
         self.counts = NumpyCounts(self)

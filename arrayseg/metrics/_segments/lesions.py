@@ -10,7 +10,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend, host
 from arrayseg.backends.numpy.nearest import nearest_labels
-from arrayseg.imaging.morphology import dilate_neighbours
+from arrayseg.imaging.morphology import dilate_neighbors
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
@@ -107,7 +107,7 @@ def match_lesions(
     prediction, target = (xp.permute_dims(mask, order) for mask in (prediction, target))
     reach = target
     for _ in range(dilation):
-        reach = dilate_neighbours(xp, reach, min(2, target.ndim), range(target.ndim))
+        reach = dilate_neighbors(xp, reach, min(2, target.ndim), range(target.ndim))
     found = backend.masks.connected_components(prediction, connectivity=connectivity)
     zones = backend.masks.connected_components(reach, connectivity=connectivity)
     (predicted, zone, actual), pixels = joint_counts(backend, found, zones, target)

@@ -9,7 +9,8 @@ from arrayseg._checks import check_choice, check_connectivity, check_pair
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.imaging.morphology import padded
+from arrayseg.backends.axes import slice_axis
+from arrayseg.imaging.shifts import padded
 from arrayseg.imaging.skeletons import opening_skeleton, thinned
 from arrayseg.metrics._add import computed_from
 from arrayseg.metrics._confusion.outcomes import Absent, check_absent, quotient, settle
@@ -279,7 +280,7 @@ def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
     backend = _check_masks(mask=mask)
     connectivity = _connectivity(mask, connectivity)
     xp, other = backend.xp, 1 if connectivity == mask.ndim else mask.ndim
-    around = padded(xp, mask, False, range(mask.ndim))
+    around = padded(mask, False, range(mask.ndim), xp)
     with backend.enable_64_bits(mask):
         dtype = backend.count_dtype(mask)
         components, outer = (
@@ -390,11 +391,9 @@ def _euler(backend: Backend, mask: Array, connectivity: int) -> Array:
             blocks = mask
             for axis in axes:
                 if connectivity > 1:
-                    blocks = padded(xp, blocks, False, [axis])
-                before, after = (
-                    blocks[(slice(None),) * axis + (part, ...)]
-                    for part in (slice(0, blocks.shape[axis] - 1), slice(1, blocks.shape[axis]))
-                )
+                    blocks = padded(blocks, False, [axis], xp)
+                length = blocks.shape[axis]
+                before, after = slice_axis(blocks, axis, 0, length - 1), slice_axis(blocks, axis, 1, length)
                 blocks = before | after if connectivity > 1 else before & after
             count = _count(backend, blocks)
             sign = (-1) ** (mask.ndim - number if connectivity > 1 else number)

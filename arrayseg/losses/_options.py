@@ -1,0 +1,308 @@
+"""The options that losses share: names, defaults, checks and descriptions, in one dataclass per family.
+
+The dictionary types name the same options for static type checkers, which cannot read them off a dataclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import Field, dataclass, field, fields
+from textwrap import fill, indent
+from typing import Any, ClassVar, Literal, TypedDict, get_args
+
+from arrayseg._checks import check_choice, check_number
+from arrayseg._typing import (
+    Absent,
+    Activation,
+    Array,
+    Denominator,
+    Pool,
+    Reduction,
+    SoftTruePositive,
+    WeightNorm,
+    Weights,
+)
+
+__all__ = [
+    "ActivatedPixelKeywords",
+    "BatchOptions",
+    "CompoundOptions",
+    "JointKeywords",
+    "LovaszKeywords",
+    "LovaszOptions",
+    "MeanKeywords",
+    "MeanOptions",
+    "Options",
+    "PairKeywords",
+    "PairOptions",
+    "PixelKeywords",
+    "PixelOptions",
+    "RegionKeywords",
+    "RegionOptions",
+    "described",
+]
+
+#: The width of a line of text in a docstring, without its indentation.
+WIDTH = 112
+
+
+def option(default: Any, kind: Any, text: str) -> Any:
+    """Return the field of an option: its default, its choices or the name of its type, and its description."""
+    choices = kind if isinstance(kind, tuple) else get_args(kind)
+    return field(default=default, metadata={"choices": choices, "kind": kind, "text": text})
+
+
+class Options:
+    """The base of options. A value that is not one of an option's choices is refused."""
+
+    choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        own = {name: value.metadata["choices"] for name, value in vars(cls).items() if isinstance(value, Field)}
+        cls.choices = {**cls.choices, **{name: choices for name, choices in own.items() if choices}}
+
+    def __post_init__(self) -> None:
+        for name, choices in self.choices.items():
+            value = getattr(self, name)
+            if not (value is None or type(value) is str) or value not in choices:
+                object.__setattr__(self, name, check_choice(name, value, choices))
+
+
+def described(options: Any, names: Sequence[str]) -> str:
+    """Return the numpydoc entries of some options of a dataclass."""
+    return "\n".join(_entry(each) for each in fields(options) if each.name in names)
+
+
+def _entry(each: Field[Any]) -> str:
+    kind, choices = each.metadata["kind"], each.metadata["choices"]
+    if choices:
+        words = ", ".join(f'"{choice}"' for choice in choices if choice is not None)
+        kind = f"{{{words}}} or None" if None in choices and each.default is not None else f"{{{words}}}"
+    default = repr(each.default).replace("'", '"')
+    text = indent(fill(each.metadata["text"], WIDTH, break_on_hyphens=False, break_long_words=False), "    ")
+    return f"{each.name} : {kind}, {'optional' if each.default is None else f'default {default}'}\n{text}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOptions(Options):
+    """The options that say what the arrays mean and which pixels count."""
+
+    activation: Activation = option(
+        "softmax",
+        ("softmax", "sigmoid", None),
+        'How to turn `input` into probabilities: "softmax" for mutually exclusive classes, "sigmoid" for independent '
+        "ones, None if `input` already contains probabilities.",
+    )
+    class_axis: int | None = option(
+        1,
+        "int or None",
+        "The axis of the classes; -1 for channels-last, which costs no copy. None for one binary channel without such "
+        "an axis.",
+    )
+    ignore_index: int | None = option(
+        None,
+        "int",
+        "The label to ignore. Its pixels contribute neither to the loss nor to the gradient. The label may lie outside "
+        "the range of the classes.",
+    )
+    mask: Array | None = option(None, "array of bool", r"Shape (N, \*spatial), true where a pixel counts.")
+    pixel_weights: Array | None = option(
+        None, "array", r"Shape (N, \*spatial), not negative; multiplies the loss of each pixel."
+    )
+    class_weights: Weights | None = option(
+        None, "array or sequence of float", "Shape (C,); multiplies the loss of each class."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanOptions(BatchOptions):
+    """The options of means over pixels."""
+
+    reduction: Reduction = option(
+        "mean", Reduction, 'The result: one number, or with "none" the losses of all pixels, 0 where they are ignored.'
+    )
+    denominator: Denominator = option(
+        "weights",
+        Denominator,
+        'What "mean" divides by: the weights that took part (pixel weights and, for ids of exclusive classes, the '
+        "class weights; times C for independent classes, as each is a loss), the valid pixels, all pixels (ignored "
+        "ones too), the valid pixels times C, or the positive targets (for exclusive classes: pixels that are not "
+        "class 0).",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelOptions(MeanOptions):
+    """The options of pixel losses."""
+
+    label_smoothing: float = option(
+        0.0, "float", "In [0, 1): the share of the target that is spread evenly over the classes."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        smoothing = check_number("label_smoothing", self.label_smoothing, 0, 1, below=True)
+        object.__setattr__(self, "label_smoothing", smoothing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionOptions(BatchOptions):
+    """The options of region losses."""
+
+    pixel_weights: Array | None = option(
+        None, "array", r"Shape (N, \*spatial), not negative; multiplies what each pixel adds to the sums."
+    )
+    weight_norm: WeightNorm = option(
+        None,
+        ("sum", None),
+        'What the mean divides by: with None the number of classes that count, with "sum" the sum of their weights.',
+    )
+    reduction: Reduction = option(
+        "mean",
+        Reduction,
+        'The result: one number, or with "none" the loss of each score, of shape (N, C), (C,), (N,) or (), depending '
+        "on `pool`.",
+    )
+    pool: Pool = option(
+        "image",
+        Pool,
+        "Which pixels the sums of a score run over: each class of each image, each class of the batch, all classes of "
+        "each image, or everything.",
+    )
+    absent: Absent = option(
+        "keep",
+        Absent,
+        "How to treat a class that does not occur in the target: keep its loss, set it to 0, or drop it from the mean.",
+    )
+    soft_tp: SoftTruePositive = option(
+        "product",
+        SoftTruePositive,
+        r"The true positive of probability p and target t: p t; (p + t - \|p - t\|) / 2, whose loss is 0 where input "
+        "and target are equal, soft ones too; or p t, with p² and t² in the other sums.",
+    )
+    classes: Sequence[int] | None = option(
+        None,
+        "sequence of int",
+        "The classes that enter the mean or, if pooled, the sums. The softmax still runs over all classes.",
+    )
+    exclude_background: bool = option(False, "bool", "Exclude class 0; equivalent to ``classes=range(1, C)``.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.class_weights is not None and self.pool in ("micro", "all"):
+            msg = (
+                f"pool={self.pool!r} puts the classes together before the score; `class_weights` needs pool='image' "
+                "or 'batch'."
+            )
+            raise ValueError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompoundOptions(RegionOptions):
+    """The options of a region loss plus a pixel loss."""
+
+    reduction: Reduction = option("mean", ("mean", "sum"), "How both parts are reduced.")
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reduction, str) and self.reduction == "none":
+            msg = (
+                "A compound is one number, as the losses of its parts have different shapes; use reduction='mean' or "
+                "'sum'."
+            )
+            raise ValueError(msg)
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LovaszOptions(BatchOptions):
+    """The options of Lovasz losses."""
+
+    class_weights: Weights | None = option(
+        None,
+        "array or sequence of float",
+        "Shape (C,); multiplies the loss of each class. The mean divides by the number of classes that count, not by "
+        "their weights.",
+    )
+    reduction: Reduction = option(
+        "mean",
+        Reduction,
+        'The result: the mean over images of the mean over the classes that count, the sum, or with "none" the loss of '
+        "every class, of shape (N, C) or, for a pooled batch, (C,).",
+    )
+    exclude_background: bool = option(False, "bool", "Exclude class 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions(BatchOptions):
+    """The options of losses of pairs of pixels."""
+
+    reduction: Literal["mean", "sum"] = option(
+        "mean", ("mean", "sum"), "The result: the mean over the pairs in both orders, or their sum."
+    )
+
+
+class PairKeywords(TypedDict, total=False):
+    """The keywords of losses of pairs, for static type checkers."""
+
+    class_axis: int | None
+    ignore_index: int | None
+    mask: Array | None
+    reduction: Literal["mean", "sum"]
+
+
+class LovaszKeywords(TypedDict, total=False):
+    """The keywords of Lovasz losses, for static type checkers."""
+
+    class_axis: int | None
+    ignore_index: int | None
+    mask: Array | None
+    class_weights: Weights | None
+    reduction: Reduction
+    exclude_background: bool
+
+
+class MeanKeywords(TypedDict, total=False):
+    """The keywords of means over pixels except the activation, for static type checkers."""
+
+    class_axis: int | None
+    ignore_index: int | None
+    mask: Array | None
+    pixel_weights: Array | None
+    class_weights: Weights | None
+    reduction: Reduction
+    denominator: Denominator
+
+
+class PixelKeywords(MeanKeywords, total=False):
+    """The keywords of pixel losses except the activation, for static type checkers."""
+
+    label_smoothing: float
+
+
+class ActivatedPixelKeywords(PixelKeywords, total=False):
+    """The keywords of pixel losses, for static type checkers."""
+
+    activation: Activation
+
+
+class JointKeywords(TypedDict, total=False):
+    """The keywords of region losses that score all classes together, for static type checkers."""
+
+    activation: Activation
+    class_axis: int | None
+    ignore_index: int | None
+    mask: Array | None
+    pixel_weights: Array | None
+    reduction: Reduction
+    soft_tp: SoftTruePositive
+    classes: Sequence[int] | None
+    exclude_background: bool
+
+
+class RegionKeywords(JointKeywords, total=False):
+    """The keywords of region losses, for static type checkers."""
+
+    class_weights: Weights | None
+    weight_norm: WeightNorm
+    pool: Pool
+    absent: Absent
