@@ -13,7 +13,7 @@ import typer
 
 from arrayseg.backends.numpy.threads import thread_count
 from arrayseg.cli._console import fail
-from arrayseg.metrics._confusion.outcomes import Absent
+from arrayseg.metrics._compute import Absent
 
 __all__ = [
     "check_environment",
