@@ -212,7 +212,6 @@ def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
     return total / (2 * len(long) + 1)
 
 
-Spacing = float | Sequence[float]
 Binarize = Literal["threshold", "argmax"]
 Sides = Literal["both", "inside"]
 
@@ -283,7 +282,7 @@ def hausdorff_plan(
     target: Array,
     field: Array | None,
     alpha: float,
-    spacing: Spacing,
+    spacing: float | Sequence[float],
     binarize: Binarize,
     sides: Sides,
     one_sided: bool,
@@ -314,7 +313,7 @@ def boundary(
     target: Array,
     *,
     field: Array | None = None,
-    spacing: Spacing = 1.0,
+    spacing: float | Sequence[float] = 1.0,
     inside_offset: float = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
@@ -390,7 +389,7 @@ def hausdorff_distance_transform(
     *,
     field: Array | None = None,
     alpha: float = 2.0,
-    spacing: Spacing = 1.0,
+    spacing: float | Sequence[float] = 1.0,
     binarize: Binarize = "threshold",
     sides: Sides = "both",
     one_sided: bool = False,
@@ -472,7 +471,7 @@ def log_hausdorff_distance_transform(
     *,
     field: Array | None = None,
     alpha: float = 2.0,
-    spacing: Spacing = 1.0,
+    spacing: float | Sequence[float] = 1.0,
     binarize: Binarize = "threshold",
     sides: Sides = "both",
     one_sided: bool = False,
@@ -621,7 +620,7 @@ def distance_weighted_dice(
     target: Array,
     *,
     field: Array | None = None,
-    spacing: Spacing = 1.0,
+    spacing: float | Sequence[float] = 1.0,
     smooth: Smooth = 1e-5,
     weigh: Literal["all", "hits"] = "all",
     **options: Unpack[RegionKeywords],

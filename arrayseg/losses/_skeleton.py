@@ -19,7 +19,7 @@ from arrayseg.imaging import distance_fields, skeletons
 from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import Smooth, ratio, region_term, smoothing
-from arrayseg.losses._distance import FieldBatch, Spacing
+from arrayseg.losses._distance import FieldBatch
 from arrayseg.losses._inputs import prepare
 from arrayseg.losses._options import RegionKeywords, RegionOptions
 
@@ -211,7 +211,7 @@ def cb_dice(
     *,
     iterations: int = 10,
     smooth: Smooth = 1.0,
-    spacing: Spacing = 1.0,
+    spacing: float | Sequence[float] = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Centreline boundary Dice (cbDice) loss: clDice that also knows radii.
