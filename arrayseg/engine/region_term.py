@@ -71,7 +71,8 @@ class RegionTerm(Term):
         xp = batch.xp
         shape = sums[0].shape
         chosen = self._chosen(sums[0], batch)
-        *amounts, target, count = (self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums)
+        spread = [amount if amount.shape == shape else xp.broadcast_to(amount, shape) for amount in sums]
+        *amounts, target, count = [self._pool(amount, chosen, xp) for amount in spread]
         losses, derivatives = self.score(Cells(target, count, *amounts), xp)
         together = losses.shape != target.shape
         weight, counted = self._weight(target, count, chosen, batch, together=together)
@@ -82,12 +83,11 @@ class RegionTerm(Term):
         if self.outer is not None:
             value, slope = self.outer(value, xp)
             scale = scale if self.reduction == "none" else scale * slope
-        takes_part = xp.broadcast_to(counted, shape) & xp.broadcast_to(chosen, shape)
-        state = tuple(
-            xp.where(takes_part, xp.broadcast_to(by * scale, shape), xp.zeros_like(sums[0]))[:, :, None]
-            for by in derivatives
+        takes_part, zero = counted if chosen is None else counted & chosen, xp.zeros_like(sums[0])
+        return value * factor, tuple(
+            xp.where(takes_part, by * scale, zero)[:, :, None]
+            for by in derivatives  # spread to `shape`
         )
-        return value * factor, state
 
     def pull(self, block: Block, state: State) -> Array:
         by = [derivative[block.image_slice, ...] for derivative in state]
@@ -188,16 +188,16 @@ class RegionTerm(Term):
         outside = block.cast(by_alarm - by_rest[0] if by_rest else by_alarm)
         return block.pull_back_by_id(block.cast(by_hit - by_miss), outside)
 
-    def _chosen(self, like: Array, batch: Batch) -> Array:
-        """Whether each class enters, boolean `(1, C)`."""
-        total = like.shape[1]
-        entering = range(total) if self.classes is None else self.classes
-        row = [index in entering for index in range(total)]
+    def _chosen(self, like: Array, batch: Batch) -> Array | None:
+        """Return whether each class enters, boolean `(1, C)`, or None if all do."""
+        if self.classes is None:
+            return None
+        row = [index in self.classes for index in range(like.shape[1])]
         return batch.backend.asarray([row], dtype=batch.xp.bool, like=like)
 
-    def _pool(self, amount: Array, chosen: Array, xp: Any) -> Array:
-        """The sums over what the score is taken of: `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
-        if amount.shape[1] > 1:
+    def _pool(self, amount: Array, chosen: Array | None, xp: Any) -> Array:
+        """Return the sums over what is scored together: `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
+        if chosen is not None and amount.shape[1] > 1:
             amount = xp.where(chosen, amount, xp.zeros_like(amount))
         if self.pool in ("micro", "all"):
             amount = xp.sum(amount, axis=1, keepdims=True)
@@ -206,20 +206,21 @@ class RegionTerm(Term):
         return amount
 
     def _weight(
-        self, target: Array, count: Array, chosen: Array, batch: Batch, *, together: bool = False
+        self, target: Array, count: Array, chosen: Array | None, batch: Batch, *, together: bool = False
     ) -> tuple[Array, Array]:
-        """The weight of each loss in the result, and whether it counts at all.
+        """Return the weight of each loss in the result, and whether the loss counts at all.
 
-        Both have the shape of the sums, or one column if the score puts the classes `together`.
+        The weight has the shape of the sums, or one column if the score puts the classes `together`. The second array
+        can be spread to that shape.
         """
         xp = batch.xp
         like = target[:, :1] if together else target
         one, zero = xp.ones_like(like), xp.zeros_like(like)
         # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
-        counts = xp.broadcast_to(xp.any(count != 0), like.shape)
+        counts = xp.any(count != 0)
         weight = counted = one
         if not together:
-            if self.pool in ("image", "batch"):
+            if chosen is not None and self.pool in ("image", "batch"):
                 counts = counts & chosen
                 counted = xp.where(chosen, one, zero)
             if self.absent != "keep":
