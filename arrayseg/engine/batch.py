@@ -128,7 +128,7 @@ class Batch:
         return replace(self, backend=backend, **arrays)
 
     def with_unknown_targets(self) -> Batch:
-        """The pixels with a score of NaN where the target is NaN: for losses that only compare it with others."""
+        """Return the batch with a logit of NaN where the target is NaN, for losses that only compare targets."""
         xp, target = self.xp, self.target
         if xp.isdtype(target.dtype, ("bool", "integral")):
             return self

@@ -1,9 +1,9 @@
 """Region losses: a score of sums over pixels, per image, class, batch or all of them.
 
 With p the probabilities and t the target, the sums are those of p t, p (1 - t), (1 - p) t and, where a score needs it,
-(1 - p) (1 - t). A score gives a loss of these and its derivative in each, h, a, m and r; the gradient in p is then
-(h - m) t + (a - r) (1 - t), pulled back through the activation. Other terms count other amounts instead, and pull their
-own derivatives back.
+(1 - p) (1 - t). A score gives a loss of these and its derivative in each, h, a, m and r. The gradient in p is then
+(h - m) t + (a - r) (1 - t), pulled back through the activation. Other terms count other amounts and pull back their
+own derivatives.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ State = tuple[Array, ...]
 
 @dataclass(frozen=True)
 class RegionTerm(Term):
-    """A region loss in the steps of the block driver: count the cells, solve the score, pull back its derivatives."""
+    """A region loss: `count` the cells, `solve` the score, `pull` its derivatives back."""
 
     score: Score
     reduction: Reduction = "mean"
@@ -41,12 +41,12 @@ class RegionTerm(Term):
     absent: Absent = "keep"
     soft_tp: SoftTruePositive = "product"
     classes: Sequence[int] | None = None
-    """The classes that enter; None for all."""
+    """The classes that enter, or None if all do."""
     weight_norm: WeightNorm = None
     average: Literal["scores", "images", "classes"] = "scores"
-    """What "mean" gives the same weight: every score that counts, every image with one, or every class with one."""
+    """What has equal weight in a mean: scores that count, images with such a score, or classes with such a score."""
     outer: Outer | None = None
-    """What becomes of the reduced loss."""
+    """A function of the reduced loss, if any."""
 
     #: How many cells of a confusion matrix are counted.
     cells = 3
@@ -59,7 +59,7 @@ class RegionTerm(Term):
         if isinstance(block, SoftmaxById) and self._is_product(block.batch):
             sums = self._sums_of_ids(block)
         elif self.cells == 3 and not self.has_own_amounts:
-            # A branch of a compiled function keeps what it makes to itself; an array that it is given is copied.
+            # Under a compiler each way is a branch, whose arrays no other branch can use: it has a block of its own.
             own = copy(block) if block.backend.has_autodiff else block
             quick, exact = partial(self._sums_of_overlap, block), partial(self._sums_of_cells, own)
             sums = block.backend.blocks.with_digits(quick, partial(self._cancels, xp=block.xp), exact)
@@ -103,23 +103,23 @@ class RegionTerm(Term):
     # The cells of products.
 
     def _is_product(self, batch: Batch) -> bool:
-        """Whether the amounts are products of p and t or of their complements."""
+        """Return whether the amounts are products of p and t or of their complements."""
         is_product = self.soft_tp == "product" or (self.soft_tp == "l1" and batch.has_ids)
         return is_product and not self.has_own_amounts
 
     def _sums_of_ids(self, block: SoftmaxById) -> list[Array]:
-        """The sums of the cells and of the target of ids: three histograms and one sum."""
+        """Return the sums of the cells and of the target, given ids: three histograms and one sum."""
         xp, weight = block.xp, block.weight
         hits, misses, alarm = block.probabilities_by_id()
         hit, miss = (block.sum_by_id(each if weight is None else each * weight) for each in (hits, misses))
         target = block.sum_by_id(weight)
         if self.cells == 3:
             return [hit, alarm, miss, target]
-        # The sums of the other classes are 0, not nearly, where every pixel is of one.
+        # The sum over the other classes is exactly 0 if every pixel belongs to this class.
         return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
 
     def _sums_of_cells(self, block: Block) -> list[Array]:
-        """The sums of the cells and of the target, of which none is a difference."""
+        """Return the sums of the cells and of the target. None of them is a difference."""
         if not self._is_product(block.batch):
             cells = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
             return [*cells, block.sum(block.weighted(block.target), axis=2)]
@@ -130,7 +130,7 @@ class RegionTerm(Term):
         return [*cells, block.sum(inside, axis=2)]
 
     def _sums_of_overlap(self, block: Block) -> list[Array]:
-        """The sums of the first cells and of the target: what I leaves of the prediction and of the target."""
+        """Return the sums of three cells and of the target, in fewer passes: two are differences with the hits."""
         probability, target = block.where_valid(block.probabilities), block.target
         inside, predicted = block.weighted(target), block.weighted(probability)
         wanted = block.sum(inside, axis=2)
@@ -147,13 +147,13 @@ class RegionTerm(Term):
 
     @staticmethod
     def _cancels(sums: Sequence[Array], xp: Any) -> Array:
-        """Whether a difference of sums has lost its digits, `()`: the block is nearly right."""
+        """Return whether a difference of sums has lost its digits, `()`, because the prediction is nearly right."""
         hit, alarm, miss, _ = sums
         least = NEARLY_RIGHT * hit
         return xp.any((alarm < least) | (miss < least))
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
-        """What the sums run over that the score is a function of, `(B, C, P)`; 0 where a pixel is not valid."""
+        """Return the arrays `(B, C, P)` whose sums the score is a function of, 0 where a pixel is not valid."""
         xp, target, outside = block.xp, block.target, block.outside
         probability, complement = block.where_valid(block.probabilities), block.where_valid(block.complements)
         difference = block.where_valid(block.errors)
@@ -168,7 +168,7 @@ class RegionTerm(Term):
         return cells[: self.cells]
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        """The gradient in the probabilities, `(B, C, P)`, from those in the sums, `(B, C, 1)`."""
+        """Return the gradient in the probabilities, `(B, C, P)`, given the derivatives in the sums, `(B, C, 1)`."""
         xp, target = block.xp, block.target
         by_hit, by_alarm, by_miss, *by_rest = by
         by_alarm = by_alarm - by_rest[0] if by_rest else by_alarm
@@ -239,7 +239,7 @@ class RegionTerm(Term):
         return xp.where(counts, weight, zero), counts
 
     def _unreduced(self, losses: Array, xp: Any, *, together: bool = False) -> Array:
-        """`(N, C)`, `(C,)`, `(N,)` or `()`, as `pool` says; of the classes that enter, if they are not `together`."""
+        """Return the unreduced losses, `(N, C)`, `(C,)`, `(N,)` or `()`, according to `pool`."""
         together = together or self.pool in ("micro", "all")
         if together:
             losses = losses[:, 0]
@@ -257,7 +257,7 @@ class CellsTerm(RegionTerm):
 
 @dataclass(frozen=True)
 class ErrorTerm(RegionTerm):
-    """The squared errors inside and outside of the target as misses and false alarms, and the sizes of both sides."""
+    """A region loss of squared errors: they are misses inside the target and false alarms outside."""
 
     cells = 4
     needs_probabilities = True
@@ -293,7 +293,7 @@ class ErrorTerm(RegionTerm):
 
 @dataclass(frozen=True, kw_only=True)
 class CostTerm(RegionTerm):
-    """The cost of each class, given the prediction, as what is missed; what is not lost as hits."""
+    """A region loss of the cost of each class, given the prediction: costs are misses, gains are hits."""
 
     costs: Array
     """`(C, C)`: what a prediction of the class of the column costs where the class of the row is right."""
@@ -316,12 +316,12 @@ class CostTerm(RegionTerm):
         return gradient
 
     def _matrices(self, block: Block) -> tuple[Array, Array]:
-        """What a prediction of each class gains and costs, from 0 to 1."""
+        """Return what a prediction of each class gains and costs, from 0 to 1."""
         costs = block.xp.astype(self.costs, block.dtype, copy=False)
         return 1 - costs, costs
 
     def _adds_to_one(self, block: Block) -> bool:
-        """Whether the probabilities of a pixel add to 1, so that gain and cost do too."""
+        """Return whether the probabilities of a pixel add to 1, so that gain and cost do too."""
         return block.batch.activation == "softmax"
 
 
