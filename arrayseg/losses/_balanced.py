@@ -174,7 +174,7 @@ def distance_weighted_cross_entropy(
     shared = PixelOptions(denominator=denominator, **options)
     backend = common_backend(input=input, distance=distance, pixel_weights=shared.pixel_weights)
     xp = backend.xp
-    layout = layout_of(input, shared.class_axis)
+    layout = layout_of(input, shared.class_axis, backend)
     rows = layout.rows_shape
     if tuple(distance.shape) != rows:
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
@@ -186,6 +186,7 @@ def distance_weighted_cross_entropy(
             raise ValueError(msg)
     weights = 1 + xp.astype(distance, backend.sum_dtype(input))
     others = options.get("pixel_weights")
-    check_rows("pixel_weights", others, layout, backend)
+    if others is not None:
+        check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
     return pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(denominator=denominator, **options))

@@ -312,7 +312,7 @@ def focal_alphas(
     """Return the weights of positive and of negative targets."""
     if alpha is None:
         return None, None
-    classes = layout_of(input, options.class_axis).classes
+    classes = layout_of(input, options.class_axis, backend_of(input)).classes
     binary = options.activation == "sigmoid" or classes == 1
     if isinstance(alpha, int | float) or getattr(alpha, "shape", None) == ():
         alpha = check_number("alpha", alpha, 0, 1)
