@@ -75,12 +75,9 @@ class HarmonicTerm(RegionTerm):
             by_sensitivity * by_found,
             by_sensitivity * by_lost,
         )
-        takes_part = xp.broadcast_to(counts, shape) & xp.broadcast_to(chosen, shape)
-        zero = xp.zeros_like(sums[0])
+        takes_part, zero = counts if chosen is None else counts & chosen, xp.zeros_like(sums[0])
         scale = weight * factor
-        return value, tuple(
-            xp.where(takes_part, xp.broadcast_to(by * scale, shape), zero)[:, :, None] for by in derivatives
-        )
+        return value, tuple(xp.where(takes_part, by * scale, zero)[:, :, None] for by in derivatives)
 
     def pull(self, block: Block, state: Any) -> Array:
         xp = block.xp
