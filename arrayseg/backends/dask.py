@@ -1,4 +1,4 @@
-"""The Dask adapter: statistics of chunks, counted by the adapter of the chunks' own library and summed by Dask."""
+"""The Dask adapter: the adapter of the chunks' library counts each chunk, and Dask sums the counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class DaskCounts(Counts):
 
     def sum_of_chunks(self, function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
         axes = tuple(range(next(array.ndim for array in arrays if array is not None)))
-        # Of no pixels, the library, dtype and last axes of the counts.
+        # Counts of no pixels tell the library, dtype and last axes.
         sample = _of_chunks(function, *(None if array is None else sample_of(array) for array in arrays))
         last = {len(axes) + place: size for place, size in enumerate(sample.shape[batch_axes:])}
         # Dask aligns chunks that differ.
@@ -44,7 +44,7 @@ class DaskCounts(Counts):
 
     def map_matrices(self, function: Callable[..., Array], matrices: Array, /) -> Array:
         leading = matrices.ndim - 2
-        # Of a single matrix of zeros, the library, dtype and shape of the scores.
+        # The scores of one matrix of zeros tell the library, dtype and shape.
         sample = _of_chunks(function, np.zeros_like(sample_of(matrices), shape=(1,) * leading + matrices.shape[-2:]))
         scores = sample.shape[leading:]
         return dask.array.apply_gufunc(
@@ -58,7 +58,7 @@ class DaskCounts(Counts):
 
 
 class DaskBackend(Backend):
-    """Dask arrays, of chunks of any library that has an adapter; nothing is computed here."""
+    """Dask arrays whose chunks belong to any library; nothing is computed here."""
 
     def __init__(self) -> None:
         super().__init__(array_api_compat.dask.array)
@@ -81,12 +81,12 @@ class DaskBackend(Backend):
 
 
 def _of_chunks(function: Callable[..., Array], *chunks: Array | None) -> Array:
-    """`function` of chunks and of the adapter of their library."""
+    """Call a function with the adapter of the chunks' library and the chunks."""
     return function(adapter_of(next(chunk for chunk in chunks if chunk is not None)), *chunks)
 
 
 def _count_chunk(function: Callable[..., Array], batch_axes: int, *chunks: Array | None) -> Array:
-    """The counts of a chunk, with axes of length 1 in place of those over which they are to be summed."""
+    """Count a chunk, with axes of length 1 for the axes that Dask sums over."""
     counts = _of_chunks(function, *chunks)
     summed = next(chunk.ndim for chunk in chunks if chunk is not None) - batch_axes
     return counts.reshape(counts.shape[:batch_axes] + (1,) * summed + counts.shape[batch_axes:])
