@@ -197,7 +197,7 @@ def docs(session: nox.Session) -> None:
         "arrayseg",
         "tests/test_docs.py",
         "tests/test_public_api.py",
-        "tests/cli/test_bench_pages.py",
+        "tests/benchmarks/test_pages.py",
         backends="numpy",
     )
 
@@ -218,15 +218,15 @@ def full(session: nox.Session) -> None:
 
 @nox.session(default=False, venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Time and memory beside the frameworks' own, the peers' and the limit: `nox -s bench -- [options of bench]`."""
+    """Compare time and memory to the frameworks, the peers and the limit: `nox -s bench -- [options of run.py]`."""
     python = peers(session)
     # The checkout itself runs, so that the record has its commit.
-    command = (python, "-P", "-m", "arrayseg", "bench", "--peers", *session.posargs)
+    command = (python, "tests/benchmarks/run.py", "--peers", *session.posargs)
     session.run(*command, env={"PYTHONPATH": str(ROOT)}, external=True)
 
 
 @nox.session(name="bench-compare", default=False, venv_backend="none")
 def bench_compare(session: nox.Session) -> None:
-    """The times of the checkout over those of a commit: `nox -s bench-compare -- REVISION [options of bench]`."""
+    """Print the times of the checkout over a commit's times: `nox -s bench-compare -- REVISION [options of run.py]`."""
     python = frameworks(session)
-    session.run(python, "-P", "tests/benchmarks/compare.py", *session.posargs, external=True)
+    session.run(python, "tests/benchmarks/compare.py", *session.posargs, external=True)
