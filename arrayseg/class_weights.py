@@ -1,4 +1,4 @@
-"""Class weights from per-class pixel counts, for the `class_weights` of a loss."""
+"""Compute class weights from the pixel counts of the classes, for the option `class_weights` of a loss."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from math import log
 from typing import Literal, TypeAlias
 
 from arrayseg._checks import check_array, check_choice, check_number, is_exactly, is_traced
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.metrics._confusion.outcomes import check_counts, ratio
+from arrayseg.metrics._compute import compute, divide
 from arrayseg.metrics._confusion.per_image import class_counts
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 
 __all__ = [
     "complement_frequency",
@@ -24,30 +26,42 @@ __all__ = [
 
 Normalize: TypeAlias = Literal["mean", "sum"] | None
 
+_PARAGRAPHS = {
+    **LABEL_MAPS,
+    "counts": """
+        counts : array of int
+            The number of pixels of each class, for example from `pixel_counts`. Shape `(C,)`.
+    """,
+    "normalize": """
+        normalize : {"mean", "sum"} or None, default None
+            Scale the weights of the classes with pixels to a mean of 1 (``"mean"``) or a sum of 1 (``"sum"``). None
+            keeps the weights of the formula.
+    """,
+}
+
 
 @raises_here
+@documented(_PARAGRAPHS)
 def pixel_counts(
     target: Array, *, num_classes: int, ignore_index: int | None = None, mask: Array | None = None
 ) -> Array:
-    r"""How many pixels each class has.
+    r"""Count the pixels of each class.
 
     .. math:: N_c = \#\{i : \text{target}_i = c\}
 
     Parameters
     ----------
-    target
-        Class ids of any shape, of any integer dtype or boolean.
-    num_classes
-        C, the number of classes; labels are 0 to C - 1.
-    ignore_index
-        The id of void pixels, which count nowhere.
-    mask
-        Boolean array of `target`'s shape, True where a pixel counts.
+    target : array of int
+        Class ids of any integer dtype or boolean, of any shape.
+    {num_classes}
+    ignore_index : int, optional
+        Label of void pixels, which count nowhere.
+    {mask}
 
     Returns
     -------
-    Array
-        Integers `(C,)`; counts of several batches add, with `arrayseg.metrics.add`.
+    array of int
+        The number of pixels of each class. Add batches with `arrayseg.metrics.add`. Shape `(C,)`.
 
     Raises
     ------
@@ -62,30 +76,28 @@ def pixel_counts(
     array([3, 1, 1])
     """
     common_backend(target=target, mask=mask)
-    # One image, of two spatial axes at least.
+    # As one image with at least two spatial axes.
     image = None if mask is None else mask[None, ..., None]
     labels = target[None, ..., None]
     return class_counts(labels, labels, num_classes=num_classes, ignore_index=ignore_index, mask=image)[0, :, 0]
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
-    r"""Weights inverse to the frequency of a class.
+    r"""Return weights inverse to the frequency of a class.
 
     .. math:: w_c = \frac{N}{N_c}
 
     Parameters
     ----------
-    counts
-        Pixels of each class, `(C,)`, for example from `pixel_counts`.
-    normalize
-        ``"mean"``: the weights of the classes that have pixels average 1; ``"sum"``: they sum to 1; None (default): as
-        the formula says.
+    {counts}
+    {normalize}
 
     Returns
     -------
-    Array
-        Floating weights `(C,)`; 0 for a class without pixels.
+    array
+        The weights; 0 for a class without pixels. Shape `(C,)`.
 
     Notes
     -----
@@ -102,23 +114,21 @@ def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
-    r"""Weights that are the share of all the other classes.
+    r"""Return the fraction of the pixels that belong to other classes, as weights.
 
     .. math:: w_c = \frac{N - N_c}{N}
 
     Parameters
     ----------
-    counts
-        Pixels of each class, `(C,)`, for example from `pixel_counts`.
-    normalize
-        ``"mean"``: the weights of the classes that have pixels average 1; ``"sum"``: they sum to 1; None (default): as
-        the formula says.
+    {counts}
+    {normalize}
 
     Returns
     -------
-    Array
-        Floating weights `(C,)`; 0 for a class without pixels, where the formula says 1.
+    array
+        The weights; 0 for a class without pixels, instead of the 1 of the formula. Shape `(C,)`.
 
     Examples
     --------
@@ -131,26 +141,24 @@ def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def median_frequency(counts: Array, *, image_pixels: Array | None = None, normalize: Normalize = None) -> Array:
-    r"""Median frequency balancing: the median of the frequencies over the frequency of the class.
+    r"""Return the median of the class frequencies divided by the frequency of each class.
 
     .. math:: w_c = \frac{\operatorname{median}_j f_j}{f_c}, \quad f_c = \frac{N_c}{P_c}
 
     Parameters
     ----------
-    counts
-        Pixels of each class, `(C,)`, for example from `pixel_counts`.
-    image_pixels
-        P_c, `(C,)`: all the pixels of the images in which the class occurs, as in the paper; None: the pixels of all
-        images, for every class.
-    normalize
-        ``"mean"``: the weights of the classes that have pixels average 1; ``"sum"``: they sum to 1; None (default): as
-        the formula says.
+    {counts}
+    image_pixels : array of int, optional
+        P_c: all pixels of the images in which the class occurs, as in the paper. By default the pixels of all images,
+        for every class. Shape `(C,)`.
+    {normalize}
 
     Returns
     -------
-    Array
-        Floating weights `(C,)`; 0 for a class without pixels, which the median leaves out too.
+    array
+        The weights; 0 for a class without pixels, which the median leaves out. Shape `(C,)`.
 
     References
     ----------
@@ -171,7 +179,7 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
             pixels = check_array("image_pixels", image_pixels, tuple(counts.shape), counts)
             share = counts / xp.where(pixels == 0, xp.ones_like(pixels), pixels)
             share = xp.where(share == 0, xp.ones_like(share), share)
-        # The frequencies in order, those of classes without pixels last; the median is the middle of the others.
+        # In increasing order, with the classes without pixels last: the median is in the middle of the others.
         ordered = xp.sort(xp.where(counts == 0, xp.full_like(share, xp.inf), share))
         present = xp.sum(xp.astype(counts != 0, backend.count_dtype(counts)))
         middle = xp.stack([(present - 1) // 2, present // 2])
@@ -182,25 +190,23 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize = None) -> Array:
-    r"""Weights inverse to the logarithm of the frequency, which bounds them.
+    r"""Return weights inverse to the logarithm of the frequency, which bounds them.
 
     .. math:: w_c = \frac{1}{\ln(k + f_c)}, \quad f_c = \frac{N_c}{N}
 
     Parameters
     ----------
-    counts
-        Pixels of each class, `(C,)`, for example from `pixel_counts`.
-    offset
-        k, above 1; 1.02, the default, bounds the weights by 50.5.
-    normalize
-        ``"mean"``: the weights of the classes that have pixels average 1; ``"sum"``: they sum to 1; None (default): as
-        the formula says.
+    {counts}
+    offset : float, default 1.02
+        k, above 1. The default bounds the weights by 50.5.
+    {normalize}
 
     Returns
     -------
-    Array
-        Floating weights `(C,)`; 0 for a class without pixels, where the formula says 1 / ln k.
+    array
+        The weights; 0 for a class without pixels, instead of the 1 / ln k of the formula. Shape `(C,)`.
 
     References
     ----------
@@ -219,25 +225,23 @@ def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize =
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normalize = None) -> Array:
-    r"""Weights inverse to the effective number of samples (class-balanced loss).
+    r"""Return weights inverse to the effective number of samples (class-balanced loss).
 
     .. math:: w_c = \frac{1 - \beta}{1 - \beta^{N_c}}
 
     Parameters
     ----------
-    counts
-        Pixels of each class, `(C,)`, for example from `pixel_counts`.
-    beta
-        In [0, 1): 0 weighs all classes alike, towards 1 it becomes the inverse frequency. 0.9999 by default.
-    normalize
-        ``"mean"``: the weights of the classes that have pixels average 1, as in the paper; ``"sum"``: they sum to 1;
-        None (default): as the formula says.
+    {counts}
+    beta : float, default 0.9999
+        Number in [0, 1). With 0 all classes weigh the same; close to 1 the weights approach the inverse frequency.
+    {normalize}
 
     Returns
     -------
-    Array
-        Floating weights `(C,)`; 0 for a class without pixels.
+    array
+        The weights; 0 for a class without pixels. Shape `(C,)`.
 
     References
     ----------
@@ -253,7 +257,7 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
     beta = check_number("beta", beta, 0, 1, below=True)
 
     def weights(backend: Backend, share: Array, counts: Array) -> Array:
-        # expm1, because 1 - beta**n of few pixels would cancel.
+        # expm1 keeps the digits that 1 - beta**n loses for few pixels.
         xp = backend.xp
         present = xp.where(counts == 0, xp.ones_like(counts), counts)
         if is_exactly(beta, 0):
@@ -265,25 +269,24 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
 
 
 def _weights(counts: Array, normalize: Normalize, formula: Callable[[Backend, Array, Array], Array]) -> Array:
-    """A formula of the frequencies and counts of the classes, both floating `(C,)`; 0 for a class without pixels.
+    """Return `formula(backend, frequencies, pixels)` of the classes; 0 for a class without pixels.
 
-    The formula is given a frequency of 1 there, so that it need not guard its divisions.
+    The formula gets a frequency of 1 for such a class, so it does not need to guard its divisions.
     """
     check_choice("normalize", normalize, (None, "mean", "sum"))
-    backend = backend_of(counts, "counts")
-    xp = backend.xp
+    backend_of(counts, "counts")
     if counts.ndim != 1:
         msg = f"`counts` must have shape (C,), the pixels of each class; got {tuple(counts.shape)}."
         raise ValueError(msg)
-    check_counts(backend, "counts", counts)
-    dtype = backend.sum_dtype(counts)
-    with backend.enable_64_bits(counts):
-        pixels = xp.astype(counts, backend.sum_dtype(counts), copy=False)
-        empty = pixels == 0
-        share = xp.where(empty, xp.ones_like(pixels), ratio(xp, pixels, xp.sum(pixels)))
-        weights = xp.where(empty, xp.zeros_like(pixels), formula(backend, share, pixels))
+
+    def weights(backend: Backend, pixels: Array) -> Array:
+        xp, empty = backend.xp, pixels == 0
+        share = xp.where(empty, xp.ones_like(pixels), divide(xp, pixels, xp.sum(pixels)).values)
+        values = xp.where(empty, xp.zeros_like(pixels), formula(backend, share, pixels))
         if normalize is not None:
-            total = xp.sum(weights)
-            weights = weights / xp.where(total == 0, xp.ones_like(total), total)
-            weights = weights * xp.sum(xp.astype(~empty, weights.dtype)) if normalize == "mean" else weights
-        return xp.astype(weights, dtype, copy=False)
+            total = xp.sum(values)
+            values = values / xp.where(total == 0, xp.ones_like(total), total)
+            values = values * xp.sum(xp.astype(~empty, values.dtype)) if normalize == "mean" else values
+        return values
+
+    return compute(counts, weights, name="counts")

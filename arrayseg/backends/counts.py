@@ -1,8 +1,6 @@
-"""Counts of labels: histograms, the range of ids, and counts of arrays in chunks."""
+"""Counts of labels: histograms and the range of ids."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 from arrayseg._typing import Array
 from arrayseg.backends.labels import equals, to_signed
@@ -59,20 +57,6 @@ class Counts(Part):
         joint = xp.astype(target, dtype) * num_classes + xp.astype(prediction, dtype)
         counts = count_each_image(self, joint, counted, num_classes**2)
         return xp.reshape(counts, (images, num_classes, num_classes)), uncounted
-
-    def sum_of_chunks(self, function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
-        """Return `function(backend, *arrays)` of arrays of one shape; of arrays in chunks, the sum over the chunks.
-
-        The sum runs over all axes except the first `batch_axes`, which the function keeps.
-        """
-        return function(self.adapter, *arrays)
-
-    def map_matrices(self, function: Callable[..., Array], matrices: Array, /) -> Array:
-        """Return `function(backend, matrices)` of `(..., C, C)`, which has shape `(...)` or `(..., K)`.
-
-        Each chunk of an array in chunks holds whole matrices.
-        """
-        return function(self.adapter, matrices)
 
 
 def countable(

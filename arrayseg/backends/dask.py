@@ -1,9 +1,8 @@
-"""The Dask adapter: statistics of chunks, counted by the adapter of the chunks' own library and summed by Dask."""
+"""The Dask adapter, and the two functions that work through chunks: one counts label maps, one scores matrices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from functools import partial
 from typing import Any
 
 import array_api_compat.dask.array
@@ -13,57 +12,19 @@ import numpy as np
 from arrayseg._typing import Array
 from arrayseg.backends._dask_private import sample_of
 from arrayseg.backends.base import Backend
-from arrayseg.backends.counts import Counts
 from arrayseg.backends.registry import adapter_of
 
-__all__ = ["DASK", "DaskBackend"]
-
-
-class DaskCounts(Counts):
-    """Counts of chunks, and scores of matrices in chunks."""
-
-    def sum_of_chunks(self, function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
-        axes = tuple(range(next(array.ndim for array in arrays if array is not None)))
-        # Of no pixels, the library, dtype and last axes of the counts.
-        sample = _of_chunks(function, *(None if array is None else sample_of(array) for array in arrays))
-        last = {len(axes) + place: size for place, size in enumerate(sample.shape[batch_axes:])}
-        # Dask aligns chunks that differ.
-        counts = dask.array.blockwise(
-            _count_chunk,
-            (*axes, *last),
-            function,
-            None,
-            batch_axes,
-            None,
-            *(item for array in arrays for item in (array, None if array is None else axes)),
-            new_axes=last,
-            adjust_chunks=dict.fromkeys(axes[batch_axes:], 1),
-            meta=sample,
-        )
-        return counts.sum(axis=axes[batch_axes:]) if axes[batch_axes:] else counts
-
-    def map_matrices(self, function: Callable[..., Array], matrices: Array, /) -> Array:
-        leading = matrices.ndim - 2
-        # Of a single matrix of zeros, the library, dtype and shape of the scores.
-        sample = _of_chunks(function, np.zeros_like(sample_of(matrices), shape=(1,) * leading + matrices.shape[-2:]))
-        scores = sample.shape[leading:]
-        return dask.array.apply_gufunc(
-            partial(_of_chunks, function),
-            "(i,j)->(k)" if scores else "(i,j)->()",
-            matrices,
-            output_sizes={"k": scores[0]} if scores else None,
-            meta=np.asanyarray(sample, like=sample_of(matrices)),
-            allow_rechunk=True,
-        )
+__all__ = ["DASK", "DaskBackend", "map_matrices", "sum_of_chunks"]
 
 
 class DaskBackend(Backend):
-    """Dask arrays, of chunks of any library that has an adapter; nothing is computed here."""
+    """The adapter of Dask arrays, whose chunks are arrays of any library that has an adapter; it computes nothing."""
+
+    has_chunks = True
 
     def __init__(self) -> None:
         super().__init__(array_api_compat.dask.array)
         self.name = "Dask"
-        self.counts = DaskCounts(self)
 
     def device_key(self, array: Array, /) -> Hashable | None:
         chunks = adapter_of(sample_of(array))
@@ -80,16 +41,55 @@ class DaskBackend(Backend):
         return adapter_of(values).to_numpy(values)
 
 
-def _of_chunks(function: Callable[..., Array], *chunks: Array | None) -> Array:
-    """`function` of chunks and of the adapter of their library."""
-    return function(adapter_of(next(chunk for chunk in chunks if chunk is not None)), *chunks)
+DASK = DaskBackend()
+
+
+def sum_of_chunks(function: Callable[..., Array], /, *arrays: Array | None, batch_axes: int) -> Array:
+    """Return the lazy sum of `function(*chunks)` over the chunks of arrays of one shape.
+
+    The sum runs over all axes except the first `batch_axes`, which the function keeps.
+    """
+    axes = tuple(range(next(array.ndim for array in arrays if array is not None)))
+    # Counting no pixels shows the library, the dtype and the last axes of the counts.
+    sample = function(*(None if array is None else sample_of(array) for array in arrays))
+    last = {len(axes) + place: size for place, size in enumerate(sample.shape[batch_axes:])}
+    # Dask aligns chunks that differ.
+    counts = dask.array.blockwise(
+        _count_chunk,
+        (*axes, *last),
+        function,
+        None,
+        batch_axes,
+        None,
+        *(item for array in arrays for item in (array, None if array is None else axes)),
+        new_axes=last,
+        adjust_chunks=dict.fromkeys(axes[batch_axes:], 1),
+        meta=sample,
+    )
+    return counts.sum(axis=axes[batch_axes:]) if axes[batch_axes:] else counts
 
 
 def _count_chunk(function: Callable[..., Array], batch_axes: int, *chunks: Array | None) -> Array:
-    """The counts of a chunk, with axes of length 1 in place of those over which they are to be summed."""
-    counts = _of_chunks(function, *chunks)
+    """Return the counts of a chunk, with an axis of length 1 for each axis that is summed later."""
+    counts = function(*chunks)
     summed = next(chunk.ndim for chunk in chunks if chunk is not None) - batch_axes
     return counts.reshape(counts.shape[:batch_axes] + (1,) * summed + counts.shape[batch_axes:])
 
 
-DASK = DaskBackend()
+def map_matrices(function: Callable[[Array], Array], matrices: Array, /) -> Array:
+    """Return `function` of matrices `(..., C, C)`, lazily; its results have shape `(...)` or `(..., K)`.
+
+    Chunks are made to hold whole matrices.
+    """
+    leading = matrices.ndim - 2
+    # A matrix of zeros shows the library, the dtype and the shape of the scores.
+    sample = function(np.zeros_like(sample_of(matrices), shape=(1,) * leading + matrices.shape[-2:]))
+    scores = sample.shape[leading:]
+    return dask.array.apply_gufunc(
+        function,
+        "(i,j)->(k)" if scores else "(i,j)->()",
+        matrices,
+        output_sizes={"k": scores[0]} if scores else None,
+        meta=np.asanyarray(sample, like=sample_of(matrices)),
+        allow_rechunk=True,
+    )

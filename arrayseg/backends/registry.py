@@ -30,7 +30,8 @@ CONVERSIONS = {
 # that may not be installed, literal imports inside the branches, no table of module names and no lru_cache.
 def own_adapter(array: Array, name: str) -> Backend | None:
     """Return the adapter of the array's library if it has one of its own, otherwise None."""
-    backend = _adapter_of_library(_owners(array))
+    own = type(array).__module__.partition(".")[0]
+    backend = _adapter_of_library({own}) or _adapter_of_library(_owners(array))
     if backend is not None:
         backend.check_kind(array, name)
     return backend

@@ -7,7 +7,13 @@ from collections.abc import Sequence
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.metrics._confusion.outcomes import Absent, intersections, mean_of_scores, settle, take_classes
+from arrayseg.metrics._compute import (
+    Absent,
+    mean_of_defined,
+    replace_undefined,
+    take_classes,
+)
+from arrayseg.metrics._confusion.outcomes import intersections
 
 __all__ = [
     "against_rest",
@@ -68,13 +74,15 @@ def foreground(scores: Array) -> Array:
 
 def mean_without_nan(scores: Array) -> Array:
     """Return the mean over the last axis, without nan."""
-    return mean_of_scores(backend_of(scores).xp, scores, "skip")
+    xp = backend_of(scores).xp
+    mean, undefined = mean_of_defined(xp, scores, ~xp.isnan(scores))
+    return replace_undefined(xp, mean, "nan", where=undefined)
 
 
 def replace_nan(scores: Array, number: float | None) -> Array:
     """Replace nan in scores by a number; with None, return the scores as they are."""
     absent: Absent = "nan" if number is None else number
-    return settle(backend_of(scores).xp, scores, absent)
+    return replace_undefined(backend_of(scores).xp, scores, absent)
 
 
 def zero_if_missed(scores: Array, matrix: Array) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -20,20 +20,17 @@ class Layout:
 
     shape: tuple[int, ...]
     class_axis: int | None
+    classes: int = field(init=False, compare=False)
+    rows_shape: tuple[int, ...] = field(init=False, compare=False)
+    """(N, *spatial)."""
+    is_canonical: bool = field(init=False, compare=False)
+    """Whether the classes come before the pixels in memory, as they do in `(N, C, S)`."""
 
-    @property
-    def classes(self) -> int:
-        return 1 if self.class_axis is None else self.shape[self.class_axis]
-
-    @property
-    def is_canonical(self) -> bool:
-        """Whether the classes come before the pixels in memory, as they do in `(N, C, S)`."""
-        return self.class_axis is None or self.class_axis == 1
-
-    @property
-    def rows_shape(self) -> tuple[int, ...]:
-        """(N, *spatial)."""
-        return tuple(length for axis, length in enumerate(self.shape) if axis != self.class_axis)
+    def __post_init__(self) -> None:
+        shape, axis = self.shape, self.class_axis
+        object.__setattr__(self, "classes", 1 if axis is None else shape[axis])
+        object.__setattr__(self, "rows_shape", shape if axis is None else shape[:axis] + shape[axis + 1 :])
+        object.__setattr__(self, "is_canonical", axis is None or axis == 1)
 
     def canonical(self, array: Array, xp: Any) -> Array:
         """`(N, C, S)` of an array of the input's shape; a view wherever the strides allow one."""
@@ -76,6 +73,8 @@ class Batch:
     target: Array
     activation: Activation
     binary: bool
+    log_input: bool = False
+    """Whether an input without activation holds log-probabilities."""
     classes_last: bool = False
     """Whether the class axis of the input is not the one before the pixels."""
     ignore_index: int | None = None

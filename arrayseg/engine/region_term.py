@@ -16,6 +16,7 @@ from operator import add
 from typing import Any, Literal
 
 from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
+from arrayseg.engine.activations import SoftmaxById
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.region_scores import Cells, Outer, Score
@@ -47,14 +48,17 @@ class RegionTerm(Term):
     outer: Outer | None = None
     """What becomes of the reduced loss."""
 
-    sums = 5
+    #: How many cells of a confusion matrix are counted.
+    cells = 3
+    #: Whether a subclass counts other `amounts` instead of cells.
+    has_own_amounts = False
     #: Whether `derivative` needs the probabilities themselves, not only their slopes.
     needs_probabilities = False
 
     def count(self, block: Block) -> Sums:
-        if self._goes_by_id(block):
+        if isinstance(block, SoftmaxById) and self._is_product(block.batch):
             sums = self._sums_of_ids(block)
-        elif type(self).amounts is RegionTerm.amounts and self.sums == 5:
+        elif self.cells == 3 and not self.has_own_amounts:
             # A branch of a compiled function keeps what it makes to itself; an array that it is given is copied.
             own = copy(block) if block.backend.has_autodiff else block
             quick, exact = partial(self._sums_of_overlap, block), partial(self._sums_of_cells, own)
@@ -85,16 +89,13 @@ class RegionTerm(Term):
         )
         return value * factor, state
 
-    def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
-        rows = [by[block.image_slice, ...] for by in state]
-        if self._goes_by_id(block):
-            return None, block.weighted(self._pull_back_by_id(block, rows))
-        derivative = block.weighted(self.derivative(block, *rows))
-        return None, block.pull_back(derivative)
+    def pull(self, block: Block, state: State) -> Array:
+        by = [derivative[block.image_slice, ...] for derivative in state]
+        if isinstance(block, SoftmaxById) and self._is_product(block.batch):
+            return block.weighted(self._pull_back_by_id(block, by))
+        return block.pull_back(block.weighted(self.derivative(block, *by)))
 
-    def pulls_probabilities(self, batch: Batch) -> bool:
+    def pulls_from_kept(self, batch: Batch) -> bool:
         # Of independent classes the slopes p (1 - p) are kept, which the probabilities are too coarse for.
         needs = self.needs_probabilities or not self._is_product(batch)
         return not needs or batch.activation != "sigmoid"
@@ -104,19 +105,15 @@ class RegionTerm(Term):
     def _is_product(self, batch: Batch) -> bool:
         """Whether the amounts are products of p and t or of their complements."""
         is_product = self.soft_tp == "product" or (self.soft_tp == "l1" and batch.has_ids)
-        return is_product and type(self).amounts is RegionTerm.amounts
+        return is_product and not self.has_own_amounts
 
-    def _goes_by_id(self, block: Block) -> bool:
-        """Whether the amounts are found by ids, of which gathers are faster than products."""
-        return self._is_product(block.batch) and block.goes_by_id
-
-    def _sums_of_ids(self, block: Block) -> list[Array]:
+    def _sums_of_ids(self, block: SoftmaxById) -> list[Array]:
         """The sums of the cells and of the target of ids: three histograms and one sum."""
         xp, weight = block.xp, block.weight
         hits, misses, alarm = block.probabilities_by_id()
         hit, miss = (block.sum_by_id(each if weight is None else each * weight) for each in (hits, misses))
         target = block.sum_by_id(weight)
-        if self.sums == 5:
+        if self.cells == 3:
             return [hit, alarm, miss, target]
         # The sums of the other classes are 0, not nearly, where every pixel is of one.
         return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
@@ -129,7 +126,7 @@ class RegionTerm(Term):
         inside, outside = block.weighted(block.target), block.weighted(block.outside)
         complement, probability = block.where_valid(block.complements), block.where_valid(block.probabilities)
         pairs = [(probability, inside), (probability, outside), (complement, inside), (complement, outside)]
-        cells = [block.sum_products(*pair) for pair in pairs[: self.sums - 2]]
+        cells = [block.sum_products(*pair) for pair in pairs[: self.cells]]
         return [*cells, block.sum(inside, axis=2)]
 
     def _sums_of_overlap(self, block: Block) -> list[Array]:
@@ -168,7 +165,7 @@ class RegionTerm(Term):
             zero = xp.zeros_like(target)
             above, below = xp.maximum(difference, zero), xp.maximum(-difference, zero)
             cells = xp.minimum(probability, target), above, below, xp.minimum(complement, outside)
-        return cells[: self.sums - 2]
+        return cells[: self.cells]
 
     def derivative(self, block: Block, *by: Array) -> Array:
         """The gradient in the probabilities, `(B, C, P)`, from those in the sums, `(B, C, 1)`."""
@@ -186,7 +183,7 @@ class RegionTerm(Term):
         gradient += (1 - below) * block.cast(by_alarm)
         return gradient
 
-    def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
+    def _pull_back_by_id(self, block: SoftmaxById, by: Sequence[Array]) -> Array:
         by_hit, by_alarm, by_miss, *by_rest = by
         outside = block.cast(by_alarm - by_rest[0] if by_rest else by_alarm)
         return block.pull_back_by_id(block.cast(by_hit - by_miss), outside)
@@ -254,30 +251,30 @@ class RegionTerm(Term):
 class CellsTerm(RegionTerm):
     """A region loss of all four cells."""
 
-    sums = 6
+    cells = 4
 
 
 @dataclass(frozen=True)
 class ErrorTerm(RegionTerm):
     """The squared errors inside and outside of the target as misses and false alarms, and the sizes of both sides."""
 
-    sums = 6
+    cells = 4
     needs_probabilities = True
 
-    def _goes_by_id(self, block: Block) -> bool:
-        return block.goes_by_id
+    def _is_product(self, batch: Batch) -> bool:
+        return True
 
-    def _sums_of_ids(self, block: Block) -> list[Array]:
+    def _sums_of_ids(self, block: SoftmaxById) -> list[Array]:
         _, misses, alarm = block.probabilities_by_id(squared=True)
         miss, target = block.sum_by_id(block.weighted(misses**2)), block.sum_by_id(block.weight)
         return [target, alarm, miss, block.xp.sum(target, axis=1, keepdims=True) - target, target]
 
-    def _pull_back_by_id(self, block: Block, by: Sequence[Array]) -> Array:
+    def _pull_back_by_id(self, block: SoftmaxById, by: Sequence[Array]) -> Array:
         _, by_alarm, by_miss, _ = (block.cast(2 * each) for each in by)
         return block.pull_back_by_id(by_miss, by_alarm, errors=True)
 
     def count(self, block: Block) -> Sums:
-        if self._goes_by_id(block):
+        if isinstance(block, SoftmaxById):
             return *self._sums_of_ids(block), block.amount[:, None]
         error = block.where_valid(block.errors)
         square, inside, outside = error * error, block.weighted(block.target), block.weighted(block.outside)
@@ -298,7 +295,9 @@ class CostTerm(RegionTerm):
     """The cost of each class, given the prediction, as what is missed; what is not lost as hits."""
 
     costs: Array
-    """`(C, C)`: what a prediction of the class of the column costs where that of the row is right."""
+    """`(C, C)`: what a prediction of the class of the column costs where the class of the row is right."""
+
+    has_own_amounts = True
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         xp = block.xp
@@ -333,10 +332,8 @@ class RegionBlend(Term):
     factors: Sequence[float]
     reduction: Reduction = "mean"
 
-    sums = 5
-
-    def pulls_probabilities(self, batch: Batch) -> bool:
-        return self.terms[0].pulls_probabilities(batch)
+    def pulls_from_kept(self, batch: Batch) -> bool:
+        return self.terms[0].pulls_from_kept(batch)
 
     def count(self, block: Block) -> Sums:
         return self.terms[0].count(block)
@@ -346,5 +343,5 @@ class RegionBlend(Term):
         values, states = zip(*(term.solve(sums, batch, factor * share) for term, share in pairs), strict=True)
         return reduce(add, values), tuple(reduce(add, parts) for parts in zip(*states, strict=True))
 
-    def pull(self, block: Block, state: State, *, gradient: bool) -> tuple[None, Array | None]:
-        return self.terms[0].pull(block, state, gradient=gradient)
+    def pull(self, block: Block, state: State) -> Array:
+        return self.terms[0].pull(block, state)

@@ -147,10 +147,9 @@ class ValueAndGrad(Composed):
         if own is not None:  # deep supervision, whose input is several arrays
             value, gradients = own(input, target, **options)
             return value, gradients
-        backend = backend_of(input)
         build = plan_of(self.loss)
         if build is None:
-            return backend.differentiate(lambda array: self.loss(array, target, **options), input)
+            return backend_of(input).differentiate(lambda array: self.loss(array, target, **options), input)
         plan = build(input, target, **options)
         if not plan.is_scalar:
             msg = (
@@ -158,9 +157,9 @@ class ValueAndGrad(Composed):
                 "Use reduction='mean' or 'sum'; to weigh pixels yourself, pass pixel_weights."
             )
             raise ValueError(msg)
-        if backend.uses_closed_form(*plan.arrays):
-            return backend.value_and_gradient(plan)
-        return backend.differentiate(lambda array: build(array, target, **options).plain(), input)
+        if plan.backend.uses_closed_form(*plan.arrays):
+            return plan.backend.value_and_gradient(plan)
+        return plan.backend.differentiate(lambda array: build(array, target, **options).plain(), input)
 
 
 def grad(function: Callable[..., Array], /) -> Callable[..., Array]:

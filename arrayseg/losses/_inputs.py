@@ -45,7 +45,7 @@ def prepare(
     """
     activation, mask, pixel_weights = options.activation, options.mask, options.pixel_weights
     backend = common_backend(input=input, target=target, mask=mask, pixel_weights=pixel_weights)
-    layout = layout_of(input, options.class_axis)
+    layout = layout_of(input, options.class_axis, backend)
     if binary is None:
         binary = activation == "sigmoid" or (activation is None and layout.classes == 1)
     if not binary and layout.classes == 1:
@@ -55,22 +55,26 @@ def prepare(
         )
         raise ValueError(msg)
     rows = _target_rows(input, target, layout, backend)
+    has_ids = rows.ndim == 2
     ignore_index = options.ignore_index
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
-        _check_ignore_index(ignore_index, target, layout, backend, is_ids=rows.ndim == 2)
-    for name, array in (("mask", mask), ("pixel_weights", pixel_weights)):
-        check_rows(name, array, layout, backend)
+        _check_ignore_index(ignore_index, target, layout, backend, is_ids=has_ids)
+    if mask is not None:
+        check_rows("mask", mask, layout, backend)
+    if pixel_weights is not None:
+        check_rows("pixel_weights", pixel_weights, layout, backend)
     xp = backend.xp
     mask_rows = None if mask is None else layout.rows(mask, xp)
-    high = layout.classes - 1 if rows.ndim == 2 else 1
-    what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if rows.ndim == 2 else "0 and 1"
-    logits, bits = layout.canonical(input, xp), _bits(rows, backend)
+    high = layout.classes - 1 if has_ids else 1
+    what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if has_ids else "0 and 1"
+    logits, bits = layout.canonical(input, xp), None if has_ids else _bits(rows, backend)
     if bits is None or activation is None:
-        ignored = _ignored(rows, mask_rows, ignore_index, backend)
+        ignores = mask is not None or ignore_index is not None
+        ignored = _ignored(rows, mask_rows, ignore_index, backend) if ignores else None
     if bits is None:
         plain_ids = check_ids(rows, high, what, backend, ignored, ignore_index)
-        if has_shares:
+        if has_shares and not has_ids:
             _check_shares(rows, ignored, backend)
     if activation is None and not log_input:
         _check_probabilities(logits, ignored, backend)
@@ -82,6 +86,7 @@ def prepare(
         target=rows if bits is None else bits,
         activation=activation,
         binary=binary,
+        log_input=log_input,
         classes_last=not layout.is_canonical,
         ignore_index=ignore_index,
         mask=mask_rows,
@@ -93,7 +98,7 @@ def prepare(
 
 def check_axis_is_clear(input: Any, target: Any) -> None:
     """Raise where an integer or boolean target of the shape of an input of three axes may be a mask without classes."""
-    if not (is_array(input) and is_array(target)) or input.ndim != 3 or tuple(input.shape) != tuple(target.shape):
+    if getattr(input, "ndim", None) != 3 or not is_array(target) or tuple(input.shape) != tuple(target.shape):
         return
     if backend_of(target, "target").xp.isdtype(target.dtype, ("integral", "bool")):
         msg = (
@@ -153,9 +158,9 @@ def entering_classes(classes: Sequence[int] | None, exclude_background: bool, to
     return check_indices("classes", classes, total)
 
 
-def layout_of(input: Array, class_axis: int | None) -> Layout:
-    """The layout of an input; raises on one that is not floating or has no such axis."""
-    xp = backend_of(input).xp
+def layout_of(input: Array, class_axis: int | None, backend: Backend) -> Layout:
+    """Return the layout of an input. Raise if the input is not floating or has no such axis."""
+    xp = backend.xp
     if not xp.isdtype(input.dtype, "real floating") and input.dtype not in half_dtypes(xp):
         msg = (
             f"`input` must be floating: logits or probabilities; got dtype {input.dtype}. Class ids belong in "
@@ -223,9 +228,8 @@ def _check_ignore_index(ignore_index: int, target: Array, layout: Layout, backen
         raise ValueError(msg)
 
 
-def check_rows(name: str, array: Array | None, layout: Layout, backend: Backend) -> None:
-    if array is None:
-        return
+def check_rows(name: str, array: Array, layout: Layout, backend: Backend) -> None:
+    """Raise unless an array has one value per pixel: booleans in a mask, numbers that are not negative in weights."""
     if tuple(array.shape) != layout.rows_shape:
         msg = f"`{name}` must have the shape (N, *spatial) = {layout.rows_shape}; got {tuple(array.shape)}."
         raise ValueError(msg)

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, Namespace, Pool
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
@@ -35,7 +36,6 @@ class HarmonicTerm(RegionTerm):
     epsilon: float = 0.0
 
     whole_images = True
-    sums = 6
     needs_probabilities = True
 
     @abstractmethod
@@ -82,13 +82,11 @@ class HarmonicTerm(RegionTerm):
             xp.where(takes_part, xp.broadcast_to(by * scale, shape), zero)[:, :, None] for by in derivatives
         )
 
-    def pull(self, block: Block, state: Any, *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: Any) -> Array:
         xp = block.xp
         ones = block.where_valid(block.weighted(xp.ones_like(block.probabilities)))
         cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.image_slice, ...] for by in state]
-        return None, block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
+        return block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
 
     def skeleton(self, block: Block, maps: Array) -> Array:
         """The skeletons of maps `(B, C, P)`."""
@@ -286,7 +284,7 @@ def cb_dice(
     backend, batch, steps = prepared.backend, prepared.batch, check_spacing(spacing, len(prepared.spatial))
     xp, axes = backend.xp, range(2, 2 + len(prepared.spatial))
     wanted, predicted = prepared.masks(), prepared.predicted_masks("threshold")
-    block = Block.whole(replace(batch, logits=backend.stop_gradient(batch.logits)))
+    block = whole_block(replace(batch, logits=backend.stop_gradient(batch.logits)))
     maps = xp.reshape(block.where_valid(block.probabilities), wanted.shape)
     wanted_skeleton = skeletons.soft_skeleton(xp.astype(wanted, xp.uint8), iterations, axes, xp) > 0
     predicted_skeleton = skeletons.soft_skeleton(maps, iterations, axes, xp) > 0.5
@@ -539,5 +537,5 @@ def skeleton_recall(
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeletons.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
-    wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=Block.whole(batch).valid)
+    wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=whole_block(batch).valid)
     return replace(prepared.plan(score), batch=wanted)

@@ -1,4 +1,4 @@
-"""Confidence intervals of metrics, over images."""
+"""Estimate how much a metric depends on the choice of images."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from arrayseg._checks import check_flag, check_index, check_number
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of
+from arrayseg.metrics._compute import map_arrays
 
 __all__ = ["Interval", "bootstrap_interval"]
 
@@ -20,11 +21,11 @@ class Interval(NamedTuple):
 
     Parameters
     ----------
-    estimate
+    estimate : array
         The metric of all images.
-    low
+    low : array
         The lower end of the interval, of the shape of `estimate`.
-    high
+    high : array
         The upper end of the interval, of the shape of `estimate`.
 
     Examples
@@ -49,36 +50,36 @@ def bootstrap_interval(
     resamples: int = 1000,
     seed: int = 0,
 ) -> Interval:
-    r"""Percentile bootstrap interval of a metric: how much it depends on which images were evaluated.
+    r"""Return the percentile bootstrap interval of a metric: how much it depends on the images it was evaluated on.
 
     .. math:: \left[ F^{-1}\left(\tfrac{1 - \gamma}{2}\right), F^{-1}\left(\tfrac{1 + \gamma}{2}\right) \right]
 
-    with F the distribution of the metric over samples of N images, drawn with replacement from the N images, and
-    :math:`\gamma` the level.
+    where F is the distribution of the metric over samples of N images, drawn with replacement from the N images, and
+    :math:`\gamma` is the level.
 
     Parameters
     ----------
-    function
+    function : callable
         Metric of a statistic, for example `mean_iou`, or a `functools.partial` of it.
-    statistic
-        Array with the images along the first axis, for example matrices `(N, C, C)` of ``confusion_matrix(...,
+    statistic : array or NamedTuple
+        Array with the images along the first axis, for example the matrices `(N, C, C)` of ``confusion_matrix(...,
         per_image=True)``; or a NamedTuple of such arrays.
-    pooled
-        Whether `function` takes the sum of a sample's statistics (True, the default: a metric of the whole data set),
-        or the sample's statistics themselves, with their first axis (False: a metric that averages over images, such
-        as `fine_grained_mean`).
-    level
-        Probability in (0, 1) that the interval covers, 0.95 by default.
-    resamples
-        The number of samples, 1000 by default.
-    seed
-        Seed of the samples: the same seed draws the same images on every backend.
+    pooled : bool, default True
+        Whether `function` gets the sum of the statistics of a sample, as a metric of a whole data set does. If False,
+        it gets these statistics themselves, with their first axis, as a metric that averages over images needs
+        (`fine_grained_mean`).
+    level : float, default 0.95
+        Probability in (0, 1) that the interval covers.
+    resamples : int, default 1000
+        The number of samples.
+    seed : int, default 0
+        Seed of the samples. The same seed draws the same images on every backend.
 
     Returns
     -------
     Interval
-        Estimate, lower and upper end, each of the shape that `function` returns. Samples in which an entry is nan (a
-        class that none of the drawn images has) do not enter that entry's interval.
+        Estimate, lower end and upper end, each of the shape that `function` returns. If an entry is nan in a sample,
+        because none of the drawn images has that class, this sample is left out of the interval of that entry.
 
     Raises
     ------
@@ -109,55 +110,51 @@ def bootstrap_interval(
     pooled = check_flag("pooled", pooled)
     images = _images(statistic)
 
-    def metric(chosen: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
-        return function(_map_arrays(lambda array: _sample(array, chosen, pooled=pooled), statistic))
+    def metric(drawn: np.ndarray[Any, np.dtype[np.int64]]) -> Array:
+        return function(map_arrays(lambda array: _sample(array, drawn, pooled=pooled), statistic))
 
     estimate = metric(np.arange(images))
     draws = np.random.default_rng(seed).integers(0, images, (resamples, images))
     backend = backend_of(estimate, "the metric")
-    values = backend.xp.stack([metric(chosen) for chosen in draws])
-    return Interval(estimate, *(_quantile(backend, values, share) for share in ((1 - level) / 2, (1 + level) / 2)))
+    values = backend.xp.stack([metric(drawn) for drawn in draws])
+    return Interval(
+        estimate, *(_quantile(backend, values, probability) for probability in ((1 - level) / 2, (1 + level) / 2))
+    )
 
 
 def _images(statistic: Any) -> int:
-    """The length of the first axis of the arrays of a statistic."""
+    """Return the number of images: the length of the first axis of the arrays of a statistic."""
     if isinstance(statistic, tuple) and statistic:
         return _images(statistic[0])
     backend_of(statistic, "statistic")
     images: int = statistic.shape[0] if statistic.ndim else 0
     if images == 0:
-        msg = f"`statistic` holds no images along its first axis, to draw from; got shape {tuple(statistic.shape)}."
+        msg = f"`statistic` holds no images along its first axis; got shape {tuple(statistic.shape)}."
         raise ValueError(msg)
     return images
 
 
-def _map_arrays(function: Callable[[Array], Array], statistic: Any) -> Any:
-    """`function` of every array of a statistic."""
-    if isinstance(statistic, tuple):
-        return type(statistic)(*(_map_arrays(function, part) for part in statistic))
-    return function(statistic)
-
-
-def _sample(array: Array, chosen: np.ndarray[Any, np.dtype[np.int64]], *, pooled: bool) -> Array:
-    """The statistics of the chosen images, or their sum."""
+def _sample(array: Array, drawn: np.ndarray[Any, np.dtype[np.int64]], *, pooled: bool) -> Array:
+    """Return the statistics of the drawn images, or their sum if `pooled`."""
     backend = backend_of(array, "statistic")
     with backend.enable_64_bits(array):
-        drawn = backend.xp.take(array, backend.asarray(chosen, dtype=backend.count_dtype(array), like=array), axis=0)
-        return backend.xp.sum(drawn, axis=0) if pooled else drawn
+        images = backend.asarray(drawn, dtype=backend.count_dtype(array), like=array)
+        sample = backend.xp.take(array, images, axis=0)
+        return backend.xp.sum(sample, axis=0) if pooled else sample
 
 
-def _quantile(backend: Backend, values: Array, share: float) -> Array:
-    """The quantile along the first axis of the values that are not nan, linear between neighbours."""
+def _quantile(backend: Backend, values: Array, probability: float) -> Array:
+    """Return the linearly interpolated quantile of the non-nan values along the first axis; nan if there are none."""
     xp = backend.xp
     missing = xp.isnan(values)
     values = xp.sort(xp.where(missing, xp.full_like(values, xp.inf), values), axis=0)
     last = xp.sum(xp.astype(~missing, values.dtype), axis=0, keepdims=True) - 1
     values = xp.where(last < 0, xp.zeros_like(values), values)
-    place = share * xp.where(last < 0, xp.zeros_like(last), last)
-    below = xp.floor(place)
+    position = probability * xp.where(last < 0, xp.zeros_like(last), last)
+    below = xp.floor(position)
     index = xp.astype(below, backend.count_dtype(values))
     low = xp.take_along_axis(values, index, axis=0)
-    above = xp.where(below < last, xp.ones_like(index), xp.zeros_like(index))
-    high = xp.take_along_axis(values, index + above, axis=0)
-    between = low + xp.where(below < last, (high - low) * (place - below), xp.zeros_like(low))
-    return xp.where(last < 0, xp.nan, between)[0, ...]
+    step = xp.where(below < last, xp.ones_like(index), xp.zeros_like(index))
+    high = xp.take_along_axis(values, index + step, axis=0)
+    interpolated = low + xp.where(below < last, (high - low) * (position - below), xp.zeros_like(low))
+    return xp.where(last < 0, xp.nan, interpolated)[0, ...]

@@ -58,6 +58,7 @@ def compute(
     as_integers: bool = False,
     signed: Collection[str] = (),
     on_host: bool = False,
+    backend: Backend | None = None,
 ) -> Result:
     """Return a formula of a statistic, computed in the widest dtypes of the device.
 
@@ -79,11 +80,13 @@ def compute(
         The fields of the statistic that are no counts and may be negative or nan.
     on_host
         Whether the formula has shapes that depend on values. It then gets NumPy views where the memory allows it.
+    backend
+        The adapter of the arrays, if the caller has it already.
     """
     check_absent(absent)
     fields: tuple[str, ...] = getattr(statistic, "_fields", ())  # of a NamedTuple
     arrays = dict(zip(fields, statistic, strict=True)) if fields else {name: statistic}
-    backend = common_backend(**arrays)
+    backend = backend or common_backend(**arrays)
     first = next(iter(arrays.values()))
     # Outside of `wide`, this is the dtype that the caller's configuration allows: float32 on JAX without x64.
     result_dtype = backend.sum_dtype(first)
@@ -98,10 +101,12 @@ def compute(
         return backend.xp.astype(result, result_dtype, copy=False)
 
     with backend.enable_64_bits(*arrays.values()):
-        check_counts(backend, name, *(array for field, array in arrays.items() if field not in signed))
         worker, parts = backend.shared_view(*arrays.values()) if on_host else (backend, tuple(arrays.values()))
-        parts = tuple(_widened(worker, part, as_integers) for part in parts)
-        result: Result = finish(formula(worker, type(statistic)(*parts) if fields else parts[0]))
+        wide = [_widened(worker, part, as_integers) for part in parts]
+        for field, part in zip(arrays, wide, strict=True):
+            if field not in signed:
+                check_counts(worker, name, part)
+        result: Result = finish(formula(worker, type(statistic)(*wide) if fields else wide[0]))
         return result
 
 
@@ -131,9 +136,6 @@ def computed_from(
     names = " or ".join(kind.__name__ for kind in kinds)
     expected = " or ".join([f"be {names}"] * bool(kinds) + ["hold pixel counts"] * or_array)
 
-    def accepts(statistic: object) -> bool:
-        return isinstance(statistic, kinds) or (or_array and _may_hold_counts(statistic))
-
     def decorate(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
         documented(paragraphs or {})(function)
         parameters = signature(function).parameters.values()
@@ -146,7 +148,9 @@ def computed_from(
             statistic = arguments[0] if arguments else options.get(first)
             if len(arguments) > positional:
                 fault = f"{name} takes {positional} positional argument(s) and options by keyword; got {len(arguments)}"
-            elif (arguments or first in options) and not accepts(statistic):
+            elif (arguments or first in options) and not (
+                isinstance(statistic, kinds) or (or_array and _may_hold_counts(statistic))
+            ):
                 fault = f"`{first}` must {expected}; got {_described(statistic)}"
             else:
                 return function(*arguments, **options)
@@ -181,19 +185,20 @@ def check_absent(absent: object) -> None:
     check_number("absent", absent)
 
 
-def check_counts(backend: Backend, name: str, *counts: Array) -> None:
+def check_counts(backend: Backend, name: str, counts: Array) -> None:
     """Raise if counts are nan or negative, as they are after they wrapped around; not under a compiler."""
-    for array in counts:
-        with backend.reading():
-            valid = not backend.is_concrete(array) or bool(backend.xp.all(array >= 0))
-        if not valid:
-            host = backend.to_numpy(array)
-            value = host[~(host >= 0)].flat[0]
-            msg = (
-                f"`{name}` holds {value}, but counts are never negative or nan. Sums of int32 or smaller integers wrap "
-                "to negative numbers: add statistics with metrics.add, or in int64."
-            )
-            raise ValueError(msg)
+    if not backend.is_concrete(counts):
+        return
+    with backend.reading():
+        if bool(backend.xp.all(counts >= 0)):
+            return
+    host = backend.to_numpy(counts)
+    value = host[~(host >= 0)].flat[0]
+    msg = (
+        f"`{name}` holds {value}, but counts are never negative or nan. Sums of int32 or smaller integers wrap "
+        "to negative numbers: add statistics with metrics.add, or in int64."
+    )
+    raise ValueError(msg)
 
 
 def divide(xp: Namespace, numerator: Array, denominator: Array) -> Score:

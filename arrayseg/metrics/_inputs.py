@@ -1,4 +1,4 @@
-"""Label maps on entry: which arrays may meet, as which shapes, and what is wrong with a label out of range."""
+"""Check label maps, and count them: as arrays of one library and shape, with every label in range."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ import numpy as np
 
 from arrayseg._checks import check_flag, check_index
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, common_backend
+from arrayseg.backends import Backend, backend_of, common_backend
 from arrayseg.backends.counts import count_each_image, countable
 from arrayseg.backends.labels import holds
 
 __all__ = [
     "LabelMaps",
+    "check_boolean",
     "check_class_axis",
+    "check_image_maps",
+    "check_masks",
     "check_num_classes",
     "check_per_image",
     "count_label_maps",
@@ -29,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class LabelMaps:
-    """A prediction, a target and a mask of one library and shape; counted as N images of P pixels: `(N, P)`."""
+    """A prediction, a target and a mask of one library and shape, with the options that say how to count them."""
 
     backend: Backend
     prediction: Array
@@ -37,38 +40,31 @@ class LabelMaps:
     mask: Array | None
     num_classes: int
     ignore_index: int | None
-    #: Whether the prediction is the arg max of scores, and -1 where a score is nan.
-    of_scores: bool = False
+    #: Whether the prediction is the arg max of scores. It is then -1 where a score is nan.
+    from_scores: bool = False
 
-    def as_images(self, per_image: bool) -> LabelMaps:
-        """Return the images apart, `(N, P)`, or all pixels as one image, `(1, P)`."""
-        shape = self.target.shape
-        rows = (shape[0], prod(shape[1:])) if per_image else (1, prod(shape))
-        return self._each(lambda array: self.backend.xp.reshape(array, rows))
+    def as_rows(self, per_image: bool, *, in_memory_order: bool = False) -> LabelMaps:
+        """Return the maps with one row of pixels for each image, `(N, P)`, or one row for all images, `(1, P)`.
 
-    def in_memory_order(self, per_image: bool) -> LabelMaps:
-        """Return the maps with their axes as they lie in memory, behind the batch axis where images are apart.
-
-        Counts do not depend on the order of the pixels, and medical volumes come in Fortran order, out of which a
-        reshape would copy them number by number.
+        With `in_memory_order` the pixels of a row come as they lie in memory. Counts do not depend on their order, and
+        medical volumes come in Fortran order, which a plain reshape would copy number by number.
         """
-        if not self.is_concrete:
-            return self
-        order = self.backend.memory_order(self.target)
-        if per_image:
-            order = (0, *(axis for axis in order if axis))
-        if order == tuple(range(len(order))):
-            return self
-        return self._each(lambda array: self.backend.xp.permute_dims(array, order))
+        xp, shape = self.backend.xp, self.target.shape
+        rows = (shape[0], prod(shape[1:])) if per_image else (1, prod(shape))
+        order = tuple(range(len(shape)))
+        if in_memory_order and self.is_concrete:
+            order = self.backend.memory_order(self.target)
+            order = (0, *(axis for axis in order if axis)) if per_image else order
+        is_ordered = order == tuple(range(len(shape)))
 
-    def _each(self, function: Callable[[Array], Array]) -> LabelMaps:
-        prediction, target, mask = (
-            None if array is None else function(array) for array in (self.prediction, self.target, self.mask)
-        )
-        return replace(self, prediction=prediction, target=target, mask=mask)
+        def row(array: Array) -> Array:
+            return xp.reshape(array if is_ordered else xp.permute_dims(array, order), rows)
+
+        mask = None if self.mask is None else row(self.mask)
+        return replace(self, prediction=row(self.prediction), target=row(self.target), mask=mask)
 
     def joint_histogram(self) -> tuple[Array, Array]:
-        """`(N, C, C)` counts, and the number of pixels that a label out of range kept from being counted."""
+        """Return counts `(N, C, C)`, and the number of pixels left out because a label is out of range."""
         return self.backend.counts.joint_histogram(
             self.prediction,
             self.target,
@@ -78,21 +74,18 @@ class LabelMaps:
         )
 
     def label_overlap(self) -> tuple[Array, Array, Array, Array]:
-        """Count the intersection, prediction and target of each class in each image, `(N, C)`, without a matrix.
-
-        The last result is the number of pixels with a label out of range.
-        """
+        """Return the counts of both maps, prediction and target, `(N, C)` each, and the number of pixels left out."""
         backend, classes = self.backend, self.num_classes
-        prediction, target, counted, uncounted = countable(
+        prediction, target, counted, left_out = countable(
             backend, self.prediction, self.target, classes, self.ignore_index, self.mask
         )
         hits = count_each_image(backend.counts, target, counted & (prediction == target), classes)
         predicted = count_each_image(backend.counts, prediction, counted, classes)
-        return hits, predicted, count_each_image(backend.counts, target, counted, classes), uncounted
+        return hits, predicted, count_each_image(backend.counts, target, counted, classes), left_out
 
     @property
     def is_concrete(self) -> bool:
-        """Whether Python may read the labels: no compiler is tracing them."""
+        """Whether Python may read the labels: no compiler traces them."""
         return self.backend.is_concrete(self.prediction, self.target, self.mask)
 
 
@@ -106,14 +99,16 @@ def read_label_maps(
     per_image: bool,
     class_axis: int | None,
 ) -> LabelMaps:
-    """Checked label maps: the images of the batch apart where `per_image`, else as one image of all the pixels."""
+    """Return checked label maps with one row for each image if `per_image`, or one row for all images."""
     backend = common_backend(prediction=prediction, target=target, mask=mask)
-    maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, per_image, class_axis)
-    return maps.as_images(per_image)
+    maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, class_axis)
+    if per_image and target.ndim == 0:
+        check_per_image(target)
+    return maps.as_rows(per_image)
 
 
 def count_label_maps(
-    statistic: Callable[[LabelMaps], Array],
+    count: Callable[[LabelMaps], Array],
     prediction: Array,
     target: Array,
     *,
@@ -123,34 +118,41 @@ def count_label_maps(
     per_image: bool,
     class_axis: int | None,
 ) -> Array:
-    """A statistic `(N, ...)` of label maps as `read_label_maps` gives them, or `(...)` of all images together.
+    """Return `count(maps)` of checked label maps, `(N, ...)` of each image if `per_image`, or `(...)` of all together.
 
-    Of Dask arrays it is lazy: the sum of those of the chunks, each of which is checked as it is counted.
+    For Dask arrays the result is lazy: the sum of the counts of the chunks.
     """
     per_image = check_flag("per_image", per_image)
     backend = common_backend(lazy=True, prediction=prediction, target=target, mask=mask)
-    maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, per_image, class_axis)
+    maps = _check_maps(backend, prediction, target, mask, num_classes, ignore_index, class_axis)
     if per_image:
-        check_per_image(maps.target)
-    count = partial(_count, statistic, per_image, maps.num_classes, maps.ignore_index, maps.of_scores)
-    return backend.counts.sum_of_chunks(count, maps.prediction, maps.target, maps.mask, batch_axes=int(per_image))
+        check_per_image(target)
+    if not backend.has_chunks:
+        return _count(count, maps, per_image)
+    from arrayseg.backends.dask import sum_of_chunks
+
+    count_chunk = partial(_count_chunk, count, per_image, maps.num_classes, maps.ignore_index, maps.from_scores)
+    return sum_of_chunks(count_chunk, maps.prediction, maps.target, maps.mask, batch_axes=int(per_image))
 
 
-def _count(
-    statistic: Callable[[LabelMaps], Array],
+def _count(count: Callable[[LabelMaps], Array], maps: LabelMaps, per_image: bool) -> Array:
+    counts = count(maps.as_rows(per_image, in_memory_order=True))
+    return counts if per_image else counts[0, ...]
+
+
+def _count_chunk(
+    count: Callable[[LabelMaps], Array],
     per_image: bool,
     num_classes: int,
     ignore_index: int | None,
-    of_scores: bool,
-    backend: Backend,
+    from_scores: bool,
     prediction: Array,
     target: Array,
     mask: Array | None,
 ) -> Array:
-    """Return the statistic of checked arrays."""
-    maps = LabelMaps(backend, prediction, target, mask, num_classes, ignore_index, of_scores)
-    counts = statistic(maps.in_memory_order(per_image).as_images(per_image))
-    return counts if per_image else counts[0, ...]
+    """Return the counts of one chunk of a Dask array."""
+    maps = LabelMaps(backend_of(target), prediction, target, mask, num_classes, ignore_index, from_scores)
+    return _count(count, maps, per_image)
 
 
 def _check_maps(
@@ -160,15 +162,14 @@ def _check_maps(
     mask: Array | None,
     num_classes: int,
     ignore_index: int | None,
-    per_image: bool,
     class_axis: int | None,
 ) -> LabelMaps:
-    """Label maps of the shape of `target`, or a sentence that says what is wrong with them."""
+    """Return label maps of the shape of `target`, or raise an error that says what is wrong with them."""
     num_classes = check_num_classes(num_classes)
     class_axis = class_axis if class_axis is None else check_index("class_axis", class_axis)
     _check_labels(backend, target, "target")
-    of_scores = prediction.ndim == target.ndim + 1
-    if of_scores:
+    from_scores = prediction.ndim == target.ndim + 1
+    if from_scores:
         prediction = _arg_max(backend, prediction, target, num_classes, 1 if class_axis is None else class_axis)
     elif class_axis is not None:
         msg = (
@@ -179,19 +180,17 @@ def _check_maps(
     _check_labels(backend, prediction, "prediction")
     _check_shape(prediction, target, "prediction")
     _refuse_channels(backend, prediction, target, num_classes)
-    if not of_scores:
+    if not from_scores:
         _refuse_one_hot(backend, prediction, target, num_classes)
     if mask is not None:
         if not backend.xp.isdtype(mask.dtype, "bool"):
             msg = f"`mask` must be boolean, True where a pixel counts; got {mask.dtype}. Write for example `mask > 0`."
             raise TypeError(msg)
         _check_shape(mask, target, "mask")
-    if per_image and target.ndim == 0:
-        check_per_image(target)
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
         ignore_index = ignore_index if holds(backend, target, ignore_index) else None
-    return LabelMaps(backend, prediction, target, mask, num_classes, ignore_index, of_scores)
+    return LabelMaps(backend, prediction, target, mask, num_classes, ignore_index, from_scores)
 
 
 def check_num_classes(num_classes: int) -> int:
@@ -209,7 +208,7 @@ def check_class_axis(class_axis: int, name: str, scores: Array) -> int:
 
 
 def check_per_image(target: Array, *, signals: bool = True) -> None:
-    """Raise for a single map, whose rows would be taken for images; `signals` may be counted as images of a column."""
+    """Raise for a single map, whose rows would be taken for images; `signals` adds how to pass signals."""
     if target.ndim < 3:
         msg = (
             "Counting each image needs maps with a batch axis and at least two spatial axes, (N, *spatial); got shape "
@@ -220,7 +219,7 @@ def check_per_image(target: Array, *, signals: bool = True) -> None:
 
 
 def _refuse_channels(backend: Backend, prediction: Array, target: Array, num_classes: int) -> None:
-    """Raise for boolean arrays of more than two classes: their channels would be read as the ids 0 and 1."""
+    """Raise for boolean arrays if there are more than two classes: channels would be read as the ids 0 and 1."""
     if num_classes > 2 and all(backend.xp.isdtype(array.dtype, "bool") for array in (prediction, target)):
         msg = (
             f"`prediction` and `target` are boolean, so they hold the ids 0 and 1 only, but `num_classes` is "
@@ -232,7 +231,7 @@ def _refuse_channels(backend: Backend, prediction: Array, target: Array, num_cla
 
 
 def _refuse_one_hot(backend: Backend, prediction: Array, target: Array, num_classes: int) -> None:
-    """Raise for one-hot arrays `(N, C, H, W)`, whose channels would be read as slices of a volume of ids 0 and 1."""
+    """Raise for one-hot arrays `(N, C, H, W)`: channels would be read as the slices of a volume of ids 0 and 1."""
     if target.ndim < 4 or target.shape[1] != num_classes or num_classes == 1 or 0 in target.shape:
         return
     if not backend.is_concrete(prediction, target):
@@ -245,24 +244,24 @@ def _refuse_one_hot(backend: Backend, prediction: Array, target: Array, num_clas
                 return
     msg = (
         f"`prediction` and `target` of shape {tuple(target.shape)} hold one 1 for each pixel along the {num_classes} "
-        "places of axis 1, so they are one-hot, and not class ids. Pass the arg max over that axis. Volumes of ids "
-        "that happen to be such may be passed as `prediction[:, None, ...]` and `target[:, None, ...]`."
+        "entries of axis 1, so they are one-hot, and not class ids. Pass the arg max over that axis, or volumes of "
+        "ids that only look one-hot as `prediction[:, None, ...]` and `target[:, None, ...]`."
     )
     raise ValueError(msg)
 
 
-def refuse_out_of_range(maps: LabelMaps, uncounted: Array) -> None:
-    """Raise if pixels that were to be counted could not be: which label is to blame is looked up only then."""
-    if not maps.is_concrete or int(uncounted) == 0:
+def refuse_out_of_range(maps: LabelMaps, left_out: Array) -> None:
+    """Raise if pixels were left out because of their labels; only then are the labels looked through."""
+    if not maps.is_concrete or int(left_out) == 0:
         return
     target, prediction = maps.backend.to_numpy(maps.target), maps.backend.to_numpy(maps.prediction)
-    wanted = target != maps.ignore_index if maps.ignore_index is not None else target == target  # noqa: PLR0124
+    valid = np.ones(target.shape, dtype=bool) if maps.ignore_index is None else target != maps.ignore_index
     if maps.mask is not None:
-        wanted &= maps.backend.to_numpy(maps.mask)
+        valid &= maps.backend.to_numpy(maps.mask)
     for name, labels in (("target", target), ("prediction", prediction)):
-        counted = labels[wanted]
+        counted = labels[valid]
         outside = counted[(counted < 0) | (counted >= maps.num_classes)]
-        if outside.size and name == "prediction" and maps.of_scores:
+        if outside.size and name == "prediction" and maps.from_scores:
             msg = (
                 f"`prediction` holds nan scores at {outside.size} of {labels.size} pixels, so they have no predicted "
                 "class. Leave them out with a `mask`, or find out why the model gives nan."
@@ -277,9 +276,9 @@ def refuse_out_of_range(maps: LabelMaps, uncounted: Array) -> None:
 
 
 def _remedy(name: str, labels: np.ndarray[Any, Any], label: int) -> str:
-    """Return what to do about a label out of range; to ignore that of a mask would leave out all its foreground."""
+    """Return what to do about a label out of range; ignoring the 255 of a mask would leave out all its foreground."""
     if ((labels == 0) | (labels == label)).all():
-        return f"It holds nothing else but 0, as a mask read from a file does: pass `{name} > 0`, of two classes."
+        return f"The only other label is 0, as in a mask read from a file: pass `{name} > 0`, which has two classes."
     return (
         "Pass a larger `num_classes`, or "
         f"{f'`ignore_index={label}` if it marks void pixels' if name == 'target' else 'a `mask`'}."
@@ -313,6 +312,7 @@ def _arg_max(backend: Backend, scores: Array, target: Array, num_classes: int, c
 
 
 def _check_labels(backend: Backend, labels: Array, name: str) -> None:
+    """Raise unless labels are integers or booleans."""
     if not backend.xp.isdtype(labels.dtype, ("integral", "bool")):
         msg = f"`{name}` must hold class ids of an integer or boolean dtype; got {labels.dtype}. "
         msg += "Scores need a class axis; ids in a floating array need a cast." if name == "prediction" else "Cast it."
@@ -320,6 +320,43 @@ def _check_labels(backend: Backend, labels: Array, name: str) -> None:
 
 
 def _check_shape(array: Array, target: Array, name: str) -> None:
+    """Raise unless an array has the shape of `target`."""
     if tuple(array.shape) != tuple(target.shape):
         msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {tuple(target.shape)}; they must be equal."
         raise ValueError(msg)
+
+
+def check_image_maps(**maps: Any) -> Backend:
+    """Return the adapter of label maps of one image, after checking that they share library, device and shape."""
+    backend = common_backend(**maps)
+    given = {name: array for name, array in maps.items() if array is not None}
+    first_name, first = next(iter(given.items()))
+    for name, array in given.items():
+        if not backend.xp.isdtype(array.dtype, ("integral", "bool")):
+            msg = f"`{name}` must hold labels of an integer or boolean dtype; got {array.dtype}. Cast it."
+            raise TypeError(msg)
+        if tuple(array.shape) != tuple(first.shape):
+            msg = (
+                f"`{name}` has shape {tuple(array.shape)} and `{first_name}` has {tuple(first.shape)}; "
+                "they must be maps of one image and equal in shape."
+            )
+            raise ValueError(msg)
+    return backend
+
+
+def check_masks(**masks: Any) -> Backend:
+    """Return the adapter of boolean masks of one image, after checking that they share library, device and shape."""
+    backend = check_image_maps(**masks)
+    check_boolean(backend, **masks)
+    return backend
+
+
+def check_boolean(backend: Backend, **masks: Array | None) -> None:
+    """Raise for a mask that is not boolean."""
+    for name, mask in masks.items():
+        if mask is not None and not backend.xp.isdtype(mask.dtype, "bool"):
+            msg = (
+                f"`{name}` must be a boolean mask; got {mask.dtype}. Write for example `{name} > 0`, or `{name} == 1` "
+                "for the mask of one label."
+            )
+            raise TypeError(msg)

@@ -6,9 +6,9 @@ score, and ``absent_mean`` for a mean over classes.
 
 from __future__ import annotations
 
-__all__ = ["COUNTING", "MATRIX"]
+__all__ = ["LABEL_MAPS", "MATRIX"]
 
-COUNTING = {
+LABEL_MAPS = {
     "num_classes": """
         num_classes : int
             The number of classes, C. Labels are 0 to C - 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
@@ -105,6 +106,16 @@ def _image(function: Callable[..., Any], **options: Any) -> Callable[[Array, Arr
     return lambda input, target: function(input[1, ...], target[1, ...], **options)
 
 
+def _scores_of_matrices() -> dict[str, dict[str, Any]]:
+    """Return every function of a confusion matrix with no options: a new one is a case without an entry here."""
+    functions = {name: getattr(metrics, name) for name in metrics.__all__ if name != "report"}  # `report` has no arrays
+    return {
+        name: {}
+        for name, function in functions.items()
+        if inspect.isfunction(function) and next(iter(inspect.signature(function).parameters)) == "matrix"
+    }
+
+
 _LABELS: dict[str, Any] = {"num_classes": 5, "ignore_index": 255}
 _matrices: Callable[..., Array] = partial(metrics.confusion_matrix, **_LABELS, per_image=True)
 _boundaries: Callable[..., metrics.BoundaryConfusion] = partial(metrics.boundary_confusion, **_LABELS, radius=1)
@@ -114,39 +125,12 @@ _STATISTICS: dict[str, _Statistic] = {
     "confusion_matrix": _Statistic(
         partial(metrics.confusion_matrix, **_LABELS),
         {
-            "balanced_accuracy": {},
+            **_scores_of_matrices(),
             "category_iou": {"categories": [[0, 1], [2, 3], [4]]},
-            "class_accuracy": {},
             "cohen_kappa": {"weights": "quadratic"},
-            "dice": {},
-            "expected_cost": {},
             "f_beta": {"beta": 2.0},
-            "false_discovery_rate": {},
-            "false_negative_rate": {},
-            "false_omission_rate": {},
-            "false_positive_rate": {},
-            "fowlkes_mallows": {},
-            "frequency_weighted_iou": {},
-            "generalized_dice": {},
-            "informedness": {},
-            "iou": {},
-            "markedness": {},
-            "matthews_corrcoef": {},
-            "mean_dice": {},
-            "mean_iou": {},
-            "mean_pixel_accuracy": {},
-            "negative_likelihood_ratio": {},
-            "negative_predictive_value": {},
             "net_benefit": {"threshold": 0.3},
-            "pixel_accuracy": {},
-            "positive_likelihood_ratio": {},
-            "precision": {},
-            "prevalence_threshold": {},
-            "recall": {},
-            "relative_volume_difference": {},
-            "specificity": {},
             "tversky_index": {"alpha": 0.3, "beta": 0.7},
-            "volumetric_similarity": {},
         },
     ),
     "confusion_matrix, per_image": _Statistic(_matrices),

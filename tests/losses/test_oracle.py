@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scenes import VOID, one_hot, softmax
+from tolerances import FLOAT64
 
 from arrayseg import value_and_grad
 from arrayseg.testing import loss_cases
 
-#: Relative difference between two ways to add up a few hundred float64 numbers.
-ROUNDING = 1e-12
 #: Relative difference between a derivative and a central difference of float64 values.
 DIFFERENCING = 1e-6
 
@@ -142,14 +141,14 @@ def loss_of(name):
 def test_pixel_losses_follow_their_formulas(name):
     case = CASES[name]
     found = case.function(case.input, case.target, **case.options)
-    assert found == pytest.approx(pixel_loss(case, PIXEL_FORMULAS[loss_of(name)]), rel=ROUNDING)
+    assert found == pytest.approx(pixel_loss(case, PIXEL_FORMULAS[loss_of(name)]), rel=FLOAT64)
 
 
 @pytest.mark.parametrize("name", [name for name in CASES if loss_of(name) in REGION_FORMULAS])
 def test_region_losses_follow_their_formulas(name):
     case = CASES[name]
     found = case.function(case.input, case.target, **case.options)
-    assert found == pytest.approx(region_loss(case, REGION_FORMULAS[loss_of(name)]), rel=ROUNDING)
+    assert found == pytest.approx(region_loss(case, REGION_FORMULAS[loss_of(name)]), rel=FLOAT64)
 
 
 #: The neighbors of a pixel are constants of its derivative; test_active_boundary.py moves one pixel at a time.

@@ -1,5 +1,6 @@
 """Statistics: how they add, and what a function of one says to whatever is not one."""
 
+import inspect
 import json
 from functools import partial
 
@@ -11,17 +12,12 @@ from arrayseg.testing import to_numpy
 
 MASK, OTHER = np.eye(4, dtype=bool), np.tri(4, dtype=bool)
 OF_MATRICES = [
-    "balanced_accuracy", "class_accuracy", "cohen_kappa", "dice", "expected_cost", "f_beta", "false_discovery_rate",
-    "false_negative_rate", "false_omission_rate", "false_positive_rate", "fowlkes_mallows", "frequency_weighted_iou",
-    "generalized_dice", "informedness", "iou", "markedness", "matthews_corrcoef", "mean_dice", "mean_iou",
-    "mean_pixel_accuracy", "negative_likelihood_ratio", "negative_predictive_value", "pixel_accuracy",
-    "positive_likelihood_ratio", "precision", "prevalence_threshold", "recall", "relative_volume_difference", "report",
-    "specificity", "tversky_index", "volumetric_similarity",
-]  # fmt: skip
+    name
+    for name in metrics.__all__
+    if inspect.isfunction(getattr(metrics, name)) and "matrix" in inspect.signature(getattr(metrics, name)).parameters
+]
 COUNTING = {
     **dict.fromkeys(OF_MATRICES, "confusion_matrix"),
-    "category_iou": "confusion_matrix",
-    "net_benefit": "confusion_matrix",
     "fine_grained_mean": "class_counts",
     "auroc": "score_histogram",
     "average_precision": "score_histogram",

@@ -1,4 +1,4 @@
-"""Agreement of prediction and target beyond chance, of the whole matrix at once."""
+"""Compute the agreement of prediction and target beyond chance, from the whole matrix."""
 
 from __future__ import annotations
 
@@ -8,24 +8,13 @@ from typing import Literal
 from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import (
-    COUNTING,
-    Absent,
-    check_absent,
-    evaluate,
-    outcomes,
-    overall,
-    quotient,
-    settle,
-    square_root,
-    take_classes,
-)
+from arrayseg.metrics._compute import Absent, Score, divide, square_root
+from arrayseg.metrics._confusion.outcomes import compute_from_matrix, count_outcomes, matrix_score, take_submatrix
 
 __all__ = ["cohen_kappa", "matthews_corrcoef"]
 
 
-@computed_from(COUNTING)
+@matrix_score
 def cohen_kappa(
     matrix: Array,
     *,
@@ -33,27 +22,24 @@ def cohen_kappa(
     absent: Absent = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
-    r"""Cohen's kappa: the agreement beyond what the class frequencies alone would give.
+    r"""Return Cohen's kappa: the agreement beyond what the class frequencies alone would give.
 
     .. math:: 1 - \frac{\sum_{tp} w_{tp} M_{tp}}{\sum_{tp} w_{tp} E_{tp}}, \quad
         E_{tp} = \frac{\sum_j M_{tj} \sum_i M_{ip}}{\sum_{ij} M_{ij}}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    weights
-        What a confusion of classes t and p costs: 1 for each (None, the default), ``"linear"`` \|t - p\|, or
-        ``"quadratic"`` (t - p)^2, for ordered classes.
-    absent
-        The score where only one class occurs (0 / 0): nan for ``"skip"`` and ``"nan"``, or a number.
-    classes
-        The classes of which the pixels are looked at: those whose target and prediction are among them; None: all.
+    {matrix}
+    weights : {"linear", "quadratic"} or None, default None
+        The weight w of a confusion of classes t and p: 1 for None, and for ordered classes \|t - p\| (``"linear"``) or
+        (t - p)^2 (``"quadratic"``).
+    absent : {"skip", "nan"} or float, default "skip"
+        The score if only one class occurs (0 / 0): nan for ``"skip"`` and ``"nan"``, or this number.
+    {classes_pixels}
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one.
+    {score}
 
     References
     ----------
@@ -68,47 +54,46 @@ def cohen_kappa(
     """
     power = _POWERS[check_choice("weights", weights, tuple(_POWERS))]
 
-    def kappa(backend: Backend, counts: Array) -> Array:
+    def kappa(backend: Backend, counts: Array) -> Score:
         xp = backend.xp
+        counts = take_submatrix(backend, counts, classes)
+        counts = xp.astype(counts, backend.sum_dtype(counts), copy=False)
         rank = xp.arange(counts.shape[-1], dtype=counts.dtype, device=backend.device(counts))
         gap = xp.abs(rank[:, None] - rank[None, :])
         cost = xp.where(gap == 0, xp.zeros_like(gap), gap**power)
         total = xp.sum(counts, axis=(-2, -1), keepdims=True)
-        observed, _ = quotient(xp, counts, total)
+        observed, _ = divide(xp, counts, total)
         actual, predicted = xp.sum(observed, axis=-1), xp.sum(observed, axis=-2)
         expected = actual[..., :, None] * predicted[..., None, :]
-        of_observed, of_expected = (xp.sum(cost * shares, axis=(-2, -1)) for shares in (observed, expected))
-        share, undefined = quotient(xp, of_observed, of_expected)
-        return settle(xp, 1 - share, absent, where=undefined)
+        observed_cost, expected_cost = (xp.sum(cost * shares, axis=(-2, -1)) for shares in (observed, expected))
+        share, undefined = divide(xp, observed_cost, expected_cost)
+        return Score(1 - share, undefined)
 
-    return overall(kappa, matrix, absent=absent, classes=classes)
+    return compute_from_matrix(matrix, kappa, absent)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def matthews_corrcoef(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Matthews correlation coefficient, for any number of classes (Gorodkin's R_K).
+    r"""Return the Matthews correlation coefficient, for any number of classes (Gorodkin's R_K).
 
     .. math:: \frac{c - \sum_k p_k t_k}{\sqrt{\left(1 - \sum_k p_k^2\right) \left(1 - \sum_k t_k^2\right)}}
 
-    with c the share of right pixels, p and t the shares of the classes in prediction and target.
+    where c is the fraction of correct pixels, and p and t are the fractions of the classes in prediction and target.
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score where prediction or target has only one class (0 / 0): nan for ``"skip"`` and ``"nan"``, or a number.
-    classes
-        The classes of which the pixels are looked at: those whose target and prediction are among them; None: all.
+    {matrix}
+    absent : {"skip", "nan"} or float, default "skip"
+        The score if prediction or target has only one class (0 / 0): nan for ``"skip"`` and ``"nan"``, or this number.
+    {classes_pixels}
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one.
+    {score}
 
     Notes
     -----
-    Scikit-learn and torchmetrics give 0 for 0 / 0: ``absent=0``.
+    Scikit-learn and torchmetrics return 0 for 0 / 0: ``absent=0``.
 
     References
     ----------
@@ -122,28 +107,25 @@ def matthews_corrcoef(matrix: Array, *, absent: Absent = "skip", classes: Sequen
     >>> metrics.matthews_corrcoef(np.asarray([[3, 1], [2, 4]]))
     array(0.40824829)
     """
-    check_absent(absent)
 
-    def correlation(backend: Backend, counts: Array) -> Array:
+    def correlation(backend: Backend, counts: Array) -> Score:
         xp = backend.xp
-        table = outcomes(backend, take_classes(backend, take_classes(backend, counts, classes, axis=-2), classes))
-        total = table.total
-        hits, false, missed, rest, predicted, actual, rejected, negatives = (
-            quotient(xp, part, total)[0]
-            for part in (
-                table.true_positives, table.false_positives, table.false_negatives, table.true_negatives,
-                table.predicted, table.actual, table.rejected, table.negatives,
-            )
-        )  # fmt: skip
-        # Of each class, c - p t is TP TN - FP FN, and 1 - p the other pixels: differences of shares, which are close to
-        # each other where most pixels are of one class, would lose the digits.
-        covariance = xp.sum(hits * rest - false * missed, axis=-1)
-        spread, target_spread = xp.sum(predicted * rejected, axis=-1), xp.sum(actual * negatives, axis=-1)
-        root = square_root(xp, spread) * square_root(xp, target_spread)
-        score, undefined = quotient(xp, covariance, root)
-        return settle(xp, score, absent, where=undefined)
+        pixels = count_outcomes(backend, take_submatrix(backend, counts, classes))
+        total = pixels.total
 
-    return evaluate(matrix, correlation)
+        def share(part: Array) -> Array:
+            return divide(xp, part, total).values
+
+        # The numerator is the sum over the classes of TP TN - FP FN. Computed as c minus the sum of p t it would lose
+        # digits if one class has most pixels, because both are close to 1; 1 - p would too.
+        right = share(pixels.true_positives) * share(pixels.true_negatives)
+        wrong = share(pixels.false_positives) * share(pixels.false_negatives)
+        spread = xp.sum(share(pixels.predicted) * share(pixels.rejected), axis=-1)
+        target_spread = xp.sum(share(pixels.actual) * share(pixels.negatives), axis=-1)
+        root = square_root(xp, spread) * square_root(xp, target_spread)
+        return divide(xp, xp.sum(right - wrong, axis=-1), root)
+
+    return compute_from_matrix(matrix, correlation, absent)
 
 
 _POWERS = {None: 0, "linear": 1, "quadratic": 2}

@@ -1,4 +1,4 @@
-"""What errors cost: metrics that weigh the kinds of error as an application does."""
+"""Compute metrics that weigh errors by what they cost an application."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from collections.abc import Sequence
 from arrayseg._checks import check_array, check_flag, check_number
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import COUNTING, Absent, Outcomes, overall, per_class, ratio, settle
+from arrayseg.metrics._compute import Absent, Score, divide, ratio
+from arrayseg.metrics._confusion.outcomes import (
+    Outcomes,
+    class_scores,
+    compute_from_matrix,
+    matrix_score,
+    take_submatrix,
+)
 
 __all__ = ["expected_cost", "net_benefit"]
 
 
-@computed_from(COUNTING)
+@matrix_score
 def expected_cost(
     matrix: Array,
     *,
@@ -23,32 +29,30 @@ def expected_cost(
     absent: Absent = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
-    r"""Mean cost of a pixel, given what it costs to predict each class in place of each other.
+    r"""Return the mean cost of a pixel, given the cost of predicting each class instead of each other class.
 
     .. math:: \sum_t \pi_t \sum_p c_{tp} \frac{M_{tp}}{\sum_j M_{tj}}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    costs
-        Array `(C, C)`, rows the target; the default, 0 on the diagonal and 1 elsewhere, gives the error rate. Of the
-        `classes`, where those are given.
-    priors
-        Array `(C,)`: how frequent the classes are where the method will be used; None: as in the target.
-    normalize
-        Whether to divide by the least cost of a prediction that is always the same class: above 1, the method is worse
-        than not looking at the image.
-    absent
-        The score of a matrix without pixels, and of `priors` on classes without target pixels: nan for ``"skip"`` and
-        ``"nan"``, or a number.
-    classes
-        The classes of which the pixels are looked at: those whose target and prediction are among them; None: all.
+    {matrix}
+    costs : array or sequence, optional
+        The costs c; rows are the target. By default 0 on the diagonal and 1 elsewhere, which gives the error rate.
+        Shape `(C, C)`, or as many as there are `classes`.
+    priors : array or sequence of float, optional
+        The frequencies of the classes where the method will be used. By default the frequencies in the target. Shape
+        `(C,)`.
+    normalize : bool, default False
+        Whether to divide by the smallest cost of predicting one class everywhere. Above 1, the method is worse than
+        such a prediction.
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a matrix without pixels, or if `priors` include a class without target pixels: nan for ``"skip"``
+        and ``"nan"``, or this number.
+    {classes_pixels}
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one.
+    {score}
 
     References
     ----------
@@ -66,8 +70,11 @@ def expected_cost(
     """
     normalize = check_flag("normalize", normalize)
 
-    def mean_cost(backend: Backend, counts: Array) -> Array:
-        xp, length, dtype = backend.xp, counts.shape[-1], counts.dtype
+    def mean_cost(backend: Backend, counts: Array) -> Score:
+        xp = backend.xp
+        counts = take_submatrix(backend, counts, classes)
+        counts = xp.astype(counts, backend.sum_dtype(counts), copy=False)
+        length, dtype = counts.shape[-1], counts.dtype
         rows = xp.sum(counts, axis=-1)
         total = xp.sum(rows, axis=-1)
         if costs is None:
@@ -77,44 +84,40 @@ def expected_cost(
         if priors is None:
             share = ratio(xp, rows, total[..., None], 0.0)
         else:
-            given = check_array("priors", priors, (length,), counts)
-            share = given / xp.sum(given) + xp.zeros_like(rows)
+            prior = check_array("priors", priors, (length,), counts)
+            share = prior / xp.sum(prior) + xp.zeros_like(rows)
         rates = ratio(xp, counts, rows[..., None], 0.0)
         score = xp.sum(share * xp.sum(cost * rates, axis=-1), axis=-1)
-        # A class of no weight costs nothing, even if it has no pixels to take a rate of.
+        # A class of weight 0 costs nothing, even if it has no pixels and so no rate.
         undefined = (total == 0) | xp.any((rows == 0) & (share != 0), axis=-1)
         if normalize:
-            score = ratio(xp, score, xp.min(xp.sum(share[..., None] * cost, axis=-2), axis=-1), absent)
-        return settle(xp, score, absent, where=undefined)
+            score, no_cost = divide(xp, score, xp.min(xp.sum(share[..., None] * cost, axis=-2), axis=-1))
+            undefined = undefined | no_cost
+        return Score(score, undefined)
 
-    return overall(mean_cost, matrix, absent=absent, classes=classes)
+    return compute_from_matrix(matrix, mean_cost, absent)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def net_benefit(
     matrix: Array, *, threshold: float, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> Array:
-    r"""Net benefit of each class against the rest: true positives, less the false ones at their exchange rate.
+    r"""Return the net benefit of each class: true positives minus false positives at their exchange rate.
 
     .. math:: \frac{TP}{n} - \frac{FP}{n} \frac{\theta}{1 - \theta}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    threshold
-        The probability :math:`\theta` in [0, 1) from which acting on a positive is worth it: 0.5 says that a false
-        positive costs as much as a true one gains.
-    absent
-        The score of a class that occurs in neither prediction nor target: nan for ``"skip"`` and ``"nan"`` (a vector of
-        scores keeps its length), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    threshold : float
+        The probability :math:`\theta` in [0, 1) above which a positive is worth acting on. With 0.5, a false positive
+        costs as much as a true positive gains.
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     References
     ----------
@@ -131,7 +134,7 @@ def net_benefit(
     threshold = check_number("threshold", threshold, 0, 1, below=True)
     exchange_rate = threshold / (1 - threshold)
 
-    def benefit(table: Outcomes) -> Array:
-        return table.ratio(table.true_positives - exchange_rate * table.false_positives, table.total)
+    def benefit(outcomes: Outcomes) -> Score:
+        return outcomes.ratio(outcomes.true_positives - exchange_rate * outcomes.false_positives, outcomes.total)
 
-    return per_class(benefit, matrix, absent=absent, classes=classes)
+    return class_scores(benefit, matrix, absent=absent, classes=classes)

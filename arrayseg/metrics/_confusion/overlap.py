@@ -1,4 +1,4 @@
-"""Overlap of prediction and target, class by class: intersection over union, Dice and their kin."""
+"""Compute the overlap of prediction and target: intersection over union, Dice and related scores."""
 
 from __future__ import annotations
 
@@ -8,20 +8,15 @@ from typing import Literal
 from arrayseg._checks import check_choice, check_indices, check_number, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._compute import Absent, Score, divide, take_classes
 from arrayseg.metrics._confusion.outcomes import (
-    COUNTING,
-    Absent,
     Outcomes,
-    check_absent,
+    class_scores,
+    compute_from_matrix,
     count_outcomes,
-    evaluate,
+    matrix_score,
     mean_over_classes,
-    outcomes,
-    per_class,
-    ratio,
-    settle,
-    take_classes,
+    outcomes_from,
 )
 
 __all__ = [
@@ -39,31 +34,26 @@ __all__ = [
 ]
 
 
-@computed_from(COUNTING)
+@matrix_score
 def iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Intersection over union of each class (Jaccard index).
+    r"""Return the intersection over union of each class (Jaccard index).
 
     .. math:: \frac{TP}{TP + FP + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
-    Of one matrix pooled over a data set, as in mmsegmentation and Cityscapes; of the matrices `(N, C, C)` of
-    ``confusion_matrix(..., per_image=True)``, per image, as in MONAI.
+    One matrix pooled over a data set gives the scores of mmsegmentation and Cityscapes. The matrices `(N, C, C)` of
+    ``confusion_matrix(..., per_image=True)`` give scores per image, as MONAI does.
 
     Examples
     --------
@@ -73,37 +63,32 @@ def iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None
     >>> metrics.iou(matrix)
     array([0.5       , 0.57142857])
     """
-    return per_class(_iou, matrix, absent=absent, classes=classes)
+    return class_scores(_iou, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def mean_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Mean over the classes of the intersection over union (mIoU).
+    r"""Return the mean over the classes of the intersection over union (mIoU).
 
     .. math:: \frac{1}{|K|} \sum_{c \in K} \frac{TP_c}{TP_c + FP_c + FN_c}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        What a class counts that has neither prediction nor target, or whose ratio is 0 / 0: ``"skip"`` leaves it out of
-        the mean, ``"nan"`` makes the mean nan, a number stands in its place.
-    classes
-        The classes that enter the mean; None: all. Pixels of the others still count as false positives and negatives.
+    {matrix}
+    {absent_mean}
+    {classes_mean}
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one; nan if no class is left.
+    {mean}
 
     Notes
     -----
-    Libraries differ in the absent classes. The default skips them, as do mmsegmentation (without ``nan_to_num``),
-    torchmetrics' ``JaccardIndex`` and scikit-learn (without ``labels``). ``absent=0`` is the ADE20K tool and
-    scikit-learn with ``labels``; ``absent=1`` is PaddleSeg and segmentation-models-pytorch. Detectron2 also leaves out
-    a class that is predicted but not in the target: pass the others as `classes`. For averages over images see
-    `fine_grained_mean`.
+    Libraries differ in how they treat absent classes. The default skips them, as do mmsegmentation (without
+    ``nan_to_num``), torchmetrics' ``JaccardIndex`` and scikit-learn (without ``labels``). ``absent=0`` reproduces the
+    ADE20K tool and scikit-learn with ``labels``; ``absent=1`` reproduces PaddleSeg and segmentation-models-pytorch.
+    Detectron2 also leaves out a class that is predicted but not in the target: pass the others as `classes`. For
+    averages over images see `fine_grained_mean`.
 
     Examples
     --------
@@ -116,26 +101,23 @@ def mean_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] |
     return mean_over_classes(_iou, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Mean of the intersection over union, each class weighing as many pixels as it has in the target.
+    r"""Return the mean of the intersection over union, weighted by the target pixels of each class.
 
     .. math:: \frac{\sum_{c \in K} (TP_c + FN_c) \, IoU_c}{\sum_{c \in K} (TP_c + FN_c)}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a matrix without target pixels of the classes: nan for ``"skip"`` and ``"nan"``, or a number. A
-        class without target pixels weighs nothing.
-    classes
-        The classes that enter the mean; None: all. Pixels of the others still count as false positives and negatives.
+    {matrix}
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a matrix without target pixels of the classes: nan for ``"skip"`` and ``"nan"``, or this number. A
+        class without target pixels has no weight.
+    {classes_mean}
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one.
+    {score}
 
     Examples
     --------
@@ -144,45 +126,44 @@ def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: S
     >>> metrics.frequency_weighted_iou(np.asarray([[3, 1], [2, 4]]))
     array(0.54285714)
     """
-    check_absent(absent)
 
-    def weighted_mean(backend: Backend, counts: Array) -> Array:
-        xp, table = backend.xp, outcomes(backend, counts)
-        weights = take_classes(backend, table.actual, classes)
-        scores = take_classes(backend, _iou(table), classes)  # 0 where it is 0 / 0
-        return ratio(xp, xp.sum(weights * scores, axis=-1), xp.sum(weights, axis=-1), absent)
+    def weighted_mean(backend: Backend, counts: Array) -> Score:
+        xp, outcomes = backend.xp, count_outcomes(backend, counts)
+        weights = take_classes(backend, outcomes.actual, classes)
+        scores = take_classes(backend, _iou(outcomes).values, classes)  # 0 for 0 / 0
+        return divide(xp, xp.sum(weights * scores, axis=-1), xp.sum(weights, axis=-1))
 
-    return evaluate(matrix, weighted_mean)
+    return compute_from_matrix(matrix, weighted_mean, absent)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def category_iou(
     matrix: Array, categories: Sequence[Sequence[int]], *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> Array:
-    r"""Intersection over union of categories, each a union of classes.
+    r"""Return the intersection over union of categories, each a union of classes.
 
     .. math:: \frac{\sum_{t, p \in G} M_{tp}}
         {\sum_{t \in G, p} M_{tp} + \sum_{t, p \in G} (M_{pt} - M_{tp}) + \sum_{t \notin G, p \in G} M_{tp}}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    categories
-        The class ids of each category; a class may be in several (a hierarchy) or in none.
-    absent
-        The score of a category in neither prediction nor target: nan for ``"skip"`` and ``"nan"``, or a number.
-    classes
-        The categories to return, by position; None: all.
+    {matrix}
+    categories : sequence of sequences of int
+        The class ids of each category. A class may be in several categories (a hierarchy) or in none.
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a category in neither prediction nor target: nan for ``"skip"`` and ``"nan"``, or this number.
+    classes : sequence of int, optional
+        The positions of the categories to return. By default all.
 
     Returns
     -------
-    Array
-        Floating array `(..., G)` for G categories, float64 where there is one.
+    array
+        One score for each of G categories, in float64 where the device has it. Shape `(..., G)`.
 
     Notes
     -----
-    Confusions of classes within a category are right. It is the category IoU of cityscapesScripts.
+    A pixel that is predicted as another class of its category counts as correct. This is the category IoU of
+    cityscapesScripts.
 
     Examples
     --------
@@ -192,47 +173,41 @@ def category_iou(
     >>> metrics.category_iou(matrix, [[0, 1], [2]])
     array([0.92307692, 0.75      ])
     """
-    check_absent(absent)
     listed = check_sequence("categories", categories, "sequences of class ids")
     if not listed:
         msg = "`categories` must hold at least one sequence of class ids; got none."
         raise ValueError(msg)
 
-    def merged(backend: Backend, counts: Array) -> Array:
+    def merged_iou(backend: Backend, counts: Array) -> Score:
         xp = backend.xp
         groups = [check_indices("categories", members, counts.shape[-1]) for members in listed]
         rows = [take_classes(backend, counts, members, axis=-2) for members in groups]
         columns = [take_classes(backend, counts, members) for members in groups]
-        hits = [take_classes(backend, part, members) for part, members in zip(rows, groups, strict=True)]
-        hit, predicted, actual = (
-            xp.stack([xp.sum(part, axis=(-2, -1)) for part in parts], axis=-1) for parts in (hits, columns, rows)
+        common = [take_classes(backend, part, members) for part, members in zip(rows, groups, strict=True)]
+        hits, predicted, actual = (
+            xp.stack([xp.sum(part, axis=(-2, -1)) for part in parts], axis=-1) for parts in (common, columns, rows)
         )
-        table = count_outcomes(backend, hit, predicted, actual, xp.sum(counts, axis=(-2, -1)))
-        return take_classes(backend, settle(xp, _iou(table), absent, where=table.union == 0), classes)
+        score = _iou(outcomes_from(backend, hits, predicted, actual, xp.sum(counts, axis=(-2, -1))))
+        return Score(*(take_classes(backend, part, classes) for part in score))
 
-    return evaluate(matrix, merged)
+    return compute_from_matrix(matrix, merged_iou, absent)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Dice coefficient of each class (F1 score).
+    r"""Return the Dice coefficient of each class (F1 score).
 
     .. math:: \frac{2 TP}{2 TP + FP + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -242,33 +217,29 @@ def dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | Non
     >>> metrics.dice(matrix)
     array([0.66666667, 0.72727273])
     """
-    return per_class(_dice, matrix, absent=absent, classes=classes)
+    return class_scores(_dice, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def mean_dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Mean over the classes of the Dice coefficient.
+    r"""Return the mean over the classes of the Dice coefficient.
 
     .. math:: \frac{1}{|K|} \sum_{c \in K} \frac{2 TP_c}{2 TP_c + FP_c + FN_c}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        What a class counts that has neither prediction nor target, or whose ratio is 0 / 0: ``"skip"`` leaves it out of
-        the mean, ``"nan"`` makes the mean nan, a number stands in its place.
-    classes
-        The classes that enter the mean; None: all. Pixels of the others still count as false positives and negatives.
+    {matrix}
+    {absent_mean}
+    {classes_mean}
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one; nan if no class is left.
+    {mean}
 
     Notes
     -----
-    ``absent=1`` with the matrix of one volume is MetricsReloaded, medpy and BraTS; ``absent=0`` is PaddleSeg.
+    ``absent=1`` with the matrix of one volume reproduces MetricsReloaded, medpy and BraTS; ``absent=0`` reproduces
+    PaddleSeg.
 
     Examples
     --------
@@ -281,28 +252,23 @@ def mean_dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] 
     return mean_over_classes(_dice, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def f_beta(matrix: Array, *, beta: float = 1.0, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""F-beta score of each class: recall weighs beta times as much as precision.
+    r"""Return the F-beta score of each class, in which recall weighs beta times as much as precision.
 
     .. math:: \frac{(1 + \beta^2) TP}{(1 + \beta^2) TP + \beta^2 FN + FP}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    beta
-        The weight of recall; 1, the default, gives the Dice coefficient.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    beta : float, default 1
+        The weight of recall. 1 gives the Dice coefficient.
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -313,18 +279,15 @@ def f_beta(matrix: Array, *, beta: float = 1.0, absent: Absent = "skip", classes
     array([0.71428571, 0.68965517])
     """
     weight = check_number("beta", beta, 0, 1e100) ** 2  # whose square is still finite
-    return per_class(
-        lambda table: table.ratio(
-            (1 + weight) * table.true_positives,
-            (1 + weight) * table.true_positives + weight * table.false_negatives + table.false_positives,
-        ),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+
+    def score(outcomes: Outcomes) -> Score:
+        hits = (1 + weight) * outcomes.true_positives
+        return outcomes.ratio(hits, hits + weight * outcomes.false_negatives + outcomes.false_positives)
+
+    return class_scores(score, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def tversky_index(
     matrix: Array,
     *,
@@ -333,28 +296,24 @@ def tversky_index(
     absent: Absent = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
-    r"""Tversky index of each class: false positives and false negatives weigh as given.
+    r"""Return the Tversky index of each class, with weights for false positives and false negatives.
 
     .. math:: \frac{TP}{TP + \alpha FP + \beta FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    alpha
+    {matrix}
+    alpha : float, default 0.5
         The weight of false positives.
-    beta
-        The weight of false negatives; both 0.5, the default, give the Dice coefficient, both 1 the IoU.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    beta : float, default 0.5
+        The weight of false negatives. If both weights are 0.5, the index is the Dice coefficient; if both are 1, it is
+        the intersection over union.
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     References
     ----------
@@ -369,18 +328,15 @@ def tversky_index(
     array([0.69767442, 0.70175439])
     """
     alpha, beta = check_number("alpha", alpha, 0), check_number("beta", beta, 0)
-    return per_class(
-        lambda table: table.ratio(
-            table.true_positives,
-            table.true_positives + alpha * table.false_positives + beta * table.false_negatives,
-        ),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+
+    def index(outcomes: Outcomes) -> Score:
+        errors = alpha * outcomes.false_positives + beta * outcomes.false_negatives
+        return outcomes.ratio(outcomes.true_positives, outcomes.true_positives + errors)
+
+    return class_scores(index, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def generalized_dice(
     matrix: Array,
     *,
@@ -388,33 +344,31 @@ def generalized_dice(
     absent: Absent = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
-    r"""Dice coefficient of all classes together, rare classes weighing more.
+    r"""Return the Dice coefficient of all classes together, in which rare classes have larger weights.
 
     .. math:: \frac{2 \sum_c w_c TP_c}{\sum_c w_c (2 TP_c + FP_c + FN_c)}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    weight
-        The weight of a class with G target pixels: ``"square"`` 1/G^2, ``"simple"`` 1/G, ``"uniform"`` 1. A class
-        without target pixels has the largest weight of the others, so that a false positive costs, as in MONAI.
-    absent
-        What a matrix counts in which the classes have neither prediction nor target: nan for ``"skip"`` and ``"nan"``,
-        or a number.
-    classes
-        The classes that enter the sums; None: all.
+    {matrix}
+    weight : {"square", "simple", "uniform"}, default "square"
+        The weight of a class with G target pixels: 1/G^2, 1/G or 1. A class without target pixels gets the largest
+        weight of the other classes, as in MONAI, so that its false positives lower the score.
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a matrix in which the classes have neither prediction nor target: nan for ``"skip"`` and
+        ``"nan"``, or this number.
+    classes : sequence of int, optional
+        The classes that enter the sums. By default all.
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one.
+    {score}
 
     Notes
     -----
-    MONAI and torchmetrics compute it of each image: give the matrices of ``confusion_matrix(..., per_image=True)``.
-    Torchmetrics takes the largest weight over the batch instead of the classes, so that its score of an image depends
-    on its batch.
+    MONAI and torchmetrics compute it for each image: pass the matrices of ``confusion_matrix(..., per_image=True)``.
+    Torchmetrics uses the largest weight in the batch instead of the largest of the classes, so its score of an image
+    depends on the other images.
 
     References
     ----------
@@ -428,49 +382,44 @@ def generalized_dice(
     >>> metrics.generalized_dice(np.asarray([[3, 1], [2, 4]]))
     array(0.688)
     """
-    check_absent(absent)
     power = _POWERS[check_choice("weight", weight, tuple(_POWERS))]
 
-    def weighted(backend: Backend, counts: Array) -> Array:
-        xp, table = backend.xp, outcomes(backend, counts)
+    def weighted(backend: Backend, counts: Array) -> Score:
+        xp, outcomes = backend.xp, count_outcomes(backend, counts)
         hits, predicted, actual = (
-            take_classes(backend, part, classes) for part in (table.true_positives, table.predicted, table.actual)
+            take_classes(backend, part, classes)
+            for part in (outcomes.true_positives, outcomes.predicted, outcomes.actual)
         )
         missing = actual == 0
         weights = xp.where(missing, xp.zeros_like(actual), xp.where(missing, xp.ones_like(actual), actual) ** -power)
         weights = xp.where(missing, xp.max(weights, axis=-1, keepdims=True), weights)
-        # No class has target pixels: any equal weights give 0, or 0 / 0 without predictions.
+        # If no class has target pixels, any equal weights give 0, or 0 / 0 without predictions.
         weights = xp.where(xp.all(missing, axis=-1, keepdims=True), xp.ones_like(weights), weights)
         overlap, sizes = xp.sum(weights * hits, axis=-1), xp.sum(weights * (predicted + actual), axis=-1)
-        return ratio(xp, 2 * overlap, sizes, absent)
+        return divide(xp, 2 * overlap, sizes)
 
-    return evaluate(matrix, weighted)
+    return compute_from_matrix(matrix, weighted, absent)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def volumetric_similarity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Likeness of the sizes of prediction and target of each class, wherever they lie.
+    r"""Return how similar the sizes of prediction and target are for each class, regardless of their positions.
 
     .. math:: 1 - \frac{|FN - FP|}{2 TP + FP + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
-    What seg-metrics calls by this name is `relative_volume_difference` with ``relative_to="mean"``.
+    What seg-metrics calls volumetric similarity is `relative_volume_difference` with ``relative_to="mean"``.
 
     References
     ----------
@@ -484,17 +433,16 @@ def volumetric_similarity(matrix: Array, *, absent: Absent = "skip", classes: Se
     >>> metrics.volumetric_similarity(matrix)
     array([0.88888889, 0.90909091])
     """
-    return per_class(
-        lambda table: (
-            1 - table.ratio(table.xp.abs(table.false_negatives - table.false_positives), table.predicted + table.actual)
-        ),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+
+    def similarity(outcomes: Outcomes) -> Score:
+        difference = outcomes.xp.abs(outcomes.false_negatives - outcomes.false_positives)
+        share, undefined = outcomes.ratio(difference, outcomes.predicted + outcomes.actual)
+        return Score(1 - share, undefined)
+
+    return class_scores(similarity, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def relative_volume_difference(
     matrix: Array,
     *,
@@ -502,32 +450,27 @@ def relative_volume_difference(
     absent: Absent = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
-    r"""How much larger the prediction of each class is than the target.
+    r"""Return how much larger the prediction of each class is than its target, as a fraction.
 
     .. math:: \frac{P - T}{T}, \quad P = TP + FP, \quad T = TP + FN
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    relative_to
-        What the difference is divided by: ``"target"``, as in medpy and panoptica, or the ``"mean"`` of both sizes, as
-        in seg-metrics.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    relative_to : {"target", "mean"}, default "target"
+        Divide the difference by the size of the target, as medpy and panoptica do, or by the mean of both sizes, as
+        seg-metrics does.
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
-    The sign is kept; the absolute relative difference is its `abs`. A class without target pixels that is predicted is
-    infinitely larger, with ``relative_to="target"``.
+    The difference keeps its sign. With ``relative_to="target"`` it is infinite for a class that is predicted but has no
+    target pixels.
 
     Examples
     --------
@@ -539,19 +482,19 @@ def relative_volume_difference(
     """
     check_choice("relative_to", relative_to, ("target", "mean"))
 
-    def difference(table: Outcomes) -> Array:
-        sizes = table.actual if relative_to == "target" else (table.predicted + table.actual) / 2
-        return table.ratio(table.false_positives - table.false_negatives, sizes)
+    def difference(outcomes: Outcomes) -> Score:
+        size = outcomes.actual if relative_to == "target" else (outcomes.predicted + outcomes.actual) / 2
+        return outcomes.ratio(outcomes.false_positives - outcomes.false_negatives, size)
 
-    return per_class(difference, matrix, absent=absent, classes=classes)
+    return class_scores(difference, matrix, absent=absent, classes=classes)
 
 
 _POWERS = {"square": 2, "simple": 1, "uniform": 0}
 
 
-def _iou(table: Outcomes) -> Array:
-    return table.ratio(table.true_positives, table.union)
+def _iou(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.true_positives, outcomes.union)
 
 
-def _dice(table: Outcomes) -> Array:
-    return table.ratio(2 * table.true_positives, table.predicted + table.actual)
+def _dice(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(2 * outcomes.true_positives, outcomes.predicted + outcomes.actual)

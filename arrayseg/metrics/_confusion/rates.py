@@ -1,4 +1,4 @@
-"""Rates of the outcomes of each class: what share of the pixels, found or claimed, is right."""
+"""Compute rates of the outcomes of each class, such as precision and recall."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ from collections.abc import Sequence
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._compute import Absent, Score, divide, square_root, take_classes
 from arrayseg.metrics._confusion.outcomes import (
-    COUNTING,
-    Absent,
     Outcomes,
-    check_absent,
-    evaluate,
+    class_scores,
+    compute_from_matrix,
+    count_outcomes,
+    matrix_score,
     mean_over_classes,
-    outcomes,
-    per_class,
-    ratio,
-    square_root,
-    take_classes,
 )
 
 __all__ = [
@@ -43,30 +38,25 @@ __all__ = [
 ]
 
 
-@computed_from(COUNTING)
+@matrix_score
 def precision(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels predicted as a class that are of it (positive predictive value).
+    r"""Return the fraction of the pixels predicted as a class that belong to it (positive predictive value).
 
     .. math:: \frac{TP}{TP + FP}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
-    A class that is never predicted has no precision; scikit-learn and torchmetrics show 0 there (``absent=0``).
+    A class that is never predicted has no precision. Scikit-learn and torchmetrics report 0 there (``absent=0``).
 
     Examples
     --------
@@ -76,34 +66,24 @@ def precision(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] 
     >>> metrics.precision(matrix)
     array([0.6, 0.8])
     """
-    return per_class(
-        lambda table: table.ratio(table.true_positives, table.predicted),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+    return class_scores(_precision, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def recall(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels of a class that are predicted as it (sensitivity, true positive rate).
+    r"""Return the fraction of the pixels of a class that are predicted as it (sensitivity, true positive rate).
 
     .. math:: \frac{TP}{TP + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
@@ -117,34 +97,29 @@ def recall(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | N
     >>> metrics.recall(matrix)
     array([0.75      , 0.66666667])
     """
-    return per_class(_recall, matrix, absent=absent, classes=classes)
+    return class_scores(_recall, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def class_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels of a class that are predicted as it.
+    r"""Return the accuracy of each class: the fraction of its pixels that are predicted as it.
 
     .. math:: \frac{TP}{TP + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
-    The per-class accuracy of segmentation benchmarks, in which the many true negatives have no part: it is `recall`.
-    MONAI's ``"accuracy"`` is (TP + TN) / all instead.
+    This is the per-class accuracy of segmentation benchmarks, which ignores the many true negatives. It equals
+    `recall`. MONAI's ``"accuracy"`` is (TP + TN) / all instead.
 
     Examples
     --------
@@ -154,35 +129,30 @@ def class_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[
     >>> metrics.class_accuracy(matrix)
     array([0.75      , 0.66666667])
     """
-    return per_class(_recall, matrix, absent=absent, classes=classes)
+    return class_scores(_recall, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def mean_pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Mean over the classes of the share of their pixels that are predicted as them.
+    r"""Return the mean over the classes of `class_accuracy`.
 
     .. math:: \frac{1}{|K|} \sum_{c \in K} \frac{TP_c}{TP_c + FN_c}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        What a class counts that has neither prediction nor target, or whose ratio is 0 / 0: ``"skip"`` leaves it out of
-        the mean, ``"nan"`` makes the mean nan, a number stands in its place.
-    classes
-        The classes that enter the mean; None: all. Pixels of the others still count as false positives and negatives.
+    {matrix}
+    {absent_mean}
+    {classes_mean}
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one; nan if no class is left.
+    {mean}
 
     Notes
     -----
-    The mAcc of mmsegmentation and, with every class in the target, scikit-learn's ``balanced_accuracy_score``. A class
-    without target pixels has no accuracy and is skipped even if it is predicted; torchmetrics' macro recall counts it
-    as 0, as ``absent=0`` does, but skips the classes that are not predicted either.
+    This is the mAcc of mmsegmentation and, if every class is in the target, scikit-learn's ``balanced_accuracy_score``.
+    A class without target pixels has no accuracy and is skipped even if it is predicted. Torchmetrics' macro recall
+    counts such a class as 0, as ``absent=0`` does, but skips the classes that are not predicted either.
 
     Examples
     --------
@@ -195,29 +165,27 @@ def mean_pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     return mean_over_classes(_recall, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of all pixels that are predicted right (overall accuracy).
+    r"""Return the fraction of all pixels that are predicted correctly (overall accuracy).
 
     .. math:: \frac{\sum_{c \in K} M_{cc}}{\sum_{c \in K} \sum_p M_{cp}}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        What a matrix without pixels counts: ``"skip"`` and ``"nan"`` give nan, a number stands in its place.
-    classes
-        The classes K whose target pixels are looked at; None: all.
+    {matrix}
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a matrix without pixels: nan for ``"skip"`` and ``"nan"``, or this number.
+    classes : sequence of int, optional
+        The classes K whose target pixels count. By default all.
 
     Returns
     -------
-    Array
-        Floating array `(...)`, float64 where there is one.
+    {score}
 
     Notes
     -----
-    PaddleSeg divides by the predicted pixels; without void pixels in the prediction that is the same.
+    PaddleSeg divides by the predicted pixels; that is the same if the prediction has no void pixels.
 
     Examples
     --------
@@ -226,36 +194,30 @@ def pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[
     >>> metrics.pixel_accuracy(np.asarray([[3, 1], [2, 4]]))
     array(0.7)
     """
-    check_absent(absent)
 
-    def accuracy(backend: Backend, counts: Array) -> Array:
-        xp, table = backend.xp, outcomes(backend, counts)
-        hits, actual = (take_classes(backend, part, classes) for part in (table.true_positives, table.actual))
-        return ratio(xp, xp.sum(hits, axis=-1), xp.sum(actual, axis=-1), absent)
+    def accuracy(backend: Backend, counts: Array) -> Score:
+        xp, outcomes = backend.xp, count_outcomes(backend, counts)
+        hits, actual = (take_classes(backend, part, classes) for part in (outcomes.true_positives, outcomes.actual))
+        return divide(xp, xp.sum(hits, axis=-1), xp.sum(actual, axis=-1))
 
-    return evaluate(matrix, accuracy)
+    return compute_from_matrix(matrix, accuracy, absent)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def specificity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels not of a class that are not predicted as it (true negative rate).
+    r"""Return the fraction of the pixels of other classes that are not predicted as the class (true negative rate).
 
     .. math:: \frac{TN}{TN + FP}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -265,34 +227,24 @@ def specificity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int
     >>> metrics.specificity(matrix)
     array([0.66666667, 0.75      ])
     """
-    return per_class(
-        lambda table: table.ratio(table.true_negatives, table.negatives),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+    return class_scores(_specificity, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def negative_predictive_value(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels not predicted as a class that are not of it.
+    r"""Return the fraction of the pixels not predicted as a class that do not belong to it.
 
     .. math:: \frac{TN}{TN + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -302,34 +254,24 @@ def negative_predictive_value(matrix: Array, *, absent: Absent = "skip", classes
     >>> metrics.negative_predictive_value(matrix)
     array([0.8, 0.6])
     """
-    return per_class(
-        lambda table: table.ratio(table.true_negatives, table.rejected),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+    return class_scores(_negative_predictive_value, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def false_negative_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels of a class that are not predicted as it (miss rate).
+    r"""Return the fraction of the pixels of a class that are not predicted as it (miss rate).
 
     .. math:: \frac{FN}{TP + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -339,34 +281,29 @@ def false_negative_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     >>> metrics.false_negative_rate(matrix)
     array([0.25      , 0.33333333])
     """
-    return per_class(
-        lambda table: table.ratio(table.false_negatives, table.actual),
+    return class_scores(
+        lambda outcomes: outcomes.ratio(outcomes.false_negatives, outcomes.actual),
         matrix,
         absent=absent,
         classes=classes,
     )
 
 
-@computed_from(COUNTING)
+@matrix_score
 def false_positive_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels not of a class that are predicted as it (fall-out).
+    r"""Return the fraction of the pixels of other classes that are predicted as the class (fall-out).
 
     .. math:: \frac{FP}{TN + FP}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -376,34 +313,29 @@ def false_positive_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     >>> metrics.false_positive_rate(matrix)
     array([0.33333333, 0.25      ])
     """
-    return per_class(
-        lambda table: table.ratio(table.false_positives, table.negatives),
+    return class_scores(
+        lambda outcomes: outcomes.ratio(outcomes.false_positives, outcomes.negatives),
         matrix,
         absent=absent,
         classes=classes,
     )
 
 
-@computed_from(COUNTING)
+@matrix_score
 def false_discovery_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels predicted as a class that are not of it.
+    r"""Return the fraction of the pixels predicted as a class that do not belong to it.
 
     .. math:: \frac{FP}{TP + FP}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -413,34 +345,29 @@ def false_discovery_rate(matrix: Array, *, absent: Absent = "skip", classes: Seq
     >>> metrics.false_discovery_rate(matrix)
     array([0.4, 0.2])
     """
-    return per_class(
-        lambda table: table.ratio(table.false_positives, table.predicted),
+    return class_scores(
+        lambda outcomes: outcomes.ratio(outcomes.false_positives, outcomes.predicted),
         matrix,
         absent=absent,
         classes=classes,
     )
 
 
-@computed_from(COUNTING)
+@matrix_score
 def false_omission_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Share of the pixels not predicted as a class that are of it.
+    r"""Return the fraction of the pixels not predicted as a class that belong to it.
 
     .. math:: \frac{FN}{TN + FN}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -450,34 +377,29 @@ def false_omission_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
     >>> metrics.false_omission_rate(matrix)
     array([0.2, 0.4])
     """
-    return per_class(
-        lambda table: table.ratio(table.false_negatives, table.rejected),
+    return class_scores(
+        lambda outcomes: outcomes.ratio(outcomes.false_negatives, outcomes.rejected),
         matrix,
         absent=absent,
         classes=classes,
     )
 
 
-@computed_from(COUNTING)
+@matrix_score
 def balanced_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Mean of sensitivity and specificity of each class against the rest.
+    r"""Return the mean of sensitivity and specificity of each class against the rest.
 
     .. math:: \frac{1}{2} \left( \frac{TP}{TP + FN} + \frac{TN}{TN + FP} \right)
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
@@ -491,29 +413,24 @@ def balanced_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequen
     >>> metrics.balanced_accuracy(matrix)
     array([0.70833333, 0.70833333])
     """
-    return per_class(lambda table: (table.sensitivity + table.specificity) / 2, matrix, absent=absent, classes=classes)
+    return class_scores(_balanced, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def informedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Sensitivity and specificity of each class, less 1 (Youden index).
+    r"""Return the sum of sensitivity and specificity of each class, minus 1 (Youden index).
 
     .. math:: \frac{TP}{TP + FN} + \frac{TN}{TN + FP} - 1
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -523,29 +440,29 @@ def informedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[in
     >>> metrics.informedness(matrix)
     array([0.41666667, 0.41666667])
     """
-    return per_class(lambda table: table.sensitivity + table.specificity - 1, matrix, absent=absent, classes=classes)
+    return class_scores(
+        lambda outcomes: _sum_less_one(_recall(outcomes), _specificity(outcomes)),
+        matrix,
+        absent=absent,
+        classes=classes,
+    )
 
 
-@computed_from(COUNTING)
+@matrix_score
 def markedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Positive and negative predictive value of each class, less 1.
+    r"""Return the sum of the positive and negative predictive values of each class, minus 1.
 
     .. math:: \frac{TP}{TP + FP} + \frac{TN}{TN + FN} - 1
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -555,40 +472,33 @@ def markedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int]
     >>> metrics.markedness(matrix)
     array([0.4, 0.4])
     """
-    return per_class(
-        lambda table: (
-            table.ratio(table.true_positives, table.predicted) + table.ratio(table.true_negatives, table.rejected) - 1
-        ),
+    return class_scores(
+        lambda outcomes: _sum_less_one(_precision(outcomes), _negative_predictive_value(outcomes)),
         matrix,
         absent=absent,
         classes=classes,
     )
 
 
-@computed_from(COUNTING)
+@matrix_score
 def positive_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""How much likelier a pixel of a class is to be predicted as it than one of another class.
+    r"""Return how much more often a class is predicted for its own pixels than for other pixels.
 
     .. math:: \frac{TP / (TP + FN)}{FP / (TN + FP)}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
-    Without false positives it is infinite; scikit-learn shows nan there.
+    Without false positives it is infinite; scikit-learn reports nan there.
 
     Examples
     --------
@@ -598,35 +508,24 @@ def positive_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes
     >>> metrics.positive_likelihood_ratio(matrix)
     array([2.25      , 2.66666667])
     """
-    # One quotient instead of one of two rates, here and below: 0 / 0 arises once, and its derivative is guarded once.
-    return per_class(
-        lambda table: table.ratio(table.true_positives * table.negatives, table.false_positives * table.actual),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+    return class_scores(_positive_likelihood, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def negative_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""How much likelier a pixel of a class is not to be predicted as it than one of another class.
+    r"""Return how much more often a class is not predicted for its own pixels than for other pixels.
 
     .. math:: \frac{FN / (TP + FN)}{TN / (TN + FP)}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Examples
     --------
@@ -636,38 +535,28 @@ def negative_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes
     >>> metrics.negative_likelihood_ratio(matrix)
     array([0.375     , 0.44444444])
     """
-    return per_class(
-        lambda table: table.ratio(table.false_negatives * table.negatives, table.true_negatives * table.actual),
-        matrix,
-        absent=absent,
-        classes=classes,
-    )
+    return class_scores(_negative_likelihood, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def prevalence_threshold(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""The prevalence below which a positive prediction loses its value fast.
+    r"""Return the prevalence below which a positive prediction quickly loses its value.
 
     .. math:: \frac{\sqrt{FPR}}{\sqrt{TPR} + \sqrt{FPR}}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     Notes
     -----
-    Where both rates are equal it is 1/2. The form with their difference below, as in MONAI, is 0 / 0 there.
+    Where both rates are equal it is 1/2. MONAI's form, which divides by the difference of the rates, is 0 / 0 there.
 
     References
     ----------
@@ -681,35 +570,24 @@ def prevalence_threshold(matrix: Array, *, absent: Absent = "skip", classes: Seq
     >>> metrics.prevalence_threshold(matrix)
     array([0.4      , 0.3797959])
     """
-
-    def threshold(table: Outcomes) -> Array:
-        true = square_root(table.xp, table.true_positives * table.negatives)
-        false = square_root(table.xp, table.false_positives * table.actual)
-        return table.ratio(false, true + false)
-
-    return per_class(threshold, matrix, absent=absent, classes=classes)
+    return class_scores(_threshold, matrix, absent=absent, classes=classes)
 
 
-@computed_from(COUNTING)
+@matrix_score
 def fowlkes_mallows(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Geometric mean of precision and recall of each class.
+    r"""Return the geometric mean of precision and recall of each class.
 
     .. math:: \frac{TP}{\sqrt{(TP + FP)(TP + FN)}}
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(..., C, C)` of pixel counts, rows the target, columns the prediction.
-    absent
-        The score of a class that occurs in neither prediction nor target, or whose ratio is 0 / 0: nan for ``"skip"``
-        and ``"nan"`` (a vector of scores keeps its length; only means tell the two apart), or a number.
-    classes
-        The classes to return, in this order; None: all.
+    {matrix}
+    {absent_scores}
+    {classes_scores}
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one; one entry for each of the `classes`.
+    {scores}
 
     References
     ----------
@@ -723,12 +601,49 @@ def fowlkes_mallows(matrix: Array, *, absent: Absent = "skip", classes: Sequence
     >>> metrics.fowlkes_mallows(matrix)
     array([0.67082039, 0.73029674])
     """
-
-    def geometric_mean(table: Outcomes) -> Array:
-        return table.ratio(table.true_positives, square_root(table.xp, table.predicted * table.actual))
-
-    return per_class(geometric_mean, matrix, absent=absent, classes=classes)
+    return class_scores(_geometric_mean, matrix, absent=absent, classes=classes)
 
 
-def _recall(table: Outcomes) -> Array:
-    return table.sensitivity
+def _precision(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.true_positives, outcomes.predicted)
+
+
+def _recall(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.true_positives, outcomes.actual)
+
+
+def _specificity(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.true_negatives, outcomes.negatives)
+
+
+def _negative_predictive_value(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.true_negatives, outcomes.rejected)
+
+
+def _balanced(outcomes: Outcomes) -> Score:
+    sensitivity, specificity = _recall(outcomes), _specificity(outcomes)
+    mean = (sensitivity.values + specificity.values) / 2
+    return Score(mean, sensitivity.undefined | specificity.undefined)
+
+
+def _sum_less_one(first: Score, second: Score) -> Score:
+    return Score(first.values + second.values - 1, first.undefined | second.undefined)
+
+
+# The next three formulas are one quotient instead of a quotient of rates: only one division needs a guard.
+def _positive_likelihood(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.true_positives * outcomes.negatives, outcomes.false_positives * outcomes.actual)
+
+
+def _negative_likelihood(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.false_negatives * outcomes.negatives, outcomes.true_negatives * outcomes.actual)
+
+
+def _threshold(outcomes: Outcomes) -> Score:
+    true = square_root(outcomes.xp, outcomes.true_positives * outcomes.negatives)
+    false = square_root(outcomes.xp, outcomes.false_positives * outcomes.actual)
+    return outcomes.ratio(false, true + false)
+
+
+def _geometric_mean(outcomes: Outcomes) -> Score:
+    return outcomes.ratio(outcomes.true_positives, square_root(outcomes.xp, outcomes.predicted * outcomes.actual))

@@ -1,4 +1,4 @@
-"""The table of a paper, from a confusion matrix."""
+"""Print the scores of a confusion matrix as tables."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 from arrayseg._checks import check_indices, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import COUNTING, Absent
+from arrayseg.metrics._compute import Absent
+from arrayseg.metrics._confusion.outcomes import matrix_score
 from arrayseg.metrics._confusion.overlap import dice, frequency_weighted_iou, iou, mean_dice, mean_iou
 from arrayseg.metrics._confusion.rates import class_accuracy, mean_pixel_accuracy, pixel_accuracy, precision
 
@@ -24,18 +24,18 @@ class ClassScores:
 
     Parameters
     ----------
-    name
-        The class's name.
-    iou
+    name : str
+        The name of the class.
+    iou : float
         Intersection over union.
-    dice
+    dice : float
         Dice coefficient.
-    accuracy
-        Share of its target pixels that are predicted as it (recall).
-    precision
-        Share of the pixels predicted as it that are of it.
-    target_pixels
-        Pixels of the class in the target.
+    accuracy : float
+        The fraction of its target pixels that are predicted as it (recall).
+    precision : float
+        The fraction of the pixels predicted as it that belong to it.
+    target_pixels : int
+        The pixels of the class in the target.
 
     Examples
     --------
@@ -54,22 +54,22 @@ class ClassScores:
 
 @dataclass(frozen=True)
 class Report:
-    """The scores of every class, and their means, as Python numbers; `str` and `to_markdown` print them.
+    """The scores of every class and their means, as Python numbers; `str` and `to_markdown` format them.
 
     Parameters
     ----------
-    classes
+    classes : tuple of ClassScores
         The scores of each class; nan for a class with neither prediction nor target.
-    mean_iou
+    mean_iou : float
         Mean intersection over union.
-    frequency_weighted_iou
-        Intersection over union, weighted with the target's class frequencies.
-    mean_dice
+    frequency_weighted_iou : float
+        Intersection over union, weighted by the target pixels of each class.
+    mean_dice : float
         Mean Dice coefficient.
-    pixel_accuracy
-        Share of right pixels.
-    mean_pixel_accuracy
-        Mean of the classes' accuracies.
+    pixel_accuracy : float
+        The fraction of correct pixels.
+    mean_pixel_accuracy : float
+        Mean of the accuracies of the classes.
 
     Examples
     --------
@@ -93,15 +93,15 @@ class Report:
         return scores
 
     def to_markdown(self) -> str:
-        """Both tables as GitHub Markdown, in percent."""
+        """Return both tables as GitHub Markdown, in percent."""
         return "\n\n".join(_markdown(rows) for rows in self._tables())
 
     def __str__(self) -> str:
-        """Both tables in columns, in percent."""
+        """Return both tables in columns, in percent."""
         return "\n\n".join(_columns(rows) for rows in self._tables())
 
     def _tables(self) -> tuple[list[list[str]], list[list[str]]]:
-        """The rows of the table per class and of the table overall, titles first."""
+        """Return the rows of the table of classes and of the overall table, titles first."""
         scores = ("iou", "dice", "accuracy", "precision")
         per_class = [[row.name, *(_percent(getattr(row, score)) for score in scores)] for row in self.classes]
         overall = {
@@ -115,7 +115,7 @@ class Report:
         return [titles, *per_class], [list(overall), [_percent(value) for value in overall.values()]]
 
 
-@computed_from(COUNTING)
+@matrix_score
 def report(
     matrix: Array,
     *,
@@ -123,28 +123,28 @@ def report(
     absent: Absent = "skip",
     classes: Sequence[int] | None = None,
 ) -> Report:
-    """The table that a paper prints: the scores of every class, and their means.
+    """Return the tables of a paper: the scores of every class, and their means.
 
     Parameters
     ----------
-    matrix
-        Confusion matrix `(C, C)` of pixel counts, rows the target, columns the prediction.
-    class_names
-        A name for each of the C classes; None: their ids.
-    absent
-        What a class with neither prediction nor target counts, as in `mean_iou`.
-    classes
-        The classes that enter the table and the means; None: all.
+    matrix : array of int
+        Confusion matrix of pixel counts, from `confusion_matrix`: rows are the target, columns the prediction. Shape
+        `(C, C)`.
+    class_names : sequence of str, optional
+        A name for each of the C classes. By default their ids.
+    {absent_mean}
+    classes : sequence of int, optional
+        The classes that enter the table and the means. By default all.
 
     Returns
     -------
     Report
-        Of Python numbers; ``str(report)``, ``report.to_markdown()`` and ``report.to_dict()`` show it.
+        The scores as Python numbers. ``str(report)``, ``report.to_markdown()`` and ``report.to_dict()`` show them.
 
     Raises
     ------
     ValueError
-        If the matrix is not a single one, or the names are not as many as the classes.
+        If there is more than one matrix, or the number of names is not the number of classes.
 
     Examples
     --------
@@ -163,27 +163,25 @@ def report(
         msg = f"`matrix` must be a single confusion matrix (C, C); got shape {tuple(matrix.shape)}. Add or index first."
         raise ValueError(msg)
     count = matrix.shape[0]
-    given = range(count) if class_names is None else class_names
-    names = [str(name) for name in check_sequence("class_names", given, "names, one for each class")]
+    names = [str(label) for label in range(count)]
+    if class_names is not None:
+        names = [str(name) for name in check_sequence("class_names", class_names, "names, one for each class")]
     if len(names) != count:
         msg = f"`class_names` must hold {count} names, one for each class; got {len(names)}."
         raise ValueError(msg)
-    chosen = range(count) if classes is None else check_indices("classes", classes, count)
-    columns = [
-        backend.to_numpy(score(matrix, absent=absent, classes=chosen)).tolist()
+    labels = range(count) if classes is None else check_indices("classes", classes, count)
+    scores = [
+        backend.to_numpy(score(matrix, absent=absent, classes=labels)).tolist()
         for score in (iou, dice, class_accuracy, precision)
     ]
-    chosen_names, pixels = (
-        [names[label] for label in chosen],
-        backend.to_numpy(matrix).sum(axis=1)[list(chosen)].tolist(),
-    )
-    rows = tuple(map(ClassScores, chosen_names, *columns, pixels))
+    pixels = backend.to_numpy(matrix).sum(axis=1)[list(labels)].tolist()
+    rows = tuple(map(ClassScores, [names[label] for label in labels], *scores, pixels))
     means = (mean_iou, frequency_weighted_iou, mean_dice, pixel_accuracy, mean_pixel_accuracy)
-    return Report(rows, *(float(mean(matrix, absent=absent, classes=chosen)) for mean in means))
+    return Report(rows, *(float(mean(matrix, absent=absent, classes=labels)) for mean in means))
 
 
 def _as_json(value: Any) -> Any:
-    """Return dictionaries and lists of what JSON has: it has no nan and no infinity."""
+    """Return dictionaries and lists that JSON can hold: nan and infinity become None."""
     if isinstance(value, dict):
         return {key: _as_json(each) for key, each in value.items()}
     if isinstance(value, tuple):
@@ -201,13 +199,13 @@ def _markdown(rows: list[list[str]]) -> str:
 
 
 def _columns(rows: list[list[str]]) -> str:
-    """The first column of names to the left, numbers to the right."""
+    """Return rows in columns, with numbers to the right and a column of class names to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    named = rows[0][0] == "class"
+    has_names = rows[0][0] == "class"
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if named and place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            cell.ljust(width) if has_names and column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows
     )

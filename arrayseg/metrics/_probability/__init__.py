@@ -1,1 +1,1 @@
-"""Scores of probabilities: calibration, curves and saliency."""
+"""Metrics of probabilities and scores: calibration, curves and saliency."""

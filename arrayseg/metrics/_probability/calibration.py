@@ -1,19 +1,18 @@
-"""Calibration: whether a probability of p is right in a share p of the pixels."""
+"""Compute how well probabilities agree with how often the class is right."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 from arrayseg._checks import check_choice, check_flag, check_index, check_number, check_static
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
-from arrayseg._typing import Array, Namespace
-from arrayseg.backends import common_backend
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle, square_root
+from arrayseg._typing import Array
+from arrayseg.backends import Backend, common_backend
+from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide, ratio, square_root, to_device
 from arrayseg.metrics._inputs import check_per_image
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
-from arrayseg.metrics._segments.counts import put
 
 __all__ = [
     "CalibrationBins",
@@ -24,27 +23,24 @@ __all__ = [
     "negative_log_likelihood",
 ]
 
-#: The call that counts, as error messages show it.
-COUNTING = "calibration_bins(probabilities, target)"
-
 
 class CalibrationBins(NamedTuple):
-    """Pixels by their probability, and sums over all pixels; they add with `arrayseg.metrics.add`.
+    """Counts of pixels in bins of their probability, and sums over all pixels; add them with `arrayseg.metrics.add`.
 
     Parameters
     ----------
-    counts
-        Integers `(..., B)`, the pixels in each of B bins.
-    hits
-        Integers `(..., B)`, those of them where the class is the target's.
-    confidence_sum
-        Floating array `(..., B)`, the sum of their probabilities.
-    pixels
-        Integers `(...)`, all the pixels that count.
-    squared_error
-        Floating array `(...)`, the sum of their squared errors, over all classes.
-    log_loss
-        Floating array `(...)`, the sum of their negative log probabilities of the target.
+    counts : array of int
+        The pixels in each of B bins. Shape `(..., B)`.
+    hits : array of int
+        The pixels in each bin whose class is right. Shape `(..., B)`.
+    confidence_sum : array
+        The sum of the probabilities in each bin. Shape `(..., B)`.
+    pixels : array of int
+        All pixels that count. Shape `(...)`.
+    squared_error : array
+        The sum of the squared errors of all pixels and classes. Shape `(...)`.
+    log_loss : array
+        The sum of the negative log-probabilities of the target. Shape `(...)`.
 
     Examples
     --------
@@ -63,7 +59,25 @@ class CalibrationBins(NamedTuple):
     log_loss: Array
 
 
+#: Decorates the functions of `CalibrationBins`.
+calibration_score = computed_from(
+    "calibration_bins(probabilities, target)",
+    CalibrationBins,
+    paragraphs={
+        "bins": """
+            bins : CalibrationBins
+                The counts, from `calibration_bins`.
+        """,
+        "absent": """
+            absent : {"skip", "nan"} or float, default "skip"
+                The score if no pixel counts: nan for ``"skip"`` and ``"nan"``, or this number.
+        """,
+    },
+)
+
+
 @raises_here
+@documented(LABEL_MAPS)
 def calibration_bins(
     probabilities: Array,
     target: Array,
@@ -77,57 +91,56 @@ def calibration_bins(
     per_image: bool = False,
     clip: float | None = None,
 ) -> CalibrationBins:
-    r"""Count the pixels by their probability, and how often the class was right.
+    r"""Count the pixels in bins of their probability, and how often the class was right.
 
     .. math:: n_b = \#\{i : p_i \in b\}, \quad a_b = \#\{i : p_i \in b, \ \text{class}_i = \text{target}_i\}, \quad
         s_b = \sum_{i : p_i \in b} p_i
 
     Parameters
     ----------
-    probabilities
-        Floating array `(N, C, *spatial)`, along the class axis 0 to 1 and summing to 1.
-    target
-        Class ids `(N, *spatial)`, of any integer dtype or boolean.
-    bins
-        B, the number of bins of equal width from 0 to 1.
-    mode
-        ``"top_label"`` (default): each pixel is counted once, by the probability of its most probable class.
-        ``"class_wise"``: once for every class against the rest, in bins of that class.
-    closed
-        Whether a bin holds its ``"left"`` (default) or its ``"right"`` edge; 0 and 1 are in the first and the last bin.
-    class_axis
-        The axis of the classes in `probabilities`, 1 by default, -1 for channels last. None: `probabilities` has the
-        shape of `target`, holds the probability of class 1, and is counted by it; the target's classes are 0 and 1.
-    ignore_index
-        The id of void pixels, which count nowhere; None: every pixel counts.
-    mask
-        Boolean array of `target`'s shape, True where a pixel counts.
-    per_image
+    probabilities : array
+        Probabilities from 0 to 1 that sum to 1 along the class axis. Shape `(N, C, *spatial)`.
+    target : array of int
+        Class ids of any integer dtype or boolean. Shape `(N, *spatial)`.
+    bins : int, default 15
+        The number of bins of equal width from 0 to 1, B.
+    mode : {"top_label", "class_wise"}, default "top_label"
+        ``"top_label"`` counts each pixel once, by the probability of its most probable class. ``"class_wise"`` counts
+        it once for each class against the rest, in the bins of that class.
+    closed : {"left", "right"}, default "left"
+        Which edge of a bin belongs to it. In both cases 0 is in the first bin and 1 in the last.
+    class_axis : int or None, default 1
+        The axis of the classes in `probabilities`; -1 for channels last. With None, `probabilities` has the shape of
+        `target` and holds the probability of class 1, in whose bins the pixels are counted. The classes are 0 and 1.
+    {ignore_index}
+    {mask}
+    per_image : bool, default False
         Whether each image of the batch (axis 0) has its own bins and sums.
-    clip
-        The smallest probability that enters the log loss; None: the machine epsilon of the dtype. 0 gives infinity for
-        a target of probability 0.
+    clip : float, optional
+        The smallest probability that enters the log loss. By default the machine epsilon of the dtype. 0 gives infinity
+        for a target of probability 0.
 
     Returns
     -------
     CalibrationBins
-        `...` stands for nothing, or `N` if `per_image`; the first three have an axis `C` after it for ``"class_wise"``.
+        The counts and sums. In their shapes, `...` is `N` if `per_image`, otherwise nothing. The arrays with bins have
+        an axis `C` after it for ``"class_wise"``.
 
     Raises
     ------
     ValueError
-        If shapes or options do not fit, or if a probability or label that counts is out of range (not noticed under a
-        compiler, where pixels with such labels count nowhere).
+        If shapes or options do not fit, or if a probability or label that counts is out of range. Under a compiler
+        values cannot be read, and pixels with such labels count nowhere.
     TypeError
         If libraries are mixed, probabilities are not floating, ids are not integers, or the mask is not boolean.
 
     Notes
     -----
-    The statistic's size does not depend on the pixels, where torchmetrics keeps every probability; it may be traced by
-    any compiler. Sums are in float64 where there is one.
+    The size of the statistic does not depend on the number of pixels, whereas torchmetrics keeps every probability. Any
+    compiler can trace it. Sums are in float64 where the device has it.
 
-    Torchmetrics has 15 bins closed on the left, and one more for 1; MONAI 20, class-wise, per image, and
-    scikit-learn's curves and Guo's code bins closed on the right.
+    Torchmetrics has 15 bins closed on the left, and one more for 1. MONAI has 20, class-wise and per image. The curves
+    of scikit-learn and the code of Guo et al. have bins closed on the right.
 
     References
     ----------
@@ -157,46 +170,44 @@ def calibration_bins(
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         maps = read_scores("probabilities", probabilities, target, limits=(0, 1), **options)
         if backend.is_concrete(probabilities, target, mask):
-            maps = maps.shared()
+            maps = maps.on_host()
         confidence, right, valid = maps.scores, maps.truth, maps.valid
         if mode == "top_label" and class_axis is not None:
             confidence, right = _top_label(maps)
             valid = maps.counted[:, None, :]
         position = maps.bins(confidence, bins, side=side)
-        table = [maps.histogram(position, valid, bins, values) for values in (None, right, confidence)]
+        histograms = [maps.histogram(position, valid, bins, values) for values in (None, right, confidence)]
         if mode == "top_label" or class_axis is None:
-            table = [part[:, 0, :] for part in table]
-        parts = [*table, *_sums(maps, class_axis is None, clip)]
+            histograms = [histogram[:, 0, :] for histogram in histograms]
+        parts = [*histograms, *_sums(maps, class_axis is None, clip)]
         if not per_image:
             parts = [maps.backend.xp.sum(part, axis=0) for part in parts]
         if maps.backend is not backend:
-            parts = [put(backend, part, probabilities) for part in parts]
+            parts = [to_device(backend, part, probabilities) for part in parts]
         return CalibrationBins(*parts)
 
 
-@computed_from(COUNTING, CalibrationBins)
+@calibration_score
 def expected_calibration_error(
     bins: CalibrationBins, *, norm: Literal["l1", "l2", "max"] = "l1", absent: Absent = "skip"
 ) -> Array:
-    r"""Expected calibration error: how far the probabilities are from the shares of right pixels, over the bins.
+    r"""Return the expected calibration error: the distance of probabilities from the fraction of right pixels.
 
     .. math:: \sum_b \frac{n_b}{n} \left| \frac{a_b}{n_b} - \frac{s_b}{n_b} \right|
 
     Parameters
     ----------
-    bins
-        From `calibration_bins`.
-    norm
-        ``"l1"`` (default) as above; ``"l2"``: the square root of the weighted mean of squares; ``"max"``: the largest
-        deviation of a bin, as `maximum_calibration_error`.
-    absent
-        The error without a pixel: nan for ``"skip"`` and ``"nan"``, or a number.
+    {bins}
+    norm : {"l1", "l2", "max"}, default "l1"
+        How to average the errors of the bins: as above (``"l1"``), by the square root of the weighted mean of squares
+        (``"l2"``), or by the largest distance (``"max"``), as `maximum_calibration_error`.
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array: the shape of the bins without their last axis, `()` or for example `(C,)`. The mean over the
-        classes of class-wise bins is the static calibration error.
+    array
+        The error, of the shape of the bins without their last axis: `()`, or for example `(C,)`. For class-wise bins,
+        the mean over the classes is the static calibration error.
 
     References
     ----------
@@ -214,38 +225,37 @@ def expected_calibration_error(
     """
     check_choice("norm", norm, ("l1", "l2", "max"))
 
-    def error(xp: Namespace, table: CalibrationBins) -> Array:
-        gap = xp.abs(ratio(xp, table.hits - table.confidence_sum, table.counts, 0.0))
-        total = xp.sum(table.counts, axis=-1)
-        weight = ratio(xp, table.counts, total[..., None], 0.0)
+    def error(backend: Backend, bins: CalibrationBins) -> Score:
+        xp = backend.xp
+        gap = xp.abs(ratio(xp, bins.hits - bins.confidence_sum, bins.counts, 0.0))
+        total = xp.sum(bins.counts, axis=-1)
+        weight = ratio(xp, bins.counts, total[..., None], 0.0)
         if norm == "max":
             value = xp.max(gap, axis=-1)
         elif norm == "l1":
             value = xp.sum(weight * gap, axis=-1)
         else:
             value = square_root(xp, xp.sum(weight * gap**2, axis=-1))
-        return settle(xp, value, absent, where=total == 0)
+        return Score(value, total == 0)
 
-    return _evaluate(bins, error, absent)
+    return compute(bins, error, name="bins", absent=absent)
 
 
-@computed_from(COUNTING, CalibrationBins)
+@calibration_score
 def maximum_calibration_error(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
-    r"""Maximum calibration error: the largest distance of a bin's mean probability from its share of right pixels.
+    r"""Return the maximum calibration error: the largest error of a bin.
 
     .. math:: \max_{b : n_b > 0} \left| \frac{a_b}{n_b} - \frac{s_b}{n_b} \right|
 
     Parameters
     ----------
-    bins
-        From `calibration_bins`.
-    absent
-        The error without a pixel: nan for ``"skip"`` and ``"nan"``, or a number.
+    {bins}
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array: the shape of the bins without their last axis.
+    array
+        The error, of the shape of the bins without their last axis.
 
     References
     ----------
@@ -263,28 +273,27 @@ def maximum_calibration_error(bins: CalibrationBins, *, absent: Absent = "skip")
     return expected_calibration_error(bins, norm="max", absent=absent)
 
 
-@computed_from(COUNTING, CalibrationBins)
+@calibration_score
 def brier_score(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
-    r"""Brier score: the mean squared error of the probabilities.
+    r"""Return the Brier score: the mean squared error of the probabilities.
 
     .. math:: \frac{1}{n} \sum_i \sum_c (p_{ic} - [c = \text{target}_i])^2
 
     Parameters
     ----------
-    bins
-        From `calibration_bins`; any number of bins gives the same score.
-    absent
-        The score without a pixel: nan for ``"skip"`` and ``"nan"``, or a number.
+    bins : CalibrationBins
+        The counts, from `calibration_bins`. Any number of bins gives the same score.
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array `()`, or `(N,)`.
+    array
+        The score. Shape `()`, or `(N,)` for counts of each image.
 
     Notes
     -----
-    With a class axis it is the sum over all classes, from 0 to 2 (scikit-learn: ``scale_by_half=False``); without one
-    the square of the one probability's error, from 0 to 1.
+    With a class axis it is the sum over all classes, from 0 to 2 (scikit-learn: ``scale_by_half=False``). Without one
+    it is the squared error of a single probability, from 0 to 1.
 
     References
     ----------
@@ -298,31 +307,34 @@ def brier_score(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
     >>> float(metrics.brier_score(metrics.calibration_bins(probabilities, target, class_axis=None)))
     0.125
     """
-    return _evaluate(bins, lambda xp, table: ratio(xp, table.squared_error, table.pixels, absent), absent)
+
+    def mean(backend: Backend, bins: CalibrationBins) -> Score:
+        return divide(backend.xp, bins.squared_error, bins.pixels)
+
+    return compute(bins, mean, name="bins", absent=absent)
 
 
-@computed_from(COUNTING, CalibrationBins)
+@calibration_score
 def negative_log_likelihood(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
-    r"""Mean negative log likelihood of the target, in nats: the log score.
+    r"""Return the mean negative log-likelihood of the target, in nats (log score).
 
     .. math:: -\frac{1}{n} \sum_i \log p_{i, \text{target}_i}
 
     Parameters
     ----------
-    bins
-        From `calibration_bins`; any number of bins gives the same score.
-    absent
-        The score without a pixel: nan for ``"skip"`` and ``"nan"``, or a number.
+    bins : CalibrationBins
+        The counts, from `calibration_bins`. Any number of bins gives the same score.
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array `()`, or `(N,)`.
+    array
+        The score. Shape `()`, or `(N,)` for counts of each image.
 
     Notes
     -----
-    Probabilities are clipped when they are counted (`calibration_bins`, ``clip``), by default as in scikit-learn's
-    ``log_loss``. From logits, without the loss of precision of a softmax, it is `arrayseg.losses.cross_entropy`.
+    Probabilities are clipped when they are counted (``clip`` of `calibration_bins`), by default as in scikit-learn's
+    ``log_loss``. To compute it from logits, without the rounding of a softmax, use `arrayseg.losses.cross_entropy`.
 
     Examples
     --------
@@ -333,17 +345,21 @@ def negative_log_likelihood(bins: CalibrationBins, *, absent: Absent = "skip") -
     >>> round(float(metrics.negative_log_likelihood(statistic)), 6)
     0.693147
     """
-    return _evaluate(bins, lambda xp, table: ratio(xp, table.log_loss, table.pixels, absent), absent)
+
+    def mean(backend: Backend, bins: CalibrationBins) -> Score:
+        return divide(backend.xp, bins.log_loss, bins.pixels)
+
+    return compute(bins, mean, name="bins", absent=absent)
 
 
-# On which side of an equal inner edge a probability goes.
+# The side on which to insert a probability that equals an inner edge.
 _SIDES = {"left": "right", "right": "left"}
 
 
 def _top_label(maps: ScoreMaps) -> tuple[Array, Array]:
-    """`(N, 1, S)` probabilities of the most probable classes, and whether they are the target's."""
+    """Return the probabilities of the most probable classes, and whether these are right, `(N, 1, S)` each."""
     xp = maps.backend.xp
-    # By comparisons: the first of equal maxima is the prediction, and argmax over this axis takes five times as long.
+    # The first of equal maxima is the prediction. Comparisons find it five times as fast as argmax over this axis.
     top = xp.max(maps.scores, axis=1, keepdims=True)
     highest, labels = maps.scores == top, maps.labels[:, None, :]
     classes = xp.arange(maps.scores.shape[1], dtype=labels.dtype, device=maps.backend.device(labels))
@@ -351,32 +367,22 @@ def _top_label(maps: ScoreMaps) -> tuple[Array, Array]:
     return top, xp.any(highest & maps.truth, axis=1, keepdims=True) & ~before
 
 
-def _sums(maps: ScoreMaps, binary: bool, clip: float | None) -> tuple[Array, Array, Array]:
-    """Of each image `(N,)`: the pixels, their squared errors, and their negative log probabilities of the target."""
-    backend, xp, shares, truth, counted = maps.backend, maps.backend.xp, maps.scores, maps.truth, maps.counted
-    wide = backend.sum_dtype(shares)
-    least = xp.finfo(shares.dtype).eps if clip is None else clip
-    target = xp.astype(truth, shares.dtype)
-    squares = xp.sum((shares - target) ** 2, axis=1)
-    of_target = target * shares
-    likelihood = xp.sum(of_target + (1 - target) * (1 - shares) if binary else of_target, axis=1)
+def _sums(maps: ScoreMaps, is_binary: bool, clip: float | None) -> tuple[Array, Array, Array]:
+    """Return the pixels, squared errors and negative log-probabilities of the target of each image, `(N,)` each."""
+    backend, xp, probabilities, counted = maps.backend, maps.backend.xp, maps.scores, maps.counted
+    least = xp.finfo(probabilities.dtype).eps if clip is None else clip
+    target = xp.astype(maps.truth, probabilities.dtype)
+    squares = xp.sum((probabilities - target) ** 2, axis=1)
+    likelihoods = target * probabilities
+    if is_binary:
+        likelihoods = likelihoods + (1 - target) * (1 - probabilities)
+    likelihood = xp.sum(likelihoods, axis=1)
     likelihood = xp.where(likelihood < least, xp.full_like(likelihood, least), likelihood)
     zero = likelihood == 0
     losses = -xp.log(xp.where(zero, xp.ones_like(likelihood), likelihood))
     losses = xp.where(zero, xp.full_like(losses, xp.inf), losses)
     pixels = xp.sum(xp.astype(counted, backend.count_dtype(counted)), axis=1)
     sums = (xp.where(counted, part, xp.zeros_like(part)) for part in (squares, losses))
+    wide = backend.sum_dtype(probabilities)
     squared_error, log_loss = (xp.sum(xp.astype(part, wide, copy=False), axis=1) for part in sums)
     return pixels, squared_error, log_loss
-
-
-def _evaluate(bins: CalibrationBins, formula: Callable[[Namespace, CalibrationBins], Array], absent: Absent) -> Array:
-    """A formula of the statistic as floating arrays."""
-    check_absent(absent)
-    backend = common_backend(**bins._asdict())
-    check_counts(backend, "bins", *bins)
-    xp, dtype = backend.xp, backend.sum_dtype(bins.confidence_sum)
-    with backend.enable_64_bits(*bins):
-        wide = backend.sum_dtype(bins.confidence_sum)
-        table = CalibrationBins(*(xp.astype(part, wide, copy=False) for part in bins))
-        return xp.astype(formula(xp, table), dtype, copy=False)

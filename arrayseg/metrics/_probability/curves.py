@@ -1,18 +1,18 @@
-"""Scores as rankings of the pixels: curves over all thresholds, and the areas under them."""
+"""Compute the curves of a binary score over all thresholds, and the areas under them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from arrayseg._checks import check_index
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio, settle
+from arrayseg.metrics._compute import Absent, Score, compute, computed_from, ratio, to_device
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
-from arrayseg.metrics._segments.counts import put
 
 __all__ = [
     "PrecisionRecallCurve",
@@ -26,19 +26,16 @@ __all__ = [
     "score_histogram",
 ]
 
-#: The call that counts, as error messages show it.
-COUNTING = "score_histogram(scores, target)"
-
 
 class ScoreHistogram(NamedTuple):
-    """Pixels by their score, in B bins of equal width from 0 to 1; they add with `arrayseg.metrics.add`.
+    """Counts of pixels in B bins of their score, of equal width from 0 to 1; add them with `arrayseg.metrics.add`.
 
     Parameters
     ----------
-    positives
-        Integers `(..., B)`, the pixels of the class.
-    negatives
-        Integers `(..., B)`, the other pixels.
+    positives : array of int
+        The pixels of the class in each bin. Shape `(..., B)`.
+    negatives : array of int
+        The other pixels in each bin. Shape `(..., B)`.
 
     Examples
     --------
@@ -54,16 +51,16 @@ class ScoreHistogram(NamedTuple):
 
 
 class RankedScores(NamedTuple):
-    """Pixels by their exact score; they add with `arrayseg.metrics.add`.
+    """Counts of pixels by their exact score; add them with `arrayseg.metrics.add`.
 
     Parameters
     ----------
-    scores
-        Floating array `(K,)`, the scores that occur; one may be listed more than once.
-    positives
-        Integers `(K,)`, the pixels of the class with that score.
-    negatives
-        Integers `(K,)`, the other pixels with that score.
+    scores : array
+        The scores that occur; one may be listed more than once. Shape `(K,)`.
+    positives : array of int
+        The pixels of the class with each score. Shape `(K,)`.
+    negatives : array of int
+        The other pixels with each score. Shape `(K,)`.
 
     Examples
     --------
@@ -79,7 +76,7 @@ class RankedScores(NamedTuple):
     negatives: Array
 
     def merged(self, other: RankedScores) -> RankedScores:
-        """The scores of both: what `arrayseg.metrics.add` makes of statistics that differ in their scores."""
+        """Return the scores of both: `arrayseg.metrics.add` calls it, because the lists differ in length."""
         backend = common_backend(statistic=self.scores, other=other.scores)
         with backend.enable_64_bits(*self, *other):
             return RankedScores(*(backend.xp.concat(pair) for pair in zip(self, other, strict=True)))
@@ -90,12 +87,12 @@ class RocCurve(NamedTuple):
 
     Parameters
     ----------
-    false_positive_rate
-        Floating array `(..., K + 1)`, beginning with 0.
-    true_positive_rate
-        Floating array `(..., K + 1)`, beginning with 0.
-    thresholds
-        Floating array `(K + 1,)`: a pixel is positive if its score is at least the threshold. The first is infinite.
+    false_positive_rate : array
+        The rate at each threshold; the first is 0. Shape `(..., K + 1)`.
+    true_positive_rate : array
+        The rate at each threshold; the first is 0. Shape `(..., K + 1)`.
+    thresholds : array
+        A pixel is positive if its score is at least the threshold. The first is infinite. Shape `(K + 1,)`.
 
     Examples
     --------
@@ -116,12 +113,12 @@ class PrecisionRecallCurve(NamedTuple):
 
     Parameters
     ----------
-    precision
-        Floating array `(..., K + 1)`, beginning with 1.
-    recall
-        Floating array `(..., K + 1)`, beginning with 0.
-    thresholds
-        Floating array `(K + 1,)`: a pixel is positive if its score is at least the threshold. The first is infinite.
+    precision : array
+        The precision at each threshold; the first is 1. Shape `(..., K + 1)`.
+    recall : array
+        The recall at each threshold; the first is 0. Shape `(..., K + 1)`.
+    thresholds : array
+        A pixel is positive if its score is at least the threshold. The first is infinite. Shape `(K + 1,)`.
 
     Examples
     --------
@@ -137,10 +134,33 @@ class PrecisionRecallCurve(NamedTuple):
     thresholds: Array
 
 
+Result = TypeVar("Result")
 Statistic: TypeAlias = ScoreHistogram | RankedScores
+
+#: Decorates the functions of a `ScoreHistogram` or `RankedScores`.
+curve_score = computed_from(
+    "score_histogram(scores, target)",
+    ScoreHistogram,
+    RankedScores,
+    paragraphs={
+        "statistic": """
+            statistic : ScoreHistogram or RankedScores
+                The counts, from `score_histogram`.
+        """,
+        "statistic_bins": """
+            statistic : ScoreHistogram or RankedScores
+                The counts, from `score_histogram`. Pixels of one bin count as equal.
+        """,
+        "area": """
+            array
+                The area. Shape `()`, or `(C,)` for counts of each class.
+        """,
+    },
+)
 
 
 @raises_here
+@documented(LABEL_MAPS)
 def score_histogram(
     scores: Array,
     target: Array,
@@ -150,47 +170,45 @@ def score_histogram(
     ignore_index: int | None = None,
     mask: Array | None = None,
 ) -> Statistic:
-    r"""Count the pixels of a class, and the others, by their score.
+    r"""Count the pixels of a class, and the other pixels, by their score.
 
     .. math:: P_b = \#\{i : s_i \in b, \ \text{target}_i = c\}, \quad
         N_b = \#\{i : s_i \in b, \ \text{target}_i \neq c\}
 
     Parameters
     ----------
-    scores
-        Floating array `(N, *spatial)` of the shape of `target`, higher where class 1 is more likely; in [0, 1] unless
-        `bins` is None. Or with a class axis: the scores of each class against the rest.
-    target
-        Class ids, of any integer dtype or boolean; 0 and 1 without a class axis.
-    bins
-        B, the number of bins of equal width from 0 to 1, each with its left edge, the last one with 1 too. None: exact,
-        a bin for each score that occurs.
-    class_axis
-        The axis of the classes in `scores`; None, the default, for one score.
-    ignore_index
-        The id of void pixels, which count nowhere; None: every pixel counts.
-    mask
-        Boolean array of `target`'s shape, True where a pixel counts.
+    scores : array
+        Floating scores that are higher where class 1 is more likely, of the shape of `target`. Or, with a class axis,
+        the scores of each class against the rest. They must be in [0, 1] unless `bins` is None. Shape `(N, *spatial)`.
+    target : array of int
+        Class ids of any integer dtype or boolean; 0 and 1 without a class axis.
+    bins : int or None, default 200
+        The number of bins of equal width from 0 to 1, B. The left edge of a bin belongs to it, and 1 to the last bin.
+        None is exact: a bin for each score that occurs.
+    class_axis : int or None, default None
+        The axis of the classes in `scores`. None if there is one score for each pixel.
+    {ignore_index}
+    {mask}
 
     Returns
     -------
     ScoreHistogram or RankedScores
-        Integers `(B,)`, or `(C, B)` with a class axis; without `bins` a list of the scores that occur.
+        The counts in bins, `(B,)`, or `(C, B)` with a class axis. With ``bins=None`` a list of the scores that occur.
 
     Raises
     ------
     ValueError
-        If shapes or options do not fit, a score that is binned is outside of [0, 1], or a label that counts is out of
-        range (not noticed under a compiler, where pixels with such labels count nowhere).
+        If shapes or options do not fit, a score to be binned is outside of [0, 1], or a label that counts is out of
+        range. Under a compiler values cannot be read, and pixels with such labels count nowhere.
     TypeError
         If libraries are mixed, scores are not floating, ids are not integers, the mask is not boolean, or a compiler
-        traces the call without `bins`.
+        traces the call with ``bins=None``.
 
     Notes
     -----
-    A histogram's size does not depend on the pixels, and it may be traced by a compiler; the areas under its curves are
-    as good as the bins are narrow. Without bins, scikit-learn's and torchmetrics' exact numbers result, memory grows
-    with the scores that occur, and the list is made on the host.
+    The size of a histogram does not depend on the number of pixels, and a compiler can trace it. Narrower bins give
+    more accurate areas under its curves. With ``bins=None`` the results are the exact numbers of scikit-learn and
+    torchmetrics. Memory then grows with the number of distinct scores, and the list is made on the host.
 
     Examples
     --------
@@ -204,16 +222,16 @@ def score_histogram(
     """
     backend = common_backend(scores=scores, target=target, mask=mask)
     if bins is None and class_axis is not None:
-        msg = "Exact ranks (`bins=None`) are of one class; pass its scores, or a number of `bins`."
+        msg = "Exact ranks (`bins=None`) need the scores of one class. Pass those, or a number of `bins`."
         raise ValueError(msg)
     if bins is None and not backend.is_concrete(scores, target, mask):
-        msg = "Exact ranks (`bins=None`) depend on the scores, so no compiler can trace them; pass a number of `bins`."
+        msg = "Exact ranks (`bins=None`) depend on the scores, so no compiler can trace them. Pass a number of `bins`."
         raise TypeError(msg)
     bins = bins if bins is None else check_index("bins", bins, 1)
     with backend.enable_64_bits(scores, target, mask):
         options: dict[str, Any] = {"class_axis": class_axis, "ignore_index": ignore_index, "mask": mask}
         if bins is None:
-            return _ranked(read_scores("scores", scores, target, **options))
+            return _rank(read_scores("scores", scores, target, **options))
         maps = read_scores("scores", scores, target, limits=(0, 1), **options)
         position = maps.bins(maps.scores, bins)
         sides = [maps.histogram(position, maps.valid & side, bins) for side in (maps.truth, ~maps.truth)]
@@ -221,26 +239,25 @@ def score_histogram(
         return ScoreHistogram(*(count if class_axis is not None else count[0, :] for count in counts))
 
 
-@computed_from(COUNTING, ScoreHistogram, RankedScores)
+@curve_score
 def roc_curve(statistic: Statistic) -> RocCurve:
-    r"""Receiver operating characteristic: the rates of true and false positives at every threshold.
+    r"""Return the receiver operating characteristic: the rates of true and false positives at every threshold.
 
     .. math:: TPR(\tau) = \frac{\#\{s \geq \tau, \text{positive}\}}{\#\{\text{positive}\}}, \quad
         FPR(\tau) = \frac{\#\{s \geq \tau, \text{negative}\}}{\#\{\text{negative}\}}
 
     Parameters
     ----------
-    statistic
-        From `score_histogram`.
+    {statistic}
 
     Returns
     -------
     RocCurve
-        Rates and thresholds, K + 1 of each; nan where there is no positive (negative) pixel.
+        Rates and thresholds, K + 1 of each. A rate is nan without positive (or without negative) pixels.
 
     Notes
     -----
-    All thresholds are there: scikit-learn drops those on straight lines (``drop_intermediate``).
+    The curve has all thresholds; scikit-learn drops those on straight lines (``drop_intermediate``).
 
     Examples
     --------
@@ -251,33 +268,38 @@ def roc_curve(statistic: Statistic) -> RocCurve:
     array([0. , 0.5, 0.5, 1. , 1. ])
     """
 
-    def curve(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
-        return [_led(xp, _share(xp, false), 0.0), _led(xp, _share(xp, hits), 0.0), _led(xp, thresholds, xp.inf)]
+    def curve(backend: Backend, statistic: Statistic) -> RocCurve:
+        xp = backend.xp
+        thresholds, hits, false = _counts_above(backend, statistic)
+        return RocCurve(
+            _prepend(xp, 0.0, _fraction_of_last(xp, false)),
+            _prepend(xp, 0.0, _fraction_of_last(xp, hits)),
+            _prepend(xp, xp.inf, thresholds),
+        )
 
-    return RocCurve(*_evaluate(statistic, curve))
+    return _compute(statistic, curve)
 
 
-@computed_from(COUNTING, ScoreHistogram, RankedScores)
+@curve_score
 def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
-    r"""Precision and recall at every threshold.
+    r"""Return precision and recall at every threshold.
 
     .. math:: P(\tau) = \frac{\#\{s \geq \tau, \text{positive}\}}{\#\{s \geq \tau\}}, \quad
         R(\tau) = \frac{\#\{s \geq \tau, \text{positive}\}}{\#\{\text{positive}\}}
 
     Parameters
     ----------
-    statistic
-        From `score_histogram`.
+    {statistic}
 
     Returns
     -------
     PrecisionRecallCurve
-        Both and the thresholds, K + 1 of each; the recall is nan where there is no positive pixel, and the precision 1
-        where no pixel has so high a score.
+        Both and the thresholds, K + 1 of each. The recall is nan without positive pixels. The precision is 1 at
+        thresholds above all scores.
 
     Notes
     -----
-    Scikit-learn's curve runs the other way, from the lowest threshold up.
+    Scikit-learn orders the curve the other way, from the lowest threshold up.
 
     Examples
     --------
@@ -288,30 +310,33 @@ def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
     array([0. , 0.5, 0.5, 1. , 1. ])
     """
 
-    def curve(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
-        precision = ratio(xp, hits, hits + false, 1.0)
-        return [_led(xp, precision, 1.0), _led(xp, _share(xp, hits), 0.0), _led(xp, thresholds, xp.inf)]
+    def curve(backend: Backend, statistic: Statistic) -> PrecisionRecallCurve:
+        xp = backend.xp
+        thresholds, hits, false = _counts_above(backend, statistic)
+        return PrecisionRecallCurve(
+            _prepend(xp, 1.0, ratio(xp, hits, hits + false, 1.0)),
+            _prepend(xp, 0.0, _fraction_of_last(xp, hits)),
+            _prepend(xp, xp.inf, thresholds),
+        )
 
-    return PrecisionRecallCurve(*_evaluate(statistic, curve))
+    return _compute(statistic, curve)
 
 
-@computed_from(COUNTING, ScoreHistogram, RankedScores)
+@curve_score
 def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
-    r"""Area under the receiver operating characteristic: how often a positive pixel has the higher score.
+    r"""Return the area under the receiver operating characteristic: how often a positive pixel has the higher score.
 
     .. math:: P(s_+ > s_-) + \frac12 P(s_+ = s_-)
 
     Parameters
     ----------
-    statistic
-        From `score_histogram`. Pixels of one bin count as equal.
-    absent
-        The area where there are no positive or no negative pixels: nan for ``"skip"`` and ``"nan"``, or a number.
+    {statistic_bins}
+    absent : {"skip", "nan"} or float, default "skip"
+        The area without positive or without negative pixels: nan for ``"skip"`` and ``"nan"``, or this number.
 
     Returns
     -------
-    Array
-        Floating array `()`, or `(C,)`.
+    {area}
 
     References
     ----------
@@ -326,38 +351,38 @@ def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
     >>> float(metrics.auroc(metrics.score_histogram(scores, target, bins=None)))
     0.75
     """
-    check_absent(absent)
 
-    def area(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
-        rate, false_rate = (_led(xp, _share(xp, part, 0.0), 0.0) for part in (hits, false))
+    def area(backend: Backend, statistic: Statistic) -> Score:
+        xp = backend.xp
+        _, hits, false = _counts_above(backend, statistic)
+        rate, false_rate = (_prepend(xp, 0.0, _fraction_of_last(xp, part, 0.0)) for part in (hits, false))
         steps, heights = false_rate[..., 1:] - false_rate[..., :-1], rate[..., 1:] + rate[..., :-1]
         defined = xp.any(hits > 0, axis=-1) & xp.any(false > 0, axis=-1)
-        return [settle(xp, xp.sum(steps * heights, axis=-1) / 2, absent, where=~defined)]
+        return Score(xp.sum(steps * heights, axis=-1) / 2, ~defined)
 
-    return _evaluate(statistic, area)[0]
+    return _compute(statistic, area, absent)
 
 
-@computed_from(COUNTING, ScoreHistogram, RankedScores)
+@curve_score
 def average_precision(statistic: Statistic, *, absent: Absent = "skip") -> Array:
-    r"""Average precision: the area under the precision and recall curve, by steps.
+    r"""Return the average precision: the area under the precision-recall curve, by steps.
 
     .. math:: \sum_k (R_k - R_{k-1}) P_k
 
     Parameters
     ----------
-    statistic
-        From `score_histogram`. Pixels of one bin count as equal.
-    absent
-        The area where there are no positive pixels: nan for ``"skip"`` and ``"nan"``, or a number.
+    {statistic_bins}
+    absent : {"skip", "nan"} or float, default "skip"
+        The area without positive pixels: nan for ``"skip"`` and ``"nan"``, or this number.
 
     Returns
     -------
-    Array
-        Floating array `()`, or `(C,)`.
+    {area}
 
     Notes
     -----
-    As scikit-learn's and torchmetrics'; without interpolation. For that of COCO's masks see `coco_average_precision`.
+    As in scikit-learn and torchmetrics, there is no interpolation. For the average precision of COCO's masks see
+    `coco_average_precision`.
 
     Examples
     --------
@@ -367,24 +392,25 @@ def average_precision(statistic: Statistic, *, absent: Absent = "skip") -> Array
     >>> round(float(metrics.average_precision(metrics.score_histogram(scores, target, bins=None))), 6)
     0.833333
     """
-    check_absent(absent)
 
-    def area(xp: Namespace, thresholds: Array, hits: Array, false: Array) -> list[Array]:
+    def area(backend: Backend, statistic: Statistic) -> Score:
+        xp = backend.xp
+        _, hits, false = _counts_above(backend, statistic)
         precision = ratio(xp, hits, hits + false, 1.0)
-        recall = _led(xp, _share(xp, hits, 0.0), 0.0)
-        area = xp.sum((recall[..., 1:] - recall[..., :-1]) * precision, axis=-1)
-        return [settle(xp, area, absent, where=~xp.any(hits > 0, axis=-1))]
+        recall = _prepend(xp, 0.0, _fraction_of_last(xp, hits, 0.0))
+        value = xp.sum((recall[..., 1:] - recall[..., :-1]) * precision, axis=-1)
+        return Score(value, ~xp.any(hits > 0, axis=-1))
 
-    return _evaluate(statistic, area)[0]
+    return _compute(statistic, area, absent)
 
 
-def _ranked(maps: ScoreMaps) -> RankedScores:
-    """The distinct scores of the pixels that count."""
+def _rank(maps: ScoreMaps) -> RankedScores:
+    """Return the distinct scores of the pixels that count, with their numbers of pixels."""
     backend, parts = maps.backend.shared_view(maps.counted, maps.scores, maps.truth)
     xp = backend.xp
     counted, scores, positive = (xp.reshape(part, (-1,)) for part in parts)
-    (chosen,) = xp.nonzero(counted)
-    scores, positive = xp.take(scores, chosen), xp.take(positive, chosen)
+    (pixels,) = xp.nonzero(counted)
+    scores, positive = xp.take(scores, pixels), xp.take(positive, pixels)
     distinct, rank = xp.unique_inverse(scores)
     slot = 2 * xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(scores))
     counts = backend.counts.bincount(slot + xp.astype(positive, slot.dtype), length=2 * distinct.shape[0])
@@ -392,56 +418,54 @@ def _ranked(maps: ScoreMaps) -> RankedScores:
     columns = (distinct, counts[:, 1], counts[:, 0])
     if backend is maps.backend:
         return RankedScores(*columns)
-    return RankedScores(*(put(maps.backend, column, maps.scores) for column in columns))
+    return RankedScores(*(to_device(maps.backend, column, maps.scores) for column in columns))
 
 
-def _evaluate(statistic: Statistic, formula: Callable[[Namespace, Array, Array, Array], list[Array]]) -> list[Array]:
-    """A formula of the thresholds, from the highest down, and the true and false positives at each."""
-    own = common_backend(**statistic._asdict())
-    check_counts(own, "statistic", statistic.positives, statistic.negatives)
-    like, dtype = statistic.positives, own.sum_dtype(statistic.positives)
-    with own.enable_64_bits(*statistic):
-        if isinstance(statistic, ScoreHistogram):
-            backend, values = own, formula(own.xp, *_binned_counts(own, statistic))
-        else:
-            backend, parts = own.shared_view(*statistic)
-            values = formula(backend.xp, *_ranked_counts(backend, *parts))
-        if backend is not own:
-            values = [put(own, value, like) for value in values]
-        return [own.xp.astype(value, dtype, copy=False) for value in values]
-
-
-def _binned_counts(backend: Backend, statistic: ScoreHistogram) -> tuple[Array, Array, Array]:
-    xp, wide = backend.xp, backend.sum_dtype(statistic.positives)
-    bins = statistic.positives.shape[-1]
-    thresholds = xp.arange(bins - 1, -1, -1, dtype=wide, device=backend.device(statistic.positives)) / bins
-    hits, false = (_summed_from_the_top(backend, part) for part in statistic)
-    return thresholds, hits, false
-
-
-def _ranked_counts(backend: Backend, scores: Array, *counts: Array) -> tuple[Array, Array, Array]:
-    """A score may be listed several times, having come from several parts."""
-    xp = backend.xp
-    distinct, rank = xp.unique_inverse(scores)
-    rank = xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(scores))
-    sums = (
-        backend.counts.bincount(rank, length=distinct.shape[0], weights=xp.astype(part, rank.dtype)) for part in counts
+def _compute(statistic: Statistic, formula: Callable[[Backend, Any], Result], absent: Absent = "nan") -> Result:
+    """Return a formula of the statistic; the length of its arrays depends on the scores if they are ranked."""
+    is_ranked = isinstance(statistic, RankedScores)
+    return compute(
+        statistic,
+        formula,
+        name="statistic",
+        absent=absent,
+        as_integers=True,
+        signed=("scores",),
+        on_host=is_ranked,
     )
-    hits, false = (_summed_from_the_top(backend, part) for part in sums)
-    return xp.flip(xp.astype(distinct, backend.sum_dtype(scores))), hits, false
 
 
-def _summed_from_the_top(backend: Backend, counts: Array) -> Array:
+def _counts_above(backend: Backend, statistic: Statistic) -> tuple[Array, Array, Array]:
+    """Return the thresholds, from the highest down, and the true and false positives at each."""
+    xp, dtype = backend.xp, backend.sum_dtype(statistic.positives)
+    if isinstance(statistic, ScoreHistogram):
+        bins = statistic.positives.shape[-1]
+        thresholds = xp.arange(bins - 1, -1, -1, dtype=dtype, device=backend.device(statistic.positives)) / bins
+        return thresholds, *(_sums_from_the_top(backend, counts) for counts in statistic)
+    # A score that came from several parts is listed several times.
+    distinct, rank = xp.unique_inverse(statistic.scores)
+    rank = xp.astype(xp.reshape(rank, (-1,)), backend.count_dtype(statistic.scores))
+    hits, false = (
+        _sums_from_the_top(
+            backend, backend.counts.bincount(rank, length=distinct.shape[0], weights=xp.astype(counts, rank.dtype))
+        )
+        for counts in (statistic.positives, statistic.negatives)
+    )
+    return xp.flip(xp.astype(distinct, dtype)), hits, false
+
+
+def _sums_from_the_top(backend: Backend, counts: Array) -> Array:
+    """Return the cumulative sums of counts, from the highest bin down, as floating numbers."""
     xp = backend.xp
     counts = xp.flip(xp.astype(counts, backend.count_dtype(counts), copy=False), axis=-1)
     return xp.astype(xp.cumulative_sum(counts, axis=-1), backend.sum_dtype(counts))
 
 
-def _share(xp: Namespace, sums: Array, absent: Absent = "nan") -> Array:
-    """Cumulative sums along the last axis, as shares of the last one."""
+def _fraction_of_last(xp: Namespace, sums: Array, absent: Absent = "nan") -> Array:
+    """Return cumulative sums as fractions of the last one."""
     return ratio(xp, sums, xp.broadcast_to(sums[..., -1:], sums.shape), absent)
 
 
-def _led(xp: Namespace, values: Array, first: float) -> Array:
-    """The values along the last axis, with another one before them."""
+def _prepend(xp: Namespace, first: float, values: Array) -> Array:
+    """Return values with another one before them, along the last axis."""
     return xp.concat([xp.full_like(values[..., :1], first), values], axis=-1)

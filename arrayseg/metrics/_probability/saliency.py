@@ -1,4 +1,4 @@
-"""Saliency maps: one soft mask for each image, judged at every threshold."""
+"""Compute the errors of saliency maps: one soft mask for each image, compared at every threshold."""
 
 from __future__ import annotations
 
@@ -6,33 +6,31 @@ from math import inf
 from typing import Any, Literal, NamedTuple
 
 from arrayseg._checks import check_choice, check_flag, check_index, check_number
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import common_backend
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, check_counts, ratio
+from arrayseg.backends import Backend, common_backend
+from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide, ratio
 from arrayseg.metrics._inputs import check_per_image
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
 
 __all__ = ["SaliencySums", "saliency_f_measure", "saliency_mae", "saliency_sums"]
 
-#: The call that counts, as error messages show it.
-COUNTING = "saliency_sums(prediction, target)"
-
 
 class SaliencySums(NamedTuple):
-    """Sums over images of what is scored image by image; they add with `arrayseg.metrics.add`.
+    """Sums over images of the scores of each image; add them with `arrayseg.metrics.add`.
 
     Parameters
     ----------
-    images
-        Integer `()`, the images.
-    absolute_error
-        Floating `()`, the sum of their mean absolute errors.
-    adaptive_f
-        Floating `()`, the sum of their F measures at twice the mean of the map.
-    f_curve
-        Floating `(K,)`, the sums of their F measures at K thresholds.
+    images : array of int
+        The number of images. Shape `()`.
+    absolute_error : array
+        The sum of their mean absolute errors. Shape `()`.
+    adaptive_f : array
+        The sum of their F measures at twice the mean of the map. Shape `()`.
+    f_curve : array
+        The sums of their F measures at K thresholds. Shape `(K,)`.
 
     Examples
     --------
@@ -49,7 +47,25 @@ class SaliencySums(NamedTuple):
     f_curve: Array
 
 
+#: Decorates the functions of `SaliencySums`.
+saliency_score = computed_from(
+    "saliency_sums(prediction, target)",
+    SaliencySums,
+    paragraphs={
+        "sums": """
+            sums : SaliencySums
+                The sums, from `saliency_sums`.
+        """,
+        "absent": """
+            absent : {"skip", "nan"} or float, default "skip"
+                The score if there is no image: nan for ``"skip"`` and ``"nan"``, or this number.
+        """,
+    },
+)
+
+
 @raises_here
+@documented(LABEL_MAPS)
 def saliency_sums(
     prediction: Array,
     target: Array,
@@ -59,44 +75,43 @@ def saliency_sums(
     normalize: bool = True,
     mask: Array | None = None,
 ) -> SaliencySums:
-    r"""Absolute errors and F measures of the saliency maps of a batch.
+    r"""Sum the absolute errors and F measures of the saliency maps of a batch.
 
     .. math:: MAE = \frac{1}{S} \sum_i |p_i - t_i|, \quad
         F_\tau = \frac{(1 + \beta^2) P_\tau R_\tau}{\beta^2 P_\tau + R_\tau}
 
-    with precision and recall of the pixels where :math:`p_i \geq \tau`.
+    where P and R are precision and recall of the pixels with :math:`p_i \geq \tau`.
 
     Parameters
     ----------
-    prediction
-        Floating array `(N, *spatial)`, in [0, 1].
-    target
-        Boolean array of its shape, or integers 0 and 1.
-    beta_squared
-        The weight of recall, 0.3 by default.
-    thresholds
-        K: the curve is taken at 0, 1 / (K - 1), ..., 1; 256 by default.
-    normalize
-        Whether each map is stretched to have a least value of 0 and a largest one of 1 (unless it is constant).
-    mask
-        Boolean array of the same shape, True where a pixel counts.
+    prediction : array
+        Floating saliency maps in [0, 1]. Shape `(N, *spatial)`.
+    target : array of bool or int
+        Masks, as booleans or integers 0 and 1, of the shape of `prediction`.
+    beta_squared : float, default 0.3
+        The weight of recall.
+    thresholds : int, default 256
+        The number of thresholds of the curve, K: 0, 1 / (K - 1), ..., 1.
+    normalize : bool, default True
+        Whether to stretch each map to the range from 0 to 1, unless it is constant.
+    {mask}
 
     Returns
     -------
     SaliencySums
-        Sums over the images; add batches with `arrayseg.metrics.add`.
+        The sums over the images. Add batches with `arrayseg.metrics.add`.
 
     Raises
     ------
     ValueError
-        If shapes do not fit, or a value is out of range.
+        If shapes do not match, or a value is out of range.
     TypeError
-        If libraries are mixed, or dtypes do not fit.
+        If libraries are mixed, or a dtype is wrong.
 
     Notes
     -----
-    As PySODMetrics, whose maps are first rounded to bytes, and taken at K = 256: round yours for its numbers. An F
-    measure without a right pixel is 0. It may be traced by any compiler.
+    The definitions are those of PySODMetrics with K = 256. It rounds maps to bytes first: round yours to get its
+    numbers. An F measure without a correct pixel is 0. Any compiler can trace the function.
 
     References
     ----------
@@ -119,61 +134,65 @@ def saliency_sums(
         maps = read_scores("prediction", prediction, target, limits=(0, 1), **options)
         scores, counted = maps.scores, maps.valid
         if check_flag("normalize", normalize):
-            scores = _stretched(maps)
-        wide = backend.sum_dtype(scores)
-        scores = xp.where(counted, scores, xp.zeros_like(scores))  # what does not count may be nan
+            scores = _stretch(maps)
+        scores = xp.where(counted, scores, xp.zeros_like(scores))  # a pixel that does not count may be nan
         truth = counted & maps.truth
+        hits, above = _counts_at_thresholds(maps, scores, truth, thresholds)
+        pixels, positives = above[..., 0], hits[..., 0]
+        curve = _f_measure(xp, hits, above, positives[..., None], beta_squared)
 
-        # Thresholds reached by each pixel: from the histogram, summed from the top. The product may be off by rounding,
-        # the comparisons are not (the levels are of the host: compilers divide by multiplying); a binary search takes
-        # five times as long.
-        levels = [level / (thresholds - 1) for level in range(thresholds)] + [inf]
-        table = backend.asarray(levels, dtype=scores.dtype, like=scores)
-        below = xp.astype(scores * (thresholds - 1), xp.int32)
-        reached = below
-        for level in (below, below + 1):
-            passed = xp.reshape(xp.take(table, xp.reshape(level, (-1,))), scores.shape) <= scores
-            reached = reached + xp.astype(passed, xp.int32)
-        slots = reached + (thresholds + 1) * xp.astype(truth, reached.dtype)  # those of the object behind the others
-        histogram = maps.histogram(slots, counted, 2 * (thresholds + 1))
-        histogram = xp.flip(xp.reshape(histogram, (*histogram.shape[:-1], 2, thresholds + 1)), axis=-1)
-        curves = xp.flip(xp.cumulative_sum(histogram, axis=-1)[..., :-1], axis=-1)
-        hits, found = (xp.astype(curve, wide) for curve in (curves[..., 1, :], xp.sum(curves, axis=-2)))
-        pixels, positives = found[..., 0], hits[..., 0]
-        curve = _f(xp, hits, found, positives[..., None], beta_squared)
-
+        wide = backend.sum_dtype(scores)
         exact = xp.astype(scores, wide, copy=False)
         errors = ratio(xp, xp.sum(xp.abs(exact - xp.astype(truth, wide)), axis=-1), pixels, 0.0)
-        # Twice the mean, but no more than a pixel can reach.
+        # Twice the mean, but at most 1, the largest value of a pixel.
         adaptive = 2 * ratio(xp, xp.sum(exact, axis=-1), pixels, 0.0)
         adaptive = xp.where(adaptive > 1, xp.ones_like(adaptive), adaptive)[..., None]
-        chosen = counted & (exact >= adaptive)
-        chosen_hits, chosen_pixels = (xp.sum(xp.astype(each, wide), axis=-1) for each in (chosen & truth, chosen))
-        adaptive_f = _f(xp, chosen_hits, chosen_pixels, positives, beta_squared)
+        salient = counted & (exact >= adaptive)
+        salient_hits, salient_pixels = (xp.sum(xp.astype(part, wide), axis=-1) for part in (salient & truth, salient))
+        adaptive_f = _f_measure(xp, salient_hits, salient_pixels, positives, beta_squared)
 
-        there = pixels > 0
+        has_pixels = pixels > 0
         parts = (errors, adaptive_f, xp.moveaxis(curve, -1, 0))
-        sums = (xp.sum(xp.where(there, part, xp.zeros_like(part)), axis=(-2, -1)) for part in parts)
-        return SaliencySums(xp.sum(xp.astype(there, backend.count_dtype(scores))), *sums)
+        sums = (xp.sum(xp.where(has_pixels, part, xp.zeros_like(part)), axis=(-2, -1)) for part in parts)
+        return SaliencySums(xp.sum(xp.astype(has_pixels, backend.count_dtype(scores))), *sums)
 
 
-@computed_from(COUNTING, SaliencySums)
+def _counts_at_thresholds(maps: ScoreMaps, scores: Array, truth: Array, thresholds: int) -> tuple[Array, Array]:
+    """Return the true positives, and all pixels, at or above each threshold, `(N, C, K)` each."""
+    backend, xp = maps.backend, maps.backend.xp
+    # The number of thresholds that a pixel reaches goes into a histogram, which is summed from the top. The product may
+    # be off by rounding, so the two candidates are compared with the levels. These are computed on the host, because
+    # compilers replace a division by a product. A binary search takes five times as long.
+    levels = [level / (thresholds - 1) for level in range(thresholds)] + [inf]
+    table = backend.asarray(levels, dtype=scores.dtype, like=scores)
+    below = xp.astype(scores * (thresholds - 1), xp.int32)
+    reached = below
+    for level in (below, below + 1):
+        passed = xp.reshape(xp.take(table, xp.reshape(level, (-1,))), scores.shape) <= scores
+        reached = reached + xp.astype(passed, xp.int32)
+    slots = reached + (thresholds + 1) * xp.astype(truth, reached.dtype)  # background first, then the object
+    histogram = maps.histogram(slots, maps.valid, 2 * (thresholds + 1))
+    histogram = xp.flip(xp.reshape(histogram, (*histogram.shape[:-1], 2, thresholds + 1)), axis=-1)
+    sums = xp.flip(xp.cumulative_sum(histogram, axis=-1)[..., :-1], axis=-1)
+    wide = backend.sum_dtype(scores)
+    return xp.astype(sums[..., 1, :], wide), xp.astype(xp.sum(sums, axis=-2), wide)
+
+
+@saliency_score
 def saliency_mae(sums: SaliencySums, *, absent: Absent = "skip") -> Array:
-    r"""Mean absolute error of saliency maps, averaged over images.
+    r"""Return the mean absolute error of saliency maps, averaged over images.
 
     .. math:: \frac{1}{N} \sum_n \frac{1}{S_n} \sum_i |p_{ni} - t_{ni}|
 
     Parameters
     ----------
-    sums
-        From `saliency_sums`.
-    absent
-        The error without an image: nan for ``"skip"`` and ``"nan"``, or a number.
+    {sums}
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array `()`.
+    array
+        The error. Shape `()`.
 
     Examples
     --------
@@ -183,32 +202,34 @@ def saliency_mae(sums: SaliencySums, *, absent: Absent = "skip") -> Array:
     >>> round(float(metrics.saliency_mae(metrics.saliency_sums(prediction, target))), 6)
     0.166667
     """
-    return _mean(sums, sums.absolute_error, "curve", absent)
+
+    def mean(backend: Backend, sums: SaliencySums) -> Score:
+        return divide(backend.xp, sums.absolute_error, sums.images)
+
+    return compute(sums, mean, name="sums", absent=absent)
 
 
-@computed_from(COUNTING, SaliencySums)
+@saliency_score
 def saliency_f_measure(
     sums: SaliencySums, *, threshold: Literal["adaptive", "max", "mean", "curve"] = "max", absent: Absent = "skip"
 ) -> Array:
-    r"""F measure of saliency maps, averaged over images.
+    r"""Return the F measure of saliency maps, averaged over images.
 
     .. math:: \max_\tau \frac{1}{N} \sum_n F_{n\tau}, \quad \frac{1}{K} \sum_\tau \frac{1}{N} \sum_n F_{n\tau}, \quad
         \frac{1}{N} \sum_n F_{n, 2 \bar p_n}
 
     Parameters
     ----------
-    sums
-        From `saliency_sums`.
-    threshold
-        ``"max"`` (default): the threshold that is best for all images together; ``"mean"``: the mean over the
-        thresholds; ``"adaptive"``: of each image, twice the mean of its map; ``"curve"``: every threshold.
-    absent
-        The score without an image: nan for ``"skip"`` and ``"nan"``, or a number.
+    {sums}
+    threshold : {"adaptive", "max", "mean", "curve"}, default "max"
+        ``"max"`` uses the threshold that is best for all images together, and ``"mean"`` averages over the thresholds.
+        ``"adaptive"`` uses twice the mean of the map of each image. ``"curve"`` returns all thresholds.
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array `()`, or `(K,)` for ``"curve"``.
+    array
+        The score. Shape `()`, or `(K,)` for ``"curve"``.
 
     References
     ----------
@@ -223,11 +244,18 @@ def saliency_f_measure(
     1.0
     """
     check_choice("threshold", threshold, ("adaptive", "max", "mean", "curve"))
-    return _mean(sums, sums.adaptive_f if threshold == "adaptive" else sums.f_curve, threshold, absent)
+
+    def f_measure(backend: Backend, sums: SaliencySums) -> Score:
+        xp, values = backend.xp, sums.adaptive_f if threshold == "adaptive" else sums.f_curve
+        mean, _ = divide(xp, values, xp.broadcast_to(sums.images, values.shape))
+        mean = xp.max(mean) if threshold == "max" else xp.mean(mean) if threshold == "mean" else mean
+        return Score(mean, sums.images == 0)
+
+    return compute(sums, f_measure, name="sums", absent=absent)
 
 
-def _stretched(maps: ScoreMaps) -> Array:
-    """The scores, those of each image from 0 to 1 where its pixels count, unless they are equal."""
+def _stretch(maps: ScoreMaps) -> Array:
+    """Return the scores, stretched to the range from 0 to 1 over the pixels of an image that count, unless constant."""
     xp, scores = maps.backend.xp, maps.scores
     if scores.shape[-1] == 0:
         return scores
@@ -240,20 +268,6 @@ def _stretched(maps: ScoreMaps) -> Array:
     return xp.where(flat, scores, (scores - least) / xp.where(flat, xp.ones_like(span), span))
 
 
-def _f(xp: Namespace, hits: Array, found: Array, positives: Array, beta_squared: float) -> Array:
-    """(1 + b) P R / (b P + R) = (1 + b) TP / (b T + F), 0 where nothing is found or there."""
-    denominator = beta_squared * positives + found
-    return ratio(xp, (1 + beta_squared) * hits, denominator, 0.0)
-
-
-def _mean(sums: SaliencySums, values: Array, threshold: str, absent: Absent) -> Array:
-    check_absent(absent)
-    backend = common_backend(**sums._asdict())
-    check_counts(backend, "sums", *sums)
-    xp, dtype = backend.xp, backend.sum_dtype(values)
-    with backend.enable_64_bits(*sums):
-        wide = backend.sum_dtype(values)
-        images = xp.broadcast_to(xp.astype(sums.images, wide), values.shape)
-        mean = ratio(xp, xp.astype(values, wide, copy=False), images, absent)
-        mean = xp.max(mean) if threshold == "max" else xp.mean(mean) if threshold == "mean" else mean
-        return xp.astype(mean, dtype, copy=False)
+def _f_measure(xp: Namespace, hits: Array, above: Array, positives: Array, beta_squared: float) -> Array:
+    """Return (1 + b) P R / (b P + R), as (1 + b) TP / (b T + A) with A pixels above the threshold; 0 for 0 / 0."""
+    return ratio(xp, (1 + beta_squared) * hits, beta_squared * positives + above, 0.0)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_index, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import backend_of, common_backend, host
+from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
-from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._compute import (
+    Absent,
+    compute,
+    computed_from,
+    divide,
+    map_arrays,
+    ratio,
+    replace_undefined,
+    square_root,
+    to_device,
+)
 from arrayseg.metrics._confusion.matrix import confusion_matrix
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, quotient, ratio, settle, square_root
-from arrayseg.metrics._segments.counts import check_segment_maps, put
+from arrayseg.metrics._inputs import check_boolean, check_image_maps
 
 __all__ = [
     "AdaptedRandError",
@@ -117,7 +126,7 @@ class AdaptedRandError(NamedTuple):
 COUNTING = "contingency_table(prediction, target)"
 
 Table: TypeAlias = Array | ContingencyTable
-Formula: TypeAlias = Callable[[Namespace, Array, Array, Array, Array], Array]
+Formula: TypeAlias = Callable[[Namespace, Array, Array, Array, Array], Any]
 
 
 @raises_here
@@ -175,10 +184,8 @@ def contingency_table(
     """
     if num_labels is not None:
         return confusion_matrix(prediction, target, num_classes=num_labels, ignore_index=ignore_index, mask=mask)
-    backend = check_segment_maps(prediction=prediction, target=target, mask=mask)
-    if mask is not None and not backend.xp.isdtype(mask.dtype, "bool"):
-        msg = f"`mask` must be boolean, True where a pixel counts; got {mask.dtype}. Write for example `mask > 0`."
-        raise TypeError(msg)
+    backend = check_image_maps(prediction=prediction, target=target, mask=mask)
+    check_boolean(backend, mask=mask)
     maps = [target, prediction] if mask is None else [target, prediction, mask]
     columns, counts = joint_counts(backend, *maps)
     kept = counts > 0
@@ -186,7 +193,7 @@ def contingency_table(
         kept = ~equals(host(), columns[0], check_index("ignore_index", ignore_index))
     if mask is not None:
         kept = kept & (columns[2] != 0)
-    return ContingencyTable(*(put(backend, column[kept], target) for column in (*columns[:2], counts)))
+    return ContingencyTable(*(to_device(backend, column[kept], target) for column in (*columns[:2], counts)))
 
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
@@ -228,7 +235,8 @@ def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
         expected = in_target * in_prediction
         return ratio(xp, together - expected, (in_target + in_prediction) / 2 - expected, absent)
 
-    return _evaluate(table, [formula], absent)[0]
+    result: Array = _compute(table, formula, absent)
+    return result
 
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
@@ -267,16 +275,12 @@ def variation_of_information(table: Table, *, absent: Absent = "skip") -> Variat
     0.5
     """
 
-    def split(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
-        return _bits(xp, joint, total, actual / _nonzero(xp, joint))
+    def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> VariationOfInformation:
+        split, merge = (_bits(xp, joint, total, part / _nonzero(xp, joint)) for part in (actual, predicted))
+        return VariationOfInformation(split, merge, split + merge)
 
-    def merge(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
-        return _bits(xp, joint, total, predicted / _nonzero(xp, joint))
-
-    def both(xp: Namespace, *parts: Array) -> Array:
-        return split(xp, *parts) + merge(xp, *parts)
-
-    return VariationOfInformation(*_evaluate(table, [split, merge, both], absent))
+    result: VariationOfInformation = _compute(table, formula, absent)
+    return result
 
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
@@ -327,20 +331,17 @@ def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "sk
     check_static("alpha", alpha)
     alpha = check_number("alpha", alpha, 0, 1)
 
-    def error(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
+    def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> AdaptedRandError:
         together, in_target, in_prediction = _pairs(xp, joint, actual, predicted, total)
-        right, undefined = quotient(xp, together, alpha * in_prediction + (1 - alpha) * in_target)
-        return settle(xp, 1 - right, absent, where=undefined)
+        f_score, undefined = divide(xp, together, alpha * in_prediction + (1 - alpha) * in_target)
+        return AdaptedRandError(
+            replace_undefined(xp, 1 - f_score, absent, where=undefined),
+            ratio(xp, together, in_prediction, absent),
+            ratio(xp, together, in_target, absent),
+        )
 
-    def precision(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
-        together, _, in_prediction = _pairs(xp, joint, actual, predicted, total)
-        return ratio(xp, together, in_prediction, absent)
-
-    def recall(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
-        together, in_target, _ = _pairs(xp, joint, actual, predicted, total)
-        return ratio(xp, together, in_target, absent)
-
-    return AdaptedRandError(*_evaluate(table, [error, precision, recall], absent))
+    result: AdaptedRandError = _compute(table, formula, absent)
+    return result
 
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
@@ -396,7 +397,8 @@ def normalized_mutual_information(
         shared = _bits(xp, joint, total, joint / _nonzero(xp, actual) * (total / _nonzero(xp, predicted)))
         return ratio(xp, shared, _AVERAGES[average](xp, of_target, of_prediction, both), absent)
 
-    return _evaluate(table, [formula], absent)[0]
+    result: Array = _compute(table, formula, absent)
+    return result
 
 
 _AVERAGES: dict[str, Callable[[Namespace, Array, Array, Array], Array]] = {
@@ -408,35 +410,37 @@ _AVERAGES: dict[str, Callable[[Namespace, Array, Array, Array], Array]] = {
 }
 
 
-def _evaluate(table: Table, formulas: list[Formula], absent: Absent) -> list[Array]:
-    """Formulas of the pixels of each pair, of its label in the target and in the prediction, and of all."""
-    check_absent(absent)
-    if isinstance(table, ContingencyTable):
-        backend = common_backend(**table._asdict())
-        target, prediction, counts = (backend.to_numpy(part) for part in table)
-        pairs = overlaps([target], [prediction], counts)
-        shares = (pairs.counts, pairs.first_areas[pairs.rows], pairs.second_areas[pairs.columns])
-        values = _settled(pairs.xp, pairs.xp.float64, shares, formulas, absent)
-        dtype = backend.sum_dtype(table.counts)
-        return [backend.xp.astype(put(backend, value, table.counts), dtype, copy=False) for value in values]
-    backend = backend_of(table, "table")
-    xp = backend.xp
-    if table.ndim != 2 or not xp.isdtype(table.dtype, "integral"):
+def _compute(table: Table, formula: Formula, absent: Absent) -> Any:
+    """Return a formula of the pixels of each pair, of its label in the target and in the prediction, and of all."""
+    if not isinstance(table, ContingencyTable) and (
+        table.ndim != 2 or not backend_of(table, "table").xp.isdtype(table.dtype, "integral")
+    ):
         msg = f"`table` must be a ContingencyTable or integers (T, P); got {table.dtype} of shape {tuple(table.shape)}."
         raise ValueError(msg)
-    dtype = backend.sum_dtype(table)
-    with backend.enable_64_bits(table):
-        margins = (xp.broadcast_to(xp.sum(table, axis=axis, keepdims=True), table.shape) for axis in (1, 0))
-        values = _settled(xp, backend.sum_dtype(table), (table, *margins), formulas, absent)
-        return [xp.astype(value, dtype, copy=False) for value in values]
 
+    def scores(backend: Backend, table: Table) -> Any:
+        if isinstance(table, ContingencyTable):
+            target, prediction, counts = (backend.to_numpy(part) for part in table)
+            pairs = overlaps([target], [prediction], counts)
+            parts = (pairs.counts, pairs.first_areas[pairs.rows], pairs.second_areas[pairs.columns])
+            xp, dtype = pairs.xp, pairs.xp.float64
+        else:
+            xp, dtype = backend.xp, backend.sum_dtype(table)
+            parts = (table, *(xp.broadcast_to(xp.sum(table, axis=axis, keepdims=True), table.shape) for axis in (1, 0)))
+        joint, actual, predicted = (xp.astype(part, dtype) for part in parts)
+        total = xp.sum(joint)
+        values = formula(xp, joint, actual, predicted, total)
+        return map_arrays(lambda value: replace_undefined(xp, value, absent, where=total == 0), values)
 
-def _settled(
-    xp: Namespace, dtype: object, shares: tuple[Array, Array, Array], formulas: list[Formula], absent: Absent
-) -> list[Array]:
-    joint, actual, predicted = (xp.astype(share, dtype) for share in shares)
-    total = xp.sum(joint)
-    return [settle(xp, formula(xp, joint, actual, predicted, total), absent, where=total == 0) for formula in formulas]
+    return compute(
+        table,
+        scores,
+        name="table",
+        absent=absent,
+        as_integers=True,
+        signed=("target_labels", "prediction_labels"),
+        on_host=isinstance(table, ContingencyTable),
+    )
 
 
 def _pairs(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> tuple[Array, Array, Array]:

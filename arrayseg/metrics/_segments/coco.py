@@ -21,9 +21,8 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.imaging.mask_runs import Runs, runs_of_lengths, runs_of_masks
-from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._compute import computed_from, to_device
 from arrayseg.metrics._inputs import check_num_classes
-from arrayseg.metrics._segments.counts import put
 
 __all__ = ["DetectionMatches", "coco_average_precision", "match_detections", "rle_decode", "rle_encode"]
 
@@ -284,11 +283,11 @@ def match_detections(
     matched, ignored = ([found[p][k][part] for k in range(shape[0]) for p in kept] for part in (0, 1))
     counting = [label for label, out in zip(target_class, aside, strict=True) if not out]
     return DetectionMatches(
-        put(backend, xp.asarray([confidence[p] for p in kept], dtype=xp.float64), scores),
-        put(backend, xp.asarray([detection_class[p] for p in kept], dtype=xp.int64), scores),
+        to_device(backend, xp.asarray([confidence[p] for p in kept], dtype=xp.float64), scores),
+        to_device(backend, xp.asarray([detection_class[p] for p in kept], dtype=xp.int64), scores),
         backend.asarray(xp.reshape(xp.asarray(matched, dtype=xp.bool), shape), dtype=backend.xp.bool, like=scores),
         backend.asarray(xp.reshape(xp.asarray(ignored, dtype=xp.bool), shape), dtype=backend.xp.bool, like=scores),
-        put(backend, xp.asarray(counting, dtype=xp.int64), scores),
+        to_device(backend, xp.asarray(counting, dtype=xp.int64), scores),
     )
 
 
@@ -369,7 +368,7 @@ def coco_average_precision(
     if reduction == "mean":
         there = table[~xp.isnan(table)]
         table = xp.mean(there) if there.shape[0] else xp.asarray(xp.nan)
-    return backend.xp.astype(put(backend, table, like), backend.sum_dtype(like), copy=False)
+    return backend.xp.astype(to_device(backend, table, like), backend.sum_dtype(like), copy=False)
 
 
 def _area_of_101(matched: Array, ignored: Array, positives: int) -> float:

@@ -6,7 +6,7 @@ from arrayseg._checks import check_connectivity
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.metrics._segments.counts import check_segment_maps
+from arrayseg.metrics._inputs import check_image_maps
 
 __all__ = ["connected_components"]
 
@@ -63,7 +63,7 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
     connectivity = check_connectivity(connectivity, labels.ndim)
     if backend.xp.isdtype(labels.dtype, "bool"):
         return backend.masks.connected_components(labels, connectivity=connectivity)
-    check_segment_maps(labels=labels)
+    check_image_maps(labels=labels)
     if not backend.is_concrete(labels):
         msg = (
             "Labels are read on the host, so that jax.jit and torch.compile cannot trace this function of a map of "

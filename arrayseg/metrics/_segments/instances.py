@@ -8,13 +8,13 @@ from typing import Literal, NamedTuple, TypeAlias
 from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, check_static, is_several
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import Backend, common_backend, host
+from arrayseg.backends import Backend, host
 from arrayseg.backends.assignment import assign
 from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
-from arrayseg.metrics._segments.counts import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics._compute import Absent, check_absent, compute, computed_from, divide, ratio, to_device
+from arrayseg.metrics._inputs import check_image_maps
+from arrayseg.metrics._segments.counts import SegmentCounts
 
 __all__ = [
     "InstanceOverlaps",
@@ -133,7 +133,7 @@ def overlap_matrix(
     joint = table.columns * shape[1] + table.rows
     matrix = host().counts.bincount(joint, length=shape[0] * shape[1], weights=values)
     parts = (table.xp.reshape(matrix, shape), table.second[0], table.first[0])
-    return InstanceOverlaps(*(put(backend, part, target) for part in parts))
+    return InstanceOverlaps(*(to_device(backend, part, target) for part in parts))
 
 
 @raises_here
@@ -220,7 +220,7 @@ def match_instances(
     xp = table.xp
     total, *numbers = zip(*rows, strict=True)
     columns = [xp.asarray(total, dtype=xp.float64), *(xp.asarray(number, dtype=xp.int64) for number in numbers)]
-    return SegmentCounts(*(put(backend, column if several else column[0, ...], target) for column in columns))
+    return SegmentCounts(*(to_device(backend, column if several else column[0, ...], target) for column in columns))
 
 
 @computed_from(COUNTING, SegmentCounts)
@@ -466,7 +466,7 @@ def aggregated_jaccard_index(
     for lengths, used in ((areas, rows), (target_areas, columns)):
         union += xp.sum(lengths) - xp.sum(lengths[xp.unique_values(used)])
     shared, union = (xp.astype(part, xp.float64) for part in (xp.sum(both), union))
-    value = put(backend, ratio(xp, shared, union, absent), target)
+    value = to_device(backend, ratio(xp, shared, union, absent), target)
     return backend.xp.astype(value, backend.sum_dtype(target), copy=False)
 
 
@@ -474,7 +474,7 @@ def _instances(
     prediction: Array, target: Array, background: int | None, ignore_index: int | None
 ) -> tuple[Backend, Overlaps]:
     """The instances of both maps and their pairs, without background and void."""
-    backend = check_segment_maps(prediction=prediction, target=target)
+    backend = check_image_maps(prediction=prediction, target=target)
     (first, second), pixels = joint_counts(backend, prediction, target)
     if ignore_index is not None:
         kept = ~equals(host(), second, check_index("ignore_index", ignore_index))
@@ -542,10 +542,12 @@ def _optimal(table: Overlaps, scores: Array, pairs: Sequence[int], *, bonus: flo
 
 
 def _rate(counts: SegmentCounts, absent: Absent, formula: Formula) -> Array:
-    """A ratio of the sum of scores, TP, FP and FN, as floating arrays; `absent` where it is 0 / 0."""
-    check_absent(absent)
-    backend = common_backend(**counts._asdict())
-    xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
-    with backend.enable_64_bits(*counts):
-        parts = (xp.astype(part, backend.sum_dtype(counts.score_sum), copy=False) for part in counts)
-        return xp.astype(ratio(xp, *formula(*parts), absent), dtype, copy=False)
+    """Return the ratio whose numerator and denominator a formula makes of the sum of scores, TP, FP and FN."""
+    result: Array = compute(
+        counts,
+        lambda backend, parts: divide(backend.xp, *formula(*parts)),
+        name="counts",
+        absent=absent,
+        signed=("score_sum",),
+    )
+    return result

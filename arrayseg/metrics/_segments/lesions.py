@@ -8,13 +8,13 @@ from typing import Literal
 from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, common_backend, host
+from arrayseg.backends import Backend, host
 from arrayseg.backends.numpy.nearest import nearest_labels
 from arrayseg.imaging.morphology import dilate_neighbors
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio
-from arrayseg.metrics._segments.counts import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide, to_device
+from arrayseg.metrics._inputs import check_masks
+from arrayseg.metrics._segments.counts import SegmentCounts
 
 __all__ = ["component_dice", "lesion_score", "match_lesions"]
 
@@ -99,7 +99,7 @@ def match_lesions(
     minimum_size = check_index("minimum_size", minimum_size, 0)
     if not callable(score):
         check_choice("score", score, ("dice",))
-    backend = _check_masks(prediction, target)
+    backend = check_masks(prediction=prediction, target=target)
     xp, connectivity = backend.xp, check_connectivity(connectivity, target.ndim)
     # No axis differs from another here; read along the memory, components take two thirds of the time.
     order = backend.memory_order(target)
@@ -132,7 +132,7 @@ def match_lesions(
     touches = table.per_first(table.xp.ones_like(table.rows)) > 0
     count = table.xp.count_nonzero
     counts = (table.xp.sum(scores[kept & hit]), count(kept & hit), count(~touches), count(kept & ~hit))
-    return SegmentCounts(*(put(backend, table.xp.asarray(part), target) for part in counts))
+    return SegmentCounts(*(to_device(backend, table.xp.asarray(part), target) for part in counts))
 
 
 @computed_from("match_lesions(prediction, target)", SegmentCounts)
@@ -165,15 +165,14 @@ def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent 
     >>> float(metrics.lesion_score(counts))
     0.5
     """
-    check_absent(absent)
     penalty = check_number("penalty", penalty)
-    backend = common_backend(**counts._asdict())
-    xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
-    with backend.enable_64_bits(*counts):
-        wide = backend.sum_dtype(counts.score_sum)
-        total, hits, extra, missed = (xp.astype(part, wide, copy=False) for part in counts)
-        mean = ratio(xp, total + penalty * (extra + missed), hits + extra + missed, absent)
-        return xp.astype(mean, dtype, copy=False)
+
+    def mean(backend: Backend, counts: SegmentCounts) -> Score:
+        total, hits, extra, missed = counts
+        return divide(backend.xp, total + penalty * (extra + missed), hits + extra + missed)
+
+    result: Array = compute(counts, mean, name="counts", absent=absent, signed=("score_sum",))
+    return result
 
 
 @raises_here
@@ -231,7 +230,7 @@ def component_dice(
     >>> metrics.component_dice(prediction, target)
     array([0.66666667, 0.66666667])
     """
-    backend = _check_masks(prediction, target)
+    backend = check_masks(prediction=prediction, target=target)
     check_static("spacing", spacing)
     steps = check_spacing(spacing, target.ndim)
     connectivity = check_connectivity(connectivity, target.ndim)
@@ -249,13 +248,4 @@ def component_dice(
         for labels in (parts[actual], parts[actual & predicted], cells)
     )
     score = 2 * of_both / (of_target + of_both + beyond)
-    return backend.xp.astype(put(backend, score, target), backend.sum_dtype(target), copy=False)
-
-
-def _check_masks(prediction: Array, target: Array) -> Backend:
-    backend = check_segment_maps(prediction=prediction, target=target)
-    for name, mask in (("prediction", prediction), ("target", target)):
-        if not backend.xp.isdtype(mask.dtype, "bool"):
-            msg = f"`{name}` must be a boolean mask; got {mask.dtype}. Write for example `{name} == 1`."
-            raise TypeError(msg)
-    return backend
+    return backend.xp.astype(to_device(backend, score, target), backend.sum_dtype(target), copy=False)

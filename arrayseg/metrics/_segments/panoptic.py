@@ -8,13 +8,12 @@ from typing import NamedTuple
 from arrayseg._checks import check_index, check_indices, check_pair, check_sequence
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import common_backend, host
+from arrayseg.backends import Backend, host
 from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, mean_of_scores, ratio, settle, take_classes
-from arrayseg.metrics._inputs import check_num_classes
-from arrayseg.metrics._segments.counts import SegmentCounts, check_segment_maps, put
+from arrayseg.metrics._compute import Absent, Score, compute, computed_from, mean_score, ratio, take_classes, to_device
+from arrayseg.metrics._inputs import check_boolean, check_image_maps, check_num_classes
+from arrayseg.metrics._segments.counts import SegmentCounts
 
 __all__ = ["PanopticQuality", "mean_panoptic_quality", "panoptic_counts", "panoptic_quality"]
 
@@ -136,11 +135,8 @@ def panoptic_counts(
     if boundaries is not None:
         near = check_pair("boundaries", boundaries, "masks, of the prediction and of the target")
         flags |= {"boundaries[0]": near[0], "boundaries[1]": near[1]}
-    backend = check_segment_maps(**maps, **flags)
-    for name, flag in flags.items():
-        if flag is not None and not backend.xp.isdtype(flag.dtype, "bool"):
-            msg = f"`{name}` must be boolean; got {flag.dtype}. Write for example `{name} > 0`."
-            raise TypeError(msg)
+    backend = check_image_maps(**maps, **flags)
+    check_boolean(backend, **flags)
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
     unmatched = _class_ids("unmatched", unmatched, num_classes)
@@ -165,7 +161,7 @@ def panoptic_counts(
             overlaps(first, second, pixels * near_first * near_second),
         )
     counts = _count(xp, table, num_classes, ignore_index, unmatched, inside)
-    return SegmentCounts(*(put(backend, count, target[0]) for count in counts))
+    return SegmentCounts(*(to_device(backend, count, target[0]) for count in counts))
 
 
 @computed_from("panoptic_counts(prediction, target, num_classes=2)", SegmentCounts)
@@ -251,21 +247,19 @@ def mean_panoptic_quality(
 
 
 def _quality(counts: SegmentCounts, absent: Absent, classes: Sequence[int] | None, *, mean: bool) -> PanopticQuality:
-    check_absent(absent)
-    backend = common_backend(**counts._asdict())
-    xp, dtype = backend.xp, backend.sum_dtype(counts.score_sum)
-    with backend.enable_64_bits(*counts):
-        wide = backend.sum_dtype(counts.score_sum)
-        score_sum, hits, false_positives, false_negatives = (xp.astype(part, wide, copy=False) for part in counts)
+    """Return PQ, SQ and RQ of each class, or their means."""
+
+    def quality(backend: Backend, counts: SegmentCounts) -> PanopticQuality:
+        score_sum, hits, false_positives, false_negatives = counts
         segments = hits + (false_positives + false_negatives) / 2
-        pairs = ((score_sum, segments), (score_sum, hits), (hits, segments))
-        none = take_classes(backend, segments == 0, classes)
-        settled = mean_of_scores if mean else settle
-        values = []
-        for numerator, denominator in pairs:
-            score = take_classes(backend, ratio(xp, numerator, denominator, 0.0), classes)
-            values.append(xp.astype(settled(xp, score, absent, where=none), dtype, copy=False))
-    return PanopticQuality(*values)
+        undefined = take_classes(backend, segments == 0, classes)
+        scores = [
+            Score(take_classes(backend, ratio(backend.xp, numerator, denominator, 0.0), classes), undefined)
+            for numerator, denominator in ((score_sum, segments), (score_sum, hits), (hits, segments))
+        ]
+        return PanopticQuality(*(mean_score(backend.xp, score, absent) if mean else score for score in scores))
+
+    return compute(counts, quality, name="counts", absent=absent, signed=("score_sum",))
 
 
 def _count(

@@ -11,12 +11,11 @@ from typing import Literal, NamedTuple, TypeAlias
 from arrayseg._checks import check_choice, check_flag, check_index, check_indices, check_number, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
-from arrayseg.backends import Backend, common_backend
+from arrayseg.backends import Backend
 from arrayseg.imaging.bands import contour, inner_band, outer_band
 from arrayseg.imaging.morphology import dilate_ball
 from arrayseg.imaging.surface_elements import bounding_box
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, ratio, settle, take_classes
+from arrayseg.metrics._compute import Absent, Score, compute, computed_from, ratio, take_classes
 from arrayseg.metrics._inputs import LabelMaps, read_label_maps
 from arrayseg.metrics._shape.spatial import spatial_maps
 
@@ -203,7 +202,7 @@ def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes:
     >>> metrics.boundary_iou(counts)
     array([0.5, nan])
     """
-    return _evaluate(_intersection_over_union, counts, absent, classes)
+    return _score(_intersection_over_union, counts, absent, classes)
 
 
 @computed_from(COUNTING, BoundaryConfusion)
@@ -243,7 +242,7 @@ def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: S
     >>> metrics.trimap_iou(counts)
     array([0. , 0.5])
     """
-    return _evaluate(_intersection_over_union, counts, absent, classes)
+    return _score(_intersection_over_union, counts, absent, classes)
 
 
 @computed_from(COUNTING, BoundaryConfusion)
@@ -296,7 +295,7 @@ def boundary_f(
     array([0.6])
     """
     beta = check_number("beta", beta, 0, above=True)
-    return _evaluate(partial(_f_measure, beta), counts, absent, classes)
+    return _score(partial(_f_measure, beta), counts, absent, classes)
 
 
 def _radius(definition: str, share: float | None, radius: int | None, shape: tuple[int, ...]) -> int:
@@ -391,20 +390,20 @@ def _trimap(xp: Namespace, target: Array, num_classes: int, radius: int) -> Arra
     return reduce(xp.logical_or, bands)
 
 
-def _evaluate(
+def _score(
     formula: Callable[[Namespace, Array, Array, Array, Array], Array],
     counts: BoundaryConfusion,
     absent: Absent,
     classes: Sequence[int] | None,
 ) -> Array:
-    """A formula of the four counts as floating numbers, settled where there is no boundary."""
-    check_absent(absent)
-    backend: Backend = common_backend(**counts._asdict())
-    xp, dtype = backend.xp, backend.sum_dtype(counts.target)
-    with backend.enable_64_bits(*counts):
-        numbers = [take_classes(backend, xp.astype(count, dtype), classes) for count in counts]
-        none = numbers[1] + numbers[3] == 0
-        return xp.astype(settle(xp, formula(xp, *numbers), absent, where=none), dtype, copy=False)
+    """Return a formula of the four counts of each class; undefined where neither map has a boundary."""
+
+    def score(backend: Backend, counts: BoundaryConfusion) -> Score:
+        numbers = [take_classes(backend, count, classes) for count in counts]
+        return Score(formula(backend.xp, *numbers), numbers[1] + numbers[3] == 0)
+
+    result: Array = compute(counts, score, name="counts", absent=absent)
+    return result
 
 
 def _intersection_over_union(

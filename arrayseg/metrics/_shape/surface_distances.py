@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from arrayseg._checks import check_choice, check_connectivity, check_flag, check_spacing, check_static
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, common_backend
+from arrayseg.backends import Backend
 from arrayseg.backends.masks import select
 from arrayseg.imaging.surface_elements import (
     bounding_box,
@@ -17,6 +17,7 @@ from arrayseg.imaging.surface_elements import (
     surface_element_sizes,
     voxel_surface,
 )
+from arrayseg.metrics._inputs import check_masks
 
 __all__ = ["Definition", "SurfaceDistances", "surface_distances"]
 
@@ -135,8 +136,8 @@ def surface_distances(
     >>> metrics.hausdorff(distances)
     np.float64(0.5)
     """
-    backend = common_backend(prediction=prediction, target=target, mask=mask)
-    spacing, connectivity = _check(backend, prediction, target, mask, spacing, definition, connectivity)
+    backend = check_masks(prediction=prediction, target=target, mask=mask)
+    spacing, connectivity = _check_geometry(tuple(target.shape), spacing, definition, connectivity)
     edge_is_background = check_flag("edge_is_background", edge_is_background)
     masks = [prediction, target] if mask is None else [prediction, target, mask]
     concrete = backend.is_concrete(*masks)
@@ -165,26 +166,10 @@ def surface_distances(
     return result if worker is backend else _moved(result, backend, prediction)
 
 
-def _check(
-    backend: Backend,
-    prediction: Array,
-    target: Array,
-    mask: Array | None,
-    spacing: float | Sequence[float] | None,
-    definition: str,
-    connectivity: int,
+def _check_geometry(
+    shape: tuple[int, ...], spacing: float | Sequence[float] | None, definition: str, connectivity: int
 ) -> tuple[tuple[float, ...], int]:
-    """The spacing and the connectivity, of arguments that fit."""
-    shape = tuple(target.shape)
-    for name, array in (("prediction", prediction), ("target", target), ("mask", mask)):
-        if array is None:
-            continue
-        if not backend.xp.isdtype(array.dtype, "bool"):
-            msg = f"`{name}` must be boolean; got {array.dtype}. Compare a label map with one class: `labels == 1`."
-            raise TypeError(msg)
-        if tuple(array.shape) != shape:
-            msg = f"`{name}` has shape {tuple(array.shape)} and `target` has {shape}; they must be equal."
-            raise ValueError(msg)
+    """Return the spacing and the connectivity, after checking that they and the definition fit the shape."""
     check_choice("definition", definition, ("voxel", "points", *_SIZES))
     least = 2 if definition in _SIZES else 1
     if not least <= len(shape) <= 3:

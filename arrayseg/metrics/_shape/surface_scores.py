@@ -19,7 +19,7 @@ from arrayseg._checks import (
 )
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics._add import computed_from
+from arrayseg.metrics._compute import computed_from
 from arrayseg.metrics._shape.surface_distances import SurfaceDistances
 
 __all__ = [

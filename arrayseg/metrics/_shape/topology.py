@@ -8,13 +8,12 @@ from typing import Literal, NamedTuple
 from arrayseg._checks import check_choice, check_connectivity, check_pair
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends import Backend, common_backend
+from arrayseg.backends import Backend
 from arrayseg.backends.axes import slice_axis
 from arrayseg.imaging.shifts import padded
 from arrayseg.imaging.skeletons import opening_skeleton, thinned
-from arrayseg.metrics._add import computed_from
-from arrayseg.metrics._confusion.outcomes import Absent, check_absent, quotient, settle
-from arrayseg.metrics._segments.counts import check_segment_maps
+from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide
+from arrayseg.metrics._inputs import check_masks
 
 __all__ = [
     "CenterlineCounts",
@@ -117,13 +116,13 @@ def centerline_counts(
     >>> int(counts.target_hits), int(counts.target_pixels)
     (3, 4)
     """
-    backend = _check_masks(prediction=prediction, target=target)
+    backend = _check_shapes(prediction=prediction, target=target)
     if skeletons is not None:
         if skeleton is not None:
             msg = "`skeletons` are given, so `skeleton`, how to make them, must be left out."
             raise ValueError(msg)
         thin, target_thin = check_pair("skeletons", skeletons, "masks, of the prediction and of the target")
-        _check_masks(prediction=prediction, first_skeleton=thin, second_skeleton=target_thin)
+        _check_shapes(prediction=prediction, first_skeleton=thin, second_skeleton=target_thin)
     else:
         by_default = "thinning" if target.ndim == 2 else "soft"
         kind = check_choice("skeleton", skeleton, (*_SKELETONS, None)) or by_default
@@ -177,18 +176,17 @@ def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
     >>> round(float(metrics.cl_dice(metrics.centerline_counts(prediction, target))), 6)
     0.857143
     """
-    check_absent(absent)
-    backend = common_backend(**counts._asdict())
-    xp, dtype = backend.xp, backend.sum_dtype(counts.target_pixels)
-    with backend.enable_64_bits(*counts):
-        wide = backend.sum_dtype(counts.target_pixels)
-        hits, pixels, target_hits, target_pixels = (xp.astype(part, wide) for part in counts)
+
+    def score(backend: Backend, counts: CenterlineCounts) -> Score:
+        hits, pixels, target_hits, target_pixels = counts
         # 2 / (1 / precision + 1 / sensitivity), without its divisions by 0.
-        score, undefined = quotient(xp, 2 * hits * target_hits, hits * target_pixels + target_hits * pixels)
+        values, undefined = divide(backend.xp, 2 * hits * target_hits, hits * target_pixels + target_hits * pixels)
         one_empty = (pixels == 0) != (target_pixels == 0)
         missed = (hits == 0) & (target_hits == 0) & (pixels > 0)
-        undefined = undefined & ~(one_empty | missed)  # where the score is 0
-        return xp.astype(settle(xp, score, absent, where=undefined), dtype, copy=False)
+        return Score(values, undefined & ~(one_empty | missed))  # the score is 0 where something is missed
+
+    result: Array = compute(counts, score, name="counts", absent=absent)
+    return result
 
 
 @raises_here
@@ -231,8 +229,8 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
     >>> int(metrics.euler_number(ring))
     0
     """
-    backend = _check_masks(mask=mask)
-    connectivity = _connectivity(mask, connectivity)
+    backend = _check_shapes(mask=mask)
+    connectivity = _check_connectivity(mask, connectivity)
     with backend.enable_64_bits(mask):
         return _euler(backend, mask, connectivity)
 
@@ -277,8 +275,8 @@ def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
     >>> metrics.betti_numbers(ring)
     array([1, 1])
     """
-    backend = _check_masks(mask=mask)
-    connectivity = _connectivity(mask, connectivity)
+    backend = _check_shapes(mask=mask)
+    connectivity = _check_connectivity(mask, connectivity)
     xp, other = backend.xp, 1 if connectivity == mask.ndim else mask.ndim
     around = padded(mask, False, range(mask.ndim), xp)
     with backend.enable_64_bits(mask):
@@ -330,7 +328,7 @@ def betti_error(prediction: Array, target: Array, *, connectivity: int | None = 
     >>> metrics.betti_error(np.ones_like(ring), ring)
     array([0, 1])
     """
-    backend = _check_masks(prediction=prediction, target=target)
+    backend = _check_shapes(prediction=prediction, target=target)
     numbers = [betti_numbers(mask, connectivity=connectivity) for mask in (prediction, target)]
     with backend.enable_64_bits(*numbers):
         return backend.xp.abs(numbers[0] - numbers[1])
@@ -369,7 +367,7 @@ def euler_error(prediction: Array, target: Array, *, connectivity: int | None = 
     >>> int(metrics.euler_error(np.ones_like(ring), ring))
     1
     """
-    backend = _check_masks(prediction=prediction, target=target)
+    backend = _check_shapes(prediction=prediction, target=target)
     numbers = [euler_number(mask, connectivity=connectivity) for mask in (prediction, target)]
     with backend.enable_64_bits(*numbers):
         return backend.xp.abs(numbers[0] - numbers[1])
@@ -405,19 +403,17 @@ def _count(backend: Backend, mask: Array) -> Array:
     return backend.xp.sum(backend.xp.astype(mask, backend.count_dtype(mask)))
 
 
-def _check_masks(**masks: Array) -> Backend:
-    backend = check_segment_maps(**masks)
+def _check_shapes(**masks: Array) -> Backend:
+    """Return the adapter of masks in the plane or in space."""
+    backend = check_masks(**masks)
     for name, mask in masks.items():
-        if not backend.xp.isdtype(mask.dtype, "bool"):
-            msg = f"`{name}` must be a boolean mask; got {mask.dtype}. Write for example `{name} == 1`."
-            raise TypeError(msg)
         if mask.ndim not in {2, 3} or 0 in mask.shape:
             msg = f"`{name}` must have two or three axes, none of them empty; got shape {tuple(mask.shape)}."
             raise ValueError(msg)
     return backend
 
 
-def _connectivity(mask: Array, connectivity: int | None) -> int:
+def _check_connectivity(mask: Array, connectivity: int | None) -> int:
     found = check_connectivity(connectivity, mask.ndim)
     if found not in {1, mask.ndim}:
         msg = f"`connectivity` must be 1 or {mask.ndim}, that of the background being the other; got {connectivity}."
