@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.axes import shift
 from arrayseg.engine.activations import whole_block
