@@ -127,7 +127,7 @@ def cupy_requirements() -> tuple[str, ...]:
 
 @nox.session(venv_backend="none")
 def parity(session: nox.Session) -> None:
-    """All CPU backends in one process: same values, same gradients; and an adapter put off is noticed."""
+    """All CPU backends in one process: same values, same gradients; and wrong formulas are noticed."""
     python = frameworks(session)
     run_tests(session, "-m", "(parity or mutation) and not gpu", python=python)
 
