@@ -208,7 +208,7 @@ def cb_dice(
     *,
     iterations: int = 10,
     smooth: Smooth = 1.0,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Centreline boundary Dice (cbDice) loss: clDice that also knows radii.
