@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
-from arrayseg._typing import Array, Namespace, Pool
+from arrayseg._typing import Array, Namespace, Pool, Spacing
 from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
