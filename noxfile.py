@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -19,10 +20,10 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml("pyproject.toml")["project"]
 CONSTRAINTS = "tests/constraints.txt"
 PYTEST = ("pytest", "pytest-xdist", "hypothesis")
-# The array library that each backend needs beside NumPy. CuPy is installed only where there is a GPU (see `tests`).
-# Dask's chunks are NumPy's; `bare` shows that nothing needs it.
+# Dask is tested with chunks of NumPy arrays; `bare` shows that nothing needs it.
 DASK = ("dask", "distributed")
-LIBRARIES = {"numpy": DASK, "strict": ("array-api-strict",), "torch": ("torch",), "jax": ("jax",)}
+# What each backend needs besides NumPy. CuPy is installed only if there is a GPU (see `tests`).
+LIBRARIES = runpy.run_path(str(ROOT / "arrayseg/backends/names.py"))["LIBRARIES"] | {"numpy": DASK}
 PEERS = ("keras", "kornia", "monai", "optax", "pycocotools", "scikit-image", "scikit-learn", "torchmetrics")
 # Peers of which a part is compared that needs few of their dependencies, or which ask for older releases than they work
 # with; among these are models, torchvision and NumPy. What panoptica imports is named here.
@@ -104,33 +105,29 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("backend", [*LIBRARIES, "cupy"])
+@nox.parametrize("backend", list(LIBRARIES))
 def tests(session: nox.Session, backend: str) -> None:
     """One backend in an environment with that array library alone."""
-    if backend == "cupy":
-        cupy = cupy_requirement()
-        if cupy is None:
-            session.skip("not run: no CUDA device")
-        libraries = (cupy,)
-    else:
-        libraries = LIBRARIES[backend]
+    libraries = LIBRARIES[backend] or cupy_requirements()
+    if not libraries:
+        session.skip("not run: no CUDA device")
     # The command line is tested where it is promised to run on NumPy alone.
     install(session, ".[app]" if backend == "numpy" else ".", *libraries, *PYTEST)
     run_tests(session, "-m", ELSEWHERE, backends=backend)
 
 
-def cupy_requirement() -> str | None:
-    """Return the CuPy package for the CUDA version of the driver, or None where no device answers."""
+def cupy_requirements() -> tuple[str, ...]:
+    """Return the CuPy package for the CUDA version of the driver; nothing if no device answers."""
     if shutil.which("nvidia-smi") is None:
-        return None
+        return ()
     answer = subprocess.run(["nvidia-smi"], capture_output=True, text=True, check=False).stdout
     version = answer.partition("CUDA Version:")[2].strip().partition(".")[0]
-    return f"cupy-cuda{version}x" if version in {"12", "13"} else None
+    return (f"cupy-cuda{version}x",) if version in {"12", "13"} else ()
 
 
 @nox.session(venv_backend="none")
 def parity(session: nox.Session) -> None:
-    """All CPU backends in one process: same values, same gradients; and an adapter put off is noticed."""
+    """All CPU backends in one process: same values, same gradients; and wrong formulas are noticed."""
     python = frameworks(session)
     run_tests(session, "-m", "(parity or mutation) and not gpu", python=python)
 
@@ -200,7 +197,7 @@ def docs(session: nox.Session) -> None:
         "arrayseg",
         "tests/test_docs.py",
         "tests/test_public_api.py",
-        "tests/cli/test_bench_pages.py",
+        "tests/benchmarks/test_pages.py",
         backends="numpy",
     )
 
@@ -221,15 +218,15 @@ def full(session: nox.Session) -> None:
 
 @nox.session(default=False, venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Time and memory beside the frameworks' own, the peers' and the limit: `nox -s bench -- [options of bench]`."""
+    """Compare time and memory to the frameworks, the peers and the limit: `nox -s bench -- [options of run.py]`."""
     python = peers(session)
     # The checkout itself runs, so that the record has its commit.
-    command = (python, "-P", "-m", "arrayseg", "bench", "--peers", *session.posargs)
+    command = (python, "-P", "tests/benchmarks/run.py", "--peers", *session.posargs)
     session.run(*command, env={"PYTHONPATH": str(ROOT)}, external=True)
 
 
 @nox.session(name="bench-compare", default=False, venv_backend="none")
 def bench_compare(session: nox.Session) -> None:
-    """The times of the checkout over those of a commit: `nox -s bench-compare -- REVISION [options of bench]`."""
+    """Print the times of the checkout over a commit's times: `nox -s bench-compare -- REVISION [options of run.py]`."""
     python = frameworks(session)
     session.run(python, "-P", "tests/benchmarks/compare.py", *session.posargs, external=True)

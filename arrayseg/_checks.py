@@ -41,6 +41,8 @@ __all__ = [
 def check_choice(name: str, value: object, choices: Any) -> Any:
     """Return the one of the choices, a tuple or a `Literal`, that the value is."""
     allowed = choices if isinstance(choices, tuple) else get_args(choices)
+    if type(value) is str and value in allowed:
+        return value
     if not getattr(value, "ndim", 0):
         check_static(name, value)
         if isinstance(value, Hashable) and value in allowed:  # what has no hash, as arrays, may not compare with words
@@ -59,10 +61,11 @@ def check_number(
     name: str, value: Any, low: float = -inf, high: float = inf, *, above: bool = False, below: bool = False
 ) -> float:
     """Return a finite number with low <= value <= high; low < value where `above`, and value < high where `below`."""
-    if is_traced(value, name) and "bool" not in str(value.dtype):
+    is_plain = type(value) in (int, float)
+    if not is_plain and is_traced(value, name) and "bool" not in str(value.dtype):
         traced: float = value
         return traced
-    number = value if type(value) in (int, float) else as_number(name, value)
+    number = value if is_plain else as_number(name, value)
     outside = (above and number == low) or (below and number == high)
     if outside or not (-inf < number < inf and low <= number <= high):
         msg = f"`{name}` must be {_range(low, high, above, below)}; got {shown(value)}."
@@ -101,10 +104,11 @@ def check_numbers(
 
 def check_index(name: str, value: Any, low: float = -inf, high: float = inf) -> int:
     """Return a whole number with low <= value <= high; 1.0 is not one, as it may have been 0.9999 or 1.0001."""
-    check_static(name, value)
     try:
         if isinstance(value, bool):
             raise TypeError
+        if type(value) is not int:
+            check_static(name, value)
         number = index(value)
     except TypeError as error:
         msg = f"`{name}` must be a whole number, such as 1; got {shown(value)}."

@@ -34,8 +34,8 @@ _PARAGRAPHS = {
     """,
     "normalize": """
         normalize : {"mean", "sum"} or None, default None
-            Scale the weights so that those of the classes with pixels average 1 (``"mean"``), or sum to 1 (``"sum"``).
-            None keeps the weights of the formula.
+            Scale the weights of the classes with pixels to a mean of 1 (``"mean"``) or a sum of 1 (``"sum"``). None
+            keeps the weights of the formula.
     """,
 }
 

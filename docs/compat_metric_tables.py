@@ -87,13 +87,14 @@ def table(statistics: Mapping[str, Callable[[str], Any]]) -> str:
     """Write a row for each preset of these statistics, and for each of its variants."""
     rows = []
     for module, presets in presets_by_module().items():
+        release = str(getattr(compat, module).__doc__).partition(":")[0]
         for preset in presets:
             if isinstance(preset, MetricPreset) and preset.statistic in statistics:
                 statistic = statistics[preset.statistic](module)
                 for options in [required(preset), *VARIANTS.get(f"{module}.{preset.__name__}", [])]:
                     numbers = shown(preset(statistic, **options))
-                    rows.append(f"| `{module}` | `{call(preset, options)}` | {numbers} |")
-    return "\n".join(["| `arrayseg.compat` | call | number |", "|---|---|---:|", *rows])
+                    rows.append(f"| {release} | `{module}` | `{call(preset, options)}` | {numbers} |")
+    return "\n".join(["| release | `arrayseg.compat` | call | number |", "|---|---|---|---:|", *rows])
 
 
 def required(preset: MetricPreset[Any, Any]) -> dict[str, Any]:

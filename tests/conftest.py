@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 
+from arrayseg.backends.names import BACKENDS
 from arrayseg.testing import Library, installed
 
 hypothesis.settings.register_profile("ci", max_examples=15, deadline=None, derandomize=True)
@@ -28,13 +29,12 @@ else:
 
 
 def chosen_libraries() -> dict[str, Library]:
-    """The libraries named in ARRAYSEG_TEST_BACKENDS, or all that are installed."""
+    """Return the libraries named in ARRAYSEG_TEST_BACKENDS, or all that are installed."""
     names = os.environ.get("ARRAYSEG_TEST_BACKENDS")
     if names:
         return installed(names.split(","))
-    every = ["numpy", "strict", "torch", "jax", "cupy", "torch-cuda", "jax-cuda"]
     found: dict[str, Library] = {}
-    for name in every:
+    for name in BACKENDS:
         try:
             found.update(installed([name]))
         except ImportError:
@@ -89,8 +89,8 @@ def backend_name(library: Library) -> str:
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """The folder of real masks beside the repository; tests that read it are skipped by name where it is absent."""
-    folder = Path(__file__).parents[2] / "shared" / "data"
+    """The folder of real masks, which CONTRIBUTING.md describes; tests that read it are skipped where it is absent."""
+    folder = Path(os.environ.get("ARRAYSEG_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no real data: {folder} is absent")
     return folder

@@ -13,12 +13,13 @@ def scene(seed=0, *, classes=4, shape=(5, 7), images=2, scale=2.0, void=0.2):
     return logits, np.where(generator.random(ids.shape) < void, VOID, ids)
 
 
-def label_maps(seed=0, *, classes=4, shape=(3, 7, 5), wrong=0.4, void=0.2):
-    """Return a prediction, of which a share of pixels is drawn again, and a target, of which a share is void."""
+def label_maps(seed=0, *, classes=4, shape=(3, 7, 5), wrong=0.4, void=0.2, void_id=VOID):
+    """Return a prediction with a share of pixels drawn again, a target with a share that is void, and a mask."""
     generator = np.random.default_rng(seed)
     target = generator.integers(0, classes, shape)
     prediction = np.where(generator.random(shape) < wrong, generator.integers(0, classes, shape), target)
-    return prediction, np.where(generator.random(shape) < void, VOID, target)
+    target[generator.random(shape) < void] = void_id
+    return prediction, target, generator.random(shape) < 0.7
 
 
 def softmax(logits, axis=1):

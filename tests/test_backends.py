@@ -1,11 +1,20 @@
 """Adapters: which arrays they are found for, and the primitives that libraries disagree on."""
 
+import importlib
+import inspect
 import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from arrayseg.backends import backend_of
+from arrayseg.backends import Backend, backend_of, names
 from arrayseg.backends.labels import equals, holds
 from arrayseg.losses import cross_entropy
 from arrayseg.testing import to_numpy
@@ -128,3 +137,122 @@ def test_torch_wrappers_that_dispatch_by_themselves_are_computed():
     (gradient,) = torch.autograd.grad(loss, wrapped)
     assert math.isclose(loss.item(), (math.log(3) + math.log(normalizer) + 1) / 2, rel_tol=1e-6)
     assert math.isclose(gradient[0, 2, 0, 1].item(), (math.exp(-1) / normalizer - 1) / 2, rel_tol=1e-6)
+
+
+# Adapters keep the signatures of the base class, and one list names them all.
+
+ADAPTERS = {"numpy": "NUMPY", "torch": "TORCH", "jax": "JAX", "cupy": "CUPY", "dask": "DASK"}
+PARTS = ("functions", "blocks", "counts", "sorting", "masks")
+
+
+def methods_of(kind):
+    """Return the signatures of the public methods of a class."""
+    functions = inspect.getmembers(kind, inspect.isfunction)
+    return {name: list(inspect.signature(each).parameters) for name, each in functions if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_adapters_keep_the_signatures(name):
+    if name != "numpy":
+        pytest.importorskip(name)
+    adapter = getattr(importlib.import_module(f"arrayseg.backends.{name}"), ADAPTERS[name])
+    base = Backend(adapter.xp)
+    for one, other in [(adapter, base), *((getattr(adapter, part), getattr(base, part)) for part in PARTS)]:
+        expected = methods_of(type(other))
+        assert {name: each for name, each in methods_of(type(one)).items() if name in expected} == expected
+
+
+def test_the_base_class_is_small():
+    assert len(methods_of(Backend)) <= 24
+
+
+def test_one_list_names_the_backends():
+    from arrayseg.evaluation.placement import BackendName
+    from arrayseg.testing import _backends
+
+    assert tuple(_backends._MAKERS) == names.BACKENDS
+    assert tuple(BackendName) == names.CHOICES
+
+
+ROOT = Path(__file__).parent.parent
+
+ADAPTER = """
+import array_api_strict
+
+from arrayseg.backends.base import Backend
+from arrayseg.backends.sorting import Sorting
+
+
+class ExampleSorting(Sorting):
+    def argsort_descending(self, array, /):
+        print("sorts")
+        return super().argsort_descending(array)
+
+
+class ExampleBackend(Backend):
+    def __init__(self):
+        super().__init__(array_api_strict)
+        self.name = "Example"
+        self.sorting = ExampleSorting(self)
+
+
+EXAMPLE = ExampleBackend()
+"""
+# What `docs/add_a_backend.md` asks for, in each file: the line before, and what to add after it.
+EXAMPLE = {
+    "arrayseg/backends/example.py": ("", ADAPTER),
+    "arrayseg/backends/registry.py": (
+        '    """Return the adapter of the library with one of these top-level modules, or None."""\n',
+        '    if "array_api_strict" in owners:\n'
+        "        from arrayseg.backends.example import EXAMPLE\n\n"
+        "        return EXAMPLE\n",
+    ),
+    "arrayseg/backends/names.py": ("LIBRARIES = {", '"example": ("array-api-strict",), '),
+    "arrayseg/testing/_backends.py": (
+        "_MAKERS: dict[str, Callable[[], Library | None]] = {\n",
+        '    "example": lambda: Library("example", __import__("array_api_strict"), None, ("float64", "float32")),\n',
+    ),
+    "arrayseg/evaluation/placement.py": (
+        '    """The libraries that can count pixels."""\n',
+        '\n    EXAMPLE = "example"\n',
+    ),
+}
+
+
+def test_a_backend_is_added_by_the_steps_of_its_page(tmp_path):
+    pytest.importorskip("array_api_strict")
+    page = (ROOT / "docs" / "add_a_backend.md").read_text(encoding="utf-8")
+    steps = re.findall(r"^\d\. .*?in `([\w/.]+)`", page, re.MULTILINE)
+    assert [step.replace("NAME", "example") for step in steps] == list(EXAMPLE)
+    assert "takes five files" in page
+    assert len(EXAMPLE) == 5
+    shutil.copytree(ROOT / "arrayseg", tmp_path / "arrayseg", ignore=shutil.ignore_patterns("__pycache__"))
+    for path, (line, added) in EXAMPLE.items():
+        file = tmp_path / path
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+        assert line in text
+        file.write_text(text.replace(line, line + added, 1), encoding="utf-8")
+    code = """
+        import numpy as np, pathlib, sys
+        from arrayseg import losses
+        from arrayseg.backends import backend_of, names
+        from arrayseg.evaluation.placement import BackendName
+        from arrayseg.testing import _backends, installed
+
+        example = installed(["example"])["example"]
+        logits, ids = np.random.default_rng(0).normal(size=(1, 2, 4, 4)), np.eye(4, dtype=int)[None] % 2
+        loss = losses.lovasz_softmax(example.asarray(logits), example.asarray(ids))
+        assert backend_of(loss).name == "Example"
+        assert abs(float(loss) - float(losses.lovasz_softmax(logits, ids))) < 1e-12
+        assert list(_backends._MAKERS) == list(names.BACKENDS)
+        assert list(BackendName) == list(names.CHOICES)
+        """
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert done.stderr == ""
+    assert "sorts" in done.stdout

@@ -23,6 +23,7 @@ __all__ = [
     "parse_classes",
     "parse_label_map",
     "parse_names",
+    "parse_shape",
     "read_class_names",
 ]
 
@@ -79,6 +80,18 @@ def parse_absent(text: str) -> Absent:
         msg = f"{text!r} is not skip, nan or a finite number."
         raise typer.BadParameter(msg, param_hint="--absent")
     return absent
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """Read `"2,4,128,128"` as the shape of logits: images, classes, and two or three spatial axes."""
+    try:
+        shape = tuple(map(int, text.split(",")))
+    except ValueError:
+        shape = ()
+    if len(shape) not in (4, 5) or min(shape) < 1:
+        msg = f"{text!r} is not a shape; write images, classes and two or three sides, as in 2,4,128,128."
+        raise typer.BadParameter(msg, param_hint="--shape")
+    return shape
 
 
 def parse_names(option: str, text: str, known: Iterable[str]) -> list[str]:

@@ -1,210 +1,192 @@
-"""`arrayseg bench`: time and memory beside the peers and beside what the memory allows, as ratios of one run."""
+"""`arrayseg bench`: measure losses and metrics on the user's own sizes and backends."""
 
 from __future__ import annotations
 
 import json
 import os
-import re
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from inspect import signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
-from arrayseg.cli._arguments import check_environment, check_output_file, parse_names
-from arrayseg.cli._console import console, fail
-from arrayseg.cli._environment import environment
-from arrayseg.cli._growth import exponents, growing_pairs, growth, table_of_growth
-from arrayseg.cli._measure import Result, measure
-from arrayseg.cli.contests import SIZES, Contest, Scene, contests, metric_contests
-from arrayseg.cli.contests.scene import available
+from arrayseg import __version__, value_and_grad
+from arrayseg._typing import Array
+from arrayseg.cli._arguments import check_environment, check_output_file, parse_names, parse_shape
+from arrayseg.cli._console import console, fail, tell
+from arrayseg.profiling import measure
+from arrayseg.testing import Case, Library, installed, loss_cases, metric_cases
 
 __all__ = ["bench"]
 
 
-class Labels(StrEnum):
-    """How the labels lie."""
+@dataclass(frozen=True)
+class Figures:
+    """The time and memory of a function on a backend, or the error that kept it from being measured."""
 
-    BLOCKY = "blocky"
-    RANDOM = "random"
-
-
-class Dtype(StrEnum):
-    """The floating dtypes of the logits."""
-
-    FLOAT32 = "float32"
-    FLOAT64 = "float64"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-
-
-class Device(StrEnum):
-    """Where the arrays are."""
-
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-Wanted = Callable[[str, str], bool]
-Say = Callable[[str], None]
+    kind: str
+    function: str
+    backend: str
+    seconds: float | None = None
+    """The median."""
+    spread: float | None = None
+    """The interquartile range of the times."""
+    peak_bytes: int | None = None
+    """The most memory that a call allocates; None if the library keeps no record."""
+    error: str | None = None
 
 
 def bench(
-    sizes: Annotated[str, typer.Option(metavar="NAME,...", help=f"Of {', '.join(SIZES)}; or none.")] = "2-D",
-    functions: Annotated[str | None, typer.Option(metavar="NAME,...", help="All that there are by default.")] = None,
-    backends: Annotated[str | None, typer.Option(metavar="NAME,...", help="All installed ones by default.")] = None,
-    device: Annotated[Device, typer.Option(help="Where torch and JAX compute; on cuda CuPy, too.")] = Device.CPU,
-    dtype: Annotated[Dtype, typer.Option(help="Floating dtype of the logits.")] = Dtype.FLOAT32,
-    labels: Annotated[Labels, typer.Option(help="In blocks, as objects are, or pixel by pixel.")] = Labels.BLOCKY,
-    peers: Annotated[bool, typer.Option("--peers", help="Also beside every installed library that has it.")] = False,
-    metrics: Annotated[bool, typer.Option(help="Also the metrics, on inputs of their own.")] = True,
-    growing: Annotated[bool, typer.Option("--growth", help="As sizes grow, arrayseg alone, and nothing else.")] = False,
-    repeat: Annotated[int, typer.Option(min=1, help="Timed calls of each entry, in turn with its rivals.")] = 7,
+    *,
+    shape: Annotated[
+        str, typer.Option(metavar="N,C,H,W", help="Shape of the logits: images, classes and spatial axes.")
+    ] = "2,4,128,128",
+    functions: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Losses and metrics to measure; by default all.")
+    ] = None,
+    backends: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help="Backends to measure; by default all that are installed.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Floating dtype of the logits.")] = "float32",
+    repeat: Annotated[int, typer.Option(min=1, help="Timed calls of each function.")] = 10,
     output: Annotated[Path | None, typer.Option(help="Write the figures to this file as JSON.")] = None,
 ) -> None:
-    """Time value and gradient, and peak extra memory, beside the form that users would otherwise call.
+    """Measure time and peak memory of losses, with their gradient, and metrics on this machine.
 
-    The entries of a contest take turns, so that a change of the machine's speed meets all of them. Their results must
-    agree, so that nothing is compared with another function. A ratio above 1 means that arrayseg is faster; the limit
-    is the time to copy as many bytes as the inputs and the gradient have.
+    Logits are random; labels and masks are enlarged from a small scene. Metrics have the images and spatial axes of the
+    shape (at least two images) and four classes. Losses of JAX are compiled if they can be.
 
-    With --growth, a few functions are timed instead as pixels, classes, batch and threads grow.
+    Functions that do not take such inputs are listed on standard error.
+
+    Exit code 0: the figures stand; 1: one of the --functions could not be measured; 2: wrong usage.
     """
     check_environment()
-    chosen = [] if sizes == "none" else parse_names("--sizes", sizes, SIZES)
     check_output_file(output)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # torch's profiler, which records the memory, is chatty
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # JAX leaves the memory of a GPU to its rivals
-    if not available(device.value):
-        fail(
-            f"Nothing here computes on {device.value!r}: none of torch, JAX and CuPy is installed and finds a device. "
-            "Install one of them for CUDA on a machine that has a device, or leave out --device.",
-            code=2,
-        )
-    setting = {"dtype": dtype.value, "labels": labels.value}
-
-    def rounds() -> Iterator[Round]:
-        return _rounds(chosen, setting, device.value, with_peers=peers, with_metrics=metrics)
-
-    if functions is not None or backends is not None:
-        measured = _pairs(rounds()) if not growing else growing_pairs(dtype.value, device.value)
-        _check_names(measured, functions, backends)
-
-    def wanted(function: str, backend: str) -> bool:
-        return _among(function, functions) and _among(backend, backends)
-
-    title = f"Value and gradient, {dtype.value}, {labels.value} labels, {device.value}"
-    problems: list[str] = []
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # torch's profiler, which records the memory, prints a lot
+    sizes = parse_shape(shape)
+    libraries = choose_libraries(backends, dtype)
+    cases = choose_cases(functions, sizes)
+    figures = []
     with console(stderr=True).status("Measuring ...") as status:
-        if growing:
-            blocky = labels == Labels.BLOCKY
-            points = growth(dtype.value, device.value, wanted, repeat, blocky=blocky, say=status.update)
-            figures = {"growth": [asdict(point) for point in points], "exponents": exponents(points)}
-            table = table_of_growth(points, title)
-        else:
-            results, problems = _measured(rounds(), wanted, repeat, status.update)
-            figures = {"results": [asdict(result) for row in results for result in row]}
-            table = table_of(results, title)
-            if any(result.agrees is False for row in results for result in row):
-                problems.append("Some results differ from those of the rival, so that their times say nothing.")
-    console().print(table)
+        for library in libraries:
+            for case in cases:
+                status.update(f"Measuring {case.name} on {library.name} ...")
+                figures.append(measure_case(case, library, dtype, repeat))
+
+    console().print(table_of(figures, f"shape {sizes}, {dtype}, {repeat} calls"))
     if output is not None:
-        record = {**environment(device.value), **setting, **figures}
-        output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    if problems:
-        fail(" ".join(problems))
+        record = {"arrayseg": __version__, "shape": sizes, "dtype": dtype, "repeat": repeat}
+        content = {**record, "results": [asdict(row) for row in figures]}
+        output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    failures = [row for row in figures if row.error is not None]
+    for row in failures:
+        tell(console(stderr=True), f"Not measured: {row.kind} {row.function} on {row.backend}: {row.error}")
+    if len(failures) == len(figures) or (failures and functions is not None):
+        fail(f"{len(failures)} of {len(figures)} functions could not be measured.")
 
 
-Round = tuple[str, Scene | None, Contest]
+def choose_libraries(names: str | None, dtype: str) -> list[Library]:
+    """Return the named backends that have a dtype, or every installed one that has it."""
+    try:
+        found = list(installed(None if names is None else names.split(",")).values())
+    except (ImportError, ValueError) as error:
+        fail(str(error), code=2)
+    lacking = [library.name for library in found if dtype not in library.dtypes]
+    if len(lacking) == len(found) or (names is not None and lacking):
+        fail(f"--dtype {dtype}: not available on {', '.join(lacking)}.", code=2)
+    return [library for library in found if dtype in library.dtypes]
 
 
-def _rounds(
-    sizes: list[str], setting: dict[str, str], device: str, *, with_peers: bool, with_metrics: bool
-) -> Iterator[Round]:
-    """Every contest, with what it is measured on."""
-    dtype, blocky = setting["dtype"], setting["labels"] == Labels.BLOCKY
-    for size in sizes:
-        scene = Scene.draw(SIZES[size], dtype, blocky=blocky, device=device)
-        for contest in contests(scene, with_peers=with_peers):
-            if contest.backend in ("numpy", "cupy") and dtype == "bfloat16":  # which they do not have
-                continue
-            if contest.part is None:
-                yield size, scene, contest
-            else:
-                part = scene.corner() if contest.part == "corner" else scene.two_classes()
-                yield f"{size}, {contest.part}", part, contest
-    if with_metrics:
-        for contest in metric_contests(with_peers=with_peers, device=device):
-            yield contest.own_size or "", None, contest
+def choose_cases(names: str | None, shape: tuple[int, ...]) -> list[Case]:
+    """Return the named losses and metrics, with default options, on inputs of a shape."""
+    cases = [case for case in (*loss_cases(), *metric_cases()) if "," not in case.name]
+    if names is not None:
+        chosen = parse_names("--functions", names, sorted({case.name for case in cases}))
+        cases = [case for case in cases if case.name in chosen]
+    return [enlarged(case, shape) for case in cases]
 
 
-def _measured(rounds: Iterator[Round], wanted: Wanted, repeat: int, say: Say) -> tuple[list[list[Result]], list[str]]:
-    """The figures of the contests that are wanted, and in which of them arrayseg itself failed."""
-    results, failures = [], []
-    for size, scene, contest in rounds:
-        if wanted(contest.name, contest.backend):
-            say(f"Measuring {contest.name} on {contest.backend}, {size} ...")
-            try:
-                results.append(measure(contest, scene, size, repeat))
-            except Exception as error:  # the hours of the other contests are not to be lost
-                what = f"{contest.name} on {contest.backend}, {size}"
-                failures.append(f"arrayseg fails in {what}: {type(error).__name__}: {error}")
-    return results, failures
+def enlarged(case: Case, shape: tuple[int, ...]) -> Case:
+    """Return a case with inputs of a shape `(N, C, *spatial)`, random logits for a loss."""
+    generator = np.random.default_rng(0)
+    images, classes, *spatial = shape
+    if not case.is_loss:  # the metrics of one image take the first or the second
+        input, target = (resized(array, max(images, 2), spatial) for array in (case.input, case.target))
+        return replace(case, input=input, target=target)
+    options = {
+        name: resized(value, images, spatial if value.shape == case.target.shape else [])
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in case.options.items()
+    }
+    if classes == 1 and "activation" in signature(case.function).parameters:
+        options["activation"] = "sigmoid"
+    target = resized(case.target, images, spatial) % max(classes, 2)
+    return replace(case, input=generator.normal(size=shape), target=target, options=options)
 
 
-def _pairs(rounds: Iterator[Round]) -> set[tuple[str, str]]:
-    """Return the function and the backend of every contest."""
-    return {(contest.name, contest.backend) for _, _, contest in rounds}
+def resized(array: np.ndarray[Any, Any], images: int, spatial: list[int]) -> np.ndarray[Any, Any]:
+    """Return maps `(N, ..., H, W)` with other images and spatial axes, each value repeated as often as needed."""
+    if len(spatial) > 2:
+        array = array.reshape(*array.shape[:-2], *(1,) * (len(spatial) - 2), *array.shape[-2:])
+    for axis, length in zip(range(-len(spatial), 0), spatial, strict=True):
+        array = array.take(np.arange(length) * array.shape[axis] // length, axis=axis)
+    repeated: np.ndarray[Any, Any] = array.take(np.arange(images) % array.shape[0], axis=0)
+    return repeated
 
 
-def _check_names(measured: set[tuple[str, str]], functions: str | None, backends: str | None) -> None:
-    """Refuse functions and backends of which there is nothing to measure, before hours of measuring the others."""
-    if backends is not None:
-        parse_names("--backends", backends, sorted({backend for _, backend in measured}))
-    if functions is not None:
-        names = {name for function, _ in measured for name in _names_of(function) if "," not in name}
-        parse_names("--functions", functions, sorted(names))
-    if not any(_among(function, functions) and _among(backend, backends) for function, backend in measured):
-        msg = f"none of the backends {backends} has any of the functions {functions}."
-        raise typer.BadParameter(msg, param_hint="--functions")
+def measure_case(case: Case, library: Library, dtype: str, repeat: int) -> Figures:
+    """Return the figures of a case on a backend; for a loss, of its value and gradient."""
+    row = Figures("loss" if case.is_loss else "metric", case.name, library.name)
+    try:
+        arrays = [placed(array, library, dtype) for array in (case.input, case.target)]
+        options = {
+            name: placed(value, library, dtype) if isinstance(value, np.ndarray) else value
+            for name, value in case.options.items()
+        }
+        function = partial(case.function, **options)
+        found = measure(with_gradient(function, library, arrays) if case.is_loss else function, *arrays, repeat=repeat)
+    except Exception as error:  # measure the other functions in any case
+        return replace(row, error=f"{type(error).__name__}: {error}")
+    return replace(row, seconds=found.seconds, spread=found.spread, peak_bytes=found.peak_bytes)
 
 
-def _among(name: str, chosen: str | None) -> bool:
-    """Return whether a contest is among those chosen."""
-    return chosen is None or bool(_names_of(name) & {each.strip() for each in chosen.split(",")})
+def placed(values: np.ndarray[Any, Any], library: Library, dtype: str) -> Array:
+    """Return an array of a library: floats in a dtype, and integers in 32 bits for JAX, its widest by default."""
+    if values.dtype.kind == "f":
+        return library.asarray(values, dtype)
+    return library.asarray(values, "int32" if values.dtype.kind == "i" and library.name.startswith("jax") else None)
 
 
-def _names_of(contest: str) -> set[str]:
-    """Return the name of a contest, and the part before its options."""
-    return {contest, re.split(r"[(,]", contest)[0]}
+def with_gradient(loss: Callable[..., Any], library: Library, arrays: list[Array]) -> Callable[..., Any]:
+    """Return the value and gradient of a loss, compiled if the library is JAX and the loss can be compiled."""
+    function = value_and_grad(loss)
+    if library.name.startswith("jax"):
+        import jax
+
+        compiled: Callable[..., Any] = jax.jit(function)
+        try:
+            compiled(*arrays)
+        except TypeError:  # the loss needs known values
+            return function
+        return compiled
+    return function
 
 
-def table_of(results: list[list[Result]], title: str) -> Table:
-    """One row per entry; ratios are of the same run."""
-    table = Table(title=title)
-    for heading in ("size", "function", "backend", "entry"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("median ms", "min-max", "ratio", "× limit", "peak / input"):
+def table_of(figures: list[Figures], title: str) -> Table:
+    """Return a row for each function and backend that was measured."""
+    table = Table("", "function", "backend", title=title)
+    for heading in ("median ms", "spread ms", "peak MB"):
         table.add_column(heading, justify="right")
-    for contest in results:
-        ours = contest[0]
-        for result in contest:
-            first = result is ours
-            ratio = "" if first else f"{result.seconds / ours.seconds:.2f}"
-            memory = "-" if result.peak_bytes is None else f"{result.peak_bytes / max(1, result.input_bytes):.2f}"
+    for row in figures:
+        if row.seconds is not None and row.spread is not None:
+            peak = "-" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.2f}"
             table.add_row(
-                result.size if first else "",
-                result.function if first else "",
-                result.backend if first else "",
-                result.entry,
-                f"{result.seconds * 1e3:.4g}",
-                f"{result.fastest * 1e3:.3g}-{result.slowest * 1e3:.3g}",
-                ratio if result.agrees in (None, True) else f"{ratio} DIFFERS",
-                f"{result.seconds / result.limit_seconds:.1f}",
-                memory,
+                *(row.kind, row.function, row.backend, f"{1e3 * row.seconds:.3g}", f"{1e3 * row.spread:.2g}", peak)
             )
-        table.add_section()
     return table

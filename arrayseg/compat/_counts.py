@@ -1,4 +1,4 @@
-"""What metric presets share: each class against the rest, and the means that peers take."""
+"""What metric presets share: each class against the rest, and means as peers take them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.metrics._compute import (
     Absent,
-    mean_of_defined as mean_where,
-    replace_undefined as replace_where,
+    mean_of_defined,
+    replace_undefined,
     take_classes,
 )
 from arrayseg.metrics._confusion.outcomes import intersections
 
 __all__ = [
+    "against_rest",
+    "against_rest_from_counts",
     "foreground",
-    "mean_of_defined",
-    "of_counts",
-    "of_matrix",
+    "mean_without_nan",
     "pooled",
-    "replace_undefined",
+    "replace_nan",
     "target_pixels",
-    "zero_of_a_miss",
+    "zero_if_missed",
 ]
 
 
-def of_counts(counts: Array, *, classes: Sequence[int] | None = None) -> Array:
-    """Matrices `(N, C, 2, 2)` of each class against the rest, of `(N, C, 3)`; without the true negatives."""
+def against_rest_from_counts(counts: Array, *, classes: Sequence[int] | None = None) -> Array:
+    """Return the matrix of each class against the rest, `(N, C, 2, 2)`, for counts `(N, C, 3)`.
+
+    Counts do not hold the true negatives, which are 0.
+    """
     backend = backend_of(counts, "counts")
     xp = backend.xp
     with backend.enable_64_bits(counts):
@@ -38,8 +41,8 @@ def of_counts(counts: Array, *, classes: Sequence[int] | None = None) -> Array:
         return xp.stack([negatives, xp.stack([missed, hits], axis=-1)], axis=-2)
 
 
-def of_matrix(matrix: Array, *, classes: Sequence[int] | None = None) -> Array:
-    """Matrices `(..., C, 2, 2)` of each class against the rest, of `(..., C, C)`."""
+def against_rest(matrix: Array, *, classes: Sequence[int] | None = None) -> Array:
+    """Return the matrix of each class against the rest, `(..., C, 2, 2)`, for matrices `(..., C, C)`."""
     backend = backend_of(matrix, "matrix")
     xp = backend.xp
     with backend.enable_64_bits(matrix):
@@ -50,14 +53,14 @@ def of_matrix(matrix: Array, *, classes: Sequence[int] | None = None) -> Array:
 
 
 def pooled(binary: Array, axis: int | tuple[int, ...]) -> Array:
-    """The sum of matrices over images or classes."""
+    """Add matrices over images or classes."""
     backend = backend_of(binary, "matrix")
     with backend.enable_64_bits(binary):
         return backend.xp.sum(binary, axis=axis)
 
 
 def target_pixels(binary: Array) -> Array:
-    """The pixels of each class in the target, `(..., C)`, of matrices against the rest, as floating numbers."""
+    """Return the number of target pixels of each class, `(..., C)`, as floating numbers."""
     backend = backend_of(binary, "matrix")
     dtype = backend.sum_dtype(binary)
     with backend.enable_64_bits(binary):
@@ -65,24 +68,24 @@ def target_pixels(binary: Array) -> Array:
 
 
 def foreground(scores: Array) -> Array:
-    """The score of the class itself, of those of a matrix against the rest."""
+    """Return the score of the class itself from the two scores of a matrix against the rest."""
     return scores[..., -1]
 
 
-def mean_of_defined(scores: Array) -> Array:
-    """The mean over the last axis without nan."""
+def mean_without_nan(scores: Array) -> Array:
+    """Return the mean over the last axis, without nan."""
     xp = backend_of(scores).xp
-    mean, undefined = mean_where(xp, scores, ~xp.isnan(scores))
-    return replace_where(xp, mean, "nan", where=undefined)
+    mean, undefined = mean_of_defined(xp, scores, ~xp.isnan(scores))
+    return replace_undefined(xp, mean, "nan", where=undefined)
 
 
-def replace_undefined(scores: Array, number: float | None) -> Array:
-    """Scores with a number in the place of nan; None leaves them."""
+def replace_nan(scores: Array, number: float | None) -> Array:
+    """Replace nan in scores by a number; with None, return the scores as they are."""
     absent: Absent = "nan" if number is None else number
-    return replace_where(backend_of(scores).xp, scores, absent)
+    return replace_undefined(backend_of(scores).xp, scores, absent)
 
 
-def zero_of_a_miss(scores: Array, matrix: Array) -> Array:
-    """Scores of masks with 0 where one mask, or what they share, is empty; that of two empty masks is left."""
+def zero_if_missed(scores: Array, matrix: Array) -> Array:
+    """Replace scores by 0 if one mask or the intersection is empty; leave the score of two empty masks."""
     xp = backend_of(matrix).xp
     return xp.where(foreground(metrics.iou(matrix)) == 0, xp.zeros_like(scores), scores)

@@ -1,6 +1,7 @@
-"""Functions under a peer's name: a loss preset turns the peer's options into a call of ours, a metric preset computes.
+"""Functions with the names and the options of a peer, another library.
 
-A peer is another library. Presets know its name for the function and how their numbers differ from the peer's.
+A loss preset is made of a function that turns the peer's options into a call of one of our losses. A metric preset is
+made of a function that computes a metric. Both know the peer's own name and how their numbers differ from the peer's.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from arrayseg.compat._docstrings import loss_docstring, metric_docstring
 from arrayseg.engine.plan import Plan
 
 __all__ = [
-    "TOLERANCE",
+    "NOTE_ON_TOLERANCE",
     "LossPreset",
     "MetricPreset",
     "Preset",
@@ -35,7 +36,7 @@ Result = TypeVar("Result")
 Statistic: TypeAlias = Literal["binary", "matrix", "matrices", "counts", "distances", "segments", "table", "prediction"]
 """What a metric preset takes first; `_docstrings.STATISTICS` describes each."""
 
-TOLERANCE = (
+NOTE_ON_TOLERANCE = (
     "A distance that exceeds the tolerance by at most a millionth of it counts as within it, so that rounding does not "
     "decide where both are equal; the library compares its rounded distances exactly."
 )
@@ -44,7 +45,7 @@ TOLERANCE = (
 
 @dataclass(eq=False, repr=False)
 class Preset(Generic[Parameters, Result]):
-    """A function with the name and the options of a peer's."""
+    """A function with the name and the options of a peer."""
 
     function: Callable[Parameters, Result]
     """The function that the decorator was given."""
@@ -82,7 +83,8 @@ class LossPreset(Preset[Parameters, Call]):
     def __doc__(self) -> str | None:  # type: ignore[override]  # written when it is read, as it takes many calls
         inherited = getattr(self.inherits, "function", self.inherits)
         owners = [inherited, self.function] if inherited else [self.function]
-        return loss_docstring(self.function, self.__signature__, owners, self.peer, self.note)
+        parameters = list(self.__signature__.parameters.values())
+        return loss_docstring(self.function, parameters, owners, self.peer, self.note)
 
     @raises_here
     def __call__(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:

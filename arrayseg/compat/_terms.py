@@ -37,7 +37,7 @@ def _remade(term: RegionTerm, kind: type[RegionTerm], **changes: Any) -> RegionT
 
 @dataclass(frozen=True)
 class BackgroundOutside(RegionTerm):
-    """A region loss in which a pixel that is masked out is a target pixel of class 0 without a prediction."""
+    """A region loss that counts each masked pixel as a target pixel of class 0 without a prediction."""
 
     def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, tuple[Array, ...]]:
         hit, alarm, miss, target, counted = sums
@@ -49,7 +49,7 @@ class BackgroundOutside(RegionTerm):
 
 
 def masked_ids_are_background(plan: Any) -> Plan:
-    """Count masked pixels as target pixels of class 0: masked ids are multiplied by 0 before they are one-hot."""
+    """Count masked pixels as target pixels of class 0, as if the mask multiplied the ids."""
     return with_terms(plan, partial(_remade, kind=BackgroundOutside))
 
 

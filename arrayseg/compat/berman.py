@@ -1,4 +1,4 @@
-"""The Lovasz losses of Berman et al., github.com/bermanmaxim/LovaszSoftmax, file `pytorch/lovasz_losses.py`."""
+"""LovaszSoftmax (commit 7d48792): `pytorch/lovasz_losses.py` of github.com/bermanmaxim/LovaszSoftmax, Berman et al."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["lovasz_hinge", "lovasz_softmax"]
 
 @loss_preset(
     "lovasz_losses.lovasz_softmax",
-    note="Takes probabilities. Where every pixel is ignored the authors' is empty, here it is 0.",
+    note="Takes probabilities. If every pixel is ignored, the loss is 0 here and an empty tensor in the original.",
 )
 def lovasz_softmax(
     input: Array,
@@ -27,7 +27,7 @@ def lovasz_softmax(
     ignore: int | None = None,
     **options: Any,
 ) -> Call:
-    """Lovasz-softmax loss of probabilities."""
+    """Return the Lovasz-softmax loss of probabilities."""
     return partial(
         losses.lovasz_softmax,
         input,
@@ -44,7 +44,7 @@ def lovasz_softmax(
 def lovasz_hinge(
     input: Array, target: Array, *, per_image: bool = True, ignore: int | None = None, **options: Any
 ) -> Call:
-    """Lovasz hinge loss of logits `(N, *spatial)` without a class axis."""
+    """Return the Lovasz hinge loss of logits `(N, *spatial)` without a class axis."""
     return partial(
         losses.lovasz_hinge,
         input,

@@ -1,6 +1,6 @@
-"""cityscapesScripts 2.2: the pixel-level evaluation, of the confusion matrix of a data set with all labels.
+"""cityscapesScripts 2.2: the pixel-level evaluation, from the confusion matrix of a data set with all labels.
 
-Pixels of an ignored label in the target count nowhere; pixels that are predicted as one are false negatives.
+Pixels whose target label is ignored do not count; pixels that are predicted as an ignored label are false negatives.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.compat._counts import mean_of_defined
+from arrayseg.compat._counts import mean_without_nan
 from arrayseg.compat._preset import metric_preset
 
 __all__ = ["average_score_categories", "average_score_classes", "category_scores", "class_scores"]
 
 
-def without_rows(matrix: Array, ignored: Sequence[int]) -> Array:
-    """The matrix without pixels of the ignored labels in the target."""
+def _without_ignored(matrix: Array, ignored: Sequence[int]) -> Array:
+    """Return the matrix without the pixels whose target label is ignored."""
     backend = backend_of(matrix, "matrix")
     xp = backend.xp
     kept = [float(label not in ignored) for label in range(matrix.shape[-1])]
@@ -28,26 +28,26 @@ def without_rows(matrix: Array, ignored: Sequence[int]) -> Array:
 
 @metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling classScores", "matrix")
 def class_scores(matrix: Array, *, ignored: Sequence[int] = ()) -> Array:
-    """Intersection over union of each label that is not ignored."""
+    """Return the intersection over union of each label that is not ignored."""
     classes = [label for label in range(matrix.shape[-1]) if label not in ignored]
-    return metrics.iou(without_rows(matrix, ignored), classes=classes)
+    return metrics.iou(_without_ignored(matrix, ignored), classes=classes)
 
 
 @metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreClasses", "matrix")
 def average_score_classes(matrix: Array, *, ignored: Sequence[int] = ()) -> Array:
-    """Mean over the labels that occur."""
-    return mean_of_defined(class_scores(matrix, ignored=ignored))
+    """Return the mean intersection over union of the labels that occur."""
+    return mean_without_nan(class_scores(matrix, ignored=ignored))
 
 
 @metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling categoryScores", "matrix")
 def category_scores(matrix: Array, *, categories: Sequence[Sequence[int]], ignored: Sequence[int] = ()) -> Array:
-    """Intersection over union of each category."""
-    return metrics.category_iou(without_rows(matrix, ignored), categories)
+    """Return the intersection over union of each category."""
+    return metrics.category_iou(_without_ignored(matrix, ignored), categories)
 
 
 @metric_preset("cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling averageScoreCategories", "matrix")
 def average_score_categories(
     matrix: Array, *, categories: Sequence[Sequence[int]], ignored: Sequence[int] = ()
 ) -> Array:
-    """Mean over the categories that occur."""
-    return mean_of_defined(category_scores(matrix, categories=categories, ignored=ignored))
+    """Return the mean intersection over union of the categories that occur."""
+    return mean_without_nan(category_scores(matrix, categories=categories, ignored=ignored))

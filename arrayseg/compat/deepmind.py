@@ -1,4 +1,4 @@
-"""DeepMind's surface-distance 0.1: elements of surface with their areas."""
+"""surface-distance 0.1: DeepMind's surface elements with their areas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from math import inf, nan
 from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.compat._counts import foreground
-from arrayseg.compat._preset import TOLERANCE, metric_preset
+from arrayseg.compat._preset import NOTE_ON_TOLERANCE, metric_preset
 from arrayseg.metrics import SurfaceDistances
 
 __all__ = [
@@ -23,13 +23,13 @@ __all__ = [
 
 @metric_preset("surface_distance.compute_surface_distances", "prediction")
 def surface_distances(prediction: Array, target: Array, *, spacing_mm: Sequence[float]) -> SurfaceDistances:
-    """Distances of the elements of surface between the voxels."""
+    """Return the distances between the surface elements that separate voxels."""
     return metrics.surface_distances(prediction, target, spacing=spacing_mm, definition="surface_element")
 
 
 @metric_preset("surface_distance.compute_average_surface_distance", "distances")
 def compute_average_surface_distance(distances: SurfaceDistances) -> tuple[Array, Array]:
-    """Average distance from the target to the prediction, and back; nan from an empty mask."""
+    """Return the average distances from the target to the prediction and back; nan from an empty mask."""
     prediction_to_target = metrics.average_surface_distance(distances, empty={"prediction": nan})[0]
     target_to_prediction = metrics.average_surface_distance(distances, empty={"target": nan})[1]
     return target_to_prediction, prediction_to_target
@@ -44,25 +44,25 @@ def compute_average_surface_distance(distances: SurfaceDistances) -> tuple[Array
     ),
 )
 def compute_robust_hausdorff(distances: SurfaceDistances, *, percent: float) -> Array:
-    """Larger of the two percentiles, by area; inf of two empty masks."""
+    """Return the larger of the two percentiles, by area; inf if both masks are empty."""
     return metrics.hausdorff(distances, percentile=percent, empty={"both": inf})
 
 
-@metric_preset("surface_distance.compute_surface_overlap_at_tolerance", "distances", note=TOLERANCE)
+@metric_preset("surface_distance.compute_surface_overlap_at_tolerance", "distances", note=NOTE_ON_TOLERANCE)
 def compute_surface_overlap_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> tuple[Array, Array]:
-    """Share of the target's surface near the prediction's, and back; nan of an empty mask."""
+    """Return the shares of the target's surface near the prediction's and back; nan for an empty mask."""
     of_prediction = metrics.surface_overlap(distances, tolerance_mm, empty={"prediction": nan})[0]
     of_target = metrics.surface_overlap(distances, tolerance_mm, empty={"target": nan})[1]
     return of_target, of_prediction
 
 
-@metric_preset("surface_distance.compute_surface_dice_at_tolerance", "distances", note=TOLERANCE)
+@metric_preset("surface_distance.compute_surface_dice_at_tolerance", "distances", note=NOTE_ON_TOLERANCE)
 def compute_surface_dice_at_tolerance(distances: SurfaceDistances, *, tolerance_mm: float) -> Array:
-    """Share of both surfaces, by area."""
+    """Return the share of both surfaces that is within the tolerance, by area."""
     return metrics.surface_dice(distances, tolerance_mm)
 
 
 @metric_preset("surface_distance.compute_dice_coefficient", "binary")
 def compute_dice_coefficient(binary: Array) -> Array:
-    """Dice coefficient of class 1; nan of two empty masks."""
+    """Return the Dice coefficient of class 1; nan if both masks are empty."""
     return foreground(metrics.dice(binary, classes=[1]))

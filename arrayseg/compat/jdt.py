@@ -1,4 +1,4 @@
-"""The loss and the fine-grained metrics of Wang et al., github.com/zifuwanggg/JDTLosses."""
+"""JDTLosses (commit 68ce8ac): the loss and the fine-grained metrics of github.com/zifuwanggg/JDTLosses, Wang et al."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ __all__ = [
 @loss_preset(
     "losses.jdt_loss.JDTLoss",
     note=(
-        "Of soft targets the authors' loss counts absent classes too, unless told otherwise. `log_loss`, "
-        "`class_weights` and `threshold` are not supported."
+        "For soft targets, the original also counts absent classes by default. `log_loss`, `class_weights` and "
+        "`threshold` are not supported."
     ),
 )
 def jdt_loss(
@@ -46,7 +46,7 @@ def jdt_loss(
     ignore_index: int | None = None,
     **options: Any,
 ) -> Call:
-    """Jaccard, Dice and Tversky losses of the fine-grained mean IoU."""
+    """Return the Jaccard, Dice or Tversky loss of the fine-grained mean IoU."""
     return partial(
         losses.fine_grained_jaccard,
         input,
@@ -63,12 +63,19 @@ def jdt_loss(
 
 
 QUANTILES = tuple(range(10, 101, 10))
-ABSENT = "From 0 to 1, not percent. A class that no target has makes it nan, or huge, there; here it enters no mean."
-IMAGES = f"{ABSENT} Of two classes it is that of class 1, and an image without it counts 1."
+NOTE_ON_ABSENT_CLASSES = (
+    "The number is from 0 to 1 instead of percent. A class in no target makes it nan or huge in the original; here it "
+    "enters no mean."
+)
+NOTE_ON_IMAGES = (
+    f"{NOTE_ON_ABSENT_CLASSES} For two classes the number is that of class 1, and an image without class 1 counts as 1."
+)
 
 
-def of_images(counts: Array, average: Literal["image", "class"], lowest: float | Sequence[float] = 100.0) -> Array:
-    """The means over images; of two classes that of class 1, with one right pixel where an image lacks it."""
+def _mean_over_images(
+    counts: Array, average: Literal["image", "class"], lowest: float | Sequence[float] = 100.0
+) -> Array:
+    """Return the means over images; for two classes, the mean of class 1, which an image without it has right."""
     if counts.shape[-2] != 2:
         return metrics.fine_grained_mean(counts, average=average, lowest=lowest)
     xp, foreground = backend_of(counts).xp, counts[:, 1:, :]
@@ -78,43 +85,43 @@ def of_images(counts: Array, average: Literal["image", "class"], lowest: float |
     return metrics.fine_grained_mean(counts, average=average, lowest=lowest, present="union")
 
 
-@metric_preset("metrics.mioud_metric mIoUD", "counts", note=ABSENT)
+@metric_preset("metrics.mioud_metric mIoUD", "counts", note=NOTE_ON_ABSENT_CLASSES)
 def mioud(counts: Array) -> Array:
-    """Mean over classes of the IoU of the pooled counts."""
+    """Return the mean over classes of the IoU of the pooled counts."""
     return metrics.fine_grained_mean(counts, average="dataset")
 
 
-@metric_preset("metrics.miouic_metric mIoUI", "counts", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUI", "counts", note=NOTE_ON_IMAGES)
 def mioui(counts: Array) -> Array:
-    """Mean over images of the mean over the classes of the target of each."""
-    return of_images(counts, "image")
+    """Return the mean over images of the mean over the classes in the target."""
+    return _mean_over_images(counts, "image")
 
 
-@metric_preset("metrics.miouic_metric mIoUC", "counts", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUC", "counts", note=NOTE_ON_IMAGES)
 def miouc(counts: Array) -> Array:
-    """Mean over classes of the mean over the images whose target has the class."""
-    return of_images(counts, "class")
+    """Return the mean over classes of the mean over the images whose target has the class."""
+    return _mean_over_images(counts, "class")
 
 
-@metric_preset("metrics.miouic_metric mIoUIq", "counts", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUIq", "counts", note=NOTE_ON_IMAGES)
 def mioui_q(counts: Array, *, q: float = 10.0) -> Array:
-    """Mean of the lowest q percent of the images."""
-    return of_images(counts, "image", q)
+    """Return the mean of the lowest q percent of the images."""
+    return _mean_over_images(counts, "image", q)
 
 
-@metric_preset("metrics.miouic_metric mIoUCq", "counts", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUCq", "counts", note=NOTE_ON_IMAGES)
 def miouc_q(counts: Array, *, q: float = 10.0) -> Array:
-    """Mean over classes of the lowest q percent of the images of each."""
-    return of_images(counts, "class", q)
+    """Return the mean over classes of the lowest q percent of the images with the class."""
+    return _mean_over_images(counts, "class", q)
 
 
-@metric_preset("metrics.miouic_metric mIoUI of all q", "counts", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUI of all q", "counts", note=NOTE_ON_IMAGES)
 def mioui_quantiles(counts: Array) -> Array:
-    """Mean of the worst cases of 10, 20, ... 100 percent of the images."""
-    return of_images(counts, "image", QUANTILES)
+    """Return the mean of the worst cases of 10, 20, ... 100 percent of the images."""
+    return _mean_over_images(counts, "image", QUANTILES)
 
 
-@metric_preset("metrics.miouic_metric mIoUC of all q", "counts", note=IMAGES)
+@metric_preset("metrics.miouic_metric mIoUC of all q", "counts", note=NOTE_ON_IMAGES)
 def miouc_quantiles(counts: Array) -> Array:
-    """Mean of the worst cases of 10, 20, ... 100 percent of the images of each class."""
-    return of_images(counts, "class", QUANTILES)
+    """Return the mean of the worst cases of 10, 20, ... 100 percent of the images of each class."""
+    return _mean_over_images(counts, "class", QUANTILES)

@@ -29,8 +29,9 @@ PER_IMAGE = (0.0, 1.0, 0.0)
     "kornia.losses.dice_loss",
     note=(
         "An image with every pixel ignored does not count here, and counts as a loss of 1 in kornia. Weights with "
-        "`average='micro'`, which stand inside the sums, are not supported. Before 0.9.0 `average='macro'` was a mean "
-        "over all classes, absent ones too, and one-hot values were 1e-6 too large in both averages: not reproduced."
+        "`average='micro'`, which kornia applies inside the sums, are not supported. Two errors of releases "
+        "before 0.9.0 are not reproduced: with `average='macro'` the mean included absent classes, and one-hot "
+        "values were 1e-6 too large."
     ),
 )
 def dice_loss(
@@ -43,7 +44,7 @@ def dice_loss(
     ignore_index: int | None = -100,
     **options: Any,
 ) -> Call:
-    """Dice loss of all classes of an image together, or the mean of those that it has."""
+    """Return the Dice loss of all classes of an image together, or the mean over the classes that the image has."""
     if average == "micro":
         return partial(
             losses.dice,
@@ -74,8 +75,8 @@ def dice_loss(
 @loss_preset(
     "kornia.losses.tversky_loss",
     note=(
-        "alpha weighs false positives. An image with every pixel ignored does not count here, and counts as a loss of "
-        "1 in kornia. Before 0.9 only alpha + beta mattered, as classes were pooled."
+        "alpha weights false positives. An image with every pixel ignored does not count here, and counts as a "
+        "loss of 1 in kornia. Before 0.9 classes were pooled, so that only alpha + beta mattered."
     ),
 )
 def tversky_loss(
@@ -88,7 +89,7 @@ def tversky_loss(
     ignore_index: int | None = -100,
     **options: Any,
 ) -> Call:
-    """Tversky loss of the classes that an image has."""
+    """Return the Tversky loss of the classes that an image has."""
     return partial(
         losses.fine_grained_jaccard,
         input,
@@ -105,7 +106,10 @@ def tversky_loss(
 
 @loss_preset(
     "kornia.losses.focal_loss",
-    note="The mean is over pixels and classes, ignored ones too; up to 0.6 it was over pixels, alpha multiplying all.",
+    note=(
+        "The mean is over pixels and classes, including ignored pixels. Up to 0.6 it was over pixels, and alpha "
+        "multiplied every class."
+    ),
 )
 def focal_loss(
     input: Array,
@@ -118,7 +122,7 @@ def focal_loss(
     ignore_index: int | None = -100,
     **options: Any,
 ) -> Call:
-    """Focal loss of exclusive classes."""
+    """Return the focal loss of exclusive classes."""
     classes = channels(input, options)
     share = 1 / classes if reduction == "mean" else 1.0
     weights = [share * float(value) for value in ([1.0] * classes if weight is None else weight)]
@@ -139,7 +143,7 @@ def focal_loss(
 
 @loss_preset(
     "kornia.losses.binary_focal_loss_with_logits",
-    note="`pos_weight` and entries of the target to ignore are not supported.",
+    note="`pos_weight` and `ignore_index` are not supported.",
 )
 def binary_focal_loss_with_logits(
     input: Array,
@@ -151,7 +155,7 @@ def binary_focal_loss_with_logits(
     weight: Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Focal loss of independent classes."""
+    """Return the focal loss of independent classes."""
     call = partial(
         losses.focal,
         input,
@@ -178,7 +182,7 @@ def hausdorff_er_loss(
     reduction: Reduction = "mean",
     **options: Any,
 ) -> Call:
-    """Hausdorff distance loss by erosions, of probabilities."""
+    """Return the Hausdorff distance loss by erosions, for probabilities."""
     return partial(
         losses.hausdorff_erosion,
         input,
@@ -193,14 +197,17 @@ def hausdorff_er_loss(
 
 @loss_preset(
     "kornia.losses.lovasz_softmax_loss",
-    note="Right since 0.9.0; releases before ranked class ids, not the foreground (0.32927): not reproduced.",
+    note=(
+        "Releases before 0.9.0 ranked class ids instead of the foreground and gave 0.32927 for the reference "
+        "batch, which is not reproduced."
+    ),
 )
 def lovasz_softmax_loss(input: Array, target: Array, *, weight: Weights | None = None, **options: Any) -> Call:
-    """Lovasz-softmax loss of each image, the mean over all classes, absent ones too."""
+    """Return the Lovasz-softmax loss of each image, as the mean over all classes, including absent ones."""
     return partial(losses.lovasz_softmax, input, target, classes="all", pool="image", class_weights=weight, **options)
 
 
 @loss_preset("kornia.losses.lovasz_hinge_loss")
 def lovasz_hinge_loss(input: Array, target: Array, **options: Any) -> Call:
-    """Lovasz hinge loss of each image, of one channel."""
+    """Return the Lovasz hinge loss of each image, for one channel."""
     return partial(losses.lovasz_hinge, input, target, pool="image", **options)

@@ -1,6 +1,6 @@
-"""mmsegmentation 1.2: the numbers of `mmseg.models.losses` and of `IoUMetric`.
+"""mmsegmentation 1.2: `mmseg.models.losses` and `IoUMetric`.
 
-`loss_weight` is a factor like any other, and has no option; the target comes with the void label 255.
+`loss_weight` has no option here: multiply the loss. The void label of the target is 255.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from arrayseg import losses, metrics
 from arrayseg._typing import Array, Reduction, Weights
 from arrayseg.backends import backend_of
 from arrayseg.compat._calls import Call
-from arrayseg.compat._counts import mean_of_defined, replace_undefined
+from arrayseg.compat._counts import mean_without_nan, replace_nan
 from arrayseg.compat._preset import loss_preset, metric_preset
 
 __all__ = [
@@ -34,11 +34,13 @@ __all__ = [
     "tversky_loss",
 ]
 
-PERCENT = "It prints percentages with two digits; this is from 0 to 1. Its void label is 255."
+NOTE_ON_PERCENT = (
+    "mmsegmentation prints percentages with two digits; the number here is from 0 to 1. Its void label is 255."
+)
 
 
-def over_elements(classes: int, weights: Weights | None, reduction: Reduction) -> list[float]:
-    """Class weights with which a mean over all pixels is one over all elements."""
+def _element_weights(classes: int, weights: Weights | None, reduction: Reduction) -> list[float]:
+    """Return class weights that turn a mean over all pixels into a mean over all elements."""
     share = 1 / classes if reduction == "mean" else 1.0
     return [share * float(weight) for weight in ([1.0] * classes if weights is None else weights)]
 
@@ -46,8 +48,9 @@ def over_elements(classes: int, weights: Weights | None, reduction: Reduction) -
 @loss_preset(
     "mmseg.models.losses.CrossEntropyLoss",
     note=(
-        "The mean counts ignored pixels unless `avg_non_ignore`. Class weights divide it (in 0.x they did not); with "
-        "ignored pixels they raise in mmsegmentation, and are not supported with `use_sigmoid`."
+        "The mean counts ignored pixels unless `avg_non_ignore` is set. Class weights divide the mean; in 0.x "
+        "they did not. Class weights together with ignored pixels raise an error in mmsegmentation. They are not "
+        "supported with `use_sigmoid`."
     ),
 )
 def cross_entropy_loss(
@@ -61,7 +64,7 @@ def cross_entropy_loss(
     ignore_index: int = -100,
     **options: Any,
 ) -> Call:
-    """Cross entropy, or binary cross entropy of each class."""
+    """Return the cross entropy, or binary cross entropy of each class."""
     if not use_sigmoid:
         return partial(
             losses.cross_entropy,
@@ -77,7 +80,7 @@ def cross_entropy_loss(
         losses.binary_cross_entropy,
         input,
         target,
-        class_weights=None if avg_non_ignore else over_elements(input.shape[1], None, reduction),
+        class_weights=None if avg_non_ignore else _element_weights(input.shape[1], None, reduction),
         ignore_index=ignore_index,
         reduction=reduction,
         denominator="elements" if avg_non_ignore else "all",
@@ -88,8 +91,8 @@ def cross_entropy_loss(
 @loss_preset(
     "mmseg.models.losses.DiceLoss",
     note=(
-        "Sigmoids of exclusive classes by default, squares in the denominator. The void label has no target, but its "
-        "predictions count. Another formula than in 0.x."
+        "By default exclusive classes get sigmoids, and the denominator has squares. A void pixel has no target "
+        "class, but its predictions count. The formula differs from 0.x."
     ),
 )
 def dice_loss(
@@ -103,7 +106,7 @@ def dice_loss(
     eps: float = 1e-3,
     **options: Any,
 ) -> Call:
-    """Dice loss of all classes of an image together."""
+    """Return the Dice loss of all classes of an image together."""
     if target.ndim < input.ndim:
         target = losses.one_hot(target, input.shape[1], ignore_index=255, dtype=input.dtype)
     return partial(
@@ -120,7 +123,7 @@ def dice_loss(
 
 
 @loss_preset(
-    "mmseg.models.losses.TverskyLoss", note="alpha weighs false positives; mmsegmentation insists on beta = 1 - alpha."
+    "mmseg.models.losses.TverskyLoss", note="alpha weights false positives; mmsegmentation requires beta = 1 - alpha."
 )
 def tversky_loss(
     input: Array,
@@ -133,7 +136,7 @@ def tversky_loss(
     beta: float = 0.7,
     **options: Any,
 ) -> Call:
-    """Tversky loss."""
+    """Return the Tversky loss."""
     return partial(
         losses.tversky,
         input,
@@ -149,7 +152,9 @@ def tversky_loss(
 
 @loss_preset(
     "mmseg.models.losses.FocalLoss",
-    note="That of its CUDA kernel: on CPU it fails for ids. The mean counts ignored pixels.",
+    note=(
+        "Reproduces the CUDA kernel; the CPU version of mmsegmentation fails for ids. The mean counts ignored pixels."
+    ),
 )
 def focal_loss(
     input: Array,
@@ -162,7 +167,7 @@ def focal_loss(
     ignore_index: int = 255,
     **options: Any,
 ) -> Call:
-    """Focal loss of each class against the rest."""
+    """Return the focal loss of each class against the rest."""
     return partial(
         losses.focal,
         input,
@@ -170,7 +175,7 @@ def focal_loss(
         alpha=alpha,
         gamma=gamma,
         activation="sigmoid",
-        class_weights=over_elements(input.shape[1], class_weight, reduction),
+        class_weights=_element_weights(input.shape[1], class_weight, reduction),
         ignore_index=ignore_index,
         reduction=reduction,
         denominator="all",
@@ -180,7 +185,7 @@ def focal_loss(
 
 @loss_preset(
     "mmseg.models.losses.LovaszLoss",
-    note="`reduction` matters with `per_image` alone; without, it must be 'none' in mmsegmentation.",
+    note="`reduction` has an effect only with `per_image`; without it, mmsegmentation requires 'none'.",
 )
 def lovasz_loss(
     input: Array,
@@ -194,7 +199,7 @@ def lovasz_loss(
     ignore_index: int = 255,
     **options: Any,
 ) -> Call:
-    """Lovasz-softmax loss, or Lovasz hinge loss of input and target `(N, *spatial)`."""
+    """Return the Lovasz-softmax loss, or the Lovasz hinge loss for input and target `(N, *spatial)`."""
     del reduction  # the mean over images, whatever it is without them
     settings: dict[str, Any] = {"pool": "image" if per_image else "batch", "ignore_index": ignore_index, **options}
     if loss_type == "binary":
@@ -204,7 +209,7 @@ def lovasz_loss(
 
 @loss_preset(
     "mmseg.models.losses.OhemCrossEntropy",
-    note="`min_kept` is of the batch; all pixels but the easiest are kept where there are not so many.",
+    note=("`min_kept` counts pixels of the batch. If the batch has fewer pixels, all except the easiest one are kept."),
 )
 def ohem_cross_entropy(
     input: Array,
@@ -215,7 +220,7 @@ def ohem_cross_entropy(
     min_kept: int = 100_000,
     **options: Any,
 ) -> Call:
-    """Cross entropy of the hard pixels of a batch."""
+    """Return the cross entropy of the hard pixels of a batch."""
     return partial(
         losses.ohem_cross_entropy,
         input,
@@ -227,51 +232,51 @@ def ohem_cross_entropy(
     )
 
 
-@loss_preset("mmseg.models.losses.BoundaryLoss", note="Of one channel; that of PIDNet, after HED.")
+@loss_preset("mmseg.models.losses.BoundaryLoss", note="Takes one channel; the boundary loss of PIDNet, after HED.")
 def boundary_loss(input: Array, target: Array, **options: Any) -> Call:
-    """Binary cross entropy with positives and negatives of equal weight."""
+    """Return the binary cross entropy in which positives and negatives have equal weight."""
     return partial(losses.balanced_binary_cross_entropy, input, target, pool="all", **options)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric aAcc", "matrix", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric aAcc", "matrix", note=NOTE_ON_PERCENT)
 def aacc(matrix: Array) -> Array:
-    """Share of the pixels that are right."""
+    """Return the share of correct pixels."""
     return metrics.pixel_accuracy(matrix)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mIoU", "matrix", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mIoU", "matrix", note=NOTE_ON_PERCENT)
 def miou(matrix: Array, *, nan_to_num: float | None = None) -> Array:
-    """Mean intersection over union; an absent class counts ``nan_to_num``, or is left out."""
+    """Return the mean intersection over union; an absent class counts as ``nan_to_num``, or is left out."""
     return metrics.mean_iou(matrix, absent="skip" if nan_to_num is None else nan_to_num)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mAcc", "matrix", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mAcc", "matrix", note=NOTE_ON_PERCENT)
 def macc(matrix: Array, *, nan_to_num: float | None = None) -> Array:
-    """Mean accuracy of the classes of the target; others count ``nan_to_num``, or are left out."""
+    """Return the mean accuracy of the classes in the target; other classes count as ``nan_to_num`` or are left out."""
     return metrics.mean_pixel_accuracy(matrix, absent="skip" if nan_to_num is None else nan_to_num)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mDice", "matrix", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mDice", "matrix", note=NOTE_ON_PERCENT)
 def mdice(matrix: Array, *, nan_to_num: float | None = None) -> Array:
-    """Mean Dice coefficient; an absent class counts ``nan_to_num``, or is left out."""
+    """Return the mean Dice coefficient; an absent class counts as ``nan_to_num``, or is left out."""
     return metrics.mean_dice(matrix, absent="skip" if nan_to_num is None else nan_to_num)
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mFscore", "matrix", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mFscore", "matrix", note=NOTE_ON_PERCENT)
 def mfscore(matrix: Array, *, nan_to_num: float | None = None, beta: float = 1.0) -> Array:
-    """Mean F-beta score of the classes with a right pixel; without one it is 0 / 0, and leaves the mean."""
+    """Return the mean F-beta score of the classes with a correct pixel; for other classes the score is 0 / 0."""
     xp, scores = backend_of(matrix).xp, metrics.f_beta(matrix, beta=beta)
     scores = xp.where(scores == 0, xp.full_like(scores, nan), scores)
-    return mean_of_defined(replace_undefined(scores, nan_to_num))
+    return mean_without_nan(replace_nan(scores, nan_to_num))
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mPrecision", "matrix", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mPrecision", "matrix", note=NOTE_ON_PERCENT)
 def mprecision(matrix: Array, *, nan_to_num: float | None = None) -> Array:
-    """Mean precision of the classes of the prediction; others count ``nan_to_num``, or are left out."""
-    return mean_of_defined(replace_undefined(metrics.precision(matrix), nan_to_num))
+    """Return the mean precision of predicted classes; other classes count as ``nan_to_num`` or are left out."""
+    return mean_without_nan(replace_nan(metrics.precision(matrix), nan_to_num))
 
 
-@metric_preset("mmseg.evaluation.IoUMetric mRecall", "matrix", note=PERCENT)
+@metric_preset("mmseg.evaluation.IoUMetric mRecall", "matrix", note=NOTE_ON_PERCENT)
 def mrecall(matrix: Array, *, nan_to_num: float | None = None) -> Array:
-    """Mean accuracy by its other name."""
+    """Return the mean accuracy, under its other name."""
     return macc(matrix, nan_to_num=nan_to_num)

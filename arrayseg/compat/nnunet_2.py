@@ -1,7 +1,7 @@
-"""nnU-Net 2: the numbers of `nnunetv2.training.loss` and `nnunetv2.evaluation`.
+"""nnU-Net 2: `nnunetv2.training.loss` and `nnunetv2.evaluation`.
 
-Dice losses are the negative score, from 0 to -1, so that compounds are one less than elsewhere. Targets have nnU-Net's
-channel of length one or not. With several processes, `batch_dice` adds the sums of all of them in nnU-Net.
+A Dice loss is the negative score, from -1 to 0, so that compounds are one less than elsewhere. Targets may have
+nnU-Net's channel of length one. In nnU-Net, `batch_dice` also adds the sums of all processes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def dice(
+def _dice(
     *,
     apply_nonlin: Activation = None,
     batch_dice: bool = False,
@@ -37,7 +37,7 @@ def dice(
     smooth: float = 1.0,
     **options: Any,
 ) -> partial[Array]:
-    """One minus nnU-Net's score."""
+    """Return our loss for one minus nnU-Net's score."""
     return partial(
         losses.dice,
         activation=apply_nonlin,
@@ -62,14 +62,14 @@ def soft_dice_loss(
     smooth: float = 1.0,
     **options: Any,
 ) -> Call:
-    """The negative Dice score."""
-    call = dice(apply_nonlin=apply_nonlin, batch_dice=batch_dice, do_bg=do_bg, smooth=smooth, **options)
+    """Return the negative Dice score."""
+    call = _dice(apply_nonlin=apply_nonlin, batch_dice=batch_dice, do_bg=do_bg, smooth=smooth, **options)
     return shifted(partial(call, input, without_channel(input, target)), -1)
 
 
 @loss_preset("nnunetv2.training.loss.dice.MemoryEfficientSoftDiceLoss", inherits=soft_dice_loss)
 def memory_efficient_soft_dice_loss(input: Array, target: Array, **options: Any) -> Call:
-    """The negative Dice score; the options are those of `soft_dice_loss`."""
+    """Return the negative Dice score; the options are the same as for `soft_dice_loss`."""
     return soft_dice_loss.call(input, target, **options)
 
 
@@ -83,7 +83,7 @@ def robust_cross_entropy_loss(
     label_smoothing: float = 0.0,
     **options: Any,
 ) -> Call:
-    """Cross entropy."""
+    """Return the cross entropy."""
     call = partial(
         losses.cross_entropy,
         input,
@@ -98,10 +98,10 @@ def robust_cross_entropy_loss(
 
 @loss_preset(
     "nnunetv2.training.loss.robust_ce_loss.TopKLoss",
-    note="k is in percent; of all pixels in nnU-Net, of those that are not ignored here.",
+    note="k is a percentage of all pixels in nnU-Net, and of the pixels that are not ignored here.",
 )
 def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: int = -100, **options: Any) -> Call:
-    """Cross entropy of the k percent of the pixels that are hardest."""
+    """Return the cross entropy of the hardest k percent of the pixels."""
     return partial(
         losses.top_k_cross_entropy,
         input,
@@ -114,7 +114,7 @@ def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: in
 
 @loss_preset(
     "nnunetv2.training.loss.compound_losses.DC_and_CE_loss",
-    note="The default of the trainer has `soft_dice_kwargs` of batch_dice=True, do_bg=False, smooth=1e-5.",
+    note="nnU-Net's trainer uses `soft_dice_kwargs` with batch_dice=True, do_bg=False and smooth=1e-5.",
 )
 def dc_and_ce_loss(
     input: Array,
@@ -126,7 +126,7 @@ def dc_and_ce_loss(
     weight_dice: float = 1.0,
     ignore_label: int | None = None,
 ) -> Call:
-    """The negative Dice score and cross entropy."""
+    """Return the sum of the negative Dice score and cross entropy."""
     entropy = partial(
         losses.cross_entropy,
         class_weights=ce_kwargs.get("weight"),
@@ -134,13 +134,13 @@ def dc_and_ce_loss(
         ignore_index=ignore_label,
     )
     parts = (
-        (dice(apply_nonlin="softmax", ignore_index=ignore_label, **soft_dice_kwargs), weight_dice),
+        (_dice(apply_nonlin="softmax", ignore_index=ignore_label, **soft_dice_kwargs), weight_dice),
         (entropy, weight_ce),
     )
     return shifted(weighted_sum(input, without_channel(input, target), parts), -weight_dice)
 
 
-@loss_preset("nnunetv2.training.loss.compound_losses.DC_and_topk_loss", note="As TopKLoss.")
+@loss_preset("nnunetv2.training.loss.compound_losses.DC_and_topk_loss", note="See `top_k_loss` about ignored pixels.")
 def dc_and_topk_loss(
     input: Array,
     target: Array,
@@ -151,10 +151,10 @@ def dc_and_topk_loss(
     weight_dice: float = 1.0,
     ignore_label: int | None = None,
 ) -> Call:
-    """The negative Dice score and cross entropy of the hardest pixels."""
+    """Return the sum of the negative Dice score and the cross entropy of the hardest pixels."""
     entropy = partial(losses.top_k_cross_entropy, share=ce_kwargs.get("k", 10.0) / 100, ignore_index=ignore_label)
     parts = (
-        (dice(apply_nonlin="softmax", ignore_index=ignore_label, **soft_dice_kwargs), weight_dice),
+        (_dice(apply_nonlin="softmax", ignore_index=ignore_label, **soft_dice_kwargs), weight_dice),
         (entropy, weight_ce),
     )
     return shifted(weighted_sum(input, without_channel(input, target), parts), -weight_dice)
@@ -162,7 +162,10 @@ def dc_and_topk_loss(
 
 @loss_preset(
     "nnunetv2.training.loss.compound_losses.DC_and_BCE_loss",
-    note="With `use_ignore_label` the last channel of the target is what is ignored, and the mean is C times as large.",
+    note=(
+        "With `use_ignore_label` the last channel of the target marks the ignored pixels, and the mean is C times "
+        "as large."
+    ),
 )
 def dc_and_bce_loss(
     input: Array,
@@ -173,19 +176,21 @@ def dc_and_bce_loss(
     weight_dice: float = 1.0,
     use_ignore_label: bool = False,
 ) -> Call:
-    """The negative Dice score and binary cross entropy of independent classes."""
+    """Return the sum of the negative Dice score and the binary cross entropy of independent classes."""
     mask = target[:, -1, ...] == 0 if use_ignore_label else None
     entropy = partial(losses.binary_cross_entropy, mask=mask, denominator="valid" if use_ignore_label else "elements")
-    parts = ((dice(apply_nonlin="sigmoid", mask=mask, **soft_dice_kwargs), weight_dice), (entropy, weight_ce))
+    parts = ((_dice(apply_nonlin="sigmoid", mask=mask, **soft_dice_kwargs), weight_dice), (entropy, weight_ce))
     regions = target[:, :-1, ...] if use_ignore_label else target
     return shifted(weighted_sum(input, regions, parts), -weight_dice)
 
 
 @metric_preset(
-    "nnunetv2.evaluation.evaluate_predictions foreground_mean", "counts", note="nan if a class occurs in no case."
+    "nnunetv2.evaluation.evaluate_predictions foreground_mean",
+    "counts",
+    note="The result is nan if a class occurs in no case.",
 )
 def foreground_mean(counts: Array, *, score: Literal["dice", "iou"] = "dice") -> Array:
-    """Mean over classes, without the background, of the mean over the cases that have the class in either map."""
+    """Return the mean over foreground classes of the mean over the cases that have the class in either map."""
     labels = range(1, counts.shape[-2])
     means = [
         metrics.fine_grained_mean(counts, average="class", score=score, present="union", classes=[label])

@@ -1,6 +1,6 @@
-"""optax 0.2: the numbers of `optax.losses`, the class axis last.
+"""optax 0.2: `optax.losses`, with the class axis last.
 
-optax gives a loss for every image; here the mean over images is taken too, as gradients are of one number.
+optax returns a loss for every image; the presets return the mean over images, because a gradient needs one number.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = [
 @loss_preset(
     "optax.losses.dice_loss",
     note=(
-        "alpha weighs false positives; alpha and beta are new in 0.2.7. Weights are not normalized. With "
-        "`apply_softmax=False` optax refuses eager probabilities that do not sum to 1; they are accepted here."
+        "alpha weights false positives; alpha and beta are new in 0.2.7. Weights are not normalized. With "
+        "`apply_softmax=False`, optax refuses eager probabilities that do not sum to 1; they are accepted here."
     ),
 )
 def dice_loss(
@@ -45,7 +45,7 @@ def dice_loss(
     ignore_background: bool = False,
     **options: Any,
 ) -> Call:
-    """Dice loss, or Tversky loss; of one class by the sigmoid."""
+    """Return the Dice or Tversky loss; a single class uses the sigmoid."""
     several = input.shape[-1] > 1
     return partial(
         losses.tversky,
@@ -65,9 +65,9 @@ def dice_loss(
 @loss_preset(
     "optax.losses.multiclass_generalized_dice_loss",
     note=(
-        "Not the loss of Sudre et al.: the Dice loss of each class is multiplied by the weight of the class. A single "
-        "channel is refused with `apply_softmax=True`; optax takes its sigmoid. With `apply_softmax=False` optax "
-        "refuses eager probabilities that do not sum to 1; they are accepted here."
+        "This is not the loss of Sudre et al.: the Dice loss of each class is multiplied by the weight of the "
+        "class. With `apply_softmax=True` a single channel is refused here, and optax uses the sigmoid. With "
+        "`apply_softmax=False`, optax refuses eager probabilities that do not sum to 1; they are accepted here."
     ),
 )
 def multiclass_generalized_dice_loss(
@@ -79,7 +79,7 @@ def multiclass_generalized_dice_loss(
     ignore_background: bool = False,
     **options: Any,
 ) -> Call:
-    """Dice losses, weighted by the inverse square of the sizes of the classes in the batch; of one-hot targets."""
+    """Return Dice losses weighted by the inverse squared size of each class in the batch, for one-hot targets."""
     xp = backend_of(input).xp
     sizes = xp.sum(xp.astype(target, input.dtype), axis=tuple(range(target.ndim - 1)))
     weights = 1 / (sizes**2 + 1e-7)
@@ -101,7 +101,7 @@ def multiclass_generalized_dice_loss(
 def binary_dice_loss(
     input: Array, target: Array, *, smooth: float = 1.0, apply_sigmoid: bool = True, **options: Any
 ) -> Call:
-    """Dice loss of one class, whose axis may be absent."""
+    """Return the Dice loss of one class, whose axis may be absent."""
     return partial(
         losses.dice,
         input,
@@ -116,12 +116,12 @@ def binary_dice_loss(
 
 @loss_preset(
     "optax.losses.sigmoid_focal_loss",
-    note="The mean over all elements; targets between 0 and 1 make another loss in optax.",
+    note="The mean is over all elements. Targets between 0 and 1 give another loss in optax.",
 )
 def sigmoid_focal_loss(
     input: Array, target: Array, *, alpha: float | None = None, gamma: float = 2.0, **options: Any
 ) -> Call:
-    """Focal loss of independent classes."""
+    """Return the focal loss of independent classes."""
     return partial(
         losses.focal,
         input,
@@ -137,23 +137,23 @@ def sigmoid_focal_loss(
 
 @loss_preset("optax.losses.softmax_cross_entropy")
 def softmax_cross_entropy(input: Array, target: Array, **options: Any) -> Call:
-    """Cross entropy with distributions."""
+    """Return the cross entropy with distributions."""
     return partial(losses.cross_entropy, input, target, class_axis=-1, **options)
 
 
 @loss_preset("optax.losses.softmax_cross_entropy_with_integer_labels")
 def softmax_cross_entropy_with_integer_labels(input: Array, target: Array, **options: Any) -> Call:
-    """Cross entropy with class ids."""
+    """Return the cross entropy with class ids."""
     return partial(losses.cross_entropy, input, target, class_axis=-1, **options)
 
 
 @loss_preset("optax.losses.sigmoid_binary_cross_entropy")
 def sigmoid_binary_cross_entropy(input: Array, target: Array, **options: Any) -> Call:
-    """Binary cross entropy of each class."""
+    """Return the binary cross entropy of each class."""
     return partial(losses.binary_cross_entropy, input, target, class_axis=-1, denominator="elements", **options)
 
 
 @loss_preset("optax.losses.poly_loss_cross_entropy")
 def poly_loss_cross_entropy(input: Array, target: Array, *, epsilon: float = 2.0, **options: Any) -> Call:
-    """Poly-1 loss."""
+    """Return the Poly-1 loss."""
     return partial(losses.poly, input, target, epsilon=epsilon, class_axis=-1, **options)

@@ -1,6 +1,7 @@
-"""PaddleSeg: the numbers of `paddleseg.models.losses` and `paddleseg.utils.metrics`.
+"""PaddleSeg (commit d7975e7c): `paddleseg.models.losses` and `paddleseg.utils.metrics`.
 
-What Paddle adds to denominators (1e-8 and 1e-10) is left out where it is no smoothing; so is the 1e-5 of its OHEM.
+Small numbers that PaddleSeg adds to denominators (1e-8 and 1e-10) are left out if they are not smoothing, as is the
+1e-5 of its OHEM loss.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ __all__ = [
 ]
 
 
-@loss_preset("paddleseg.models.losses.DiceLoss", note="Paddle writes 0 over the ignored ids of its target.")
+@loss_preset("paddleseg.models.losses.DiceLoss", note="PaddleSeg overwrites the ignored ids of its target by 0.")
 def dice_loss(
     input: Array,
     target: Array,
@@ -42,7 +43,7 @@ def dice_loss(
     smooth: float = 1.0,
     **options: Any,
 ) -> Call:
-    """Dice loss."""
+    """Return the Dice loss."""
     return partial(
         losses.dice,
         input,
@@ -56,7 +57,7 @@ def dice_loss(
 
 @loss_preset(
     "paddleseg.models.losses.CrossEntropyLoss",
-    note="`top_k_percent_pixels` is a share, of all pixels in Paddle, of those that are not ignored here.",
+    note=("`top_k_percent_pixels` is a share of all pixels in PaddleSeg, and of the pixels that are not ignored here."),
 )
 def cross_entropy_loss(
     input: Array,
@@ -67,7 +68,7 @@ def cross_entropy_loss(
     top_k_percent_pixels: float = 1.0,
     **options: Any,
 ) -> Call:
-    """Cross entropy, of the hardest pixels where asked to."""
+    """Return the cross entropy, of all pixels or of the hardest ones."""
     settings: dict[str, Any] = {"class_weights": weight, "ignore_index": ignore_index, **options}
     if top_k_percent_pixels == 1:
         return partial(losses.cross_entropy, input, target, **settings)
@@ -78,7 +79,7 @@ def cross_entropy_loss(
 def bootstrapped_cross_entropy_loss(
     input: Array, target: Array, *, min_K: int, loss_th: float, ignore_index: int = 255, **options: Any
 ) -> Call:
-    """Cross entropy of the hard pixels of every image."""
+    """Return the cross entropy of the hard pixels of every image."""
     return partial(
         losses.bootstrapped_cross_entropy,
         input,
@@ -92,7 +93,7 @@ def bootstrapped_cross_entropy_loss(
 
 @loss_preset(
     "paddleseg.models.losses.OhemCrossEntropyLoss",
-    note="Keeps one pixel less than `min_kept`, or all where there are no more.",
+    note="Keeps one pixel less than `min_kept`, or all pixels if there are not more.",
 )
 def ohem_cross_entropy_loss(
     input: Array,
@@ -103,7 +104,7 @@ def ohem_cross_entropy_loss(
     ignore_index: int = 255,
     **options: Any,
 ) -> Call:
-    """Cross entropy of the hard pixels of a batch."""
+    """Return the cross entropy of the hard pixels of a batch."""
     fewer = min_kept < prod(target.shape)
     return partial(
         losses.ohem_cross_entropy,
@@ -116,7 +117,7 @@ def ohem_cross_entropy_loss(
     )
 
 
-@loss_preset("paddleseg.models.losses.FocalLoss", note="Of two channels.")
+@loss_preset("paddleseg.models.losses.FocalLoss", note="Takes two channels.")
 def focal_loss(
     input: Array,
     target: Array,
@@ -126,7 +127,7 @@ def focal_loss(
     ignore_index: int = 255,
     **options: Any,
 ) -> Call:
-    """Focal loss of each of two classes against the other."""
+    """Return the focal loss of each of two classes against the other."""
     return partial(
         losses.focal,
         input,
@@ -150,7 +151,7 @@ def multi_class_focal_loss(
     ignore_index: int = 255,
     **options: Any,
 ) -> Call:
-    """Focal loss of exclusive classes."""
+    """Return the focal loss of exclusive classes."""
     return partial(
         losses.focal,
         input,
@@ -171,7 +172,7 @@ def lovasz_softmax_loss(
     classes: Literal["present", "all"] | Sequence[int] = "present",
     **options: Any,
 ) -> Call:
-    """Lovasz-softmax loss."""
+    """Return the Lovasz-softmax loss."""
     return partial(
         losses.lovasz_softmax,
         input,
@@ -182,33 +183,37 @@ def lovasz_softmax_loss(
     )
 
 
-@loss_preset("paddleseg.models.losses.LovaszHingeLoss", note="Of one channel; of two Paddle errs.")
+@loss_preset(
+    "paddleseg.models.losses.LovaszHingeLoss", note="Takes one channel; the loss of PaddleSeg is wrong for two."
+)
 def lovasz_hinge_loss(input: Array, target: Array, *, ignore_index: int = 255, **options: Any) -> Call:
-    """Lovasz hinge loss of one channel, of the batch."""
+    """Return the Lovasz hinge loss of one channel over the batch."""
     return partial(losses.lovasz_hinge, input, target, pool="batch", ignore_index=ignore_index, **options)
 
 
 @metric_preset(
-    "paddleseg.utils.metrics.mean_iou", "matrix", note="Earlier releases count 0 for an absent class: ``absent=0``."
+    "paddleseg.utils.metrics.mean_iou",
+    "matrix",
+    note="In earlier releases an absent class counts as 0: pass ``absent=0``.",
 )
 def mean_iou(matrix: Array, *, absent: float = 1.0) -> Array:
-    """Mean intersection over union; an absent class counts 1."""
+    """Return the mean intersection over union; an absent class counts as 1."""
     return metrics.mean_iou(matrix, absent=absent)
 
 
 @metric_preset("paddleseg.utils.metrics.dice", "matrix")
 def dice(matrix: Array) -> Array:
-    """Mean Dice coefficient; an absent class counts 0."""
+    """Return the mean Dice coefficient; an absent class counts as 0."""
     return metrics.mean_dice(matrix, absent=0.0)
 
 
 @metric_preset("paddleseg.utils.metrics.accuracy", "matrix")
 def accuracy(matrix: Array) -> Array:
-    """Share of the pixels that are right."""
+    """Return the share of correct pixels."""
     return metrics.pixel_accuracy(matrix)
 
 
 @metric_preset("paddleseg.utils.metrics.kappa", "matrix")
 def kappa(matrix: Array) -> Array:
-    """Cohen's kappa."""
+    """Return Cohen's kappa."""
     return metrics.cohen_kappa(matrix)

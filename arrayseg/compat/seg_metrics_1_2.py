@@ -1,6 +1,6 @@
-"""seg-metrics 1.2: `write_metrics`, of masks as classes 0 and 1.
+"""seg-metrics 1.2: `write_metrics`, for masks as classes 0 and 1.
 
-Its distances of an empty mask are 0, which these are not: a missed structure is not a perfect one.
+If a mask is empty, distances are 0 in seg-metrics. Here they are not, because a missed structure is not a perfect one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from arrayseg import metrics
 from arrayseg._typing import Array
-from arrayseg.compat._counts import foreground, zero_of_a_miss
+from arrayseg.compat._counts import foreground, zero_if_missed
 from arrayseg.compat._preset import metric_preset
 from arrayseg.metrics import SurfaceDistances
 
@@ -34,12 +34,12 @@ __all__ = [
     "seg_metrics.write_metrics",
     "prediction",
     note=(
-        "It computes them in float32. The edge of the image is no surface. There is no ``fully_connected=False``: with"
-        " it the distances are from one kind of surface to the other."
+        "seg-metrics computes the distances in float32. The edge of the image is not a surface. "
+        "``fully_connected=False``, with which the distances are between two kinds of surfaces, is not supported."
     ),
 )
 def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[float] | None = None) -> SurfaceDistances:
-    """Distances between the voxels with a neighbour outside, by a corner too."""
+    """Return the distances between the voxels that have a neighbor outside, diagonal neighbors included."""
     return metrics.surface_distances(
         prediction,
         target,
@@ -51,71 +51,73 @@ def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[flo
 
 @metric_preset("seg_metrics.write_metrics hd", "distances")
 def hd(distances: SurfaceDistances) -> Array:
-    """Hausdorff distance."""
+    """Return the Hausdorff distance."""
     return metrics.hausdorff(distances)
 
 
 @metric_preset("seg_metrics.write_metrics hd95", "distances")
 def hd95(distances: SurfaceDistances) -> Array:
-    """95th percentile of the distances of both directions together."""
+    """Return the 95th percentile of the distances of both directions together."""
     return metrics.hausdorff(distances, percentile=95.0, combine="pooled")
 
 
 @metric_preset("seg_metrics.write_metrics msd", "distances")
 def msd(distances: SurfaceDistances) -> Array:
-    """Mean of the distances of both directions together."""
+    """Return the mean of the distances of both directions together."""
     return metrics.average_symmetric_surface_distance(distances)
 
 
 @metric_preset("seg_metrics.write_metrics mdsd", "distances")
 def mdsd(distances: SurfaceDistances) -> Array:
-    """Median of the distances of both directions together."""
+    """Return the median of the distances of both directions together."""
     return metrics.hausdorff(distances, percentile=50.0, combine="pooled")
 
 
 @metric_preset("seg_metrics.write_metrics stdsd", "distances")
 def stdsd(distances: SurfaceDistances) -> Array:
-    """Standard deviation of the distances of both directions together."""
+    """Return the standard deviation of the distances of both directions together."""
     return metrics.surface_distance_deviation(distances)
 
 
 @metric_preset("seg_metrics.write_metrics dice", "binary")
 def dice(binary: Array) -> Array:
-    """Dice coefficient; 1 of two empty masks."""
+    """Return the Dice coefficient; 1 if both masks are empty."""
     return foreground(metrics.dice(binary, absent=1.0, classes=[1]))
 
 
 @metric_preset("seg_metrics.write_metrics jaccard", "binary")
 def jaccard(binary: Array) -> Array:
-    """Intersection over union; 1 of two empty masks."""
+    """Return the intersection over union; 1 if both masks are empty."""
     return foreground(metrics.iou(binary, absent=1.0, classes=[1]))
 
 
 @metric_preset("seg_metrics.write_metrics precision", "binary")
 def precision(binary: Array) -> Array:
-    """Precision; 1 of two empty masks, 0 of one."""
-    return zero_of_a_miss(foreground(metrics.precision(binary, absent=1.0, classes=[1])), binary)
+    """Return the precision; 1 if both masks are empty, 0 if one is."""
+    return zero_if_missed(foreground(metrics.precision(binary, absent=1.0, classes=[1])), binary)
 
 
 @metric_preset("seg_metrics.write_metrics recall", "binary")
 def recall(binary: Array) -> Array:
-    """Recall; 1 of two empty masks, 0 of one."""
-    return zero_of_a_miss(foreground(metrics.recall(binary, absent=1.0, classes=[1])), binary)
+    """Return the recall; 1 if both masks are empty, 0 if one is."""
+    return zero_if_missed(foreground(metrics.recall(binary, absent=1.0, classes=[1])), binary)
 
 
-@metric_preset("seg_metrics.write_metrics fpr", "binary", note="Of an empty target it is 0 there.")
+@metric_preset("seg_metrics.write_metrics fpr", "binary", note="For an empty target the result is 0 in seg-metrics.")
 def fpr(binary: Array) -> Array:
-    """False positive rate; 0 of a full target."""
+    """Return the false positive rate; 0 if the target is full."""
     return foreground(metrics.false_positive_rate(binary, absent=0.0, classes=[1]))
 
 
 @metric_preset("seg_metrics.write_metrics fnr", "binary")
 def fnr(binary: Array) -> Array:
-    """False negative rate; 0 of an empty target."""
+    """Return the false negative rate; 0 if the target is empty."""
     return foreground(metrics.false_negative_rate(binary, absent=0.0, classes=[1]))
 
 
-@metric_preset("seg_metrics.write_metrics vs", "binary", note="Not the volumetric similarity of others.")
+@metric_preset(
+    "seg_metrics.write_metrics vs", "binary", note="Other libraries use another formula for the volumetric similarity."
+)
 def vs(binary: Array) -> Array:
-    """Signed difference of the volumes relative to their mean; 1 of two empty masks."""
+    """Return the signed difference of the volumes relative to their mean; 1 if both masks are empty."""
     return foreground(metrics.relative_volume_difference(binary, relative_to="mean", absent=1.0, classes=[1]))

@@ -1,8 +1,8 @@
-"""SegLossOdyssey: the numbers of github.com/JunMa11/SegLossOdyssey, folder `losses_pytorch`.
+"""SegLossOdyssey (commit d562441): folder `losses_pytorch` of github.com/JunMa11/SegLossOdyssey.
 
-Region losses are the negative score. `apply_nonlin` is the name of an activation; targets have a channel of length one
-or not; `square`, which squares each pixel's share of the sums, is not supported. Its penalised generalised Dice and its
-exponential logarithmic loss are not those of their papers and have no preset.
+Region losses are the negative score. `apply_nonlin` is the name of an activation. Targets may have a channel of length
+one. `square`, which squares the share of each pixel in the sums, is not supported. The penalized generalized Dice loss
+and the exponential logarithmic loss differ from their papers and have no preset.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 
-def region(
+def _region(
     loss: Any,
     *,
     apply_nonlin: Activation = None,
@@ -42,7 +42,7 @@ def region(
     smooth: float = 1.0,
     **options: Any,
 ) -> partial[Array]:
-    """One minus a score, by what all of them have in common."""
+    """Return our loss for one minus a score, from the options that all region losses share."""
     return partial(
         loss,
         activation=apply_nonlin,
@@ -53,56 +53,62 @@ def region(
     )
 
 
-@loss_preset("dice_loss.SoftDiceLoss", inherits=region)
+@loss_preset("dice_loss.SoftDiceLoss", inherits=_region)
 def soft_dice_loss(input: Array, target: Array, **options: Any) -> Call:
-    """The negative Dice score, smoothed by 1."""
-    return shifted(partial(region(losses.dice, **options), input, without_channel(input, target)), -1)
+    """Return the negative Dice score, smoothed by 1."""
+    return shifted(partial(_region(losses.dice, **options), input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.IoULoss", inherits=region)
+@loss_preset("dice_loss.IoULoss", inherits=_region)
 def io_u_loss(input: Array, target: Array, **options: Any) -> Call:
-    """The negative Jaccard score, smoothed by 1."""
-    loss = region(losses.jaccard, smooth_form="tp", **options)
+    """Return the negative Jaccard score, smoothed by 1."""
+    loss = _region(losses.jaccard, smooth_form="tp", **options)
     return shifted(partial(loss, input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.TverskyLoss", inherits=region, note="False positives weigh 0.3, false negatives 0.7.")
+@loss_preset(
+    "dice_loss.TverskyLoss", inherits=_region, note="False positives have a weight of 0.3, false negatives of 0.7."
+)
 def tversky_loss(input: Array, target: Array, **options: Any) -> Call:
-    """The negative Tversky score, smoothed by 1."""
-    loss = region(losses.tversky, alpha=0.3, beta=0.7, **options)
+    """Return the negative Tversky score, smoothed by 1."""
+    loss = _region(losses.tversky, alpha=0.3, beta=0.7, **options)
     return shifted(partial(loss, input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.FocalTversky_loss", note="The power gamma of the mean of the Tversky loss, not of each.")
+@loss_preset(
+    "dice_loss.FocalTversky_loss",
+    note="The exponent gamma applies to the mean of the Tversky losses instead of to each loss.",
+)
 def focal_tversky_loss(
     input: Array, target: Array, *, tversky_kwargs: Mapping[str, Any] = {}, gamma: float = 0.75
 ) -> Call:
-    """Focal Tversky loss."""
-    loss = region(losses.focal_tversky, alpha=0.3, beta=0.7, exponent=gamma, power_of="mean", **tversky_kwargs)
+    """Return the focal Tversky loss."""
+    loss = _region(losses.focal_tversky, alpha=0.3, beta=0.7, exponent=gamma, power_of="mean", **tversky_kwargs)
     return partial(loss, input, without_channel(input, target))
 
 
-@loss_preset("dice_loss.AsymLoss", inherits=region)
+@loss_preset("dice_loss.AsymLoss", inherits=_region)
 def asym_loss(input: Array, target: Array, **options: Any) -> Call:
-    """The negative F-beta score of beta 1.5, smoothed by 1."""
-    loss = region(losses.asymmetric_f_beta, beta=1.5, **options)
+    """Return the negative F-beta score with beta 1.5, smoothed by 1."""
+    loss = _region(losses.asymmetric_f_beta, beta=1.5, **options)
     return shifted(partial(loss, input, without_channel(input, target)), -1)
 
 
-@loss_preset("dice_loss.SSLoss", inherits=region)
+@loss_preset("dice_loss.SSLoss", inherits=_region)
 def ss_loss(input: Array, target: Array, **options: Any) -> Call:
-    """Sensitivity-specificity loss, a tenth of it sensitivity, smoothed by 1."""
-    loss = region(losses.sensitivity_specificity, sensitivity_weight=0.1, **options)
+    """Return the sensitivity-specificity loss, with a weight of 0.1 for sensitivity, smoothed by 1."""
+    loss = _region(losses.sensitivity_specificity, sensitivity_weight=0.1, **options)
     return partial(loss, input, without_channel(input, target))
 
 
 @loss_preset(
-    "dice_loss.GDiceLoss", note="For images that have every class: an absent one weighs 1e20 in SegLossOdyssey."
+    "dice_loss.GDiceLoss",
+    note="Only for images that have every class: an absent class has a weight of 1e20 in SegLossOdyssey.",
 )
 def g_dice_loss(
     input: Array, target: Array, *, apply_nonlin: Activation = None, smooth: float = 1e-5, **options: Any
 ) -> Call:
-    """The negative generalised Dice score; twice the smoothing is added above."""
+    """Return the negative generalized Dice score; twice the smoothing is added to the numerator."""
     call = partial(
         losses.generalized_dice,
         input,
@@ -114,9 +120,9 @@ def g_dice_loss(
     return shifted(call, -1)
 
 
-@loss_preset("ND_Crossentropy.TopKLoss", note="k is in percent, ignored pixels counted.")
+@loss_preset("ND_Crossentropy.TopKLoss", note="k is in percent; ignored pixels count.")
 def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: int = -100, **options: Any) -> Call:
-    """Cross entropy of the k percent of the pixels that are hardest."""
+    """Return the cross entropy of the hardest k percent of the pixels."""
     return partial(
         losses.top_k_cross_entropy,
         input,
@@ -129,8 +135,8 @@ def top_k_loss(input: Array, target: Array, *, k: float = 10.0, ignore_index: in
 
 @loss_preset("dice_loss.DC_and_CE_loss")
 def dc_and_ce_loss(input: Array, target: Array, *, soft_dice_kwargs: Mapping[str, Any] = {}) -> Call:
-    """The negative Dice score and cross entropy."""
-    parts = ((region(losses.dice, apply_nonlin="softmax", **soft_dice_kwargs), 1.0), (losses.cross_entropy, 1.0))
+    """Return the sum of the negative Dice score and cross entropy."""
+    parts = ((_region(losses.dice, apply_nonlin="softmax", **soft_dice_kwargs), 1.0), (losses.cross_entropy, 1.0))
     return shifted(weighted_sum(input, without_channel(input, target), parts), -1)
 
 
@@ -142,15 +148,15 @@ def dc_and_topk_loss(
     soft_dice_kwargs: Mapping[str, Any] = {},
     ce_kwargs: Mapping[str, Any] = {},
 ) -> Call:
-    """The negative Dice score and cross entropy of the hardest pixels."""
+    """Return the sum of the negative Dice score and the cross entropy of the hardest pixels."""
     hardest = partial(losses.top_k_cross_entropy, share=ce_kwargs.get("k", 10.0) / 100)
-    parts = ((region(losses.dice, apply_nonlin="softmax", **soft_dice_kwargs), 1.0), (hardest, 1.0))
+    parts = ((_region(losses.dice, apply_nonlin="softmax", **soft_dice_kwargs), 1.0), (hardest, 1.0))
     return shifted(weighted_sum(input, without_channel(input, target), parts), -1)
 
 
 @loss_preset("lovasz_loss.LovaszSoftmax", note="Takes probabilities; all classes count.")
 def lovasz_softmax(input: Array, target: Array, *, reduction: Literal["mean"] = "mean", **options: Any) -> Call:
-    """Lovasz-softmax loss of probabilities, of the batch."""
+    """Return the Lovasz-softmax loss of probabilities over the batch."""
     return partial(
         losses.lovasz_softmax,
         input,
@@ -162,9 +168,9 @@ def lovasz_softmax(input: Array, target: Array, *, reduction: Literal["mean"] = 
     )
 
 
-@loss_preset("boundary_loss.BDLoss", note="`bound` is the map that its loader makes, of the input's shape.")
+@loss_preset("boundary_loss.BDLoss", note="`bound` is the map from SegLossOdyssey's loader, of the input's shape.")
 def bd_loss(input: Array, target: Array, *, bound: Array, **options: Any) -> Call:
-    """Boundary loss of the classes from 1 on, given the signed distances."""
+    """Return the boundary loss of the foreground classes, for given signed distances."""
     return partial(
         losses.boundary, input, without_channel(input, target), field=bound, exclude_background=True, **options
     )

@@ -14,15 +14,19 @@ from arrayseg.metrics import AdaptedRandError, ContingencyTable, SurfaceDistance
 __all__ = ["adapted_rand_error", "hausdorff_distance", "surface_distances", "variation_of_information"]
 
 
-@metric_preset("skimage.metrics.hausdorff_distance", "prediction", note="In voxels: it has no spacing.")
+@metric_preset(
+    "skimage.metrics.hausdorff_distance",
+    "prediction",
+    note="The distances are in voxels: scikit-image has no spacing here.",
+)
 def surface_distances(prediction: Array, target: Array) -> SurfaceDistances:
-    """Distances between all points of the masks."""
+    """Return the distances between all points of the masks."""
     return metrics.surface_distances(prediction, target, definition="points")
 
 
 @metric_preset("skimage.metrics.hausdorff_distance", "distances")
 def hausdorff_distance(distances: SurfaceDistances, *, method: Literal["standard", "modified"] = "standard") -> Array:
-    """Hausdorff distance of point sets, or the modified one; 0 of two empty masks, inf of one."""
+    """Return the Hausdorff distance of point sets or the modified one; 0 if both masks are empty, inf if one is."""
     check_choice("method", method, ("standard", "modified"))
     function = metrics.modified_hausdorff if method == "modified" else metrics.hausdorff
     return function(distances, empty={"both": 0.0, "prediction": inf, "target": inf})
@@ -32,12 +36,13 @@ def hausdorff_distance(distances: SurfaceDistances, *, method: Literal["standard
     "skimage.metrics.adapted_rand_error",
     "table",
     note=(
-        "What it calls precision is the share of the target's pairs, elsewhere recall, and ``alpha`` weighs it. By"
-        " default it leaves out label 0 of the target: a table made with ``ignore_index=0``."
+        "scikit-image calls precision the share of the target's pairs, which other libraries call recall; "
+        "``alpha`` weights it. By default it leaves out label 0 of the target: make the table with "
+        "``ignore_index=0``."
     ),
 )
 def adapted_rand_error(table: Array | ContingencyTable, *, alpha: float = 0.5) -> AdaptedRandError:
-    """Adapted Rand error, precision and recall, the latter two by its names."""
+    """Return the adapted Rand error, precision and recall, with scikit-image's names for the last two."""
     error, precision, recall = metrics.adapted_rand_error(table, alpha=1 - alpha)
     return AdaptedRandError(error, precision=recall, recall=precision)
 
@@ -45,8 +50,8 @@ def adapted_rand_error(table: Array | ContingencyTable, *, alpha: float = 0.5) -
 @metric_preset(
     "skimage.metrics.variation_of_information",
     "table",
-    note="scikit-image returns the two conditional entropies alone; their sum is the third field here.",
+    note="scikit-image returns only the two conditional entropies; the third field here is their sum.",
 )
 def variation_of_information(table: Array | ContingencyTable) -> VariationOfInformation:
-    """Conditional entropies, in bits."""
+    """Return the conditional entropies and their sum, in bits."""
     return metrics.variation_of_information(table)

@@ -1,4 +1,4 @@
-"""PyTorch: the numbers of `torch.nn.functional`, NaN of an all-ignored batch included."""
+"""PyTorch 2: `torch.nn.functional`; the loss of a batch with every pixel ignored is NaN."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_en
 
 
 @loss_preset(
-    "torch.nn.functional.cross_entropy", note="Class weights divide the mean for ids, and do not for distributions."
+    "torch.nn.functional.cross_entropy", note="Class weights divide the mean for ids, but not for distributions."
 )
 def cross_entropy(
     input: Array,
@@ -27,7 +27,7 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     **options: Any,
 ) -> Call:
-    """Cross entropy of logits."""
+    """Return the cross entropy of logits."""
     has_ids = target.ndim < input.ndim
     call = partial(
         losses.cross_entropy,
@@ -52,7 +52,7 @@ def nll_loss(
     reduction: Reduction = "mean",
     **options: Any,
 ) -> Call:
-    """Negative log-likelihood of log-probabilities."""
+    """Return the negative log-likelihood of log-probabilities."""
     call = partial(
         losses.nll, input, target, class_weights=weight, ignore_index=ignore_index, reduction=reduction, **options
     )
@@ -61,10 +61,10 @@ def nll_loss(
 
 @loss_preset(
     "torch.nn.functional.binary_cross_entropy",
-    note="torch's `weight`, broadcast to the input, is `class_weights` or `pixel_weights` here.",
+    note=("torch's `weight`, which is broadcast to the input, corresponds to our `class_weights` or `pixel_weights`."),
 )
 def binary_cross_entropy(input: Array, target: Array, *, reduction: Reduction = "mean", **options: Any) -> Call:
-    """Binary cross entropy of probabilities."""
+    """Return the binary cross entropy of probabilities."""
     call = partial(
         losses.binary_cross_entropy,
         input,
@@ -80,7 +80,7 @@ def binary_cross_entropy(input: Array, target: Array, *, reduction: Reduction = 
 
 @loss_preset(
     "torch.nn.functional.binary_cross_entropy_with_logits",
-    note="torch's `weight`, broadcast to the input, is `class_weights` or `pixel_weights` here.",
+    note=("torch's `weight`, which is broadcast to the input, corresponds to our `class_weights` or `pixel_weights`."),
 )
 def binary_cross_entropy_with_logits(
     input: Array,
@@ -90,7 +90,7 @@ def binary_cross_entropy_with_logits(
     reduction: Reduction = "mean",
     **options: Any,
 ) -> Call:
-    """Binary cross entropy of logits."""
+    """Return the binary cross entropy of logits."""
     call = partial(
         losses.binary_cross_entropy,
         input,

@@ -1,4 +1,4 @@
-"""torchvision: the numbers of `torchvision.ops`."""
+"""torchvision 0.29: `torchvision.ops`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def sigmoid_focal_loss(
     reduction: Reduction = "none",
     **options: Any,
 ) -> Call:
-    """Focal loss of independent classes; a negative alpha is none."""
+    """Return the focal loss of independent classes; a negative alpha means no alpha."""
     call = partial(
         losses.focal,
         input,

@@ -1,4 +1,4 @@
-"""Pixel losses: a scalar function of the log-probability of a class, weighted and averaged over pixels.
+"""Terms of pixel losses: a formula of the log-probability of the target, weighted and averaged over pixels.
 
 With t the target and phi the formula, the loss of a pixel is, for exclusive classes, sum_c t_c phi(log p_c), whose
 gradient in logit k is t_k phi'_k - p_k sum_c t_c phi'_c. For independent ones it is t phi(log s(z)) +
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from arrayseg._checks import is_exactly
 from arrayseg._typing import Array, Denominator, Reduction
+from arrayseg.engine.activations import SoftmaxBlock
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
-from arrayseg.engine.pixel_formulas import Formula, cross_entropy, safe_log
+from arrayseg.engine.pixel_formulas import Formula, cross_entropy
 from arrayseg.engine.sweep import Sums, Term
 
 __all__ = ["MeanTerm", "PixelTerm"]
@@ -22,21 +23,20 @@ __all__ = ["MeanTerm", "PixelTerm"]
 
 @dataclass(frozen=True, kw_only=True)
 class MeanTerm(Term):
-    """A mean over pixels in the steps of the block driver: count the denominator, pull value and gradient."""
+    """The mean of a loss over pixels: `count` the denominator, sum the losses, pull back their gradient."""
 
     reduction: Reduction = "mean"
     denominator: Denominator = "weights"
     of_nothing: float = 0.0
-    """The mean where nothing took part."""
+    """The mean if no pixel counts."""
 
-    sums = 1
-    value_in_pull = True
+    is_sum_of_losses = True
 
     @abstractmethod
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """The losses of a block, `(B, P)`, 0 where a pixel is not valid, and the gradient of `scale` times their sum.
+        """Return the losses of a block, `(B, P)`, and the gradient of `scale` times their sum in the logits.
 
-        The gradient is `(B, C, P)`, in the scores; None where there is no scale.
+        The losses are 0 where a pixel is not valid. The gradient is `(B, C, P)`, or None if there is no scale.
         """
 
     def count(self, block: Block) -> Sums:
@@ -63,22 +63,30 @@ class MeanTerm(Term):
         total = xp.sum(sums[0])
         value = xp.zeros_like(total)
         if self.reduction == "sum":
-            return value, xp.ones_like(total) * factor
-        some = xp.astype(total > 0, total.dtype)
-        if self.of_nothing != 0:
-            value = xp.where(total > 0, value, xp.full_like(total, self.of_nothing))
-        return value, some * factor / (total + (1 - some))
+            scale = xp.ones_like(total) * factor
+        else:
+            some = xp.astype(total > 0, total.dtype)
+            scale = some * factor / (total + (1 - some))
+            if self.of_nothing != 0:
+                value = xp.where(total > 0, value, xp.full_like(total, self.of_nothing))
+        if len(sums) > 1:
+            value = value + xp.sum(sums[1]) * scale
+        return value, scale
 
-    def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array, Array | None]:
-        losses, pulled = self.losses(block, block.xp.astype(scale, block.dtype) if gradient else None)
-        return block.xp.sum(block.sum(losses, axis=1)) * scale, pulled
+    def pull(self, block: Block, state: Array) -> Array:
+        _, gradient = self.losses(block, block.cast(state))
+        return gradient
 
-    def map(self, block: Block) -> Array:
+    def pull_with_value(self, block: Block, state: Array) -> tuple[Array, Array]:
+        losses, gradient = self.losses(block, block.cast(state))
+        return block.xp.sum(block.sum(losses, axis=1)) * state, gradient
+
+    def pixel_losses(self, block: Block) -> Array:
         losses, _ = self.losses(block, None)
         return losses
 
     def _weigh(self, block: Block, losses: Array) -> Array:
-        """Losses of pixels, `(B, P)`, or of independent classes, `(B, C, P)`, with their weights; 0 where not valid."""
+        """Return losses `(B, P)`, or of independent classes `(B, C, P)`, times their weights; 0 where not valid."""
         if block.batch.class_weights is None:
             return block.weighted(block.where_valid(losses))
         if losses.ndim == 3:
@@ -93,7 +101,7 @@ class MeanTerm(Term):
         return block.xp.astype(block.batch.class_weights, block.dtype, copy=False)
 
     def _scale_classes(self, block: Block, shares: Array, extra: Array | None = None) -> Array:
-        """What each class adds, `(B, C, P)`, times the weights of the classes, `(C,)` or one row an image, `(N, C)`."""
+        """Return the share of each class, `(B, C, P)`, times the weights of the classes, `(C,)` or `(N, C)`."""
         for weights in (block.batch.class_weights, extra):
             if weights is not None:
                 of_rows = weights if weights.ndim == 1 else weights[block.image_slice, :]
@@ -107,69 +115,58 @@ class PixelTerm(MeanTerm):
 
     formula: Formula
     negative_formula: Formula | None = None
-    """Of what is not the target, where that differs; only independent classes have such a term."""
+    """The formula of what is not the target, if it differs. Only independent classes have such a term."""
     label_smoothing: float = 0.0
     positive_weights: Array | None = None
-    """`(C,)`, or one row an image: multiplies the loss of a class where it is the target; no denominator counts it."""
+    """Factors `(C,)` or `(N, C)` of the loss of a class where it is the target. No denominator counts them."""
     negative_weights: Array | None = None
-    """Likewise where it is not; only independent classes have such a term."""
-    log_input: bool = False
-    """The scores are log-probabilities already."""
+    """The same where it is not the target. Only independent classes have such a term."""
 
-    def pulls_probabilities(self, batch: Batch) -> bool:
-        by_id = batch.has_ids and not batch.binary and is_exactly(self.label_smoothing, 0)
-        return by_id and self.formula is cross_entropy and batch.activation == "softmax" and not self.log_input
+    def pulls_from_kept(self, batch: Batch) -> bool:
+        return self.formula is cross_entropy and self._is_by_id(batch) and batch.activation == "softmax"
 
-    def pull(self, block: Block, scale: Array, *, gradient: bool) -> tuple[Array | None, Array | None]:
-        if not block.only_probabilities:
-            return super().pull(block, scale, gradient=gradient)
-        weights = self._weights_of_ids(block)
-        slope = -block.xp.astype(scale, block.dtype)
-        return None, block.pull_back_log_at_id(slope if weights is None else slope * weights)
+    def _is_by_id(self, batch: Batch) -> bool:
+        """Return whether the target of each pixel is one of the exclusive classes."""
+        return batch.has_ids and not batch.binary and is_exactly(self.label_smoothing, 0)
+
+    def pull(self, block: Block, state: Array) -> Array:
+        if not self.pulls_from_kept(block.batch):
+            return super().pull(block, state)
+        weights, slope = self._weights_of_ids(block), -block.cast(state)
+        return block.pull_back_log_at_id(slope if weights is None else slope * weights)
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        if block.batch.binary:
-            is_hard = is_exactly(self.label_smoothing, 0) and block.xp.isdtype(
-                block.batch.target.dtype, ("bool", "integral")
-            )
-            if is_hard:
+        batch = block.batch
+        if batch.binary:
+            is_integral = block.xp.isdtype(batch.target.dtype, ("bool", "integral"))
+            if is_integral and is_exactly(self.label_smoothing, 0):
                 return self._independent_hard(block, scale)
-            plain = self._is_unweighted_cross_entropy(block) and block.batch.activation == "sigmoid"
-            return self._independent_cross_entropy(block, scale) if plain else self._independent(block, scale)
-        if block.batch.has_ids and is_exactly(self.label_smoothing, 0):
+            if batch.activation == "sigmoid" and self._is_unweighted_cross_entropy(batch):
+                return self._independent_cross_entropy(block, scale)
+            return self._independent(block, scale)
+        if self._is_by_id(batch):
             return self._of_ids(block, scale)
-        if self.formula is cross_entropy and block.batch.activation == "softmax" and not self.log_input:
+        if isinstance(block, SoftmaxBlock) and self.formula is cross_entropy:
             return self._cross_entropy_of_distributions(block, scale)
         return self._of_distributions(block, scale)
 
     def _of_ids(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """Exclusive classes, one id a pixel: one gather, no one-hot values."""
-        xp = block.xp
-        if self.log_input or block.batch.activation is None:
-            log_p, inner = self._log_of_input(block, block.at_id(block.logits))
+        """Return the losses of exclusive classes with one id a pixel: one gather, no one-hot values."""
+        log_p, weights = block.log_probability_at_id, self._weights_of_ids(block)
+        if weights is None:
+            losses, slope = self.formula(log_p, block.xp)
         else:
-            log_p, inner = block.log_softmax_at_id, None
-        weights = self._weights_of_ids(block)
-        value, slope = self.formula(
-            log_p if weights is None else block.backend.functions.finite_where_zero(log_p, weights), xp
-        )
-        losses = value if weights is None else value * weights
+            losses, slope = self.formula(block.backend.functions.finite_where_zero(log_p, weights), block.xp)
+            losses = losses * weights
         if scale is None:
             return losses, None
         slope = slope * scale if weights is None else slope * weights * scale
-        if block.batch.activation is None:
-            slope = slope if inner is None else slope * inner
-            return losses, block.target * (slope[:, None, :] if slope.ndim else slope)
         return losses, block.pull_back_log_at_id(slope)
 
     def _of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """Exclusive classes, a distribution a pixel: soft targets and smoothed ids."""
+        """Return the losses of exclusive classes with a distribution a pixel: soft targets and smoothed ids."""
         xp = block.xp
-        if self.log_input or block.batch.activation is None:
-            log_p, inner = self._log_of_input(block, block.logits)
-        else:
-            log_p, inner = block.log_softmax, None
-        shares = block.weighted(self._shares(block))
+        log_p, shares = block.log_probabilities, block.weighted(self._shares(block))
         log_p = block.backend.functions.finite_where_zero(log_p, shares)
         if scale is None:
 
@@ -179,29 +176,21 @@ class PixelTerm(MeanTerm):
             return block.where_valid(block.over_classes(of_classes, shares, log_p)[:, 0, :]), None
         value, slope = self.formula(log_p, xp)
         losses = xp.sum(block.where_valid(shares * value), axis=1)
-        steps = block.where_valid(shares * slope) * scale
-        if block.batch.activation is None:
-            return losses, steps if inner is None else steps * inner
-        return losses, block.pull_back_log(steps)
+        return losses, block.pull_back_log(block.where_valid(shares * slope) * scale)
 
-    def _cross_entropy_of_distributions(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """The same for -l."""
+    def _cross_entropy_of_distributions(self, block: SoftmaxBlock, scale: Array | None) -> tuple[Array, Array | None]:
+        """Return the same for the cross entropy."""
         shares = block.weighted(self._shares(block))
         losses = block.cross_entropy(shares)
         if scale is None:
             return losses, None
-        # Of smoothed ids a difference of p and t is 0 for no p that is nearly 1.
+        # With smoothed ids, no difference of p and t is 0 for a p that is nearly 1.
         return losses, block.pull_back_log(shares * -scale, cancels=not block.batch.has_ids)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """Independent classes: each is the target or is not."""
+        """Return the losses of independent classes, each of which is the target to some share."""
         xp, shared = block.xp, block.backend.functions.finite_where_zero
-        if block.batch.activation is None:
-            log_p, inner = self._log_of_input(block, block.logits)
-            log_q, outer = self._log_of_input(block, 1 - block.logits)
-        else:
-            log_p, log_q = block.log_sigmoids
-            inner, outer = None, None
+        log_p, log_q = block.log_of_sides
         target = self._smoothed(block)
         positive = self._scale_classes(block, target, self.positive_weights)
         negative = self._scale_classes(block, 1 - target, self.negative_weights)
@@ -210,15 +199,15 @@ class PixelTerm(MeanTerm):
         losses = xp.sum(block.weighted(positive * on + negative * off), axis=1)
         if scale is None:
             return losses, None
-        if block.batch.activation == "sigmoid":
-            inner, outer = block.complements, block.probabilities
+        inner, outer = block.slopes_of_sides
         steps = positive * on_slope * inner - negative * off_slope * outer
         return losses, block.weighted(steps) * scale
 
     def _independent_cross_entropy(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """The same for -l without weights of classes: u |z| + log(1 + exp(-|z|)), u the share of the side z is not on.
+        """Return the same for the unweighted cross entropy of logits.
 
-        Nothing cancels in it, nor in its derivative in |z|, which is u - s(-|z|).
+        It is u |z| + log(1 + exp(-|z|)), with u the share of the side that z is not on. Nothing cancels in it, nor in
+        its derivative in |z|, u - s(-|z|).
         """
         xp, backend = block.xp, block.backend
         sign = xp.astype(block.logits >= 0, block.dtype)
@@ -233,20 +222,18 @@ class PixelTerm(MeanTerm):
         slope /= slope + 1
         slope *= sign
         slope += wrong
-        return block.sum_classes(block.weighted(losses)), block.product(block.weighted(slope), scale)
+        return block.sum_classes(block.weighted(losses)), block.workspace.multiply(block.weighted(slope), scale)
 
     def _independent_hard(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """Independent classes of hard targets: the formula is evaluated once, on the side the target is on."""
+        """Return the losses of independent classes with hard targets: one logarithm, of the side of the target."""
         xp, backend = block.xp, block.backend
-        if block.batch.activation is None:
-            log_p, inner = self._log_of_input(block, (1 - block.target) - block.signs * block.logits)
-        elif scale is None:
-            log_p, inner = backend.functions.log_sigmoid(-block.signs * block.logits), None
+        if scale is None:
+            log_p = block.log_of_side
         else:
-            loss, inner = backend.functions.softplus(block.signs * block.logits)
-            if self._is_unweighted_cross_entropy(block):
-                pulled = block.product(inner, block.weighted(block.signs * scale))
-                return block.sum_classes(block.weighted(loss)), pulled
+            loss, inner = block.loss_of_side()
+            if self._is_unweighted_cross_entropy(block.batch):
+                gradient = block.workspace.multiply(inner, block.weighted(block.signs * scale))
+                return block.sum_classes(block.weighted(loss)), gradient
             log_p = -loss
         shares = self._shares_of_sides(block)
         log_p = log_p if shares is None else backend.functions.finite_where_zero(log_p, shares)
@@ -261,37 +248,29 @@ class PixelTerm(MeanTerm):
             return losses, None
         steps = block.signs * (slope * -scale)
         steps = steps if shares is None else steps * shares
-        steps = block.weighted(steps)
-        return losses, steps if inner is None else block.product(steps, inner)
+        return losses, block.workspace.multiply(block.weighted(steps), inner)
 
-    def _is_unweighted_cross_entropy(self, block: Block) -> bool:
-        weights = (self.positive_weights, self.negative_weights, block.batch.class_weights)
-        no_others = self.negative_formula is None and all(each is None for each in weights)
-        return self.formula is cross_entropy and no_others and not self.log_input
+    def _is_unweighted_cross_entropy(self, batch: Batch) -> bool:
+        weights = (self.positive_weights, self.negative_weights, batch.class_weights)
+        return self.formula is cross_entropy and self.negative_formula is None and all(w is None for w in weights)
 
     def _smoothed(self, block: Block) -> Array:
-        """The target of independent classes, `(B, C, P)`."""
+        """Return the target of independent classes, `(B, C, P)`."""
         if is_exactly(self.label_smoothing, 0):
             return block.target
         return block.target * (1 - self.label_smoothing) + self.label_smoothing / 2
 
-    def _log_of_input(self, block: Block, probability: Array) -> tuple[Array, Array | None]:
-        """The log-probability of an input that has no activation, and its derivative; None for 1."""
-        if self.log_input:
-            return probability, None
-        return safe_log(probability, block.xp)
-
     def _weights_of_ids(self, block: Block) -> Array | None:
-        """The weight of each pixel, `(B, P)`; None for 1."""
+        """Return the weight of each pixel and its class, `(B, P)`, or None if all are 1."""
         weights = block.weight
         for of_class in (block.batch.class_weights, self.positive_weights):
             if of_class is not None:
-                found = block.at_id(block.xp.astype(of_class, block.dtype, copy=False))
-                weights = found if weights is None else weights * found
+                at_id = block.at_id(block.xp.astype(of_class, block.dtype, copy=False))
+                weights = at_id if weights is None else weights * at_id
         return weights
 
     def _shares_of_sides(self, block: Block) -> Array | None:
-        """What multiplies the loss of each class, `(B, C, P)`, by whether it is the target; None for 1."""
+        """Return the factor of the loss of each class, `(B, C, P)`, on the side of its target; None if all are 1."""
         if self.positive_weights is None and self.negative_weights is None and block.batch.class_weights is None:
             return None
         return self._scale_classes(block, block.target, self.positive_weights) + self._scale_classes(
@@ -299,7 +278,7 @@ class PixelTerm(MeanTerm):
         )
 
     def _shares(self, block: Block) -> Array:
-        """The weighted share of each class in a pixel's target, `(B, C, P)`."""
+        """Return the weighted share of each class in a pixel's target, `(B, C, P)`."""
         target = block.target
         if not is_exactly(self.label_smoothing, 0):
             target = target * (1 - self.label_smoothing) + self.label_smoothing / block.classes

@@ -10,6 +10,7 @@ from typing import Any, Literal, Unpack
 from arrayseg._checks import check_number, check_static
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
@@ -40,7 +41,6 @@ class ActiveBoundaryTerm(Term):
     reduction: Literal["mean", "sum"] = "mean"
 
     whole_images = True
-    sums = 1
 
     def count(self, block: Block) -> Sums:
         xp = block.xp
@@ -57,9 +57,7 @@ class ActiveBoundaryTerm(Term):
             scale = scale / xp.where(amount > 0, amount, xp.ones_like(amount))
         return total * scale, scale
 
-    def pull(self, block: Block, state: Array, *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: Array) -> Array:
         xp = block.xp
         neighbours = self._neighbours(block)
         divergences = xp.stack([self._divergence(block, neighbour) for neighbour in neighbours], axis=1)
@@ -70,12 +68,12 @@ class ActiveBoundaryTerm(Term):
         result = xp.zeros_like(block.logits)
         for number, (probability, _) in enumerate(neighbours):
             result = result - slope[:, number : number + 1, :] * probability
-        return None, block.where_valid(result)
+        return block.where_valid(result)
 
     def _neighbours(self, block: Block) -> list[tuple[Array, Array]]:
         """The probabilities of the neighbours in every direction, and their logarithms; constants."""
         xp, still = block.xp, block.backend.stop_gradient
-        maps = [still(block.probabilities), still(block.finite_log_softmax)]
+        maps = [still(block.probabilities), still(block.finite_log_probabilities)]
         shape = (block.images, block.classes, *self.spatial)
         found = []
         for offset in directions(self.spatial):
@@ -86,7 +84,7 @@ class ActiveBoundaryTerm(Term):
     def _divergence(self, block: Block, neighbour: tuple[Array, Array]) -> Array:
         """KL(neighbour, pixel), `(B, P)`."""
         probability, logarithm = neighbour
-        return block.xp.sum(probability * (logarithm - block.finite_log_softmax), axis=1)
+        return block.xp.sum(probability * (logarithm - block.finite_log_probabilities), axis=1)
 
     def _wanted(self, block: Block) -> Array:
         """The smoothed direction, `(B, directions, P)`."""
@@ -134,7 +132,7 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
     """
     xp = block.xp
     shape = (block.images, block.classes, *spatial)
-    logarithm, probability = (xp.reshape(each, shape) for each in (block.finite_log_softmax, block.probabilities))
+    logarithm, probability = (xp.reshape(each, shape) for each in (block.finite_log_probabilities, block.probabilities))
     valid = None if block.valid is None else xp.reshape(block.valid, (block.images, 1, *spatial))
     divergence: Any = xp.zeros((block.images, 1, *spatial), dtype=block.dtype, device=block.device)
     for axis in range(len(spatial)):
@@ -244,7 +242,7 @@ def active_boundary(
     if not directions(spatial):
         msg = f"active_boundary is of neighbours, of which images of shape {spatial} have none."
         raise ValueError(msg)
-    block = Block.whole(replace(batch, logits=backend.stop_gradient(batch.logits)))
+    block = whole_block(replace(batch, logits=backend.stop_gradient(batch.logits)))
     plane = (block.images, 1, *spatial)
     valid = None if block.valid is None else xp.reshape(block.valid, plane)
     if field is None:

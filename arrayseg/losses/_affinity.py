@@ -36,7 +36,6 @@ class PairTerm(Term):
     reduction: Literal["mean", "sum"] = "mean"
 
     whole_images = True
-    sums = 2
 
     @abstractmethod
     def offsets(self) -> Iterator[tuple[int, ...]]:
@@ -85,9 +84,7 @@ class PairTerm(Term):
         scale = xp.where(amount > 0, factor / xp.where(amount > 0, amount, xp.ones_like(amount)), xp.zeros_like(amount))
         return total * scale, scale
 
-    def pull(self, block: Block, state: Array, *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: Array) -> Array:
         xp = block.xp
         maps = [self._shaped(array, xp) for array in self.maps(block)]
         scale = xp.astype(state, block.dtype, copy=False)
@@ -98,7 +95,7 @@ class PairTerm(Term):
             result[first] += of_first * (weight * scale)
             result[second] += of_second * (weight * scale)
         flat = xp.reshape(result, (block.images, block.classes, block.pixels))
-        return None, block.where_valid(self.pull_maps(block, flat))
+        return block.where_valid(self.pull_maps(block, flat))
 
     def _pairs(self, block: Block) -> Iterator[tuple[Box, Box, Array, Array]]:
         """Where the first and the second pixels are, whether their targets are the same, and what each pair counts."""
@@ -153,9 +150,9 @@ class AffinityFieldTerm(PairTerm):
         """Probabilities, their logarithms and, of independent classes, those of the complements, and these."""
         probabilities, shared = block.probabilities, block.backend.functions.finite_where_zero
         if block.batch.binary:
-            (log_p, log_other), complements = block.log_sigmoids, block.complements
+            (log_p, log_other), complements = block.log_of_sides, block.complements
             return probabilities, shared(log_p, probabilities), shared(log_other, complements), complements
-        return probabilities, block.finite_log_softmax
+        return probabilities, block.finite_log_probabilities
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
         return sum(

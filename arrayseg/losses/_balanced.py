@@ -9,11 +9,12 @@ from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, Denominator, Pool
 from arrayseg.backends import common_backend
 from arrayseg.engine import pixel_formulas
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.pixel_term import PixelTerm
 from arrayseg.engine.plan import Plan
-from arrayseg.engine.sweep import Sums, sum_over_blocks
+from arrayseg.engine.sweep import BatchBlocks, Sums
 from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import pixel_plan
 from arrayseg.losses._inputs import check_rows, extremes, layout_of
@@ -34,7 +35,7 @@ def positive_share(batch: Batch, pool: Pool) -> Array:
         return positives, xp.broadcast_to(block.valid_amount[:, None], positives.shape)
 
     in_blocks = backend.uses_closed_form(batch.logits, *batch.constants)
-    sums = sum_over_blocks(batch, count) if in_blocks else count(Block.whole(batch))
+    sums = BatchBlocks(batch).sum(lambda block: [count(block)])[0] if in_blocks else count(whole_block(batch))
     positives, total = (_pooled(amount, pool, batch) for amount in sums)
     defined = total > 0
     return xp.where(defined, positives / xp.where(defined, total, xp.ones_like(total)), xp.zeros_like(total))
@@ -173,7 +174,7 @@ def distance_weighted_cross_entropy(
     shared = PixelOptions(denominator=denominator, **options)
     backend = common_backend(input=input, distance=distance, pixel_weights=shared.pixel_weights)
     xp = backend.xp
-    layout = layout_of(input, shared.class_axis)
+    layout = layout_of(input, shared.class_axis, backend)
     rows = layout.rows_shape
     if tuple(distance.shape) != rows:
         msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
@@ -185,6 +186,7 @@ def distance_weighted_cross_entropy(
             raise ValueError(msg)
     weights = 1 + xp.astype(distance, backend.sum_dtype(input))
     others = options.get("pixel_weights")
-    check_rows("pixel_weights", others, layout, backend)
+    if others is not None:
+        check_rows("pixel_weights", others, layout, backend)
     options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
     return pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(denominator=denominator, **options))

@@ -1,11 +1,11 @@
-"""What functions of losses return: objects that are called like losses, and that print, compare, copy and pickle."""
+"""The base of objects made of losses: they are called like losses, and they print, compare, copy and pickle."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import Field, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 __all__ = ["Composed", "method_of", "shown"]
 
@@ -31,7 +31,7 @@ class Composed:
         return type(self), tuple(getattr(self, each.name) for each in self._arguments())
 
     def _arguments(self) -> list[Field[Any]]:
-        return [each for each in fields(self) if each.init]  # type: ignore[arg-type]
+        return [each for each in fields(cast(Any, self)) if each.init]
 
     def _key(self) -> Any:
         return _comparable([getattr(self, each.name) for each in self._arguments()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import partial, reduce
 from operator import add
 from typing import Any
@@ -78,16 +79,20 @@ def summed(parts: Sequence[Plan], factors: Sequence[float]) -> Plan:
     for part, factor in zip(parts, factors, strict=True):
         for place, other in enumerate(merged):
             if isinstance(part, Sweep) and isinstance(other, Sweep) and _same_pixels(part, other):
-                terms = [*other.terms, *part.terms]
+                more = _scaled(part, factor)
                 merged[place] = replace(
-                    other, terms=terms, factors=[*other.factors, *(factor * own for own in part.factors)]
+                    other, terms=[*other.terms, *more.terms], factors=[*other.factors, *more.factors]
                 )
                 break
         else:
-            is_sweep = isinstance(part, Sweep)
-            merged.append(replace(part, factors=[factor * own for own in part.factors]) if is_sweep else part)  # type: ignore[attr-defined, type-var]
-            weights.append(1.0 if is_sweep else factor)
+            merged.append(_scaled(part, factor) if isinstance(part, Sweep) else part)
+            weights.append(1.0 if isinstance(part, Sweep) else factor)
     return merged[0] if len(merged) == 1 and isinstance(merged[0], Sweep) else Summed(merged, weights)
+
+
+def _scaled(sweep: Sweep, factor: float) -> Sweep:
+    """Return a sweep times a number."""
+    return replace(sweep, factors=[factor * own for own in sweep.factors])
 
 
 def outer_formula(formula: Formula, outer: Outer) -> Formula:
@@ -114,7 +119,7 @@ def _same_pixels(part: Sweep, other: Sweep) -> bool:
 
 
 def _settings(batch: Batch) -> tuple[Any, ...]:
-    return batch.activation, batch.binary, batch.ignore_index
+    return batch.activation, batch.log_input, batch.binary, batch.ignore_index
 
 
 def _arrays(batch: Batch) -> tuple[Array | None, ...]:
@@ -189,7 +194,7 @@ class Compound(Composed):
 
     parts: tuple[tuple[Loss, float], ...]
     takes: tuple[frozenset[str] | None, ...] = field(init=False)
-    """The options that each part takes; None for all."""
+    """The options that each part takes. None means any option."""
 
     made_by = "compound"
 
@@ -202,15 +207,19 @@ class Compound(Composed):
         return plan.backend.attach(plan)
 
     def plan(self, input: Array, target: Array, **options: Any) -> Plan:
-        """Return what the loss evaluates."""
+        """Return the plan of a call."""
         unknown = [name for name in options if not any(taken is None or name in taken for taken in self.takes)]
         if unknown:
-            msg = f"No part of the compound has an option `{unknown[0]}`; give a part its own with functools.partial."
+            close = get_close_matches(unknown[0], set().union(*(taken or () for taken in self.takes)), n=1)
+            hint = f"did you mean `{close[0]}`?" if close else "give a part its own with functools.partial."
+            msg = f"No part of the compound has an option `{unknown[0]}`; {hint}"
             raise TypeError(msg)
         found = []
         for (part, _), taken in zip(self.parts, self.takes, strict=True):
             own = {name: options[name] for name in options if taken is None or name in taken}
-            found.append(plan_of(part)(input, target, **own))  # type: ignore[misc]
+            build = plan_of(part)
+            assert build is not None, part  # `compound` has checked it
+            found.append(build(input, target, **own))
         if not all(part.is_scalar for part in found):
             msg = (
                 "A compound is one number: its parts' losses may have different shapes with reduction='none'. "
@@ -334,7 +343,7 @@ class DeepSupervision(Composed):
         total = sum(shares) if self.weights is None else 1.0
         found = []
         for share, input, whole in zip(shares, inputs, targets, strict=True):
-            layout = layout_of(input, options.get("class_axis", self.class_axis))
+            layout = layout_of(input, options.get("class_axis", self.class_axis), backend_of(input))
             size = layout.rows_shape[1:]
             own = {**options}
             for name in ("mask", "pixel_weights"):
@@ -360,7 +369,8 @@ def _options_of(part: Loss) -> frozenset[str] | None:
         taken = _options_of(part.func)
         return None if taken is None else taken - part.keywords.keys()
     if isinstance(part, Compound):
-        return None if None in part.takes else frozenset().union(*part.takes)  # type: ignore[arg-type]
+        known = [each for each in part.takes if each is not None]
+        return None if len(known) < len(part.takes) else frozenset().union(*known)
     parameters = inspect.signature(part).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return None

@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack
 from arrayseg._checks import check_index
 from arrayseg._typing import Activation, Array, DType, Namespace
 from arrayseg.backends import Backend
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
@@ -37,7 +38,6 @@ class ConnectivityTerm(Term):
     reduction: Literal["mean", "sum"] = "mean"
 
     whole_images = True
-    sums = 2
 
     def count(self, block: Block) -> Sums:
         xp, backend = block.xp, block.backend
@@ -66,16 +66,14 @@ class ConnectivityTerm(Term):
         by_shared = weights * (1 + overlap) * inverse + by_predicted
         return value * factor, (by_shared * factor, missed * factor)
 
-    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: tuple[Array, Array]) -> Array:
         xp = block.xp
         by_shared, by_lacking = (xp.astype(each, block.dtype, copy=False)[block.image_slice, ...] for each in state)
         rows, columns = self.weights.shape[2:]
         table = xp.reshape(by_shared, (block.images, block.classes, rows * columns))
         cells = xp.astype(self.cells[block.image_slice, ...], block.backend.count_dtype(self.cells), copy=False)
         derivative = xp.take_along_axis(table, cells, axis=2) - by_lacking[:, :, None] * block.target
-        return None, block.pull_back(block.where_valid(derivative))
+        return block.pull_back(block.where_valid(derivative))
 
 
 def matched_components(
@@ -235,7 +233,7 @@ def semantic_connectivity(
             "call it outside of them (jax.grad and torch.autograd are fine)."
         )
         raise TypeError(msg)
-    block = Block.whole(constant)
+    block = whole_block(constant)
     if batch.binary:
         predicted = block.probabilities > 0.5
     else:

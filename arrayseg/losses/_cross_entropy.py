@@ -50,7 +50,6 @@ def pixel_plan(
         label_smoothing=options.label_smoothing,
         positive_weights=class_numbers("pos_weight", positive_weights, layout.classes, input, batch.backend),
         negative_weights=class_numbers("1 - alpha", negative_weights, layout.classes, input, batch.backend),
-        log_input=log_input,
         reduction=options.reduction,
         denominator=options.denominator,
     )
@@ -313,7 +312,7 @@ def focal_alphas(
     """Return the weights of positive and of negative targets."""
     if alpha is None:
         return None, None
-    classes = layout_of(input, options.class_axis).classes
+    classes = layout_of(input, options.class_axis, backend_of(input)).classes
     binary = options.activation == "sigmoid" or classes == 1
     if isinstance(alpha, int | float) or getattr(alpha, "shape", None) == ():
         alpha = check_number("alpha", alpha, 0, 1)

@@ -87,7 +87,7 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
 
     arguments = [p for p in signature(plan).parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
     rest = Parameter("options", Parameter.VAR_KEYWORD)
-    plan.__signature__ = Signature([*arguments, *own, rest])  # type: ignore[attr-defined]
+    vars(plan)["__signature__"] = Signature([*arguments, *own, rest])
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(plan, name, getattr(formula, name, None) or getattr(plan, name))
     return loss(PixelOptions)(plan)

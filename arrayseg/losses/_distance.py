@@ -10,9 +10,10 @@ from arrayseg._checks import check_choice, check_index, check_number, check_spac
 from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.axes import shift
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
-from arrayseg.engine.region_scores import Cells, Derivatives, Score, inverse_of
+from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep, Term
 from arrayseg.imaging import distance_fields
@@ -56,6 +57,8 @@ class FieldTerm(RegionTerm):
     field: Array
     """`(N, C, S)`, in the compute dtype."""
 
+    has_own_amounts = True
+
     def at(self, block: Block) -> Array:
         """The field of a block, `(B, C, P)`, 0 where a pixel is not valid."""
         return block.where_valid(self.field[block.image_slice, :, block.pixel_slice])
@@ -65,7 +68,7 @@ class FieldTerm(RegionTerm):
 class BoundaryTerm(FieldTerm):
     """The probabilities times the field: linear."""
 
-    sums = 3
+    cells = 1
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         return (block.where_valid(block.probabilities) * self.at(block),)
@@ -78,7 +81,7 @@ class BoundaryTerm(FieldTerm):
 class HausdorffTerm(FieldTerm):
     """The squared error times the field: quadratic."""
 
-    sums = 3
+    cells = 1
     needs_probabilities = True
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
@@ -123,20 +126,19 @@ class ErosionTerm(RegionTerm):
     alpha: float
 
     whole_images = True
-    sums = 3
+    cells = 1
+    has_own_amounts = True
     needs_probabilities = True
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
         eroded, _ = self._eroded(block)
         return (block.where_valid(eroded),)
 
-    def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: tuple[Array, ...]) -> Array:
         by_hit = block.cast(state[0])[block.image_slice, ...]
         _, pull_back = self._eroded(block)
         ones = block.xp.ones_like(block.probabilities)
-        return None, block.pull_back(block.where_valid(pull_back(block.where_valid(block.weighted(ones * by_hit)))))
+        return block.pull_back(block.where_valid(pull_back(block.where_valid(block.weighted(ones * by_hit)))))
 
     def _eroded(self, block: Block) -> Primitive:
         xp = block.xp
@@ -238,14 +240,14 @@ class FieldBatch:
 
     def masks(self) -> Array:
         """Where each class of the target is, boolean `(N, C, *spatial)`."""
-        block = Block.whole(self.batch)
+        block = whole_block(self.batch)
         return self._shaped(block.one_hot if self.batch.has_ids else block.target > 0.5)
 
     def predicted_masks(self, binarize: Binarize) -> Array:
         """Where each class is predicted, of the same shape; a constant of the derivative."""
         xp = self.backend.xp
         constant = replace(self.batch, logits=self.backend.stop_gradient(self.batch.logits))
-        block = Block.whole(constant)
+        block = whole_block(constant)
         if binarize == "threshold":
             return self._shaped(block.where_valid(block.probabilities) > 0.5)
         classes = xp.arange(block.classes, dtype=self.backend.count_dtype(block.logits), device=block.device)
@@ -262,9 +264,9 @@ class FieldBatch:
             rows = xp.reshape(field, self.batch.shape)
         return xp.astype(rows, self.batch.compute_dtype, copy=False)
 
-    def plan(self, score: Score, make: Callable[..., Term] = RegionTerm, **own: Any) -> Sweep:
-        """Return the plan of a region loss with a score; `make` creates its term, with fields of its own."""
-        term = region_term(score, self.options, self.layout.classes, make, **own)
+    def plan(self, make: Callable[..., Term], **own: Any) -> Sweep:
+        """Return the plan of a region loss; `make` creates its term, with fields of its own."""
+        term = region_term(self.options, self.layout, make, **own)
         return Sweep(self.input, self.layout, self.batch, [term], [1.0])
 
     def _shaped(self, array: Array) -> Array:
@@ -302,7 +304,7 @@ def hausdorff_plan(
             prepared.predicted_masks(binarize), steps, prepared.backend, both_sides=both
         )
         distances = distances + prepared.rows(predicted) ** alpha
-    return prepared.plan(mean_amount, HausdorffTerm, field=distances, outer=outer)
+    return prepared.plan(HausdorffTerm, score=mean_amount, field=distances, outer=outer)
 
 
 @loss(RegionOptions, without=WITHOUT)
@@ -377,7 +379,7 @@ def boundary(
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = distance_fields.signed_distance(prepared.masks(), steps, inside_offset, prepared.backend)
-    return prepared.plan(mean_amount, BoundaryTerm, field=prepared.rows(field))
+    return prepared.plan(BoundaryTerm, score=mean_amount, field=prepared.rows(field))
 
 
 @loss(RegionOptions, without=WITHOUT)
@@ -609,7 +611,7 @@ def hausdorff_erosion(
     alpha = check_number("alpha", alpha, 0, HIGHEST_POWER)
     iterations = check_index("iterations", iterations, 1)
     prepared = FieldBatch(input, target, None, RegionOptions(**options))
-    return prepared.plan(mean_amount, ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
+    return prepared.plan(ErosionTerm, score=mean_amount, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
 
 
 @loss(RegionOptions, without=WITHOUT)
@@ -688,4 +690,4 @@ def distance_weighted_dice(
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = distance_fields.boundary_weights(prepared.masks(), steps, prepared.backend)
-    return prepared.plan(score, FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")
+    return prepared.plan(FieldDiceTerm, score=score, field=prepared.rows(field), hits_alone=weigh == "hits")

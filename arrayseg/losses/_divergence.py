@@ -9,7 +9,7 @@ from typing import Unpack
 from arrayseg._checks import check_number, is_exactly
 from arrayseg._typing import Activation, Array, Namespace
 from arrayseg.engine.block import Block
-from arrayseg.engine.pixel_formulas import guarded_power, limited, safe_log
+from arrayseg.engine.pixel_formulas import guarded_power, limited
 from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
@@ -120,35 +120,23 @@ class DivergenceTerm(MeanTerm):
 
     def _exclusive(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
-        if block.batch.activation is None:
-            log_p, inner = safe_log(block.logits, xp)
-        else:
-            log_p, inner = block.log_softmax, None
-        value, slope = self.divergence(block.backend.functions.finite_where_zero(log_p, block.target), block.target, xp)
+        log_p = block.backend.functions.finite_where_zero(block.log_probabilities, block.target)
+        value, slope = self.divergence(log_p, block.target, xp)
         losses = self._weigh(block, xp.sum(value, axis=1))
         if scale is None:
             return losses, None
-        steps = slope * (self._weigh(block, xp.ones_like(losses)) * scale)[:, None, :]
-        if inner is not None:
-            return losses, steps * inner
-        return losses, block.pull_back_log(steps)
+        return losses, block.pull_back_log(slope * (self._weigh(block, xp.ones_like(losses)) * scale)[:, None, :])
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
-        if block.batch.activation is None:
-            log_p, inner = safe_log(block.logits, xp)
-            log_q, outer = safe_log(1 - block.logits, xp)
-        else:
-            log_p, log_q = block.log_sigmoids
-            inner, outer = None, None
+        log_p, log_q = block.log_of_sides
         other, shared = 1 - block.target, block.backend.functions.finite_where_zero
         on, on_slope = self.divergence(shared(log_p, block.target), block.target, xp)
         off, off_slope = self.divergence(shared(log_q, other), other, xp)
         losses = xp.sum(self._weigh(block, on + off), axis=1)
         if scale is None:
             return losses, None
-        if inner is None:
-            inner, outer = block.complements, block.probabilities
+        inner, outer = block.slopes_of_sides
         return losses, self._weigh(block, on_slope * inner - off_slope * outer) * scale
 
 

@@ -41,8 +41,7 @@ class NormalizedTerm(PixelTerm):
     constant_weight: bool = False
     """B is a constant of the derivative."""
 
-    sums = 2
-    value_in_pull = False
+    is_sum_of_losses = False
 
     def count(self, block: Block) -> Sums:
         losses, _ = self.losses(block, None)
@@ -59,15 +58,13 @@ class NormalizedTerm(PixelTerm):
         value = above * inverse
         return value * factor, (inverse * factor, value * inverse * factor)
 
-    def pull(self, block: Block, state: tuple[Array, Array], *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: tuple[Array, Array]) -> Array:
         by_above, by_below = (block.xp.astype(scale, block.dtype) for scale in state)
         _, pulled = self.losses(block, by_above)
         if not self.constant_weight:
             _, by_weight = self._weights.losses(self._bare(block), by_below)
             pulled = block.xp.subtract(pulled, by_weight)
-        return None, pulled
+        return pulled
 
     @property
     def _weights(self) -> PixelTerm:

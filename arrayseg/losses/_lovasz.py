@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple, Unpack
 from arrayseg._checks import check_choice
 from arrayseg._typing import Activation, Array, DType, Namespace, Reduction
 from arrayseg.backends import Backend
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import BatchPlan, Plan
-from arrayseg.engine.sweep import block_slices
+from arrayseg.engine.sweep import BatchBlocks
 from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
 from arrayseg.losses._options import LovaszKeywords, LovaszOptions
@@ -47,7 +48,7 @@ class Lovasz(BatchPlan):
         return self.reduction != "none"
 
     def plain(self) -> Array:
-        xp, backend, block = self.batch.xp, self.batch.backend, Block.whole(self.batch)
+        xp, backend, block = self.batch.xp, self.batch.backend, whole_block(self.batch)
         images, classes, _ = self.batch.shape
         everything = slice(0, images), slice(0, classes)
         errors = self._rows(self._errors(block))
@@ -58,46 +59,44 @@ class Lovasz(BatchPlan):
         return self._reduced(self._groups([self._found(losses, hot, valid)]))
 
     def value(self) -> Array:
-        errors, _ = self._buffer(None)
+        errors = self._buffer(None)
         return self._reduced(self._groups(self._rank(errors, gradient=False)))
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         xp, batch = self.batch.xp, self.batch
         gradient, canonical = self.new_gradient(wide=wide)
-        buffer, slices = self._buffer(canonical)  # the errors, then the gradient in them
+        buffer = self._buffer(canonical)  # the errors, then the gradient in them
         groups = self._groups(self._rank(buffer, gradient=True))
         weight = xp.astype(self._weight(groups), buffer.dtype)
         weight = xp.broadcast_to(weight, batch.shape[:2])[:, :, None]
 
-        def pull(part: tuple[slice, slice]) -> None:
-            images, columns = part
-            block = Block.part(batch, images, columns)
-            steps = buffer[images, :, columns] * weight[images, ...]
+        def pull(block: Block) -> None:
+            images, pixels = block.image_slice, block.pixel_slice
+            steps = buffer[images, :, pixels] * weight[images, ...]
             pulled = block.where_valid(steps) if self.hinge else block.pull_back(steps)
-            canonical[images, :, columns] = xp.astype(pulled, canonical.dtype, copy=False)
+            canonical[images, :, pixels] = xp.astype(pulled, canonical.dtype, copy=False)
 
-        batch.backend.parallel_map(pull, slices)
+        BatchBlocks(batch).map(pull)
         return self._reduced(groups), gradient
 
-    def _buffer(self, scores: Array | None) -> tuple[Array, list[tuple[slice, slice]]]:
-        """The errors of all pixels `(N, C, S)`, in the place of the gradient if they fit there, and the blocks."""
+    def _buffer(self, gradient: Array | None) -> Array:
+        """Return the errors of all pixels, `(N, C, S)`, in the memory of the gradient if they fit there."""
         xp, batch = self.batch.xp, self.batch
-        if scores is None or scores.dtype != batch.compute_dtype:
+        errors = gradient
+        if errors is None or errors.dtype != batch.compute_dtype:
             device = batch.backend.device(self.input)
-            scores = xp.empty(batch.shape, dtype=batch.compute_dtype, device=device)
-        slices = block_slices(batch)
+            errors = xp.empty(batch.shape, dtype=batch.compute_dtype, device=device)
 
-        def fill(part: tuple[slice, slice]) -> None:
-            images, columns = part
-            scores[images, :, columns] = self._errors(Block.part(batch, images, columns))
+        def fill(block: Block) -> None:
+            errors[block.image_slice, :, block.pixel_slice] = self._errors(block)
 
-        batch.backend.parallel_map(fill, slices)
-        return scores, slices
+        BatchBlocks(batch).map(fill)
+        return errors
 
     def _rank(self, buffer: Array, *, gradient: bool) -> list[tuple[Array, Array, Array]]:
         """What is found of each set; its errors are replaced by the gradient in the probabilities or scores."""
         xp, backend = self.batch.xp, self.batch.backend
-        bare = Block.whole(self.batch)
+        bare = whole_block(self.batch)
 
         def rank(part: tuple[slice, slice]) -> tuple[Array, Array, Array]:
             images, classes = part

@@ -11,7 +11,7 @@ from arrayseg._checks import check_index, check_number, is_traced
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 from arrayseg.engine import pixel_formulas
-from arrayseg.engine.block import Block
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.plan import DerivedPlan, Plan
 from arrayseg.engine.sweep import Sweep
 from arrayseg.losses._api import loss
@@ -58,7 +58,7 @@ class Hardest(DerivedPlan):
         losses = replace(self.of, batch=bare).losses()
         # A loss that is not a number is the hardest: left out, a network that diverged would have a good loss.
         losses = xp.where(xp.isnan(losses), xp.full_like(losses, inf), losses)
-        valid = Block.whole(bare).valid
+        valid = whole_block(bare).valid
         kept = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)
         if batch.pixel_weights is not None:
             kept = kept * xp.astype(batch.pixel_weights, kept.dtype)

@@ -110,7 +110,7 @@ class MultiScale(Composed):
 
     def _pyramid(self, input: Array, options: dict[str, Any]) -> tuple[list[Array], list[int]]:
         """Return the averages, of half precision in float32, and the spatial axes."""
-        layout = layout_of(input, options.get("class_axis", self.of_levels.class_axis))
+        layout = layout_of(input, options.get("class_axis", self.of_levels.class_axis), backend_of(input))
         axes = [axis for axis in range(1, input.ndim) if axis != layout.class_axis]
         xp = backend_of(input).xp
         array = xp.astype(input, xp.float32) if input.dtype in half_dtypes(xp) else input

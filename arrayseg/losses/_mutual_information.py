@@ -18,7 +18,7 @@ from arrayseg.engine.sweep import Sums, Sweep
 from arrayseg.imaging.shifts import box
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import ratio, region_term
+from arrayseg.losses._dice import region_term
 from arrayseg.losses._inputs import prepare
 from arrayseg.losses._options import RegionKeywords, RegionOptions
 
@@ -39,7 +39,6 @@ class InformationTerm(RegionTerm):
     epsilon: float
 
     whole_images = True
-    sums = 3
     needs_probabilities = True
 
     def count(self, block: Block) -> Sums:
@@ -69,15 +68,13 @@ class InformationTerm(RegionTerm):
         by_residual = by_residual * xp.where(counts, weight * factor / size, zero)[:, :, None, None]
         return xp.sum(losses), (estimate, xp.matrix_transpose(by_residual))
 
-    def pull(self, block: Block, state: tuple[Array, ...], *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: tuple[Array, ...]) -> Array:
         xp = block.xp
         estimate, by_residual = (array[block.image_slice, ...] for array in state)
         wanted, _ = self._vectors(block, block.target)
         predicted, pull_vectors = self._vectors(block, self._probabilities(block))
         cotangent = xp.matmul(by_residual, wanted - xp.matmul(estimate, predicted))
-        return None, block.pull_back(block.cast(block.where_valid(pull_vectors(cotangent))))
+        return block.pull_back(block.cast(block.where_valid(pull_vectors(cotangent))))
 
     def _probabilities(self, block: Block) -> Array:
         """The probabilities in the dtype of sums, with the digits of what those that are nearly 1 lack to it.
@@ -260,9 +257,8 @@ def region_mutual_information(
         )
         raise ValueError(msg)
     term = region_term(
-        ratio(0.5, 0.5, 0, "double"),
         shared,
-        layout.classes,
+        layout,
         InformationTerm,
         spatial=spatial,
         radius=radius,

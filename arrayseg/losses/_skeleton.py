@@ -9,6 +9,7 @@ from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
 from arrayseg._typing import Array, Namespace, Pool, Spacing
+from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
@@ -35,7 +36,6 @@ class HarmonicTerm(RegionTerm):
     epsilon: float = 0.0
 
     whole_images = True
-    sums = 6
     needs_probabilities = True
 
     @abstractmethod
@@ -75,20 +75,15 @@ class HarmonicTerm(RegionTerm):
             by_sensitivity * by_found,
             by_sensitivity * by_lost,
         )
-        takes_part = xp.broadcast_to(counts, shape) & xp.broadcast_to(chosen, shape)
-        zero = xp.zeros_like(sums[0])
+        takes_part, zero = counts if chosen is None else counts & chosen, xp.zeros_like(sums[0])
         scale = weight * factor
-        return value, tuple(
-            xp.where(takes_part, xp.broadcast_to(by * scale, shape), zero)[:, :, None] for by in derivatives
-        )
+        return value, tuple(xp.where(takes_part, by * scale, zero)[:, :, None] for by in derivatives)
 
-    def pull(self, block: Block, state: Any, *, gradient: bool) -> tuple[None, Array | None]:
-        if not gradient:
-            return None, None
+    def pull(self, block: Block, state: Any) -> Array:
         xp = block.xp
         ones = block.where_valid(block.weighted(xp.ones_like(block.probabilities)))
         cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.image_slice, ...] for by in state]
-        return None, block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
+        return block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
 
     def skeleton(self, block: Block, maps: Array) -> Array:
         """The skeletons of maps `(B, C, P)`."""
@@ -195,9 +190,8 @@ def centerline_plan(
     epsilon = check_number("epsilon", epsilon, 0)
     layout, batch = prepare(input, target, options)
     term = region_term(
-        ratio(0.5, 0.5, smooth, "double"),
         options,
-        layout.classes,
+        layout,
         CenterlineTerm,
         spatial=layout.rows_shape[1:],
         iterations=iterations,
@@ -280,13 +274,12 @@ def cb_dice(
     >>> [round(float(cb_dice(p.astype(float), wide, class_axis=None, activation=None)), 4) for p in (wide, narrow)]
     [0.0, 0.0667]
     """
-    score = ratio(0.5, 0.5, smooth, "double")
     prepared = FieldBatch(input, target, None, RegionOptions(**options))
     iterations = check_index("iterations", iterations, 0)
     backend, batch, steps = prepared.backend, prepared.batch, check_spacing(spacing, len(prepared.spatial))
     xp, axes = backend.xp, range(2, 2 + len(prepared.spatial))
     wanted, predicted = prepared.masks(), prepared.predicted_masks("threshold")
-    block = Block.whole(replace(batch, logits=backend.stop_gradient(batch.logits)))
+    block = whole_block(replace(batch, logits=backend.stop_gradient(batch.logits)))
     maps = xp.reshape(block.where_valid(block.probabilities), wanted.shape)
     wanted_skeleton = skeletons.soft_skeleton(xp.astype(wanted, xp.uint8), iterations, axes, xp) > 0
     predicted_skeleton = skeletons.soft_skeleton(maps, iterations, axes, xp) > 0.5
@@ -304,7 +297,6 @@ def cb_dice(
         weight * its_radius,
     ]
     return prepared.plan(
-        score,
         BoundaryCenterlineTerm,
         fields=xp.stack([prepared.rows(amount) for amount in amounts]),
         spatial=prepared.spatial,
@@ -457,7 +449,7 @@ def dice_cl_dice(
     sweep = centerline_plan(input, target, shared, iterations=iterations, smooth=smooth, epsilon=epsilon)
     if dice_pool is not None:
         options["pool"] = dice_pool
-    dice = region_term(ratio(0.5, 0.5, smooth, "double"), RegionOptions(**options), sweep.layout.classes)
+    dice = region_term(RegionOptions(**options), sweep.layout, score=ratio(0.5, 0.5, smooth, "double"))
     return replace(sweep, terms=[dice, *sweep.terms], factors=[1 - alpha, alpha])
 
 
@@ -539,5 +531,5 @@ def skeleton_recall(
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeletons.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
-    wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=Block.whole(batch).valid)
-    return replace(prepared.plan(score), batch=wanted)
+    wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=whole_block(batch).valid)
+    return replace(prepared.plan(RegionTerm, score=score), batch=wanted)

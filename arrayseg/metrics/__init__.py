@@ -1,4 +1,4 @@
-"""Metrics: count on the device, add over batches, files or processes, compute once."""
+"""Metrics: count pixels on the device, add counts over batches, files or processes, and compute scores once."""
 
 from arrayseg.metrics._add import add
 from arrayseg.metrics._bootstrap import Interval, bootstrap_interval

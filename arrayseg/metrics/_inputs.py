@@ -164,7 +164,7 @@ def _check_maps(
     ignore_index: int | None,
     class_axis: int | None,
 ) -> LabelMaps:
-    """Return label maps of the shape of `target`, or raise a sentence about what is wrong with them."""
+    """Return label maps of the shape of `target`, or raise an error that says what is wrong with them."""
     num_classes = check_num_classes(num_classes)
     class_axis = class_axis if class_axis is None else check_index("class_axis", class_axis)
     _check_labels(backend, target, "target")
@@ -208,7 +208,7 @@ def check_class_axis(class_axis: int, name: str, scores: Array) -> int:
 
 
 def check_per_image(target: Array, *, signals: bool = True) -> None:
-    """Raise for a single map, whose rows would be taken for images; `signals` adds how to pass one-dimensional ones."""
+    """Raise for a single map, whose rows would be taken for images; `signals` adds how to pass signals."""
     if target.ndim < 3:
         msg = (
             "Counting each image needs maps with a batch axis and at least two spatial axes, (N, *spatial); got shape "

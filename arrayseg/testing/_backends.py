@@ -1,4 +1,4 @@
-"""The array libraries of this machine, one way of making and reading their arrays."""
+"""The array libraries of this machine, and one way to make and read their arrays."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import backend_of
+from arrayseg.backends.names import BACKENDS
 
 __all__ = ["Library", "asarray", "installed", "to_numpy"]
 
@@ -22,13 +23,13 @@ class Library:
     Parameters
     ----------
     name : str
-        As the command line and the tests name it: ``"numpy"``, ``"torch"``, ``"torch-cuda"``, ...
+        The name in the command line and the tests: ``"numpy"``, ``"torch"``, ``"torch-cuda"``, ...
     xp : module
-        Its Array API namespace.
-    device : object, optional
-        Where its arrays are put; None for the library's default.
+        The Array API namespace.
+    device : object or None
+        The device of the arrays; None means the library's default device.
     dtypes : tuple of str
-        The floating dtypes it has there.
+        The floating dtypes of the library on the device.
 
     Examples
     --------
@@ -43,23 +44,23 @@ class Library:
     dtypes: tuple[str, ...]
 
     def asarray(self, values: Any, dtype: str | None = None) -> Array:
-        """An array of this library, on its device."""
+        """Return an array of this library, on its device."""
         return asarray(self.xp, values, dtype, device=self.device)
 
 
 def asarray(xp: Namespace, values: Any, dtype: str | None = None, *, device: Any = None) -> Array:
-    """An array of a namespace from NumPy values.
+    """Convert values to an array of a namespace.
 
     Parameters
     ----------
     xp : module
         The Array API namespace.
     values : array_like
-        What NumPy can read.
+        Anything that NumPy can read.
     dtype : str, optional
-        The dtype by name, as ``"float16"`` or ``"bfloat16"``; that of the values if not given.
+        The name of the dtype, such as ``"float16"`` or ``"bfloat16"``; by default the dtype of the values.
     device : object, optional
-        A device of the library; None for its default.
+        A device of the library; by default the library's default device.
 
     Returns
     -------
@@ -80,12 +81,12 @@ def asarray(xp: Namespace, values: Any, dtype: str | None = None, *, device: Any
 
 
 def to_numpy(array: Array) -> np.ndarray[Any, Any]:
-    """A NumPy copy of any library's array; half precision comes as float32 where NumPy has no such dtype.
+    """Copy an array of any library to NumPy; bfloat16, which NumPy lacks, becomes float32.
 
     Parameters
     ----------
     array : array
-        On any device, with or without a graph.
+        An array on any device, with or without a graph.
 
     Returns
     -------
@@ -106,25 +107,25 @@ def to_numpy(array: Array) -> np.ndarray[Any, Any]:
 
 
 def installed(names: list[str] | tuple[str, ...] | None = None) -> dict[str, Library]:
-    """The array libraries that this machine can run, by name.
+    """Return the array libraries that this machine can run, by name.
 
     Parameters
     ----------
     names : sequence of str, optional
-        Those wanted, of ``"numpy"``, ``"strict"``, ``"torch"``, ``"jax"``, ``"cupy"``, ``"torch-cuda"`` and
-        ``"jax-cuda"``; all that are installed, but for ``"strict"``, if not given.
+        Any of ``"numpy"``, ``"strict"``, ``"torch"``, ``"jax"``, ``"cupy"``, ``"torch-cuda"`` and ``"jax-cuda"``; by
+        default all that are installed, except ``"strict"``.
 
     Returns
     -------
     dict of str to Library
-        In the order asked for.
+        The libraries, in the order of the names.
 
     Raises
     ------
     ValueError
         If a name is none of these.
     ImportError
-        If a library that is asked for is not installed, or has no device here.
+        If a named library is not installed, or has no device here.
 
     Examples
     --------
@@ -133,9 +134,9 @@ def installed(names: list[str] | tuple[str, ...] | None = None) -> dict[str, Lib
     ['numpy']
     """
     found = {}
-    for name in names if names is not None else [name for name in _MAKERS if name != "strict"]:
-        if name not in _MAKERS:
-            msg = f"There is no backend {name!r}; choose of {', '.join(_MAKERS)}."
+    for name in names if names is not None else [name for name in BACKENDS if name != "strict"]:
+        if name not in BACKENDS:
+            msg = f"Unknown backend {name!r}. Choose one of: {', '.join(BACKENDS)}."
             raise ValueError(msg)
         library = _MAKERS[name]()
         if library is not None:
@@ -205,6 +206,7 @@ def _cupy() -> Library | None:
     return Library("cupy", xp, None, ("float64", "float32", "float16"))
 
 
+#: How to make each of `BACKENDS`.
 _MAKERS: dict[str, Callable[[], Library | None]] = {
     "numpy": _numpy,
     "strict": _strict,

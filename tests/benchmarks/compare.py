@@ -1,7 +1,8 @@
-"""Times of this checkout over those of another commit: `python tests/benchmarks/compare.py REVISION [bench options]`.
+"""Print the times of this checkout over those of another commit: `compare.py REVISION [options of run.py]`.
 
-Each commit runs its own `arrayseg bench` in a process of its own, in turn with the other, so that a change of the
-machine's speed meets both. The exit code is 1 if a function of this checkout takes more than `LIMIT` times as long.
+Both commits are measured by the benchmark code of this checkout, each in a process of its own and in turn with the
+other, so that a change of the machine's speed affects both. The exit code is 1 if a function of this checkout takes
+more than `LIMIT` times as long.
 """
 
 import json
@@ -16,29 +17,39 @@ from statistics import median
 ROOT = Path(__file__).parent.parent.parent
 TURNS = 3
 LIMIT = 1.15
-DEFAULTS = ("--sizes", "2-D,small", "--backends", "numpy,torch", "--repeat", "5")
+DEFAULTS = ("--sizes", "2-D,3-D,binary,small", "--backends", "numpy,torch", "--repeat", "5")
+Key = tuple[str, str, str]
 
 
-def times_of(tree: Path, options: list[str], output: Path) -> dict[tuple[str, str, str], float]:
-    """The fastest seconds of arrayseg in a checkout, by size, function and backend."""
-    command = [sys.executable, "-P", "-m", "arrayseg", "bench", *options, "--output", str(output)]
+def times_of(tree: Path, options: list[str], output: Path) -> dict[Key, float]:
+    """Return the fastest seconds of arrayseg in a checkout, by size, function and backend."""
+    command = [sys.executable, "-P", str(ROOT / "tests" / "benchmarks" / "run.py"), *options, "--output", str(output)]
     environment = {**os.environ, "PYTHONPATH": str(tree)}
-    subprocess.run(command, cwd=tree, env=environment, check=True, stdout=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    finished = subprocess.run(
+        command, cwd=tree, env=environment, check=False, stdout=quiet, stderr=subprocess.PIPE, text=True
+    )
+    if not output.is_file():
+        sys.exit(f"The benchmark of {tree} failed:\n{finished.stderr}")
     results = json.loads(output.read_text(encoding="utf-8"))["results"]
-    ours = [result for result in results if result["entry"] == "arrayseg"]
-    return {(result["size"], result["function"], result["backend"]): result["fastest"] for result in ours}
+    output.unlink()
+    return {
+        (result["size"], result["function"], result["backend"]): result["fastest"]
+        for result in results
+        if result["implementation"] == "arrayseg"
+    }
 
 
-def compare(revision: str, options: list[str]) -> dict[tuple[str, str, str], tuple[float, float]]:
-    """The median seconds of the other commit and of this checkout, of what both have."""
+def compare(revision: str, options: list[str]) -> dict[Key, tuple[float, float]]:
+    """Return the median seconds of the other commit and of this checkout, for every function that both have."""
     found = defaultdict(lambda: ([], []))
     with tempfile.TemporaryDirectory() as folder:
         other = Path(folder) / "other"
-        subprocess.run(["git", "worktree", "add", "--detach", str(other), revision], cwd=ROOT, check=True)
+        subprocess.run(["git", "worktree", "add", "--quiet", "--detach", str(other), revision], cwd=ROOT, check=True)
         try:
             for _ in range(TURNS):
                 for side, tree in enumerate((other, ROOT)):
-                    for key, seconds in times_of(tree, options, Path(folder) / "bench.json").items():
+                    for key, seconds in times_of(tree, options, Path(folder) / "times.json").items():
                         found[key][side].append(seconds)
         finally:
             subprocess.run(["git", "worktree", "remove", "--force", str(other)], cwd=ROOT, check=True)
@@ -46,13 +57,15 @@ def compare(revision: str, options: list[str]) -> dict[tuple[str, str, str], tup
 
 
 def main() -> int:
-    """Print the ratios; 1 if one is above the limit."""
+    """Print the ratios; return 1 if one is above the limit."""
     if len(sys.argv) < 2:
-        sys.exit("Name the commit to compare with: compare.py REVISION [options of arrayseg bench]")
+        sys.exit("Name the commit to compare with: compare.py REVISION [options of run.py]")
     revision, *options = sys.argv[1:]
     found = compare(revision, options or [*DEFAULTS])
+    if not found:
+        sys.exit(f"{revision} and this checkout have no measured function in common.")
     slower = 0
-    print(f"{'size':28} {'function':24} {'backend':8} {revision:>12} {'now':>9} ratio")
+    print(f"{'size':28} {'function':24} {'backend':8} {revision[:12]:>12} {'now':>9} ratio")
     for (size, function, backend), (before, after) in found.items():
         ratio = after / before
         slower += ratio > LIMIT

@@ -1,9 +1,10 @@
-"""Take the records of docs/benchmarks anew: `python tests/benchmarks/record.py [NAME ...]`, all on a CPU by default.
+"""Take the records of docs/benchmarks again: `python tests/benchmarks/record.py [NAME ...]`, all CPU ones by default.
 
-Of the interpreter that runs it, which needs the frameworks and the peers; the machine should be quiet, and the package
-as it is committed. The README's figures are made of the records afterwards. About 18 minutes on 2 cores.
+The interpreter needs the frameworks and the peers. The machine should be quiet, and the package committed. The figures
+of the README are then made from the records. It takes about 18 minutes on 2 cores.
 """
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,21 +27,21 @@ RUNS = {
 
 
 def main() -> None:
-    """Run what is named, one after the other, and write the README's table."""
+    """Take the named records one after the other, and write the README's table."""
     names = sys.argv[1:] or [name for name in RUNS if "gpu" not in name]
     unknown = [name for name in names if name not in RUNS]
     if unknown:
-        sys.exit(f"There is no record {unknown[0]!r}; choose of {', '.join(RUNS)}.")
+        sys.exit(f"Unknown record {unknown[0]!r}. Choose from: {', '.join(RUNS)}.")
     failed = []
     for name in names:
-        output = f"docs/benchmarks/{name}.json"
-        command = [sys.executable, "-m", "arrayseg", "bench", *RUNS[name].split(), "--output", output]
-        print("$", " ".join(command[2:]), flush=True)
-        if subprocess.run(command, cwd=ROOT, check=False).returncode:
+        command = ["tests/benchmarks/run.py", *RUNS[name].split(), "--output", f"docs/benchmarks/{name}.json"]
+        print("$ python", " ".join(command), flush=True)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        if subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=False).returncode:
             failed.append(name)
     subprocess.run([sys.executable, "docs/benchmark_pages.py"], cwd=ROOT, check=True)
     if failed:
-        sys.exit(f"These runs had problems, which they told: {', '.join(failed)}.")
+        sys.exit(f"These runs printed problems: {', '.join(failed)}.")
 
 
 if __name__ == "__main__":

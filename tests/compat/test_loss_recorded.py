@@ -67,6 +67,12 @@ def test_gradient(record):
     assert_gradient(record.preset, input, target, **options)
 
 
+@pytest.mark.parametrize("module", compat.__all__)
+def test_module_names_its_release(module):
+    release = getattr(compat, module).__doc__.partition(":")[0]
+    assert re.search(r" [0-9]+(\.[0-9]+)*$| \(commit [0-9a-f]{7,}\)$", release)
+
+
 def test_each_call_is_recorded_once():
     calls = [(each.module, each.name, each.batch, repr(each.options)) for each in RECORDS]
     assert len(calls) == len(set(calls))
@@ -106,6 +112,10 @@ def test_docstring_lists_what_each_option_sets(module, preset):
         (compat.monai_1_6.dice_ce_loss, "lambda_ce", "Sets the weight of `cross_entropy`."),
         (compat.keras_3_16.tversky, "alpha", "Sets ``alpha``."),
         (compat.keras_3_15.tversky, "alpha", "Sets ``beta``."),
+        (compat.smp_0_6.dice_loss, "eps", "Sets ``floor``."),
+        (compat.smp_0_6.mcc_loss, "eps", "Has no counterpart among our options."),
+        (compat.kornia_0_9.tversky_loss, "alpha", "Sets ``alpha``."),
+        (compat.seglossodyssey.bd_loss, "bound", "Sets ``field``."),
         (compat.keras_3_16.binary_focal_crossentropy, "from_logits", "Only the default is supported."),
         (compat.nnunet_2.dc_and_ce_loss, "soft_dice_kwargs", "Options of a part, by the peer's names."),
     ],

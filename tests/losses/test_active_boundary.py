@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scenes import one_hot
+from tolerances import FLOAT64, LAST_BITS, SUMS
 
 import arrayseg
 from arrayseg import losses
@@ -23,7 +24,7 @@ def test_there_is_something_to_move():
     value, gradient = arrayseg.value_and_grad(losses.active_boundary)(LOGITS, IDS, **OPTIONS)
     assert value > 0.1
     assert (gradient != 0).any(axis=1).sum() > 10
-    assert_allclose(gradient.sum(axis=1), 0, atol=1e-14)
+    assert_allclose(gradient.sum(axis=1), 0, atol=LAST_BITS)
 
 
 def test_gradient_of_one_pixel_while_its_neighbours_stand_still():
@@ -42,7 +43,7 @@ def test_gradient_of_one_pixel_while_its_neighbours_stand_still():
         # The pixels of this image move, their neighbours are those of the other: constants of the derivative.
         return surrogate(moved, LOGITS, options["field"], 20.0, 0.2)
 
-    assert_allclose(value, standing(LOGITS), rtol=1e-12)
+    assert_allclose(value, standing(LOGITS), rtol=FLOAT64)
     small = (slice(0, 1), slice(None), slice(3, 6), slice(3, 6))
     expected = np.zeros_like(LOGITS)
 
@@ -86,20 +87,20 @@ def test_torch_and_jax_differentiate_to_the_closed_form():
     torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
     expected = arrayseg.grad(losses.active_boundary)(LOGITS, IDS, **OPTIONS)
     native = torch.func.grad(lambda x: losses.active_boundary(x, torch.tensor(IDS), **OPTIONS))(torch.tensor(LOGITS))
-    assert_allclose(native, expected, atol=1e-13)
+    assert_allclose(native, expected, atol=SUMS)
     with jax.enable_x64(True):
         native = jax.grad(lambda x: losses.active_boundary(x, jax.numpy.asarray(IDS), **OPTIONS))
-        assert_allclose(native(jax.numpy.asarray(LOGITS)), expected, atol=1e-13)
+        assert_allclose(native(jax.numpy.asarray(LOGITS)), expected, atol=SUMS)
 
 
 @pytest.mark.compile
 def test_under_compilers():
     torch, jax = pytest.importorskip("torch"), pytest.importorskip("jax")
     expected = losses.active_boundary(LOGITS, IDS, **OPTIONS)
-    assert_allclose(jax.jit(lambda x, y: losses.active_boundary(x, y, **OPTIONS))(LOGITS, IDS), expected, rtol=1e-12)
+    assert_allclose(jax.jit(lambda x, y: losses.active_boundary(x, y, **OPTIONS))(LOGITS, IDS), expected, rtol=FLOAT64)
     torch.compiler.reset()
     step = torch.compile(lambda x, y: losses.active_boundary(x, y, **OPTIONS), fullgraph=True, backend="aot_eager")
-    assert_allclose(step(torch.tensor(LOGITS), torch.tensor(IDS)), expected, rtol=1e-12)
+    assert_allclose(step(torch.tensor(LOGITS), torch.tensor(IDS)), expected, rtol=FLOAT64)
 
 
 @pytest.mark.parametrize("fill", [50.0, np.nan])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scenes import one_hot, softmax
+from tolerances import FLOAT64
 
 import arrayseg
 from arrayseg import losses
@@ -39,9 +40,9 @@ def test_affinity_field_pixel_by_pixel(distance, denominator):
     amount = pairs if denominator == "pairs" else 8 * (IDS != 255).sum()
     options = {"margin": 1.0, "same_weight": 2.0, "different_weight": 0.5, "ignore_index": 255}
     found = losses.affinity_field(LOGITS, IDS, distance=distance, denominator=denominator, **options)
-    assert_allclose(found, total / amount, rtol=1e-12)
+    assert_allclose(found, total / amount, rtol=FLOAT64)
     summed = losses.affinity_field(LOGITS, IDS, distance=distance, reduction="sum", **options)
-    assert_allclose(summed, total, rtol=1e-12)
+    assert_allclose(summed, total, rtol=FLOAT64)
 
 
 @pytest.mark.parametrize("window", [2, 3])
@@ -58,7 +59,7 @@ def test_context_prior_affinity_window_by_window(window):
         total += loss[valid].sum()
         pairs += valid.sum()
     found = losses.context_prior_affinity(LOGITS, IDS, window=window, ignore_index=255)
-    assert_allclose(found, total / pairs, rtol=1e-12)
+    assert_allclose(found, total / pairs, rtol=FLOAT64)
 
 
 def test_two_exclusive_classes_are_one_independent_one():
@@ -66,14 +67,14 @@ def test_two_exclusive_classes_are_one_independent_one():
     single = logits[:, 1] - logits[:, 0]
     options = {"class_axis": None, "activation": "sigmoid"}
     for function in (losses.affinity_field, losses.context_prior_affinity):
-        assert_allclose(function(single, ids, **options), function(logits, ids), rtol=1e-12)
+        assert_allclose(function(single, ids, **options), function(logits, ids), rtol=FLOAT64)
 
 
 def test_right_and_sure_predictions_lose_nothing():
     ids = GENERATOR.integers(0, 3, size=(1, 6, 5))
     logits = 40.0 * one_hot(ids, 3)
-    assert_allclose(losses.affinity_field(logits, ids), 0, atol=1e-12)
-    assert_allclose(losses.context_prior_affinity(logits, ids), 0, atol=1e-12)
+    assert_allclose(losses.affinity_field(logits, ids), 0, atol=FLOAT64)
+    assert_allclose(losses.context_prior_affinity(logits, ids), 0, atol=FLOAT64)
 
 
 def test_targets_of_one_value_per_class_are_ids():

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from tolerances import FLOAT64, FLOAT64_GRADIENT
 
 from arrayseg import value_and_grad
 from arrayseg.backends import backend_of
@@ -38,14 +39,14 @@ def test_targets_of_any_integer_dtype(library, loss, dtype):
     expected = value_and_grad(loss)(LOGITS, BITS.astype(np.float64)[:, None], **options)
     target = library.asarray(BITS.astype(dtype))
     for found, wanted in zip(value_and_grad(loss)(library.asarray(LOGITS), target, **options), expected, strict=True):
-        assert relative_difference(to_numpy(found), wanted) < 1e-11
+        assert relative_difference(to_numpy(found), wanted) < FLOAT64_GRADIENT
 
 
 @pytest.mark.parametrize("lay", [np.asfortranarray, lambda a: a.astype(">i8"), lambda a: np.repeat(a, 2, 0)[::2]])
 def test_targets_of_any_strides_and_byte_order(lay):
     expected = value_and_grad(binary_cross_entropy)(LOGITS, BITS)
     for found, wanted in zip(value_and_grad(binary_cross_entropy)(LOGITS, lay(BITS)), expected, strict=True):
-        assert relative_difference(found, wanted) < 1e-12
+        assert relative_difference(found, wanted) < FLOAT64
 
 
 @pytest.mark.parametrize("wrong", [2, 256, -1, -255, 2**32])
@@ -59,4 +60,4 @@ def test_no_label_becomes_another_one(library, wrong):
     value = binary_cross_entropy(library.asarray(LOGITS), target, mask=(target == 0) | (target == 1))
     keep = np.ones(BITS.shape, dtype=bool)
     keep[1, 2, 3] = False
-    assert relative_difference(to_numpy(value), binary_cross_entropy(LOGITS, BITS, mask=keep)) < 1e-12
+    assert relative_difference(to_numpy(value), binary_cross_entropy(LOGITS, BITS, mask=keep)) < FLOAT64

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tolerances import FLOAT64_GRADIENT
 
 from arrayseg import losses, value_and_grad
 from arrayseg.testing import loss_cases, relative_difference, to_numpy
@@ -24,7 +25,7 @@ def found(case, convert=lambda array: array, **options):
 
 def assert_same(actual, expected):
     for one, other in zip(actual, expected, strict=True):
-        assert relative_difference(one, other) < 1e-11
+        assert relative_difference(one, other) < FLOAT64_GRADIENT
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scenes import one_hot, softmax
+from tolerances import FLOAT32, FLOAT32_GRADIENT, FLOAT64, LAST_BITS, SUMS
 
 import arrayseg
 from arrayseg.engine.sweep import Sweep
@@ -94,9 +95,9 @@ def test_pixel_weights_and_soft_targets_are_shared():
 def test_options_go_to_the_parts_that_have_them():
     loss = compound({dice: 1.0, partial(cross_entropy, label_smoothing=0.1): 1.0})
     expected = dice(LOGITS, IDS, pool="batch") + cross_entropy(LOGITS, IDS, label_smoothing=0.1)
-    assert float(loss(LOGITS, IDS, pool="batch")) == pytest.approx(float(expected), rel=1e-14)
+    assert float(loss(LOGITS, IDS, pool="batch")) == pytest.approx(float(expected), rel=LAST_BITS)
     nested = compound({loss: 1.0})
-    assert float(nested(LOGITS, IDS, pool="batch")) == pytest.approx(float(expected), rel=1e-14)
+    assert float(nested(LOGITS, IDS, pool="batch")) == pytest.approx(float(expected), rel=LAST_BITS)
 
 
 def test_torch_and_jax_differentiate_compounds():
@@ -105,7 +106,7 @@ def test_torch_and_jax_differentiate_compounds():
     logits = torch.asarray(LOGITS, requires_grad=True)
     loss(logits, torch.asarray(IDS)).backward()
     _, expected = arrayseg.value_and_grad(loss)(LOGITS, IDS)
-    assert relative_difference(logits.grad, expected) < 1e-12
+    assert relative_difference(logits.grad, expected) < FLOAT64
     merged = compound({dice: 1.0, focal: 0.5})
     small = torch.asarray(LOGITS[:1, :3, :2, :2], requires_grad=True)
     ids = torch.asarray(IDS[:1, :2, :2] % 3)
@@ -129,7 +130,7 @@ def test_named_compounds_are_sums(named, parts, options, activation, ignore_inde
     target = IDS if ignore_index is None else VOID
     shared = {"activation": activation, "ignore_index": ignore_index}
     expected = sum(weight * part(LOGITS, target, **shared) for part, weight in parts.items())
-    assert float(named(LOGITS, target, **options, **shared)) == pytest.approx(float(expected), rel=1e-13)
+    assert float(named(LOGITS, target, **options, **shared)) == pytest.approx(float(expected), rel=SUMS)
     assert_gradient(named, LOGITS, target, **options, **shared)
 
 
@@ -138,10 +139,10 @@ def test_recorded_numbers():
     torch.manual_seed(0)
     logits, ids = torch.randn(2, 4, 8, 8), torch.randint(0, 4, (2, 8, 8))
     weights = (1.0, 2.0, 3.0, 4.0)
-    assert float(dice_cross_entropy(logits, ids)) == pytest.approx(2.490394, abs=2e-6)  # MONAI 1.6.1, all of them
+    assert float(dice_cross_entropy(logits, ids)) == pytest.approx(2.490394, abs=FLOAT32)  # MONAI 1.6.1, all of them
     assert float(dice_cross_entropy(logits, ids, class_weights=weights)) == pytest.approx(3.640024, abs=3e-6)
-    assert float(dice_focal(logits, ids, activation="sigmoid")) == pytest.approx(1.030588, abs=2e-6)
-    assert float(generalized_dice_focal(logits, ids, activation="sigmoid")) == pytest.approx(1.039000, abs=2e-6)
+    assert float(dice_focal(logits, ids, activation="sigmoid")) == pytest.approx(1.030588, abs=FLOAT32)
+    assert float(generalized_dice_focal(logits, ids, activation="sigmoid")) == pytest.approx(1.039000, abs=FLOAT32)
 
 
 @pytest.mark.parametrize("classes", [4, 12])
@@ -166,11 +167,11 @@ def test_combo_balances_the_sides():
     log_p = LOGITS - np.log(np.exp(LOGITS).sum(axis=1, keepdims=True))
     at_id = np.take_along_axis(log_p, IDS[:, None], axis=1)[:, 0]
     expected = -(np.where(IDS == 0, 0.2, 0.8) * at_id).mean()
-    assert float(combo(LOGITS, IDS, **options)) == pytest.approx(expected, rel=1e-13)
+    assert float(combo(LOGITS, IDS, **options)) == pytest.approx(expected, rel=SUMS)
     on, off = (-np.logaddexp(0, -sign * LOGITS) for sign in (1, -1))
     hot = one_hot(IDS, 4)
     expected = -(0.8 * hot * on + 0.2 * (1 - hot) * off).mean()
-    assert float(combo(LOGITS, IDS, activation="sigmoid", **options)) == pytest.approx(expected, rel=1e-13)
+    assert float(combo(LOGITS, IDS, activation="sigmoid", **options)) == pytest.approx(expected, rel=SUMS)
 
 
 def test_exponential_logarithmic_by_its_formula():
@@ -178,7 +179,7 @@ def test_exponential_logarithmic_by_its_formula():
     pixels = -np.take_along_axis(log_p, IDS[:, None], axis=1)[:, 0]
     score = 1 - dice(LOGITS, IDS, smooth=1, reduction="none")
     expected = 0.8 * ((-np.log(score)) ** 0.3).mean() + 0.2 * (pixels**0.5).mean()
-    assert float(exponential_logarithmic(LOGITS, IDS, cross_entropy_exponent=0.5)) == pytest.approx(expected, rel=1e-13)
+    assert float(exponential_logarithmic(LOGITS, IDS, cross_entropy_exponent=0.5)) == pytest.approx(expected, rel=SUMS)
     assert_gradient(exponential_logarithmic, LOGITS, IDS)
 
 
@@ -187,11 +188,11 @@ def test_unified_focal_is_of_its_parts():
     region = focal_tversky(LOGITS, IDS, alpha=0.4, beta=0.6, exponent=0.6)
     pixel = focal(LOGITS, IDS, gamma=0.4, alpha=0.6)
     found = unified_focal(LOGITS, IDS, **options)
-    assert float(found) == pytest.approx(float(0.3 * region + 0.7 * pixel), rel=1e-13)
+    assert float(found) == pytest.approx(float(0.3 * region + 0.7 * pixel), rel=SUMS)
     binary = unified_focal(LOGITS, IDS, activation="sigmoid", **options)
     region = focal_tversky(LOGITS, IDS, alpha=0.4, beta=0.6, exponent=0.6, activation="sigmoid")
     pixel = focal(LOGITS, IDS, gamma=0.4, alpha=0.6, activation="sigmoid")
-    assert float(binary) == pytest.approx(float(0.3 * region + 0.7 * pixel), rel=1e-13)
+    assert float(binary) == pytest.approx(float(0.3 * region + 0.7 * pixel), rel=SUMS)
 
 
 def test_asymmetric_unified_focal_by_the_authors_formula():
@@ -207,7 +208,7 @@ def test_asymmetric_unified_focal_by_the_authors_formula():
     entropy = -(hot * np.log(p))
     pixel = ((1 - delta) * (1 - p[:, 0]) ** gamma * entropy[:, 0] + delta * entropy[:, 1]).mean()
     found = unified_focal(logits, ids, asymmetric=True)
-    assert float(found) == pytest.approx(0.5 * region + 0.5 * pixel, rel=1e-13)
+    assert float(found) == pytest.approx(0.5 * region + 0.5 * pixel, rel=SUMS)
     assert_gradient(unified_focal, LOGITS, IDS, asymmetric=True)
 
 
@@ -228,7 +229,7 @@ def test_deep_supervision_weighs_the_levels(library):
     assert float(value) == pytest.approx(expected, rel=4e-6)
     assert float(loss(arrays, library.asarray(ids))) == pytest.approx(expected, rel=4e-6)
     for share, gradient, (_, single) in zip(shares, gradients, alone, strict=True):
-        assert relative_difference(gradient, share * single) < 2e-5
+        assert relative_difference(gradient, share * single) < FLOAT32_GRADIENT
     given = loss(arrays, [library.asarray(target) for target in targets])
     assert float(given) == pytest.approx(expected, rel=4e-6)
 
@@ -238,12 +239,12 @@ def test_deep_supervision_resizes_masks_and_one_hot_targets():
     ids, mask = GENERATOR.integers(0, 3, size=(1, 4, 6)), GENERATOR.random((1, 4, 6)) < 0.7
     loss = deep_supervision(dice, weights=(1.0, 0.5))
     expected = dice(outputs[0], ids, mask=mask) + 0.5 * dice(outputs[1], ids[:, 1::2, 1::2], mask=mask[:, 1::2, 1::2])
-    assert float(loss(outputs, ids, mask=mask)) == pytest.approx(float(expected), rel=1e-14)
+    assert float(loss(outputs, ids, mask=mask)) == pytest.approx(float(expected), rel=LAST_BITS)
     hot = one_hot(ids, 3)
-    assert float(loss(outputs, hot, mask=mask)) == pytest.approx(float(expected), rel=1e-14)
+    assert float(loss(outputs, hot, mask=mask)) == pytest.approx(float(expected), rel=LAST_BITS)
     last = [np.moveaxis(output, 1, -1) for output in outputs]
     for target in (ids, np.moveaxis(hot, 1, -1)):
-        assert float(loss(last, target, mask=mask, class_axis=-1)) == pytest.approx(float(expected), rel=1e-14)
+        assert float(loss(last, target, mask=mask, class_axis=-1)) == pytest.approx(float(expected), rel=LAST_BITS)
 
 
 @pytest.mark.parametrize("axis", [1, 2, 3, -1, -2, -3])
@@ -260,10 +261,10 @@ def test_deep_supervision_along_any_class_axis(axis, in_partial):
     for made in (deep_supervision(loss, (1, 0.5)), deep_supervision(compound({loss: 1.0}), (1, 0.5))):
         for target in (ids, np.moveaxis(hot, 1, axis)):
             value, gradients = arrayseg.value_and_grad(made)(moved, target, **options)
-            assert float(value) == pytest.approx(float(expected[0][0] + 0.5 * expected[1][0]), rel=1e-14)
-            assert float(made(moved, target, **options)) == pytest.approx(float(value), rel=1e-14)
+            assert float(value) == pytest.approx(float(expected[0][0] + 0.5 * expected[1][0]), rel=LAST_BITS)
+            assert float(made(moved, target, **options)) == pytest.approx(float(value), rel=LAST_BITS)
             for gradient, (_, slope), share in zip(gradients, expected, (1, 0.5), strict=True):
-                assert relative_difference(np.moveaxis(gradient, axis, 1), share * slope) < 1e-14
+                assert relative_difference(np.moveaxis(gradient, axis, 1), share * slope) < LAST_BITS
 
 
 def test_deep_supervision_without_a_class_axis():
@@ -362,7 +363,7 @@ def test_a_weight_that_torch_learns_is_refused(make, inputs):
     with pytest.raises(TypeError, match=r"`weights?` must be a plain number; got a tensor that requires a gradient"):
         make(weight, 1.0)
     plain = make(torch.tensor(0.3, dtype=torch.float64), np.float32(0.5))
-    assert float(plain(inputs(LOGITS), IDS)) == pytest.approx(float(make(0.3, 0.5)(inputs(LOGITS), IDS)), rel=1e-12)
+    assert float(plain(inputs(LOGITS), IDS)) == pytest.approx(float(make(0.3, 0.5)(inputs(LOGITS), IDS)), rel=FLOAT64)
 
 
 @pytest.mark.parametrize(("make", "inputs"), MADE_WITH_WEIGHTS.values(), ids=MADE_WITH_WEIGHTS)
@@ -371,7 +372,7 @@ def test_a_traced_weight_has_a_gradient(make, inputs):
     jax = pytest.importorskip("jax")
     logits, ids = jax.numpy.asarray(LOGITS, dtype="float32"), jax.numpy.asarray(IDS)
     found = jax.jit(jax.grad(lambda one: make(one, 0.5)(inputs(logits), ids)))(0.3)
-    assert float(found) == pytest.approx(slope, rel=2e-6)
+    assert float(found) == pytest.approx(slope, rel=FLOAT32)
 
 
 @pytest.mark.parametrize(("make", "inputs"), MADE_WITH_WEIGHTS.values(), ids=MADE_WITH_WEIGHTS)
@@ -380,7 +381,7 @@ def test_a_weight_under_transforms_of_torch_has_a_gradient(make, inputs):
     slope = float(make(1.0, 0.0)(inputs(LOGITS), IDS))
     logits, ids = torch.asarray(LOGITS), torch.asarray(IDS)
     found = torch.func.grad(lambda one: make(one, 0.5)(inputs(logits), ids))(torch.tensor(0.3, dtype=torch.float64))
-    assert float(found) == pytest.approx(slope, rel=1e-12)
+    assert float(found) == pytest.approx(slope, rel=FLOAT64)
 
 
 # Errors.

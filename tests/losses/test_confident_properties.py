@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 from scenes import one_hot
+from tolerances import FLOAT32, FLOAT32_GRADIENT
 
 import arrayseg
 from arrayseg import losses
@@ -44,13 +45,13 @@ def check(name, scene, kind, library, *, seed=0, autodiff=True, **options):
     expected, slope = arrayseg.value_and_grad(loss)(logits.astype(np.float64), wide)
     given_logits, given_target = library.asarray(logits), library.asarray(target)
     found, gradient = arrayseg.value_and_grad(loss)(given_logits, given_target)
-    assert relative_difference(found, expected) < 2e-6
-    assert relative_difference(loss(given_logits, given_target), expected) < 2e-6
+    assert relative_difference(found, expected) < FLOAT32
+    assert relative_difference(loss(given_logits, given_target), expected) < FLOAT32
     if autodiff or library.name != "jax":
-        assert relative_difference(gradient, slope) < 2e-5
+        assert relative_difference(gradient, slope) < FLOAT32_GRADIENT
     if autodiff and "torch" in library.name:  # its own derivative of the plain expression
         by_autodiff = library.xp.func.grad(partial(loss, target=given_target))(given_logits)
-        assert relative_difference(by_autodiff, slope) < 2e-5
+        assert relative_difference(by_autodiff, slope) < FLOAT32_GRADIENT
 
 
 @pytest.mark.parametrize("kind", ["ids", "one-hot"])
@@ -64,10 +65,10 @@ def test_cross_entropy_of_each_pixel_is_the_logarithm_of_one_and_the_others(kind
     found = to_numpy(losses.cross_entropy(given_logits, given_target, reduction="none"))
     ratios = np.exp(logits[:, 1:].astype(np.float64) - logits[:, :1])
     others = ratios.sum(axis=1)
-    np.testing.assert_allclose(found, np.log1p(others), rtol=2e-6)
+    np.testing.assert_allclose(found, np.log1p(others), rtol=FLOAT32)
     gradient = arrayseg.grad(losses.cross_entropy)(given_logits, given_target, reduction="sum")
     expected = np.concatenate([-others[:, None], ratios], axis=1) / (1 + others[:, None])
-    np.testing.assert_allclose(to_numpy(gradient), expected, rtol=2e-6)
+    np.testing.assert_allclose(to_numpy(gradient), expected, rtol=FLOAT32)
 
 
 @pytest.mark.parametrize("kind", ["ids", "one-hot", "soft"])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from tolerances import FLOAT64
 
 import arrayseg
 from arrayseg import losses
@@ -42,11 +43,11 @@ def published(probabilities, target):
 def test_it_is_the_published_one(seed):
     probabilities = np.random.default_rng(seed).random(TARGET.shape)
     found = losses.semantic_connectivity(probabilities, TARGET, max_components=50, **BINARY)
-    assert_allclose(found, published(probabilities[0], TARGET[0]), rtol=1e-12)
+    assert_allclose(found, published(probabilities[0], TARGET[0]), rtol=FLOAT64)
 
 
 def test_perfect_and_missing():
-    assert_allclose(losses.semantic_connectivity(TARGET.astype(float), TARGET, **BINARY), 0, atol=1e-12)
+    assert_allclose(losses.semantic_connectivity(TARGET.astype(float), TARGET, **BINARY), 0, atol=FLOAT64)
     assert_allclose(losses.semantic_connectivity(0.0 * TARGET, TARGET, **BINARY), 1 + TARGET.mean())
 
 
@@ -65,7 +66,7 @@ def test_neighbours_by_edge_or_by_corner():
     probabilities = np.array([[[0.9, 0.2], [0.1, 0.9]]])
     for connectivity, parts in ((1, 2), (2, 1)):
         found = losses.semantic_connectivity(probabilities, target, connectivity=connectivity, **BINARY)
-        assert_allclose(found, 1 - (1.8 / 2 if parts == 1 else 0.9), rtol=1e-12)
+        assert_allclose(found, 1 - (1.8 / 2 if parts == 1 else 0.9), rtol=FLOAT64)
 
 
 def test_only_the_first_of_many_components_count():

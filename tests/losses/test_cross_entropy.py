@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from scenes import scene, softmax
+from tolerances import FLOAT32, FLOAT64, FLOAT64_GRADIENT, LAST_BITS, SUMS
 
 from arrayseg import grad, losses, value_and_grad
 from arrayseg.losses import binary_cross_entropy, cross_entropy, focal, nll, ohem_cross_entropy, one_hot
@@ -64,9 +65,9 @@ def test_softmax_of_two_channels_is_sigmoid_of_their_difference(library):
     one = library.asarray(TWO_CHANNEL_LOGITS[:, 1:] - TWO_CHANNEL_LOGITS[:, :1])
     soft, by_channel = value_and_grad(cross_entropy)(two, ids)
     binary, by_difference = value_and_grad(binary_cross_entropy)(one, ids)
-    assert relative_difference(soft, to_numpy(binary)) < 1e-14
+    assert relative_difference(soft, to_numpy(binary)) < LAST_BITS
     expected = to_numpy(by_difference)
-    assert relative_difference(by_channel, np.concatenate([-expected, expected], axis=1)) < 1e-13
+    assert relative_difference(by_channel, np.concatenate([-expected, expected], axis=1)) < SUMS
 
 
 def test_binary_soft_dice_pooled_over_the_whole_batch(library):
@@ -82,7 +83,7 @@ def test_binary_soft_dice_pooled_over_the_whole_batch(library):
         pool="all",
         smooth=(2 * epsilon, epsilon),
     )
-    assert abs(float(value) - expected) < 1e-14
+    assert abs(float(value) - expected) < LAST_BITS
 
 
 def test_focal_with_alpha_per_class_is_an_unnormalised_mean_over_pixels(library):
@@ -92,7 +93,7 @@ def test_focal_with_alpha_per_class_is_an_unnormalised_mean_over_pixels(library)
     at_id = np.take_along_axis(p, ids[:, None], axis=1)[:, 0]
     expected = np.mean(-alpha[ids] * (1 - at_id) ** 2 * np.log(at_id))
     value = focal(library.asarray(logits), library.asarray(ids), gamma=2, alpha=tuple(alpha))
-    assert abs(float(value) / expected - 1) < 1e-12
+    assert abs(float(value) / expected - 1) < FLOAT64
 
 
 @pytest.mark.parametrize("min_kept", [0, 5, 40, 10_000])
@@ -105,7 +106,7 @@ def test_ohem_keeps_the_losses_above_the_threshold_or_the_largest(library, min_k
     value = ohem_cross_entropy(
         library.asarray(logits), library.asarray(ids), threshold=0.3, min_kept=min_kept, ignore_index=255
     )
-    assert abs(float(value) / expected - 1) < 1e-12
+    assert abs(float(value) / expected - 1) < FLOAT64
 
 
 def test_ohem_ties_share_the_last_places(library):
@@ -114,7 +115,7 @@ def test_ohem_ties_share_the_last_places(library):
         library.asarray(logits), library.asarray(np.array([[0, 1, 0, 1]])), threshold=0.1, min_kept=2
     )
     assert abs(float(value) - np.log(2)) < 1e-15
-    assert np.allclose(np.abs(to_numpy(gradient)), 1 / 8, rtol=1e-14)
+    assert np.allclose(np.abs(to_numpy(gradient)), 1 / 8, rtol=LAST_BITS)
 
 
 # Torch is the oracle.
@@ -146,7 +147,7 @@ def test_cross_entropy_is_that_of_torch(drawn):
         **shared,
     )
     value = cross_entropy(logits, ids, class_weights=weights, ignore_index=255, **shared)
-    assert relative_difference(value, expected.numpy()) < 1e-12
+    assert relative_difference(value, expected.numpy()) < FLOAT64
 
 
 @given(OPTIONS)
@@ -163,7 +164,9 @@ def test_cross_entropy_of_distributions_is_that_of_torch(drawn):
         weight=None if weights is None else torch.tensor(weights, dtype=torch.float64),
         **shared,
     )
-    assert relative_difference(cross_entropy(logits, target, class_weights=weights, **shared), expected.numpy()) < 1e-12
+    assert (
+        relative_difference(cross_entropy(logits, target, class_weights=weights, **shared), expected.numpy()) < FLOAT64
+    )
 
 
 @given(OPTIONS)
@@ -182,10 +185,10 @@ def test_nll_is_that_of_torch(drawn):
         reduction=drawn["reduction"],
     )
     options = {"class_weights": weights, "ignore_index": 255, "reduction": drawn["reduction"]}
-    assert relative_difference(nll(log_p, ids, **options), expected.detach().numpy()) < 1e-12
+    assert relative_difference(nll(log_p, ids, **options), expected.detach().numpy()) < FLOAT64
     if drawn["reduction"] != "none":
         expected.backward()
-        assert relative_difference(grad(nll)(log_p, ids, **options), given_log_p.grad.numpy()) < 1e-11
+        assert relative_difference(grad(nll)(log_p, ids, **options), given_log_p.grad.numpy()) < FLOAT64_GRADIENT
 
 
 @given(OPTIONS, st.sampled_from(["float64", "int64", "bool"]))
@@ -207,11 +210,14 @@ def test_binary_cross_entropy_is_that_of_torch(drawn, kind):
     options = {"pos_weight": pos_weight, "reduction": drawn["reduction"], "class_axis": 1}
     value = binary_cross_entropy(logits, target, **options)
     if drawn["reduction"] == "none":
-        assert relative_difference(value, expected.detach().numpy().sum(axis=1)) < 1e-12
+        assert relative_difference(value, expected.detach().numpy().sum(axis=1)) < FLOAT64
         return
     expected.backward()
-    assert relative_difference(value, expected.detach().numpy()) < 1e-12
-    assert relative_difference(grad(binary_cross_entropy)(logits, target, **options), given_logits.grad.numpy()) < 1e-11
+    assert relative_difference(value, expected.detach().numpy()) < FLOAT64
+    assert (
+        relative_difference(grad(binary_cross_entropy)(logits, target, **options), given_logits.grad.numpy())
+        < FLOAT64_GRADIENT
+    )
 
 
 def test_binary_cross_entropy_of_probabilities_is_that_of_torch_at_0_and_1():
@@ -220,7 +226,7 @@ def test_binary_cross_entropy_of_probabilities_is_that_of_torch_at_0_and_1():
     expected = torch.nn.functional.binary_cross_entropy(torch.from_numpy(p), torch.from_numpy(target))
     for given_target in (target, np.array([[0, 1, 1, 0, 0]]))[:1]:
         value, gradient = value_and_grad(binary_cross_entropy)(p, given_target, activation=None, class_axis=None)
-        assert abs(float(value) - float(expected)) < 1e-12
+        assert abs(float(value) - float(expected)) < FLOAT64
         assert np.isfinite(gradient).all()
 
 
@@ -234,7 +240,7 @@ def test_sigmoid_focal_is_the_formula_of_retinanet(seed, gamma, alpha):
     if alpha is not None:
         expected = expected * np.where(target, alpha, 1 - alpha)
     value = focal(logits, target, activation="sigmoid", gamma=gamma, alpha=alpha)
-    assert abs(float(value) / expected.mean() - 1) < 1e-11
+    assert abs(float(value) / expected.mean() - 1) < FLOAT64_GRADIENT
 
 
 def test_hard_and_soft_targets_agree(library):
@@ -246,7 +252,7 @@ def test_hard_and_soft_targets_agree(library):
             soft = value_and_grad(loss)(library.asarray(logits), library.asarray(target.astype(float)), **options)
             for kind in ("bool", "uint8", "int64"):
                 hard = value_and_grad(loss)(library.asarray(logits), library.asarray(target.astype(kind)), **options)
-                assert all(relative_difference(a, to_numpy(b)) < 1e-13 for a, b in zip(hard, soft, strict=True))
+                assert all(relative_difference(a, to_numpy(b)) < SUMS for a, b in zip(hard, soft, strict=True))
 
 
 def test_unweighted_denominators():
@@ -257,7 +263,7 @@ def test_unweighted_denominators():
     amounts = {"weights": valid, "valid": valid, "all": pixels, "elements": valid * 4, "positives": foreground}
     for name, amount in amounts.items():
         value = cross_entropy(logits, ids, ignore_index=255, denominator=name)
-        assert abs(float(value) * amount / total - 1) < 1e-14, name
+        assert abs(float(value) * amount / total - 1) < LAST_BITS, name
 
 
 # Errors come before any work, on every backend.
@@ -459,9 +465,9 @@ def test_channels_last_and_any_number_of_axes(library, loss, shape):
         library.asarray(moved), library.asarray(ids), ignore_index=255, class_axis=-1
     )
     flat = loss(library.asarray(logits.reshape(4, 4, -1)), library.asarray(ids.reshape(4, -1)), ignore_index=255)
-    assert relative_difference(last, to_numpy(first)) < 1e-14
-    assert relative_difference(flat, to_numpy(first)) < 1e-14
-    assert relative_difference(np.moveaxis(to_numpy(gradient_last), -1, 1), to_numpy(gradient)) < 1e-13
+    assert relative_difference(last, to_numpy(first)) < LAST_BITS
+    assert relative_difference(flat, to_numpy(first)) < LAST_BITS
+    assert relative_difference(np.moveaxis(to_numpy(gradient_last), -1, 1), to_numpy(gradient)) < SUMS
 
 
 @pytest.mark.parametrize("loss", [cross_entropy, focal], ids=name_of)
@@ -471,8 +477,8 @@ def test_permuted_classes_give_the_same(loss):
     value, gradient = value_and_grad(loss)(logits, ids, class_weights=(1, 2, 3, 4))
     weights = np.array([1.0, 2, 3, 4])[order]
     other, permuted = value_and_grad(loss)(logits[:, order], np.argsort(order)[ids], class_weights=weights)
-    assert abs(value / other - 1) < 1e-14
-    assert relative_difference(permuted, gradient[:, order]) < 1e-13
+    assert abs(value / other - 1) < LAST_BITS
+    assert relative_difference(permuted, gradient[:, order]) < SUMS
 
 
 def test_gamma_0_is_cross_entropy(library):
@@ -485,7 +491,7 @@ def test_gamma_0_is_cross_entropy(library):
     )
     for special, general in pairs:
         found, wanted = value_and_grad(special)(logits, ids), value_and_grad(general)(logits, ids)
-        assert all(relative_difference(a, to_numpy(b)) < 1e-13 for a, b in zip(found, wanted, strict=True))
+        assert all(relative_difference(a, to_numpy(b)) < SUMS for a, b in zip(found, wanted, strict=True))
 
 
 def test_non_contiguous_input_is_taken_as_it_is(library):
@@ -495,7 +501,7 @@ def test_non_contiguous_input_is_taken_as_it_is(library):
     expected = cross_entropy(logits[:, :, ::2, 1::2].copy(), ids[:, ::2, 1::2].copy(), ignore_index=255)
     given_logits, given_ids = library.asarray(logits), library.asarray(ids)
     value = cross_entropy(given_logits[:, :, ::2, 1::2], given_ids[:, ::2, 1::2], ignore_index=255)
-    assert relative_difference(value, expected) < 1e-14
+    assert relative_difference(value, expected) < LAST_BITS
 
 
 # Transforms.
@@ -510,9 +516,9 @@ def test_torch_first_and_second_order(loss):
     assert torch.autograd.gradcheck(function, (logits,))
     assert torch.autograd.gradgradcheck(function, (logits,))
     expected = grad(loss)(logits.detach(), ids, ignore_index=255)
-    assert relative_difference(torch.func.grad(function)(logits.detach()), expected.numpy()) < 1e-12
+    assert relative_difference(torch.func.grad(function)(logits.detach()), expected.numpy()) < FLOAT64
     batched = torch.func.vmap(function)(torch.stack([logits.detach()] * 2))
-    assert relative_difference(batched[1], function(logits.detach()).numpy()) < 1e-13
+    assert relative_difference(batched[1], function(logits.detach()).numpy()) < SUMS
 
 
 def test_torch_backward_twice_and_scaled():
@@ -523,7 +529,7 @@ def test_torch_backward_twice_and_scaled():
     value = 3 * cross_entropy(logits, ids)
     value.backward(retain_graph=True)
     value.backward()
-    assert relative_difference(logits.grad, 6 * expected.numpy()) < 1e-13
+    assert relative_difference(logits.grad, 6 * expected.numpy()) < SUMS
 
 
 @pytest.mark.compile
@@ -537,8 +543,8 @@ def test_torch_compiles_in_one_graph(loss):
     compiled = torch.compile(lambda x, y: loss(x, y, ignore_index=255), fullgraph=True, backend="aot_eager")
     value = compiled(logits, ids)
     value.backward()
-    assert relative_difference(value.detach(), expected.numpy()) < 1e-12
-    assert relative_difference(logits.grad, slope.numpy()) < 1e-11
+    assert relative_difference(value.detach(), expected.numpy()) < FLOAT64
+    assert relative_difference(logits.grad, slope.numpy()) < FLOAT64_GRADIENT
 
 
 @pytest.mark.compile
@@ -550,12 +556,12 @@ def test_jax_jit_vmap_and_hessian(loss):
     logits, ids = jax.numpy.asarray(logits), jax.numpy.asarray(ids)
     function = partial(loss, target=ids, ignore_index=255)
     value, gradient = jax.jit(jax.value_and_grad(function))(logits)
-    assert relative_difference(value, expected) < 1e-12
-    assert relative_difference(gradient, slope) < 1e-11
-    assert relative_difference(jax.vmap(function)(logits[None])[0], expected) < 1e-12
+    assert relative_difference(value, expected) < FLOAT64
+    assert relative_difference(gradient, slope) < FLOAT64_GRADIENT
+    assert relative_difference(jax.vmap(function)(logits[None])[0], expected) < FLOAT64
     direction = jax.numpy.linspace(-1, 2, logits.size).reshape(logits.shape)
     _, tangent = jax.jvp(function, (logits,), (direction,))
-    assert relative_difference(tangent, np.sum(slope * np.asarray(direction))) < 1e-11
+    assert relative_difference(tangent, np.sum(slope * np.asarray(direction))) < FLOAT64_GRADIENT
     assert np.isfinite(np.asarray(jax.hessian(function)(logits))).all()
 
 
@@ -565,7 +571,7 @@ def test_second_derivative_at_a_logit_of_0():
     for given_target in (target, (target < 0.5).astype(int)):
         function = partial(binary_cross_entropy, target=torch.from_numpy(given_target), reduction="sum")
         hessian = torch.func.hessian(function)(torch.from_numpy(logits)).reshape(6, 6)
-        assert relative_difference(hessian, np.eye(6) / 4) < 1e-14
+        assert relative_difference(hessian, np.eye(6) / 4) < LAST_BITS
 
 
 @pytest.mark.compile
@@ -574,7 +580,7 @@ def test_jit_counts_unknown_ids_nowhere():
     logits, ids = scene()
     expected = cross_entropy(logits, ids, ignore_index=255)
     value = jax.jit(cross_entropy)(jax.numpy.asarray(logits), jax.numpy.asarray(ids))
-    assert relative_difference(value, expected) < 1e-12
+    assert relative_difference(value, expected) < FLOAT64
 
 
 def test_result_is_of_the_input(library):
@@ -606,12 +612,12 @@ def test_a_loss_of_half_precision_is_float32(library, name):
         exact = loss(to_numpy(half).astype(np.float64), ids)
         value = loss(half, library.asarray(ids))
         assert value.dtype == library.xp.float32
-        assert relative_difference(value, exact) < 2e-6
+        assert relative_difference(value, exact) < FLOAT32
         if value.ndim == 0:
             value, gradient = value_and_grad(loss)(half, library.asarray(ids))
             assert value.dtype == library.xp.float32
             assert gradient.dtype == half.dtype
-            assert relative_difference(value, exact) < 2e-6
+            assert relative_difference(value, exact) < FLOAT32
 
 
 def test_a_sum_of_half_precision_does_not_overflow(library):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import WRONG, is_taken
 from scenes import one_hot, softmax
+from tolerances import FLOAT64, SUMS
 
 from arrayseg import losses, value_and_grad
 from arrayseg.losses._option_names import INSTEAD, NAMES, PEERS, PRESETS
@@ -24,7 +25,7 @@ def test_unsigned_void_labels_are_ignored(library):
     ids = library.asarray(np.where(void, np.uint64(VOID), IDS.astype(np.uint64)))
     logits = library.asarray(LOGITS)
     expected = losses.dice(LOGITS, IDS, mask=~void)
-    assert abs(float(losses.dice(logits, ids, ignore_index=VOID)) - expected) < 1e-12
+    assert abs(float(losses.dice(logits, ids, ignore_index=VOID)) - expected) < FLOAT64
     with pytest.raises(ValueError, match=f"got {VOID}"):
         losses.dice(logits, ids)
 
@@ -67,8 +68,8 @@ def test_what_does_not_count_may_be_beyond_0_to_1(library, channels_last):
     input, target = (library.asarray(np.moveaxis(array, 1, axis)) for array in holes)
     options = {"activation": None, "class_axis": axis}
     mask, ids = library.asarray(~void), library.asarray(np.where(void, 255, IDS))
-    assert abs(float(losses.dice(input, ids, ignore_index=255, **options)) - expected) < 1e-12
-    assert abs(float(losses.dice(input, target, mask=mask, **options)) - expected) < 1e-12
+    assert abs(float(losses.dice(input, ids, ignore_index=255, **options)) - expected) < FLOAT64
+    assert abs(float(losses.dice(input, target, mask=mask, **options)) - expected) < FLOAT64
     with pytest.raises(ValueError, match="got -9999"):
         losses.dice(input, library.asarray(IDS), **options)
 
@@ -155,7 +156,7 @@ def test_torch_subclasses_are_plain():
     (gradient,) = torch.autograd.grad(value, logits)
     expected, expected_gradient = value_and_grad(losses.dice)(LOGITS, IDS)
     assert type(value) is torch.Tensor
-    np.testing.assert_allclose(value.detach().numpy(), expected, rtol=1e-13)
+    np.testing.assert_allclose(value.detach().numpy(), expected, rtol=SUMS)
     np.testing.assert_allclose(to_numpy(gradient.as_subclass(torch.Tensor)), expected_gradient, atol=1e-15)
     with pytest.raises(ValueError, match="got 13"):
         losses.dice(logits, ids + 10)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scenes import one_hot, softmax
+from tolerances import FLOAT32, FLOAT64, SIX_DECIMALS, SUMS
 
 import arrayseg
 from arrayseg.backends import backend_of
@@ -48,7 +49,7 @@ def test_softmax_by_the_definition(pool, classes):
     counted = np.broadcast_to(counted, losses.shape)
     expected = np.mean([row[kept].mean() for row, kept in zip(losses, counted, strict=True)])
     found = lovasz_softmax(LOGITS, ids, classes=classes, pool=pool)
-    assert float(found) == pytest.approx(expected, rel=1e-12)
+    assert float(found) == pytest.approx(expected, rel=FLOAT64)
     assert_gradient(lovasz_softmax, LOGITS, ids, classes=classes, pool=pool)
 
 
@@ -56,9 +57,9 @@ def test_softmax_by_the_definition(pool, classes):
 def test_hinge_by_the_definition(pool):
     errors = np.maximum(1 - LOGITS * np.where(one_hot(IDS, 4, bool), 1, -1), 0)
     expected = of_sets(errors, one_hot(IDS, 4, bool), pool)
-    assert float(lovasz_hinge(LOGITS, IDS, pool=pool)) == pytest.approx(expected.mean(), rel=1e-12)
+    assert float(lovasz_hinge(LOGITS, IDS, pool=pool)) == pytest.approx(expected.mean(), rel=FLOAT64)
     unreduced = lovasz_hinge(LOGITS, IDS, pool=pool, reduction="none")
-    np.testing.assert_allclose(unreduced, expected if pool == "image" else expected[0], rtol=1e-12)
+    np.testing.assert_allclose(unreduced, expected if pool == "image" else expected[0], rtol=FLOAT64)
     assert_gradient(lovasz_hinge, LOGITS, IDS, pool=pool)
 
 
@@ -68,19 +69,19 @@ def test_recorded_numbers():
     torch.manual_seed(0)
     logits, ids = torch.randn(2, 4, 8, 8), torch.randint(0, 4, (2, 8, 8))
     assert float(lovasz_softmax(logits, ids, pool="image", classes="all")) == pytest.approx(0.76902, abs=6e-6)
-    assert float(lovasz_softmax(logits, ids)) == pytest.approx(0.768673, abs=1.5e-6)
-    assert float(lovasz_softmax(logits, ids, pool="image", ignore_index=3)) == pytest.approx(0.754260, abs=1.5e-6)
+    assert float(lovasz_softmax(logits, ids)) == pytest.approx(0.768673, abs=SIX_DECIMALS)
+    assert float(lovasz_softmax(logits, ids, pool="image", ignore_index=3)) == pytest.approx(0.754260, abs=SIX_DECIMALS)
     binary = {"class_axis": None}
     mask = (ids > 1).int()
-    assert float(lovasz_hinge(logits[:, 0], mask, pool="batch", **binary)) == pytest.approx(1.477077, abs=1.5e-6)
-    assert float(lovasz_hinge(logits[:, 0], mask, **binary)) == pytest.approx(1.476291, abs=1.5e-6)
+    assert float(lovasz_hinge(logits[:, 0], mask, pool="batch", **binary)) == pytest.approx(1.477077, abs=SIX_DECIMALS)
+    assert float(lovasz_hinge(logits[:, 0], mask, **binary)) == pytest.approx(1.476291, abs=SIX_DECIMALS)
 
 
 def test_hard_predictions_have_the_jaccard_loss():
     prediction = one_hot(GENERATOR.integers(0, 4, size=IDS.shape), 4, bool)
     wrong = (prediction & one_hot(IDS, 4, bool)).sum((0, 2, 3)) / (prediction | one_hot(IDS, 4, bool)).sum((0, 2, 3))
     found = lovasz_softmax(prediction.astype(float), IDS, activation=None, reduction="none")
-    np.testing.assert_allclose(found, 1 - wrong, rtol=1e-13)
+    np.testing.assert_allclose(found, 1 - wrong, rtol=SUMS)
 
 
 def test_ties_take_the_same_steps_everywhere(library):
@@ -95,7 +96,7 @@ def test_ties_take_the_same_steps_everywhere(library):
         _, expected = arrayseg.value_and_grad(loss)(input, ids, **options)
         for dtype in library.dtypes[:2]:
             _, found = arrayseg.value_and_grad(loss)(library.asarray(input, dtype), library.asarray(ids), **options)
-            assert relative_difference(found, expected) < 2e-6
+            assert relative_difference(found, expected) < FLOAT32
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -131,7 +132,7 @@ def test_images_without_valid_pixels_do_not_count(classes, pool):
     logits = np.concatenate([LOGITS, np.full_like(LOGITS[:1], np.nan)])
     options = {"classes": classes, "pool": pool}
     value, gradient = arrayseg.value_and_grad(lovasz_softmax)(logits, ids, ignore_index=255, **options)
-    assert float(value) == pytest.approx(float(lovasz_softmax(LOGITS, IDS, **options)), rel=1e-13)
+    assert float(value) == pytest.approx(float(lovasz_softmax(LOGITS, IDS, **options)), rel=SUMS)
     assert not gradient[2].any()
 
 
@@ -139,8 +140,8 @@ def test_class_weights_multiply():
     each = lovasz_softmax(LOGITS, IDS, reduction="none")
     weights = (1.0, 2.0, 3.0, 0.0)
     expected = (each * np.array(weights)).mean()
-    assert float(lovasz_softmax(LOGITS, IDS, class_weights=weights)) == pytest.approx(expected, rel=1e-13)
-    assert float(lovasz_softmax(LOGITS, IDS, exclude_background=True)) == pytest.approx(each[1:].mean(), rel=1e-13)
+    assert float(lovasz_softmax(LOGITS, IDS, class_weights=weights)) == pytest.approx(expected, rel=SUMS)
+    assert float(lovasz_softmax(LOGITS, IDS, exclude_background=True)) == pytest.approx(each[1:].mean(), rel=SUMS)
 
 
 @pytest.mark.parametrize("loss", [lovasz_softmax, lovasz_hinge])

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from tolerances import FLOAT16, FLOAT32, FLOAT64, FLOAT64_GRADIENT
 
 from arrayseg import value_and_grad
 from arrayseg.losses import cross_entropy, deep_supervision, dice, dice_cross_entropy, multi_scale
@@ -28,7 +29,7 @@ def test_a_scale_is_the_loss_of_the_averages():
     even = LOGITS[:, :, :4, :6]
     averages = even.reshape(2, 3, 2, 2, 3, 2).mean(axis=(3, 5))
     found = multi_scale(cross_entropy, (2,))(even, IDS[:, :4, :6])
-    assert found == pytest.approx(deep_supervision(cross_entropy, (1.0,))([averages], IDS[:, :4, :6]), rel=1e-12)
+    assert found == pytest.approx(deep_supervision(cross_entropy, (1.0,))([averages], IDS[:, :4, :6]), rel=FLOAT64)
 
 
 def test_a_constant_stays_at_the_edge():
@@ -36,7 +37,7 @@ def test_a_constant_stays_at_the_edge():
     constant = np.broadcast_to(np.asarray([1.0, -2.0, 0.5])[None, :, None, None], LOGITS.shape)
     ids = np.zeros((2, 5, 7), dtype=np.int64)
     assert multi_scale(cross_entropy, (1, 2, 3, 4))(constant, ids) == pytest.approx(
-        cross_entropy(constant, ids), rel=1e-12
+        cross_entropy(constant, ids), rel=FLOAT64
     )
 
 
@@ -51,8 +52,8 @@ def test_gradient_is_that_of_central_differences(options):
 def test_every_library_agrees(library):
     value, gradient = value_and_grad(LOSS)(library.asarray(LOGITS, "float64"), library.asarray(IDS))
     wanted, slope = value_and_grad(LOSS)(LOGITS, IDS)
-    assert relative_difference(value, wanted) <= 1e-12
-    assert relative_difference(gradient, slope) <= 1e-11
+    assert relative_difference(value, wanted) <= FLOAT64
+    assert relative_difference(gradient, slope) <= FLOAT64_GRADIENT
 
 
 def test_autodiff_agrees():
@@ -60,7 +61,7 @@ def test_autodiff_agrees():
     logits = torch.tensor(LOGITS, requires_grad=True)
     LOSS(logits, torch.tensor(IDS)).backward()
     _, slope = value_and_grad(LOSS)(LOGITS, IDS)
-    assert relative_difference(to_numpy(logits.grad), slope) <= 1e-11
+    assert relative_difference(to_numpy(logits.grad), slope) <= FLOAT64_GRADIENT
     assert torch.autograd.gradcheck(partial(multi_scale(dice), target=torch.tensor(IDS)), logits)
 
 
@@ -80,6 +81,6 @@ def test_half_precision_is_averaged_in_float32(library):
     halves = library.asarray(offset, "float16")
     value, gradient = value_and_grad(loss)(halves, library.asarray(ids))
     wanted, slope = value_and_grad(loss)(to_numpy(halves).astype(np.float64), ids)
-    assert relative_difference(value, wanted) <= 2e-6
+    assert relative_difference(value, wanted) <= FLOAT32
     assert gradient.dtype == halves.dtype
-    assert relative_difference(gradient, slope) <= 2e-3
+    assert relative_difference(gradient, slope) <= FLOAT16

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from scenes import softmax
+from tolerances import FLOAT16, FLOAT32, FLOAT64
 
 from arrayseg import value_and_grad
 from arrayseg.losses import (
@@ -46,11 +47,11 @@ AT_ID = np.take_along_axis(SOFTMAX, IDS[:, None], axis=1)[:, 0]
 LOSSES_AT_ID = -np.log(AT_ID)
 
 
-def same(value, expected, tolerance=1e-12):
+def same(value, expected, tolerance=FLOAT64):
     return relative_difference(value, np.asarray(expected)) < tolerance
 
 
-def alike(first, second, target=IDS, tolerance=1e-12, **options):
+def alike(first, second, target=IDS, tolerance=FLOAT64, **options):
     """Whether two losses have the same value and gradient."""
     found, wanted = (value_and_grad(loss)(LOGITS, target, **options) for loss in (first, second))
     return all(relative_difference(a, b) < tolerance for a, b in zip(found, wanted, strict=True))
@@ -75,7 +76,7 @@ def test_poly_is_that_of_optax():
         jax.numpy.asarray(np.moveaxis(LOGITS, 1, -1), dtype="float32"), labels, epsilon=2.0
     )
     value = poly(LOGITS.astype(np.float32), IDS, epsilon=2.0, reduction="none")
-    assert relative_difference(value, np.asarray(expected)) < 2e-6
+    assert relative_difference(value, np.asarray(expected)) < FLOAT32
 
 
 def test_generalized_cross_entropy():
@@ -196,7 +197,7 @@ def test_the_papers_reduced_focal_jumps_as_recorded():
         return reduced_focal(p, np.array([0, 0]), threshold=0.3, activation=None, reduction="none", **options)
 
     assert around(continuous=False).round(3).tolist() == [1.204, 6.551]
-    assert abs(np.diff(around(continuous=True))) < 2e-3
+    assert abs(np.diff(around(continuous=True))) < FLOAT16
 
 
 def test_quality_focal():

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scenes import scene, softmax
+from tolerances import FLOAT64, FLOAT64_GRADIENT, LAST_BITS, SUMS
 
 from arrayseg import grad, value_and_grad
 from arrayseg.losses import (
@@ -158,15 +159,15 @@ def test_channels_last_and_any_number_of_axes(loss, shape):
     last, gradient_last = value_and_grad(loss)(
         np.ascontiguousarray(np.moveaxis(logits, 1, -1)), ids, ignore_index=255, class_axis=-1
     )
-    assert relative_difference(last, value) < 1e-14
-    assert relative_difference(np.moveaxis(gradient_last, -1, 1), gradient) < 1e-13
+    assert relative_difference(last, value) < LAST_BITS
+    assert relative_difference(np.moveaxis(gradient_last, -1, 1), gradient) < SUMS
 
 
 @pytest.mark.parametrize("loss", OF_PIXELS.values(), ids=OF_PIXELS)
 def test_pixels_count_by_themselves(loss):
     logits, ids = scene(shape=(3, 5))
     value = loss(logits, ids, ignore_index=255)
-    assert abs(value / loss(logits.reshape(2, 4, -1), ids.reshape(2, -1), ignore_index=255) - 1) < 1e-14
+    assert abs(value / loss(logits.reshape(2, 4, -1), ids.reshape(2, -1), ignore_index=255) - 1) < LAST_BITS
 
 
 @every_loss
@@ -179,8 +180,8 @@ def test_permuted_classes_give_the_same(loss):
     other, permuted = value_and_grad(loss)(
         logits[:, order], np.argsort(order)[ids], class_weights=np.array([1.0, 2, 3, 4])[order]
     )
-    assert abs(value / other - 1) < 1e-13
-    assert relative_difference(permuted, gradient[:, order]) < 1e-12
+    assert abs(value / other - 1) < SUMS
+    assert relative_difference(permuted, gradient[:, order]) < FLOAT64
 
 
 @every_loss
@@ -191,7 +192,7 @@ def test_a_map_adds_up_to_the_sum(loss):
     losses = loss(logits, ids, ignore_index=255, reduction="none")
     assert losses.shape == ids.shape
     assert (losses[ids == 255] == 0).all()
-    assert abs(losses.sum() / loss(logits, ids, ignore_index=255, reduction="sum") - 1) < 1e-13
+    assert abs(losses.sum() / loss(logits, ids, ignore_index=255, reduction="sum") - 1) < SUMS
 
 
 @every_loss
@@ -200,7 +201,7 @@ def test_torch_first_and_second_order(loss):
     logits, ids = (torch.from_numpy(array) for array in scene(shape=(3, 2), images=1))
     function = partial(loss, target=ids, ignore_index=255)
     expected = grad(loss)(logits, ids, ignore_index=255)
-    assert relative_difference(torch.func.grad(function)(logits), expected.numpy()) < 1e-11
+    assert relative_difference(torch.func.grad(function)(logits), expected.numpy()) < FLOAT64_GRADIENT
     logits.requires_grad_()
     assert torch.autograd.gradcheck(function, (logits,))
     assert torch.autograd.gradgradcheck(function, (logits,))
@@ -217,8 +218,8 @@ def test_torch_compiles_in_one_graph(loss):
     compiled = torch.compile(lambda x, y: loss(x, y, ignore_index=255), fullgraph=True, backend="aot_eager")
     value = compiled(logits, ids)
     value.backward()
-    assert relative_difference(value.detach(), expected.numpy()) < 1e-12
-    assert relative_difference(logits.grad, slope.numpy()) < 1e-11
+    assert relative_difference(value.detach(), expected.numpy()) < FLOAT64
+    assert relative_difference(logits.grad, slope.numpy()) < FLOAT64_GRADIENT
 
 
 @pytest.mark.compile
@@ -232,11 +233,11 @@ def test_jax_jit_and_jvp(loss):
     given_logits, given_ids = jax.numpy.asarray(logits), jax.numpy.asarray(ids)
     function = partial(loss, target=given_ids, ignore_index=255)
     value, gradient = jax.jit(jax.value_and_grad(function))(given_logits)
-    assert relative_difference(value, expected) < 1e-12
-    assert relative_difference(gradient, slope) < 1e-11
+    assert relative_difference(value, expected) < FLOAT64
+    assert relative_difference(gradient, slope) < FLOAT64_GRADIENT
     direction = np.random.default_rng(2).normal(size=logits.shape)
     _, tangent = jax.jvp(function, (given_logits,), (jax.numpy.asarray(direction),))
-    assert relative_difference(tangent, np.sum(slope * direction)) < 1e-11
+    assert relative_difference(tangent, np.sum(slope * direction)) < FLOAT64_GRADIENT
 
 
 # Two losses take an array of their own.

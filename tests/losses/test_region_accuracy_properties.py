@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scenes import one_hot
+from tolerances import FLOAT32, FLOAT32_GRADIENT
 
 import arrayseg
 from arrayseg import losses
@@ -50,9 +51,9 @@ def test_float32_has_the_digits_of_float64(name, scene, library):
     expected, slope = arrayseg.value_and_grad(loss)(single.astype(np.float64), ids)
     given = library.asarray(single), library.asarray(ids)
     value, gradient = arrayseg.value_and_grad(loss)(*given)
-    assert relative_difference(value, expected) < 2e-6
-    assert relative_difference(loss(*given), expected) < 2e-6
-    assert relative_difference(gradient, slope) < 2e-5
+    assert relative_difference(value, expected) < FLOAT32
+    assert relative_difference(loss(*given), expected) < FLOAT32
+    assert relative_difference(gradient, slope) < FLOAT32_GRADIENT
 
 
 @pytest.mark.parametrize("shape", [(1, 2, 64, 64), (1, 2, 300, 300)])

@@ -8,6 +8,7 @@ import pytest
 from compat.recorded import recorded
 from hypothesis import given
 from scenes import one_hot, softmax
+from tolerances import FLOAT32, FLOAT64, LAST_BITS, SIX_DECIMALS, SUMS
 
 import arrayseg
 from arrayseg import losses
@@ -120,7 +121,7 @@ TRAINER = {"apply_nonlin": "softmax", "batch_dice": True, "do_bg": False, "smoot
     ],
 )
 def test_recorded_numbers(batch, loss, options, number):
-    assert float(loss(*batch, **options)) == pytest.approx(number, abs=1.5e-6)
+    assert float(loss(*batch, **options)) == pytest.approx(number, abs=SIX_DECIMALS)
 
 
 WITHOUT_CLASS_3 = "ids without class 3"
@@ -166,7 +167,7 @@ def test_matthews_of_segmentation_models_pytorch(batch):
         smooth=0,
         pool="all",
     )
-    assert float(found) == pytest.approx(1.016173, abs=1.5e-6)
+    assert float(found) == pytest.approx(1.016173, abs=SIX_DECIMALS)
 
 
 # Tversky: which side is alpha on?
@@ -177,8 +178,8 @@ def test_asymmetric_tversky_of_unequal_mistakes():
     prediction = np.array([[1.0] * 3 + [0.0] + [1.0] * 5])
     mask = np.array([[1] * 4 + [0] * 5])
     options = {"activation": None, "class_axis": None, "smooth": 0}
-    assert float(tversky(prediction, mask, alpha=0.9, beta=0.1, **options)) == pytest.approx(1 - 3 / 7.6, rel=1e-14)
-    assert float(tversky(prediction, mask, alpha=0.1, beta=0.9, **options)) == pytest.approx(1 - 3 / 4.4, rel=1e-14)
+    assert float(tversky(prediction, mask, alpha=0.9, beta=0.1, **options)) == pytest.approx(1 - 3 / 7.6, rel=LAST_BITS)
+    assert float(tversky(prediction, mask, alpha=0.1, beta=0.9, **options)) == pytest.approx(1 - 3 / 4.4, rel=LAST_BITS)
 
 
 @pytest.mark.parametrize("pool", ["image", "batch"])
@@ -187,7 +188,7 @@ def test_tversky_by_its_formula(pool, alpha, beta):
     hit, predicted, wanted, _ = sums(pool)
     score = (hit + 0.5) / (hit + alpha * (predicted - hit) + beta * (wanted - hit) + 0.25)
     found = tversky(LOGITS, IDS, alpha=alpha, beta=beta, pool=pool, smooth=(0.5, 0.25))
-    assert float(found) == pytest.approx((1 - score).mean(), rel=1e-13)
+    assert float(found) == pytest.approx((1 - score).mean(), rel=SUMS)
     assert_gradient(tversky, LOGITS, IDS, alpha=alpha, beta=beta, pool=pool)
 
 
@@ -201,10 +202,10 @@ def test_pools_and_smooth_forms(pool, shape, form, factor):
     wanted_losses = 1 - (factor * hit + 1) / (factor * (predicted + wanted) / 2 + 3)
     found = dice(LOGITS, IDS, pool=pool, smooth=(1, 3), smooth_form=form, reduction="none")
     assert found.shape == shape
-    np.testing.assert_allclose(found, wanted_losses, rtol=1e-13)
+    np.testing.assert_allclose(found, wanted_losses, rtol=SUMS)
     for reduction, reduce in (("mean", np.mean), ("sum", np.sum)):
         scalar = dice(LOGITS, IDS, pool=pool, smooth=(1, 3), smooth_form=form, reduction=reduction)
-        assert float(scalar) == pytest.approx(reduce(wanted_losses), rel=1e-13)
+        assert float(scalar) == pytest.approx(reduce(wanted_losses), rel=SUMS)
 
 
 @pytest.mark.parametrize(("pool", "shape"), [("image", (2, 2)), ("batch", (2,)), ("micro", (2,)), ("all", ())])
@@ -215,8 +216,8 @@ def test_classes_that_enter(pool, shape):
     wanted = 1 - 2 * (p * t).sum(axis) / (p.sum(axis) + t.sum(axis))
     found = dice(LOGITS, IDS, pool=pool, classes=chosen, smooth=0, reduction="none")
     assert found.shape == shape
-    np.testing.assert_allclose(found, wanted, rtol=1e-13)
-    assert float(dice(LOGITS, IDS, pool=pool, classes=chosen, smooth=0)) == pytest.approx(wanted.mean(), rel=1e-13)
+    np.testing.assert_allclose(found, wanted, rtol=SUMS)
+    assert float(dice(LOGITS, IDS, pool=pool, classes=chosen, smooth=0)) == pytest.approx(wanted.mean(), rel=SUMS)
     assert_gradient(dice, LOGITS, IDS, pool=pool, classes=chosen)
 
 
@@ -237,7 +238,7 @@ def test_absent_classes_and_class_weights(absent, weight_norm, pool):
     each = (1 - (2 * hit + 1) / (predicted + wanted + 1)) * of_class * (present if absent != "keep" else 1)
     expected = each.sum() / (counts * (of_class if weight_norm else np.ones(4))).sum()
     options = {"absent": absent, "weight_norm": weight_norm, "pool": pool, "class_weights": of_class, "smooth": 1}
-    assert float(dice(LOGITS, ids, **options)) == pytest.approx(expected, rel=1e-13)
+    assert float(dice(LOGITS, ids, **options)) == pytest.approx(expected, rel=SUMS)
     assert_gradient(dice, LOGITS, ids, **options)
 
 
@@ -256,7 +257,7 @@ def test_pixel_weights_are_repeated_pixels(loss):
     logits, ids, counts = LOGITS[:1].reshape(1, 4, -1), IDS[:1].reshape(1, -1), weights[0].reshape(-1).astype(int)
     found = loss(logits, ids, pixel_weights=weights[:1].reshape(1, -1))
     repeated = loss(np.repeat(logits, counts, axis=2), np.repeat(ids, counts, axis=1))
-    assert float(found) == pytest.approx(float(repeated), rel=1e-13)
+    assert float(found) == pytest.approx(float(repeated), rel=SUMS)
     assert_gradient(loss, LOGITS, IDS, pixel_weights=weights)
 
 
@@ -269,7 +270,7 @@ def test_soft_true_positives(soft_tp, activation):
     power = 2 if soft_tp == "l2" else 1
     score = (2 * hit + 1e-5) / ((p**power).sum((2, 3)) + (soft**power).sum((2, 3)) + 1e-5)
     found = dice(LOGITS, soft, soft_tp=soft_tp, activation=activation)
-    assert float(found) == pytest.approx((1 - score).mean(), rel=1e-13)
+    assert float(found) == pytest.approx((1 - score).mean(), rel=SUMS)
     assert_gradient(dice, LOGITS, soft, soft_tp=soft_tp, activation=activation)
 
 
@@ -287,7 +288,7 @@ def test_equal_distributions_have_no_loss(loss):
 def test_soft_label_losses_of_hard_targets_are_the_plain_ones(metric, plain):
     options = {"smooth": 1e-3, "smooth_form": "tp"}
     assert metric(LOGITS, IDS) == plain(LOGITS, IDS, **options)
-    assert float(metric(LOGITS, one_hot(IDS, 4))) == pytest.approx(float(plain(LOGITS, IDS, **options)), rel=1e-14)
+    assert float(metric(LOGITS, one_hot(IDS, 4))) == pytest.approx(float(plain(LOGITS, IDS, **options)), rel=LAST_BITS)
 
 
 # Limits between losses.
@@ -298,7 +299,7 @@ def test_limits(pool):
     hard = {"pool": pool, "smooth": 0}
 
     def same(one, two):
-        np.testing.assert_allclose(float(one), float(two), rtol=1e-13)
+        np.testing.assert_allclose(float(one), float(two), rtol=SUMS)
 
     same(tversky(LOGITS, IDS, **hard), dice(LOGITS, IDS, **hard))
     same(tversky(LOGITS, IDS, alpha=1, beta=1, **hard), jaccard(LOGITS, IDS, **hard))
@@ -321,15 +322,13 @@ def test_limits(pool):
 def test_limits_of_generalized_dice():
     options = {"weighting": "uniform", "smooth": 0}
     assert float(generalized_dice(LOGITS, IDS, **options)) == pytest.approx(
-        float(dice(LOGITS, IDS, pool="micro", smooth=0)), rel=1e-13
+        float(dice(LOGITS, IDS, pool="micro", smooth=0)), rel=SUMS
     )
     whole = generalized_dice(LOGITS, IDS, reduction="none")
     assert whole.shape == (2,)
     assert generalized_dice(LOGITS, IDS, pool="batch", reduction="none").shape == ()
-    assert float(penalty_generalized_dice(LOGITS, IDS, penalty=0)) == pytest.approx(whole.mean(), rel=1e-14)
-    assert float(penalty_generalized_dice(LOGITS, IDS)) == pytest.approx(
-        (whole / (3.5 - 2.5 * whole)).mean(), rel=1e-13
-    )
+    assert float(penalty_generalized_dice(LOGITS, IDS, penalty=0)) == pytest.approx(whole.mean(), rel=LAST_BITS)
+    assert float(penalty_generalized_dice(LOGITS, IDS)) == pytest.approx((whole / (3.5 - 2.5 * whole)).mean(), rel=SUMS)
 
 
 def test_generalized_dice_of_absent_classes():
@@ -340,7 +339,7 @@ def test_generalized_dice_of_absent_classes():
         if absent == "keep":
             weights = np.where(wanted > 0, weights, weights.max(axis=1, keepdims=True))
         score = (2 * (weights * hit).sum(1) + 1e-5) / ((weights * (predicted + wanted)).sum(1) + 1e-5)
-        assert float(generalized_dice(LOGITS, ids, absent=absent)) == pytest.approx((1 - score).mean(), rel=1e-13)
+        assert float(generalized_dice(LOGITS, ids, absent=absent)) == pytest.approx((1 - score).mean(), rel=SUMS)
         assert_gradient(generalized_dice, LOGITS, ids, absent=absent)
 
 
@@ -349,13 +348,13 @@ def test_wasserstein_of_two_classes_is_the_dice_of_the_foreground():
     p, t = softmax(logits)[:, 1], ids
     right, error = (p * t).sum((1, 2)), np.abs(p - t).sum((1, 2))
     found = generalized_wasserstein_dice(logits, ids, distances=((0, 1), (1, 0)), smooth=0)
-    assert float(found) == pytest.approx((1 - 2 * right / (2 * right + error)).mean(), rel=1e-13)
+    assert float(found) == pytest.approx((1 - 2 * right / (2 * right + error)).mean(), rel=SUMS)
 
 
 def test_wasserstein_takes_distributions_and_arrays():
     ids = generalized_wasserstein_dice(LOGITS, IDS, distances=DISTANCES)
     assert generalized_wasserstein_dice(LOGITS, one_hot(IDS, 4), distances=np.array(DISTANCES)) == pytest.approx(
-        ids, rel=1e-14
+        ids, rel=LAST_BITS
     )
     assert_gradient(generalized_wasserstein_dice, LOGITS, softmax(LOGITS[::-1]), distances=DISTANCES, weighting="gdl")
 
@@ -370,7 +369,7 @@ def test_matthews_of_hard_predictions_is_the_correlation(pool):
         np.transpose(a, order).reshape((*(a.shape[axis] for axis in axes), -1)) for a in (prediction, one_hot(IDS, 4))
     )
     expected = [1 - np.corrcoef(one[place], two[place])[0, 1] for place in np.ndindex(one.shape[:-1])]
-    np.testing.assert_allclose(np.ravel(found), expected, rtol=1e-12)
+    np.testing.assert_allclose(np.ravel(found), expected, rtol=FLOAT64)
 
 
 def test_matthews_of_an_absent_class():
@@ -385,7 +384,7 @@ def test_sensitivity_specificity_by_its_formula():
     axis = (2, 3)
     inside, outside = (error * t).sum(axis) / t.sum(axis), (error * (1 - t)).sum(axis) / (1 - t).sum(axis)
     found = sensitivity_specificity(LOGITS, IDS, sensitivity_weight=0.3, smooth=0)
-    assert float(found) == pytest.approx((0.3 * inside + 0.7 * outside).mean(), rel=1e-13)
+    assert float(found) == pytest.approx((0.3 * inside + 0.7 * outside).mean(), rel=SUMS)
     assert sensitivity_specificity(LOGITS, np.zeros_like(IDS), smooth=0) > 0
 
 
@@ -402,9 +401,9 @@ def test_fine_grained_means():
     batch = of_batch[:3].mean()
     for weights, expected in (((1, 0, 0), batch), ((0, 1, 0), images), ((0, 0, 1), classes)):
         found = fine_grained_jaccard(LOGITS, ids, weights=weights, smooth=0)
-        assert float(found) == pytest.approx(expected, rel=1e-13)
+        assert float(found) == pytest.approx(expected, rel=SUMS)
     total = fine_grained_jaccard(LOGITS, ids, weights=(0.5, 0.2, 0.3), smooth=0)
-    assert float(total) == pytest.approx(0.5 * batch + 0.2 * images + 0.3 * classes, rel=1e-13)
+    assert float(total) == pytest.approx(0.5 * batch + 0.2 * images + 0.3 * classes, rel=SUMS)
     assert_gradient(fine_grained_jaccard, LOGITS, ids, weights=(0.5, 0.2, 0.3), exponent=1.5)
 
 
@@ -425,7 +424,7 @@ def test_a_loss_of_ones_own_is_a_loss(library):
     )
     assert tuple(gradient.shape) == LOGITS.shape
     reference = tversky(LOGITS, IDS, alpha=0, beta=1, smooth=(0, 1), pool="batch", ignore_index=3)
-    assert float(value) == pytest.approx(float(reference), rel=2e-6)
+    assert float(value) == pytest.approx(float(reference), rel=FLOAT32)
     with pytest.raises(TypeError, match="has no option `pol`; did you mean `pool`"):
         overlap_coefficient(library.asarray(LOGITS, "float32"), library.asarray(IDS), pol="batch")
 

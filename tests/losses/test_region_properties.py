@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scenes import one_hot
+from tolerances import FLOAT64, FLOAT64_GRADIENT, SUMS
 
 import arrayseg
 from arrayseg import losses
@@ -90,7 +91,7 @@ def test_ignored_pixels_do_not_leak_through_autodiff(loss):
         jax.numpy.asarray(np.where(void, np.nan, LOGITS)), jax.numpy.asarray(VOID), ignore_index=255
     )
     expected = arrayseg.grad(loss)(LOGITS, VOID, ignore_index=255)
-    assert relative_difference(gradient, expected) < 1e-11
+    assert relative_difference(gradient, expected) < FLOAT64_GRADIENT
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 0, 4), (0, 3, 2, 4), (0, 3)], ids=str)
@@ -122,11 +123,11 @@ def test_extreme_logits_are_finite(loss):
 def test_layouts_agree(loss):
     value, gradient = arrayseg.value_and_grad(loss)(LOGITS, IDS)
     last, slope = arrayseg.value_and_grad(loss)(np.moveaxis(LOGITS, 1, -1).copy(), IDS, class_axis=-1)
-    assert float(last) == pytest.approx(float(value), rel=1e-13)
-    np.testing.assert_allclose(np.moveaxis(slope, -1, 1), gradient, rtol=1e-11, atol=1e-15)
+    assert float(last) == pytest.approx(float(value), rel=SUMS)
+    np.testing.assert_allclose(np.moveaxis(slope, -1, 1), gradient, rtol=FLOAT64_GRADIENT, atol=1e-15)
     for shape in ((20,), (5, 4, 1), (5, 2, 2)):
         again = loss(LOGITS.reshape(2, 3, *shape), IDS.reshape(2, *shape))
-        assert float(again) == pytest.approx(float(value), rel=1e-13)
+        assert float(again) == pytest.approx(float(value), rel=SUMS)
     pixels = np.moveaxis(LOGITS, 1, -1).reshape(-1, 3)
     assert np.isfinite(loss(pixels, IDS.reshape(-1)))
 
@@ -146,8 +147,8 @@ def test_blocks_make_no_difference(loss, monkeypatch):
     value, gradient = arrayseg.value_and_grad(loss)(LOGITS, VOID, ignore_index=255)
     monkeypatch.setattr(NumpyBackend, "block_bytes", lambda self, array: 200)
     again, slope = arrayseg.value_and_grad(loss)(LOGITS, VOID, ignore_index=255)
-    assert float(again) == pytest.approx(float(value), rel=1e-13)
-    np.testing.assert_allclose(slope, gradient, rtol=1e-11, atol=1e-15)
+    assert float(again) == pytest.approx(float(value), rel=SUMS)
+    np.testing.assert_allclose(slope, gradient, rtol=FLOAT64_GRADIENT, atol=1e-15)
 
 
 def test_torch_derivatives(loss):
@@ -160,7 +161,10 @@ def test_torch_derivatives(loss):
     assert torch.autograd.gradcheck(of_input, small)
     assert torch.autograd.gradgradcheck(of_input, small)
     of_transform = torch.func.grad(of_input)(small.detach())
-    assert relative_difference(of_transform, arrayseg.grad(loss)(LOGITS[:1, :, :2, :3], IDS[:1, :2, :3])) < 1e-11
+    assert (
+        relative_difference(of_transform, arrayseg.grad(loss)(LOGITS[:1, :, :2, :3], IDS[:1, :2, :3]))
+        < FLOAT64_GRADIENT
+    )
 
 
 @pytest.mark.compile
@@ -172,8 +176,8 @@ def test_torch_compile(loss):
     value = compiled(logits, torch.asarray(VOID))
     value.backward()
     expected, gradient = arrayseg.value_and_grad(loss)(LOGITS, VOID, ignore_index=255)
-    assert float(value.detach()) == pytest.approx(float(expected), rel=1e-12)
-    assert relative_difference(logits.grad, gradient) < 1e-11
+    assert float(value.detach()) == pytest.approx(float(expected), rel=FLOAT64)
+    assert relative_difference(logits.grad, gradient) < FLOAT64_GRADIENT
 
 
 @pytest.mark.compile
@@ -182,13 +186,13 @@ def test_jax_jit(loss):
     compiled = jax.jit(jax.value_and_grad(partial(loss, ignore_index=255)))
     value, slope = compiled(jax.numpy.asarray(LOGITS), jax.numpy.asarray(VOID))
     expected, gradient = arrayseg.value_and_grad(loss)(LOGITS, VOID, ignore_index=255)
-    assert float(value) == pytest.approx(float(expected), rel=1e-12)
-    assert relative_difference(slope, gradient) < 1e-11
+    assert float(value) == pytest.approx(float(expected), rel=FLOAT64)
+    assert relative_difference(slope, gradient) < FLOAT64_GRADIENT
     batched = jax.vmap(lambda logits, ids: loss(logits[None], ids[None]))(
         jax.numpy.asarray(LOGITS), jax.numpy.asarray(IDS)
     )
     for found, logits, ids in zip(batched, LOGITS, IDS, strict=True):
-        assert float(found) == pytest.approx(float(loss(logits[None], ids[None])), rel=1e-12)
+        assert float(found) == pytest.approx(float(loss(logits[None], ids[None])), rel=FLOAT64)
 
 
 def test_distances_of_another_library_raise(library):

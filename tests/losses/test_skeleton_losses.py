@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scenes import one_hot
+from tolerances import FLOAT64, LAST_BITS, SUMS
 
 import arrayseg
 from arrayseg import distance_maps, losses
@@ -53,7 +54,7 @@ def test_saturated_maps_have_the_gradient_of_autodiff():
     probabilities = one_hot(LINES, 2)
     expected = arrayseg.grad(losses.cl_dice)(probabilities, LINES, activation=None)
     native = torch.func.grad(lambda x: losses.cl_dice(x, torch.tensor(LINES), activation=None))
-    assert_allclose(native(torch.tensor(probabilities)), expected, atol=1e-13)
+    assert_allclose(native(torch.tensor(probabilities)), expected, atol=SUMS)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +95,7 @@ def test_a_precomputed_skeleton_gives_the_same(class_axis):
     shared = {"class_axis": class_axis, "ignore_index": 255}
     made = arrayseg.value_and_grad(losses.skeleton_recall)(logits, void, tube=1, **shared)
     given = arrayseg.value_and_grad(losses.skeleton_recall)(logits, void, skeleton_map=skeleton, **shared)
-    assert_allclose(given[0], made[0], rtol=1e-14)
+    assert_allclose(given[0], made[0], rtol=LAST_BITS)
     assert_allclose(given[1], made[1], atol=1e-16)
 
 
@@ -142,7 +143,7 @@ def test_cb_dice_is_the_published_one():
     probability = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1]))
     expected = published_cb_dice(probability, ids.astype(float), 4, 1.0)
     found = losses.cb_dice(logits, ids, iterations=4, pool="all", classes=(1,))
-    assert_allclose(found, expected, rtol=1e-12)
+    assert_allclose(found, expected, rtol=FLOAT64)
     assert 0.01 < expected < 0.9
 
 

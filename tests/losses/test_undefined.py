@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from tolerances import FLOAT64, LAST_BITS
 
 import arrayseg
 from arrayseg import losses
@@ -76,7 +77,7 @@ def test_a_class_that_cannot_be_changes_nothing(library, name, activation):
         value, gradient = arrayseg.value_and_grad(loss)(logits, wanted)
         assert float(value) == pytest.approx(float(expected), rel=1e-10)
         assert float(loss(logits, wanted)) == pytest.approx(float(expected), rel=1e-10)
-        np.testing.assert_allclose(to_numpy(gradient), slope, rtol=1e-9, atol=1e-14)
+        np.testing.assert_allclose(to_numpy(gradient), slope, rtol=1e-9, atol=LAST_BITS)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_infinite_binary_logits(library, name, wrong_positive, wrong_negative):
         logits, ids = library.asarray(np.array([[logit]])), library.asarray(np.array([[label]]))
         value, gradient = arrayseg.value_and_grad(loss)(logits, ids)
         for found in (float(loss(logits, ids)), float(value)):
-            assert found == pytest.approx(expected, rel=1e-12, abs=0)
+            assert found == pytest.approx(expected, rel=FLOAT64, abs=0)
         if np.isfinite(expected):
             assert float(gradient[0, 0]) == 0
 
@@ -111,7 +112,7 @@ def test_an_infinite_loss_of_no_weight_is_nothing(library):
     logits, ids = library.asarray(np.array([[[-np.inf, 0.0], [0.0, 0.0]]])), library.asarray(np.array([[0, 1]]))
     weighted = partial(losses.cross_entropy, class_weights=(0.0, 1.0))
     for value in (weighted(logits, ids), arrayseg.value_and_grad(weighted)(logits, ids)[0]):
-        assert float(value) == pytest.approx(np.log(2), rel=1e-12)
+        assert float(value) == pytest.approx(np.log(2), rel=FLOAT64)
 
 
 def test_a_map_of_neighbors_beyond_one_block():
@@ -139,4 +140,4 @@ def test_divergence_of_zero_predictions(library):
     target = library.asarray(np.array([[1.0, 0.0], [0.75, 0.25]]))
     found = losses.kl_divergence(predicted, target, activation=None, reduction="none")
     expected = [0.0, 0.75 * np.log(0.75) + 0.25 * (np.log(0.25) + 100)]
-    np.testing.assert_allclose(to_numpy(found), expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(to_numpy(found), expected, rtol=FLOAT64, atol=1e-15)

@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 from scenes import one_hot
+from tolerances import FLOAT64
 
 import arrayseg
 from arrayseg import losses
@@ -138,7 +139,7 @@ def test_an_infinite_binary_logit_is_the_limit_of_finite_ones(library, name):
                 for value, gradient in on_every_path(library, case.function, infinite):
                     assert value == pytest.approx(float(limit), rel=1e-8)
                     if not grows:
-                        np.testing.assert_allclose(gradient, far[1], rtol=1e-6, atol=1e-12)
+                        np.testing.assert_allclose(gradient, far[1], rtol=1e-6, atol=FLOAT64)
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
@@ -158,7 +159,7 @@ def test_a_class_that_cannot_be_changes_nothing(library, name, activation):
         expected, slope = arrayseg.value_and_grad(case.function)(**arguments)
         for value, gradient in on_every_path(library, case.function, {**arguments, "input": never}):
             assert value == pytest.approx(float(expected), rel=1e-9)
-            np.testing.assert_allclose(gradient, slope, rtol=1e-7, atol=1e-12)
+            np.testing.assert_allclose(gradient, slope, rtol=1e-7, atol=FLOAT64)
 
 
 def no_nan(library):

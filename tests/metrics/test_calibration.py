@@ -10,7 +10,7 @@ VOID = 255
 RTOL = {"float64": 1e-12, "float32": 2e-6, "float16": 2e-3, "bfloat16": 2e-2}
 
 
-def scene(seed=0, shape=(3, 4, 5, 7), dtype="float64"):
+def probability_maps(seed=0, shape=(3, 4, 5, 7), dtype="float64"):
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=shape) * 2
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -33,7 +33,7 @@ def by_hand(confidence, right, bins, closed="left"):
 @pytest.mark.parametrize("closed", ["left", "right"])
 @pytest.mark.parametrize("mode", ["top_label", "class_wise"])
 def test_bins_of_each_image(library, mode, closed):
-    probabilities, target, mask = scene()
+    probabilities, target, mask = probability_maps()
     # Some probabilities on the edges, exactly.
     probabilities[:, :, 0, :2] = np.asarray([0.25, 0.5, 0.25, 0.0])[None, :, None]
     probabilities[:, :, 1, :2] = np.asarray([0.0, 1.0, 0.0, 0.0])[None, :, None]
@@ -61,7 +61,7 @@ def test_bins_of_each_image(library, mode, closed):
 
 
 def test_batches_add(library):
-    probabilities, target, _ = scene(1)
+    probabilities, target, _ = probability_maps(1)
     arrays = library.asarray(probabilities), library.asarray(target)
     whole = metrics.calibration_bins(*arrays, ignore_index=VOID)
     parts = [metrics.calibration_bins(*(a[i : i + 1, ...] for a in arrays), ignore_index=VOID) for i in range(3)]
@@ -70,7 +70,7 @@ def test_batches_add(library):
 
 
 def test_channels_last_is_the_same(library):
-    probabilities, target, _ = scene(2)
+    probabilities, target, _ = probability_maps(2)
     first = metrics.calibration_bins(library.asarray(probabilities), library.asarray(target), ignore_index=VOID)
     moved = library.asarray(np.moveaxis(probabilities, 1, -1))
     last = metrics.calibration_bins(moved, library.asarray(target), ignore_index=VOID, class_axis=-1)
@@ -80,7 +80,7 @@ def test_channels_last_is_the_same(library):
 
 def test_every_precision(library):
     for dtype in library.dtypes:
-        probabilities, target, _ = scene(3)
+        probabilities, target, _ = probability_maps(3)
         statistic = metrics.calibration_bins(
             library.asarray(probabilities, dtype), library.asarray(target), ignore_index=VOID
         )
@@ -92,7 +92,7 @@ def test_every_precision(library):
 
 
 def test_errors_by_their_formulas(library):
-    probabilities, target, _ = scene(4)
+    probabilities, target, _ = probability_maps(4)
     for mode in ("top_label", "class_wise"):
         options = {"bins": 6, "mode": mode, "ignore_index": VOID}
         statistic = metrics.calibration_bins(library.asarray(probabilities), library.asarray(target), **options)
@@ -107,7 +107,7 @@ def test_errors_by_their_formulas(library):
 
 
 def test_nothing_to_count(library):
-    probabilities, target, _ = scene()
+    probabilities, target, _ = probability_maps()
     void = library.asarray(np.full_like(target, VOID))
     statistic = metrics.calibration_bins(library.asarray(probabilities), void, ignore_index=VOID)
     functions = (metrics.brier_score, metrics.negative_log_likelihood, metrics.maximum_calibration_error)
@@ -128,7 +128,7 @@ def test_a_probability_of_zero(library):
 
 
 def test_what_is_refused():
-    probabilities, target, _ = scene()
+    probabilities, target, _ = probability_maps()
     with pytest.raises(ValueError, match="`target` has the label 255"):
         metrics.calibration_bins(probabilities, target)
     with pytest.raises(ValueError, match="Pass the `class_axis`"):
@@ -142,7 +142,7 @@ def test_what_is_refused():
 @pytest.mark.compile
 def test_calibration_under_jit():
     jax = pytest.importorskip("jax")
-    probabilities, target, mask = scene(5)
+    probabilities, target, mask = probability_maps(5)
 
     def error(probabilities, target, mask):
         statistic = metrics.calibration_bins(probabilities, target, mask=mask, ignore_index=VOID, mode="class_wise")
@@ -158,7 +158,7 @@ def test_calibration_under_jit():
 def test_same_as_torchmetrics(norm):
     peer = pytest.importorskip("torchmetrics.functional.classification")
     torch = pytest.importorskip("torch")
-    probabilities, target, _ = scene(6)
+    probabilities, target, _ = probability_maps(6)
     expected = peer.multiclass_calibration_error(
         torch.as_tensor(probabilities), torch.as_tensor(target), num_classes=4, n_bins=15, norm=norm, ignore_index=VOID
     )
@@ -169,7 +169,7 @@ def test_same_as_torchmetrics(norm):
 @pytest.mark.compat
 def test_same_as_scikit_learn():
     peer = pytest.importorskip("sklearn.metrics")
-    probabilities, target, _ = scene(7)
+    probabilities, target, _ = probability_maps(7)
     kept = target != VOID
     rows, labels = np.moveaxis(probabilities, 1, -1)[kept], target[kept]
     statistic = metrics.calibration_bins(probabilities, target, ignore_index=VOID)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scenes import label_maps
 
 from arrayseg import metrics
 from arrayseg.testing import to_numpy
@@ -15,14 +16,12 @@ FUNCTIONS = (
 )
 
 
-def scene(seed, shape=(11, 19), labels=5):
-    rng = np.random.default_rng(seed)
-    target = rng.integers(0, labels, shape)
-    return np.where(rng.random(shape) < 0.6, target, rng.integers(0, labels, shape)), target
+def segmentations(seed, shape=(11, 19), labels=5):
+    return label_maps(seed, classes=labels, shape=shape, void=0)[:2]
 
 
 def test_list_and_matrix_agree(library):
-    prediction, target = scene(0)
+    prediction, target = segmentations(0)
     arrays = library.asarray(prediction, "uint8"), library.asarray(target, "int64")
     pairs = metrics.contingency_table(*arrays)
     matrix = metrics.contingency_table(*arrays, num_labels=7)
@@ -36,7 +35,7 @@ def test_list_and_matrix_agree(library):
 
 
 def test_tables_of_parts_add(library):
-    prediction, target = scene(1)
+    prediction, target = segmentations(1)
     target = target * 10**6
 
     def table(part):
@@ -50,7 +49,7 @@ def test_tables_of_parts_add(library):
 
 
 def test_void_and_mask_count_nowhere(library):
-    prediction, target = scene(2)
+    prediction, target = segmentations(2)
     mask = np.random.default_rng(0).random(target.shape) < 0.5
     expected = metrics.contingency_table(prediction[mask & (target != 3)], target[mask & (target != 3)])
     arrays = (library.asarray(array) for array in (prediction, target))
@@ -60,7 +59,7 @@ def test_void_and_mask_count_nowhere(library):
 
 
 def test_names_of_labels_do_not_matter(library):
-    _, target = scene(3)
+    _, target = segmentations(3)
     renamed = np.asarray([50, -3, 8, 10**9, 0])[target]
     table = metrics.contingency_table(library.asarray(renamed), library.asarray(target))
     values = [float(function(table)) for function in FUNCTIONS]
@@ -97,7 +96,7 @@ def test_a_matrix_may_be_traced():
     def index(prediction, target):
         return metrics.adjusted_rand_index(metrics.contingency_table(prediction, target, num_labels=5))
 
-    prediction, target = scene(4)
+    prediction, target = segmentations(4)
     expected = index(prediction, target)
     assert float(jax.jit(index)(prediction, target)) == pytest.approx(float(expected), rel=1e-12)
     with pytest.raises(TypeError, match="cannot trace"):
@@ -108,7 +107,7 @@ def test_a_matrix_may_be_traced():
 @pytest.mark.parametrize("seed", range(3))
 def test_same_as_scikit_learn(seed):
     cluster = pytest.importorskip("sklearn.metrics")
-    prediction, target = scene(seed)
+    prediction, target = segmentations(seed)
     table = metrics.contingency_table(prediction, target)
     expected = cluster.adjusted_rand_score(target.ravel(), prediction.ravel())
     assert float(metrics.adjusted_rand_index(table)) == pytest.approx(expected, rel=1e-12)
@@ -123,7 +122,7 @@ def test_same_as_scikit_learn(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_same_as_scikit_image(seed):
     image = pytest.importorskip("skimage.metrics")
-    prediction, target = scene(seed)
+    prediction, target = segmentations(seed)
     table = metrics.contingency_table(prediction, target)
     split, merge, _ = metrics.variation_of_information(table)
     np.testing.assert_allclose([split, merge], image.variation_of_information(target, prediction), rtol=1e-12)

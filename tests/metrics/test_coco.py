@@ -13,7 +13,7 @@ from arrayseg.testing import to_numpy
 SHAPE = (24, 37)
 
 
-def blobs(rng, number):
+def discs(rng, number):
     rows, columns = np.arange(SHAPE[0])[:, None], np.arange(SHAPE[1])
     centres = rng.random((number, 2)) * SHAPE
     radii = rng.uniform(2, 8, number)
@@ -23,7 +23,7 @@ def blobs(rng, number):
 def image(seed):
     """Targets of two classes, some of them crowd, and detections near them."""
     rng = np.random.default_rng(seed)
-    target = blobs(rng, 7)
+    target = discs(rng, 7)
     shifted = np.stack([np.roll(mask, rng.integers(-2, 3, 2), (0, 1)) for mask in np.concatenate([target, target[:3]])])
     scores = rng.choice([0.1, 0.3, 0.5, 0.7, 0.9], 10)
     return shifted, scores, rng.integers(0, 2, 10), target, rng.integers(0, 2, 7), rng.random(7) < 0.2
@@ -33,7 +33,7 @@ def test_run_lengths_there_and_back(library):
     masks = [
         np.zeros((3, 5), bool),
         np.ones((3, 5), bool),
-        blobs(np.random.default_rng(0), 1)[0],
+        discs(np.random.default_rng(0), 1)[0],
         np.ones((0, 4), bool),
     ]
     for mask in masks:
@@ -121,7 +121,7 @@ def test_average_precision_on_every_library(library):
 
 
 def test_images_without_detections_or_targets(library):
-    some = library.asarray(blobs(np.random.default_rng(0), 2))
+    some = library.asarray(discs(np.random.default_rng(0), 2))
     none, scores = some[:0, ...], library.asarray(np.asarray([0.5, 0.4]))
     missed = metrics.match_detections(none, scores[:0], some)
     wrong = metrics.match_detections(some, scores, none)

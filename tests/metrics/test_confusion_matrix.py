@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
+from scenes import label_maps
 
 from arrayseg import metrics
 from arrayseg.testing import to_numpy
@@ -25,18 +26,10 @@ def count(prediction, target, num_classes, ignore_index=None, mask=None):
     return matrix
 
 
-def scene(seed=0, shape=(3, 7, 5), num_classes=4, void=255):
-    rng = np.random.default_rng(seed)
-    target = rng.integers(0, num_classes, shape)
-    prediction = np.where(rng.random(shape) < 0.4, rng.integers(0, num_classes, shape), target)
-    target[rng.random(shape) < 0.2] = void
-    return prediction, target, rng.random(shape) < 0.7
-
-
 @pytest.mark.parametrize("dtype", INTEGERS)
 @pytest.mark.parametrize("masked", [False, True])
 def test_counts_of_every_integer_dtype(library, dtype, masked):
-    prediction, target, mask = scene(void=100)
+    prediction, target, mask = label_maps(void_id=100)
     options = {"num_classes": 4, "ignore_index": 100}
     arrays = library.asarray(prediction, dtype), library.asarray(target, dtype)
     given_mask = library.asarray(mask) if masked else None
@@ -274,7 +267,7 @@ def test_empty_batch(library):
 
 
 def test_inputs_stay_as_they_are(library):
-    prediction, target, mask = scene()
+    prediction, target, mask = label_maps()
     arrays = [library.asarray(array) for array in (prediction, target, mask)]
     metrics.confusion_matrix(*arrays[:2], mask=arrays[2], num_classes=4, ignore_index=255)
     for array, before in zip(arrays, (prediction, target, mask), strict=True):
@@ -282,7 +275,7 @@ def test_inputs_stay_as_they_are(library):
 
 
 def test_maps_that_are_not_contiguous():
-    prediction, target, _ = scene(shape=(4, 6, 8))
+    prediction, target, _ = label_maps(shape=(4, 6, 8))
     prediction, target = prediction.astype(np.uint8), target.astype(np.uint8)
     for p, t in ((prediction[::2, ::-1], target[::2, ::-1]), (prediction.T, target.T)):
         matrix = metrics.confusion_matrix(p, t, num_classes=4, ignore_index=255)
@@ -291,7 +284,7 @@ def test_maps_that_are_not_contiguous():
 
 def test_strictest_standard():
     strict = pytest.importorskip("array_api_strict")
-    prediction, target, _ = scene()
+    prediction, target, _ = label_maps()
     with strict.ArrayAPIStrictFlags(boolean_indexing=False, data_dependent_shapes=False, enabled_extensions=()):
         arrays = strict.asarray(prediction), strict.asarray(target)
         matrix = metrics.confusion_matrix(*arrays, num_classes=4, ignore_index=255)
@@ -365,7 +358,7 @@ def test_jit_counts_and_leaves_out_what_is_out_of_range(x64):
     if not x64 and not hasattr(jax, "enable_x64"):
         pytest.skip("this JAX has no scope for x64")
     with jax.enable_x64(x64) if hasattr(jax, "enable_x64") else nullcontext():
-        prediction, target, mask = scene()
+        prediction, target, mask = label_maps()
         arrays = [jax.numpy.asarray(array.astype(np.int16)) for array in (prediction, target)]
 
         def compute(prediction, target, mask):
@@ -392,7 +385,7 @@ def test_jit_counts_and_leaves_out_what_is_out_of_range(x64):
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::UserWarning")
 def test_torch_compile_counts_without_a_graph_break():
     torch = pytest.importorskip("torch")
-    prediction, target, mask = (torch.asarray(array) for array in scene())
+    prediction, target, mask = (torch.asarray(array) for array in label_maps())
 
     def compute(prediction, target, mask):
         matrix = metrics.confusion_matrix(prediction, target, num_classes=3, mask=mask)
@@ -408,7 +401,7 @@ def test_torch_compile_counts_without_a_graph_break():
 @pytest.mark.compat
 def test_scikit_learn_counts_the_same():
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
-    prediction, target, mask = scene(shape=(2, 40, 31), num_classes=6)
+    prediction, target, mask = label_maps(shape=(2, 40, 31), classes=6)
     wanted = (target != 255) & mask
     expected = sklearn_metrics.confusion_matrix(target[wanted], prediction[wanted], labels=range(7))
     matrix = metrics.confusion_matrix(prediction, target, num_classes=7, ignore_index=255, mask=mask)

@@ -9,7 +9,7 @@ from arrayseg.testing import to_numpy
 VOID = 9
 
 
-def scene(seed=0, shape=(3, 7, 11)):
+def score_maps(seed=0, shape=(3, 7, 11)):
     """Scores on a grid of 32nds, so that there are ties and bin edges."""
     rng = np.random.default_rng(seed)
     target = rng.choice([0, 1, VOID], shape, p=[0.6, 0.3, 0.1])
@@ -26,7 +26,7 @@ def area_by_hand(scores, target):
 
 @pytest.mark.parametrize("bins", [None, 64])
 def test_areas_by_their_meaning(library, bins):
-    scores, target, mask = scene()
+    scores, target, mask = score_maps()
     statistic = metrics.score_histogram(
         library.asarray(scores), library.asarray(target), bins=bins, ignore_index=VOID, mask=library.asarray(mask)
     )
@@ -47,7 +47,7 @@ def test_areas_by_their_meaning(library, bins):
 
 @pytest.mark.parametrize("bins", [None, 10])
 def test_batches_add(library, bins):
-    scores, target, _ = scene(1)
+    scores, target, _ = score_maps(1)
 
     def count(part):
         arrays = library.asarray(scores[part]), library.asarray(target[part])
@@ -93,7 +93,7 @@ def test_one_kind_of_pixels_only(library):
 
 
 def test_what_is_refused():
-    scores, target, _ = scene()
+    scores, target, _ = score_maps()
     with pytest.raises(ValueError, match="`scores` must be from 0 to 1"):
         metrics.score_histogram(scores * 2, target, ignore_index=VOID)
     with pytest.raises(ValueError, match="`target` has the label 9"):
@@ -107,7 +107,7 @@ def test_what_is_refused():
 @pytest.mark.compile
 def test_areas_under_jit():
     jax = pytest.importorskip("jax")
-    scores, target, _ = scene(3)
+    scores, target, _ = score_maps(3)
 
     def area(scores, target):
         statistic = metrics.score_histogram(scores, target, ignore_index=VOID)
@@ -120,7 +120,7 @@ def test_areas_under_jit():
 @pytest.mark.parametrize("seed", range(3))
 def test_same_as_scikit_learn(seed):
     peer = pytest.importorskip("sklearn.metrics")
-    scores, target, _ = scene(seed)
+    scores, target, _ = score_maps(seed)
     kept = target != VOID
     statistic = metrics.score_histogram(scores, target, bins=None, ignore_index=VOID)
     arrays = target[kept], scores[kept]

@@ -14,7 +14,7 @@ from arrayseg.testing import to_numpy
 optimize = pytest.importorskip("scipy.optimize")
 
 
-def scene(seed, shape=(13, 17)):
+def instance_maps(seed, shape=(13, 17)):
     """Blocks of instances, and a shifted copy with other labels."""
     rng = np.random.default_rng(seed)
     target = rng.choice([0, 0, 3, 4, 900, 70_000], (6, 6)).repeat(3, 0).repeat(3, 1)[: shape[0], : shape[1]]
@@ -31,7 +31,7 @@ def iou_by_hand(prediction, target):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_matrix_of_every_score(library, seed):
-    prediction, target = scene(seed)
+    prediction, target = instance_maps(seed)
     arrays = library.asarray(prediction, "int32"), library.asarray(target, "int64")
     both, union, labels = iou_by_hand(prediction, target)
     rows, columns = ([(m == label).sum() for label in ids] for m, ids in zip((target, prediction), labels, strict=True))
@@ -47,7 +47,7 @@ def test_matrix_of_every_score(library, seed):
 @pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize("method", ["greedy", "optimal"])
 def test_matches_at_thresholds(library, method, inclusive):
-    prediction, target = scene(0)
+    prediction, target = instance_maps(0)
     both, union, _ = iou_by_hand(prediction, target)
     iou = both / union
     levels = [0.0, 0.1, float(np.sort(iou.ravel())[-2]), 0.9]
@@ -107,7 +107,7 @@ def test_empty_maps(library):
 
 
 def test_void_pixels_count_nowhere(library):
-    prediction, target = scene(1)
+    prediction, target = instance_maps(1)
     void = np.where(np.random.default_rng(3).random(target.shape) < 0.3, 7, target)
     kept = void != 7
     expected = metrics.match_instances(prediction[kept], void[kept], thresholds=0.2)
@@ -117,7 +117,7 @@ def test_void_pixels_count_nowhere(library):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_aggregated_jaccard_as_hover_net(library, seed):
-    prediction, target = scene(seed)
+    prediction, target = instance_maps(seed)
     both, union, _ = iou_by_hand(prediction, target)
     iou = both / union
     areas, target_areas = (np.unique(m[m > 0], return_counts=True)[1] for m in (prediction, target))
@@ -176,7 +176,7 @@ def test_a_matrix_that_fits_no_memory_is_refused():
 
 
 def test_thresholds_may_be_an_array(library):
-    arrays = [library.asarray(labels) for labels in scene(0)]
+    arrays = [library.asarray(labels) for labels in instance_maps(0)]
     expected = metrics.match_instances(*arrays, thresholds=[0.25, 0.5])
     for thresholds in (np.asarray([0.25, 0.5]), [np.float32(0.25), np.asarray(0.5)]):
         counts = metrics.match_instances(*arrays, thresholds=thresholds)

@@ -10,7 +10,7 @@ ndimage = pytest.importorskip("scipy.ndimage")
 FULL = np.ones((3, 3))
 
 
-def scene(seed, shape=(15, 22)):
+def lesion_maps(seed, shape=(15, 22)):
     rng = np.random.default_rng(seed)
     blobs = rng.random((2, *shape)) < 0.08
     target = ndimage.binary_dilation(blobs[0])
@@ -40,7 +40,7 @@ def by_hand(prediction, target, dilation, minimum_size):
 
 @pytest.mark.parametrize(("seed", "dilation", "minimum_size"), [(0, 0, 0), (1, 1, 5), (2, 2, 3)])
 def test_lesions_by_the_rules(library, seed, dilation, minimum_size):
-    prediction, target = scene(seed)
+    prediction, target = lesion_maps(seed)
     arrays = library.asarray(prediction), library.asarray(target)
     expected = by_hand(prediction, target, dilation, minimum_size)
     options = {"dilation": dilation, "minimum_size": minimum_size}
@@ -70,7 +70,7 @@ def test_lesions_of_empty_masks(library):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_dice_of_voronoi_cells(library, seed):
-    prediction, target = scene(seed)
+    prediction, target = lesion_maps(seed)
     spacing = (2.0, 0.5)
     parts, number = ndimage.label(target, FULL)
     distances = [ndimage.distance_transform_edt(parts != part, sampling=spacing) for part in range(1, number + 1)]
@@ -117,7 +117,7 @@ def test_a_pixel_between_components_belongs_to_the_first(library):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_order_of_the_memory_changes_nothing(order):
-    prediction, target = (np.asarray(mask, order=order) for mask in scene(1))
+    prediction, target = (np.asarray(mask, order=order) for mask in lesion_maps(1))
     counts = metrics.match_lesions(prediction, target, dilation=1)
     np.testing.assert_allclose([float(part) for part in counts], by_hand(prediction, target, 1, 0), rtol=1e-12)
     target = np.zeros((6, 4), dtype=bool, order=order)

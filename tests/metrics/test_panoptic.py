@@ -56,7 +56,7 @@ def by_hand(prediction, target, num_classes, ignore_index=None, crowd=None, unma
     return table
 
 
-def scene(seed, shape=(11, 17), num_classes=3):
+def panoptic_maps(seed, shape=(11, 17), num_classes=3):
     """Blocks of segments with ids that recur in several classes, and a disturbed copy of them."""
     rng = np.random.default_rng(seed)
     classes = rng.choice([*range(num_classes), VOID], (4, 5)).repeat(4, 0).repeat(4, 1)[: shape[0], : shape[1]]
@@ -71,7 +71,7 @@ def scene(seed, shape=(11, 17), num_classes=3):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_rule_together(library, seed):
-    prediction, target, masks = scene(seed)
+    prediction, target, masks = panoptic_maps(seed)
     crowd = masks[0] & (target[1] == 3) if seed % 2 else target[1] == 3
     options = {"ignore_index": VOID, "unmatched": (2,) if seed > 3 else ()}
     near = masks[1:] if seed % 3 == 2 else None
@@ -106,7 +106,7 @@ def test_an_iou_of_one_half_is_no_match():
 
 
 def test_counts_add_over_images(library):
-    images = [scene(seed)[:2] for seed in range(3)]
+    images = [panoptic_maps(seed)[:2] for seed in range(3)]
     counts = [
         metrics.panoptic_counts(
             *(tuple(library.asarray(m) for m in pair) for pair in image), num_classes=3, ignore_index=VOID
@@ -201,7 +201,7 @@ def test_same_as_torchmetrics_without_void(modified):
     torch = pytest.importorskip("torch")
     totals, pairs = [], []
     for seed in range(3):
-        prediction, target, _ = scene(seed)
+        prediction, target, _ = panoptic_maps(seed)
         prediction, target = ((np.where(c == VOID, 0, c), i) for c, i in (prediction, target))
         unmatched = (0,) if modified else ()
         totals.append(metrics.panoptic_counts(prediction, target, num_classes=3, things=[1, 2], unmatched=unmatched))

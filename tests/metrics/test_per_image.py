@@ -8,7 +8,7 @@ from arrayseg import metrics
 from arrayseg.testing import to_numpy
 
 
-def scene(seed=0, shape=(6, 9, 11), num_classes=5, void=255):
+def images_lacking_classes(seed=0, shape=(6, 9, 11), num_classes=5, void=255):
     """Images that lack classes: class 4 is in no target, and predicted in some images."""
     rng = np.random.default_rng(seed)
     present = rng.random((shape[0], num_classes - 1)) < 0.6
@@ -41,7 +41,7 @@ def expected_counts(prediction, target, num_classes, void=255):
 @pytest.mark.parametrize("dtype", ["uint8", "int64"])
 def test_counts(library, num_classes, dtype):
     # 25 bins are fewer than the 99 pixels of an image, 1600 are more: the two ways of counting.
-    prediction, target = scene()
+    prediction, target = images_lacking_classes()
     counts = metrics.class_counts(
         library.asarray(prediction, dtype), library.asarray(target, dtype), num_classes=num_classes, ignore_index=255
     )
@@ -51,7 +51,7 @@ def test_counts(library, num_classes, dtype):
 
 @pytest.mark.parametrize("num_classes", [5, 40])
 def test_counts_with_a_mask_and_of_scores(library, num_classes):
-    prediction, target = scene(void=0)
+    prediction, target = images_lacking_classes(void=0)
     mask = np.random.default_rng(1).random(target.shape) < 0.5
     scores = np.eye(num_classes)[prediction]
     counts = metrics.class_counts(
@@ -104,7 +104,7 @@ def expected_mean(counts, average, score, present, percent):
 @pytest.mark.parametrize("score", ["iou", "dice", "accuracy"])
 @pytest.mark.parametrize("present", ["target", "union"])
 def test_means(library, average, score, present):
-    counts = expected_counts(*scene(), 5)
+    counts = expected_counts(*images_lacking_classes(), 5)
     options = {"average": average, "score": score, "present": present}
     for percent in (100, 50, 20, 1):
         mean = to_numpy(metrics.fine_grained_mean(library.asarray(counts), lowest=percent, **options))
@@ -116,7 +116,7 @@ def test_means(library, average, score, present):
 
 def test_images_without_a_class_do_not_count(library):
     # An image of nothing but void, and classes that occur nowhere, change no mean.
-    counts = expected_counts(*scene(), 5)
+    counts = expected_counts(*images_lacking_classes(), 5)
     padded = np.zeros((7, 8, 3), dtype=np.int64)
     padded[:6, :5] = counts
     for average in ("image", "class", "pair", "dataset"):
@@ -129,13 +129,13 @@ def test_images_without_a_class_do_not_count(library):
 
 
 def test_chosen_classes(library):
-    counts = expected_counts(*scene(), 5)
+    counts = expected_counts(*images_lacking_classes(), 5)
     mean = metrics.fine_grained_mean(library.asarray(counts), average="class", classes=[2, 1])
     np.testing.assert_allclose(to_numpy(mean), metrics.fine_grained_mean(counts[:, 1:3], average="class"), rtol=1e-12)
 
 
 def test_dataset_is_the_mean_iou_of_the_pooled_matrix():
-    prediction, target = scene()
+    prediction, target = images_lacking_classes()
     matrix = metrics.confusion_matrix(prediction, target, num_classes=5, ignore_index=255)
     counts = metrics.class_counts(prediction, target, num_classes=5, ignore_index=255)
     pooled = metrics.fine_grained_mean(counts, average="dataset", present="union")
@@ -144,7 +144,7 @@ def test_dataset_is_the_mean_iou_of_the_pooled_matrix():
 
 @given(seed=st.integers(0, 1000), order=st.permutations(range(6)))
 def test_order_of_images_changes_nothing(seed, order):
-    counts = expected_counts(*scene(seed), 5)
+    counts = expected_counts(*images_lacking_classes(seed), 5)
     for average in ("image", "class", "pair"):
         mean = metrics.fine_grained_mean(counts, average=average, lowest=40)
         np.testing.assert_allclose(

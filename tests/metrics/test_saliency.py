@@ -7,7 +7,7 @@ from arrayseg import metrics
 from arrayseg.testing import to_numpy
 
 
-def scene(seed=0, shape=(3, 9, 13)):
+def gray_maps(seed=0, shape=(3, 9, 13)):
     rng = np.random.default_rng(seed)
     target = rng.random(shape) < 0.3
     prediction = np.clip(rng.normal(0.3 + 0.3 * target, 0.2), 0, 1)
@@ -29,7 +29,7 @@ def by_hand(prediction, target, beta=0.3):
 
 
 def test_scores_of_a_batch(library):
-    prediction, target, mask = scene()
+    prediction, target, mask = gray_maps()
     target[1] = False
     prediction[2] = 0.25
     arrays = library.asarray(prediction), library.asarray(target)
@@ -59,7 +59,7 @@ def test_thresholds_are_reached_exactly(library, thresholds):
 
 
 def test_batches_add(library):
-    prediction, target, _ = scene(1)
+    prediction, target, _ = gray_maps(1)
     whole = metrics.saliency_sums(library.asarray(prediction), library.asarray(target))
     parts = [
         metrics.saliency_sums(library.asarray(prediction[i : i + 1]), library.asarray(target[i : i + 1]))
@@ -70,7 +70,7 @@ def test_batches_add(library):
 
 
 def test_images_without_pixels(library):
-    prediction, target, mask = scene(2)
+    prediction, target, mask = gray_maps(2)
     mask[0] = False
     arrays = library.asarray(prediction), library.asarray(target)
     sums = metrics.saliency_sums(*arrays, mask=library.asarray(mask))
@@ -81,7 +81,7 @@ def test_images_without_pixels(library):
 
 
 def test_what_is_refused():
-    prediction, target, _ = scene()
+    prediction, target, _ = gray_maps()
     with pytest.raises(ValueError, match="`prediction` must be from 0"):
         metrics.saliency_sums(prediction * 255, target)
     with pytest.raises(ValueError, match="`thresholds` must be at least 2"):
@@ -93,7 +93,7 @@ def test_what_is_refused():
 @pytest.mark.compile
 def test_saliency_under_jit():
     jax = pytest.importorskip("jax")
-    prediction, target, _ = scene(3)
+    prediction, target, _ = gray_maps(3)
     result = jax.jit(metrics.saliency_sums)(prediction, target)
     for part, wanted in zip(result, metrics.saliency_sums(prediction, target), strict=True):
         np.testing.assert_allclose(part, wanted, rtol=1e-12)

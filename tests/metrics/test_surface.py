@@ -37,7 +37,7 @@ SHARES = {
 ALL = DISTANCES | SHARES
 
 
-def blobs(shape, seed):
+def overlapping_masks(shape, seed):
     """Two masks that overlap, with holes, touching the edge, of no symmetry."""
     rng = np.random.default_rng(seed)
     grid = np.indices(shape)
@@ -83,7 +83,7 @@ SHAPES = {(9, 13): (2.0, 0.75), (6, 8, 5): (2.5, 0.8, 1.1)}
 @pytest.mark.parametrize(("shape", "spacing"), SHAPES.items(), ids=["2d", "3d"])
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_distances_equal_the_definition(library, shape, spacing, definition):
-    first, second = blobs(shape, 0)
+    first, second = overlapping_masks(shape, 0)
     distances = metrics.surface_distances(
         library.asarray(first), library.asarray(second), spacing=spacing, definition=definition
     )
@@ -100,7 +100,7 @@ def test_distances_equal_the_definition(library, shape, spacing, definition):
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_every_metric_on_every_backend(library, definition):
-    first, second = blobs((6, 8, 5), 1)
+    first, second = overlapping_masks((6, 8, 5), 1)
     options = {"spacing": (2.5, 0.8, 1.1), "definition": definition}
     expected = metrics.surface_distances(first, second, **options)
     distances = metrics.surface_distances(library.asarray(first), library.asarray(second), **options)
@@ -115,7 +115,7 @@ def test_every_metric_on_every_backend(library, definition):
 @pytest.mark.parametrize("connectivity", [1, 2, 3])
 @pytest.mark.parametrize("edge", [True, False])
 def test_voxels_by_connectivity_and_edge(connectivity, edge):
-    first, second = blobs((5, 7, 6), 2)
+    first, second = overlapping_masks((5, 7, 6), 2)
     distances = metrics.surface_distances(first, second, connectivity=connectivity, edge_is_background=edge)
     points = [voxel_points(mask, connectivity, edge) for mask in (first, second)]
     np.testing.assert_allclose(distances.prediction_to_target, least_distances(*points, 1.0), rtol=1e-12)
@@ -212,7 +212,7 @@ def test_concentric_spheres(definition, area):
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_distances_scale_with_the_spacing(definition):
-    first, second = blobs((7, 9, 6), 3)
+    first, second = overlapping_masks((7, 9, 6), 3)
     spacing = np.asarray([1.5, 0.7, 1.0])
     once = metrics.surface_distances(first, second, spacing=spacing, definition=definition)
     scaled = metrics.surface_distances(first, second, spacing=3.7 * spacing, definition=definition)
@@ -223,7 +223,7 @@ def test_distances_scale_with_the_spacing(definition):
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_symmetry_and_identity(definition):
-    first, second = blobs((8, 11), 4)
+    first, second = overlapping_masks((8, 11), 4)
     forth = metrics.surface_distances(first, second, definition=definition)
     back = metrics.surface_distances(second, first, definition=definition)
     for name in ("hausdorff", "hd95", "hd95_pooled", "assd", "masd", "modified", "average", "deviation"):
@@ -240,7 +240,7 @@ def test_symmetry_and_identity(definition):
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 def test_axes_may_be_exchanged_and_images_padded(definition):
-    first, second = blobs((7, 10, 5), 5)
+    first, second = overlapping_masks((7, 10, 5), 5)
     spacing = (1.5, 0.7, 1.0)
     d = metrics.surface_distances(first, second, spacing=spacing, definition=definition)
     turned = metrics.surface_distances(
@@ -317,7 +317,11 @@ def test_unknown_voxels_make_no_surface(library, definition):
 def test_jax_jit(definition):
     jax = pytest.importorskip("jax")
     options = {"spacing": (2.5, 0.8), "definition": definition}
-    cases = [blobs((6, 9), 6), (np.zeros((6, 9), dtype=bool), blobs((6, 9), 6)[0]), (np.zeros((6, 9), dtype=bool),) * 2]
+    cases = [
+        overlapping_masks((6, 9), 6),
+        (np.zeros((6, 9), dtype=bool), overlapping_masks((6, 9), 6)[0]),
+        (np.zeros((6, 9), dtype=bool),) * 2,
+    ]
 
     @jax.jit
     def compiled(prediction, target):
@@ -335,7 +339,7 @@ def test_jax_jit(definition):
 @pytest.mark.filterwarnings("ignore:Dynamo detected a call to a `functools.lru_cache`:UserWarning")
 def test_torch_compile():
     torch = pytest.importorskip("torch")
-    first, second = blobs((6, 9), 7)
+    first, second = overlapping_masks((6, 9), 7)
     options = {"spacing": (2.5, 0.8), "definition": "surface_element"}
 
     @partial(torch.compile, fullgraph=True)

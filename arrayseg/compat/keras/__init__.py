@@ -1,1 +1,1 @@
-"""Keras: `losses` and `metrics` have the numbers of its newest release here; a release module says which it has."""
+"""Keras: `losses` and `metrics` hold what its releases share; `v3_15` and `v3_16` hold what differs."""

@@ -1,4 +1,4 @@
-"""The numbers of `keras.losses`."""
+"""The losses that Keras 3.15 and 3.16 share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ __all__ = [
 ]
 
 
-@loss_preset("keras.losses.Dice", note="Everything is one sum by default; of two empty sets the loss is 1.")
+@loss_preset(
+    "keras.losses.Dice", note="By default all classes and images are summed together. For two empty sets the loss is 1."
+)
 def dice(
     input: Array,
     target: Array,
@@ -33,7 +35,7 @@ def dice(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Dice loss of probabilities."""
+    """Return the Dice loss of probabilities."""
     return partial(
         losses.dice,
         input,
@@ -47,7 +49,9 @@ def dice(
     )
 
 
-@loss_preset("keras.losses.CategoricalFocalCrossentropy", note="alpha multiplies every class, or each by its own.")
+@loss_preset(
+    "keras.losses.CategoricalFocalCrossentropy", note="alpha multiplies every class, or is given for each class."
+)
 def categorical_focal_crossentropy(
     input: Array,
     target: Array,
@@ -59,7 +63,7 @@ def categorical_focal_crossentropy(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Focal loss of exclusive classes."""
+    """Return the focal loss of exclusive classes."""
     return partial(
         losses.focal,
         input,
@@ -76,7 +80,9 @@ def categorical_focal_crossentropy(
 
 @loss_preset(
     "keras.losses.BinaryFocalCrossentropy",
-    note="alpha is not used unless `apply_class_balancing`. `label_smoothing` and probabilities are not supported.",
+    note=(
+        "alpha has an effect only with `apply_class_balancing`. `label_smoothing` and probabilities are not supported."
+    ),
 )
 def binary_focal_crossentropy(
     input: Array,
@@ -89,7 +95,7 @@ def binary_focal_crossentropy(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Focal loss of independent classes, of logits."""
+    """Return the focal loss of independent classes, of logits."""
     if not from_logits:
         msg = "This preset takes logits of independent classes; give from_logits=True."
         raise ValueError(msg)
@@ -118,7 +124,7 @@ def categorical_crossentropy(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Cross entropy with distributions."""
+    """Return the cross entropy with distributions."""
     return partial(
         losses.cross_entropy,
         input,
@@ -141,7 +147,7 @@ def sparse_categorical_crossentropy(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Cross entropy with class ids; the mean is over those that are not ignored."""
+    """Return the cross entropy with class ids; the mean is over the pixels that are not ignored."""
     return partial(
         losses.cross_entropy,
         input,
@@ -164,7 +170,7 @@ def binary_crossentropy(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Binary cross entropy of each class."""
+    """Return the binary cross entropy of each class."""
     return partial(
         losses.binary_cross_entropy,
         input,
@@ -188,7 +194,7 @@ def categorical_generalized_cross_entropy(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Generalised cross entropy of probabilities with class ids."""
+    """Return the generalized cross entropy of probabilities with class ids."""
     return partial(
         losses.generalized_cross_entropy,
         input,

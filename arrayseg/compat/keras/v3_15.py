@@ -1,4 +1,4 @@
-"""Keras 3.15: as 3.16, except that alpha of the Tversky loss weighs false negatives and beta false positives."""
+"""Keras 3.15: like 3.16, except that alpha of the Tversky loss weights false negatives and beta false positives."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ += shared.__all__
 
 @loss_preset(
     "keras.losses.Tversky",
-    note="Up to 3.15.1, alpha weighs false negatives, although the documentation says false positives.",
+    note="Up to 3.15.1, alpha weights false negatives, although the documentation says false positives.",
     inherits=v3_16.tversky,
 )
 def tversky(input: Array, target: Array, *, alpha: float = 0.5, beta: float = 0.5, **options: Any) -> Call:
-    """Tversky loss of probabilities."""
+    """Return the Tversky loss of probabilities."""
     return v3_16.tversky.call(input, target, alpha=beta, beta=alpha, **options)

@@ -1,8 +1,7 @@
-"""Keras 3.16: the numbers of the classes of `keras.losses`, the class axis last, the target second, and of IoU metrics.
+"""Keras 3.16: `keras.losses`, with the class axis last and the target second, and the IoU of `keras.metrics`.
 
-Keras bounds probabilities from below by 1e-7 and, where it is given probabilities, divides them by their sum, so that
-its gradient differs there; of logits the focal losses stop at a loss of 16, where the truth may be 100. None of this is
-reproduced.
+Three properties of Keras are not reproduced. It bounds probabilities from below by 1e-7. It divides probabilities by
+their sum, so that its gradient differs. Its focal losses of logits are at most 16, where the exact loss may be 100.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ __all__ += shared.__all__
 __all__ += shared_metrics.__all__
 
 
-@loss_preset("keras.losses.Tversky", note="alpha weighs false positives, since 3.16.")
+@loss_preset("keras.losses.Tversky", note="Since 3.16, alpha weights false positives.")
 def tversky(
     input: Array,
     target: Array,
@@ -36,7 +35,7 @@ def tversky(
     reduction: KerasReduction = "sum_over_batch_size",
     **options: Any,
 ) -> Call:
-    """Tversky loss of probabilities."""
+    """Return the Tversky loss of probabilities."""
     return partial(
         losses.tversky,
         input,

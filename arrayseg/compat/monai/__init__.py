@@ -1,1 +1,1 @@
-"""MONAI: `losses` and `metrics` have the numbers of its newest release here; a release module says which it has."""
+"""MONAI: `losses` holds what its releases share, `metrics` its metrics; `v1_5` and `v1_6` hold what differs."""

@@ -1,4 +1,4 @@
-"""The numbers of `monai.losses`."""
+"""The losses that MONAI 1.5 and 1.6 share."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def dice_loss(
     ignore_index: int | None = None,
     **options: Any,
 ) -> Call:
-    """Dice or Jaccard loss."""
+    """Return the Dice or Jaccard loss."""
     target, settings = common_options(
         input,
         target,
@@ -110,7 +110,7 @@ def tversky_loss(
     ignore_index: int | None = None,
     **options: Any,
 ) -> Call:
-    """Tversky loss."""
+    """Return the Tversky loss."""
     target, settings = common_options(
         input,
         target,
@@ -138,7 +138,7 @@ def tversky_loss(
 
 @loss_preset(
     "monai.losses.GeneralizedDiceLoss",
-    note="In 1.1 and 1.2 the weights stood inside each class's own score, where they cancel.",
+    note="In 1.1 and 1.2 the weights were applied inside the score of each class, where they cancel.",
 )
 def generalized_dice_loss(
     input: Array,
@@ -156,7 +156,7 @@ def generalized_dice_loss(
     soft_label: bool = False,
     **options: Any,
 ) -> Call:
-    """Generalised Dice loss."""
+    """Return the generalized Dice loss."""
     target, settings = common_options(
         input,
         target,
@@ -183,9 +183,10 @@ def generalized_dice_loss(
 @loss_preset(
     "monai.losses.FocalLoss",
     note=(
-        "With `ignore_index` the mean is C times as large. The sum adds the means over the pixels of each image and "
-        "class. `include_background=False` with softmax, which takes class 0 out of the softmax, is not supported. "
-        "Targets between 0 and 1 make another loss in MONAI with sigmoids. Up to 0.5 it was the softmax form."
+        "With `ignore_index` the mean is C times as large. The sum adds the means over the pixels of each image "
+        "and class. `include_background=False` with softmax, which removes class 0 from the softmax, is not "
+        "supported. With sigmoids, targets between 0 and 1 give another loss in MONAI. Up to 0.5 the loss had a "
+        "softmax."
     ),
 )
 def focal_loss(
@@ -202,7 +203,7 @@ def focal_loss(
     ignore_index: int | None = None,
     **options: Any,
 ) -> Call:
-    """Focal loss, by default of independent classes."""
+    """Return the focal loss, by default for independent classes."""
     if use_softmax and not include_background and channels(input, options) > 1:
         msg = (
             "MONAI's focal loss takes class 0 out of the softmax with include_background=False, which this preset does "
@@ -239,7 +240,7 @@ def _log_of_one_more(call: Call) -> Array:
     return backend_of(found).xp.log1p(found)
 
 
-@loss_preset("monai.losses.HausdorffDTLoss", note="It leaves out the background by default.")
+@loss_preset("monai.losses.HausdorffDTLoss", note="Excludes the background by default.")
 def hausdorff_dt_loss(
     input: Array,
     target: Array,
@@ -253,7 +254,7 @@ def hausdorff_dt_loss(
     batch: bool = False,
     **options: Any,
 ) -> Call:
-    """Hausdorff distance loss by distance transforms."""
+    """Return the Hausdorff distance loss by distance transforms."""
     target, settings = common_options(
         input,
         target,
@@ -275,7 +276,7 @@ def hausdorff_dt_loss(
     return mean_over_batch(call, batch, reduction)
 
 
-@loss_preset("monai.losses.LogHausdorffDTLoss", note="It leaves out the background by default.")
+@loss_preset("monai.losses.LogHausdorffDTLoss", note="Excludes the background by default.")
 def log_hausdorff_dt_loss(
     input: Array,
     target: Array,
@@ -289,7 +290,7 @@ def log_hausdorff_dt_loss(
     batch: bool = False,
     **options: Any,
 ) -> Call:
-    """The logarithm of one plus the Hausdorff distance loss."""
+    """Return the logarithm of one plus the Hausdorff distance loss."""
     call = hausdorff_dt_loss.call(
         input,
         target,
@@ -309,7 +310,10 @@ def log_hausdorff_dt_loss(
 
 @loss_preset(
     "monai.losses.DiceCELoss",
-    note="Weights are of both parts since 1.3. Of one channel the cross entropy is binary, weight its `pos_weight`.",
+    note=(
+        "Since 1.3 the weights apply to both parts. For one channel the cross entropy is binary, and the weight "
+        "is its `pos_weight`."
+    ),
 )
 def dice_ce_loss(
     input: Array,
@@ -330,7 +334,7 @@ def dice_ce_loss(
     lambda_ce: float = 1.0,
     label_smoothing: float = 0.0,
 ) -> Call:
-    """Dice loss and cross entropy, which always is of exclusive classes."""
+    """Return the sum of Dice loss and cross entropy, which always has exclusive classes."""
     several = channels(input) > 1
     values, settings = common_options(
         input,
@@ -379,7 +383,7 @@ def dice_focal_loss(
     lambda_focal: float = 1.0,
     alpha: float | None = None,
 ) -> Call:
-    """Dice loss and focal loss."""
+    """Return the sum of Dice loss and focal loss."""
     values, settings = common_options(
         input,
         target,
@@ -427,7 +431,7 @@ def generalized_dice_focal_loss(
     lambda_gdl: float = 1.0,
     lambda_focal: float = 1.0,
 ) -> Call:
-    """Generalised Dice loss and focal loss."""
+    """Return the sum of generalized Dice loss and focal loss."""
     values, settings = common_options(
         input,
         target,

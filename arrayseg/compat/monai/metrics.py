@@ -1,4 +1,4 @@
-"""The numbers of `monai.metrics`."""
+"""The metrics of MONAI 1.6."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ from arrayseg import metrics
 from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.compat._counts import foreground, mean_of_defined, of_counts, of_matrix, replace_undefined, target_pixels
-from arrayseg.compat._preset import TOLERANCE, metric_preset
+from arrayseg.compat._counts import (
+    against_rest,
+    against_rest_from_counts,
+    foreground,
+    mean_without_nan,
+    replace_nan,
+    target_pixels,
+)
+from arrayseg.compat._preset import NOTE_ON_TOLERANCE, metric_preset
 from arrayseg.metrics import SegmentCounts, SurfaceDistances
 
 __all__ = [
@@ -35,7 +42,7 @@ NOTE_ON_EMPTY_MEANS = "A mean in which no image and class counts is 0."
 def surface_distances(
     prediction: Array, target: Array, *, spacing: Sequence[float] | None = None, use_subvoxels: bool = False
 ) -> SurfaceDistances:
-    """Distances between the voxels that an erosion removes, or between elements of surface."""
+    """Return the distances between the voxels that an erosion removes, or between surface elements."""
     definition: Literal["voxel", "surface_element"] = "surface_element" if use_subvoxels else "voxel"
     return metrics.surface_distances(
         prediction, target, spacing=1.0 if spacing is None else spacing, definition=definition
@@ -45,27 +52,30 @@ def surface_distances(
 @metric_preset(
     "monai.metrics.compute_hausdorff_distance",
     "distances",
-    note="A percentile of one empty mask is infinite, as the distance is; in MONAI it is nan, which its means drop.",
+    note=(
+        "If one mask is empty, a percentile is infinite here, like the distance itself. In MONAI it is nan, which "
+        "its means drop."
+    ),
 )
 def compute_hausdorff_distance(
     distances: SurfaceDistances, *, percentile: float | None = None, directed: bool = False
 ) -> Array:
-    """Hausdorff distance, or the larger of the percentiles of the two directions."""
+    """Return the Hausdorff distance, or the larger of the percentiles of the two directions."""
     combine: Literal["prediction", "max"] = "prediction" if directed else "max"
     return metrics.hausdorff(distances, percentile=percentile or 100.0, combine=combine, interpolation="linear")
 
 
 @metric_preset("monai.metrics.compute_average_surface_distance", "distances")
 def compute_average_surface_distance(distances: SurfaceDistances, *, symmetric: bool = False) -> Array:
-    """Average surface distance from the prediction to the target, or that of both directions together."""
+    """Return the average surface distance from the prediction to the target, or over both directions together."""
     if symmetric:
         return metrics.average_symmetric_surface_distance(distances)
     return metrics.average_surface_distance(distances)[0]
 
 
-@metric_preset("monai.metrics.compute_surface_dice", "distances", note=TOLERANCE)
+@metric_preset("monai.metrics.compute_surface_dice", "distances", note=NOTE_ON_TOLERANCE)
 def compute_surface_dice(distances: SurfaceDistances, *, class_threshold: float) -> Array:
-    """Share of both surfaces, by elements or by area."""
+    """Return the share of both surfaces that is within the threshold, by voxels or by area."""
     return metrics.surface_dice(distances, class_threshold)
 
 
@@ -78,15 +88,15 @@ def _image_table(
 ) -> Array:
     """Return a score of each class in each image, or its mean: over classes first, then over images."""
     check_choice("reduction", reduction, MetricReduction)
-    binary = of_counts(counts, classes=range(0 if include_background else 1, counts.shape[-2]))
-    xp, scores = backend_of(counts).xp, replace_undefined(foreground(score(binary)), 1.0)
+    binary = against_rest_from_counts(counts, classes=range(0 if include_background else 1, counts.shape[-2]))
+    xp, scores = backend_of(counts).xp, replace_nan(foreground(score(binary)), 1.0)
     if ignore_empty:
         scores = xp.where(target_pixels(binary) == 0, xp.full_like(scores, nan), scores)
     if reduction == "none":
         return scores
     if reduction == "mean":
-        return replace_undefined(mean_of_defined(mean_of_defined(scores)), 0.0)
-    return replace_undefined(mean_of_defined(xp.matrix_transpose(scores)), 0.0)
+        return replace_nan(mean_without_nan(mean_without_nan(scores)), 0.0)
+    return replace_nan(mean_without_nan(xp.matrix_transpose(scores)), 0.0)
 
 
 @metric_preset("monai.metrics.DiceMetric", "counts", note=NOTE_ON_EMPTY_MEANS)
@@ -97,7 +107,10 @@ def dice_metric(
     reduction: MetricReduction = "mean",
     ignore_empty: bool = True,
 ) -> Array:
-    """Dice coefficient of each image; nan where the target lacks the class, or 1 if the prediction does, too."""
+    """Return the Dice coefficient of each image.
+
+    If the target lacks the class, it is nan, or, with `ignore_empty=False`, 1 if the prediction lacks it too.
+    """
     return _image_table(metrics.dice, counts, include_background, ignore_empty, reduction)
 
 
@@ -109,7 +122,10 @@ def mean_iou(
     reduction: MetricReduction = "mean",
     ignore_empty: bool = True,
 ) -> Array:
-    """Intersection over union of each image; nan where the target lacks the class, or 1 if the prediction does, too."""
+    """Return the intersection over union of each image.
+
+    If the target lacks the class, it is nan, or, with `ignore_empty=False`, 1 if the prediction lacks it too.
+    """
     return _image_table(metrics.iou, counts, include_background, ignore_empty, reduction)
 
 
@@ -121,7 +137,10 @@ def compute_generalized_dice(
     weight_type: Literal["square", "simple", "uniform"] = "square",
     sum_over_classes: bool = False,
 ) -> Array:
-    """Generalised Dice coefficient of each image `(N, 1)`; or, where its weights cancel, of each class `(N, C)`."""
+    """Return the generalized Dice coefficient of each image, `(N, 1)`.
+
+    Without `sum_over_classes` the weights cancel, and the result is the coefficient of each class, `(N, C)`.
+    """
     check_choice("weight_type", weight_type, ("square", "simple", "uniform"))
     classes = range(0 if include_background else 1, matrices.shape[-1])
     if not sum_over_classes:
@@ -176,14 +195,14 @@ LONG_NAMES = {
     "monai.metrics.compute_confusion_matrix_metric",
     "matrices",
     note=(
-        "By MONAI's short names or its long ones. The prevalence threshold of equal rates is its limit of 1/2, where "
-        "MONAI has nan."
+        "`metric_name` may be MONAI's short name or a long one. If both rates are equal, the prevalence threshold "
+        "is its limit of 1/2 here and nan in MONAI."
     ),
 )
 def compute_confusion_matrix_metric(
     matrices: Array, *, metric_name: str = "tpr", include_background: bool = True
 ) -> Array:
-    """A rate of each class in each image `(N, C)`; nan where it is 0 / 0."""
+    """Return a rate of each class in each image, `(N, C)`; nan for 0 / 0."""
     name = metric_name.replace(" ", "_").lower()
     short = next((short for short, long in LONG_NAMES.items() if name == short or name in long), None)
     if short is None:
@@ -191,7 +210,7 @@ def compute_confusion_matrix_metric(
         raise ValueError(msg)
     classes = range(0 if include_background or matrices.shape[-1] == 1 else 1, matrices.shape[-1])
     rate, side = RATES[short]
-    scores = rate(of_matrix(matrices, classes=classes))
+    scores = rate(against_rest(matrices, classes=classes))
     return scores if side is None else scores[..., side]
 
 
@@ -199,7 +218,7 @@ def compute_confusion_matrix_metric(
 def compute_panoptic_quality(
     segments: SegmentCounts, *, metric_name: Literal["pq", "sq", "rq"] = "pq", smooth_numerator: float = 1e-6
 ) -> Array:
-    """Panoptic quality or a factor of it, with ``smooth_numerator`` in the denominators."""
+    """Return the panoptic quality or one of its factors, with ``smooth_numerator`` in the denominators."""
     check_choice("metric_name", metric_name, ("pq", "sq", "rq"))
     hits, extra, missed = segments.true_positives, segments.false_positives, segments.false_negatives
     matched = hits if metric_name == "rq" else segments.score_sum

@@ -1,7 +1,7 @@
-"""MONAI 1.5: as 1.6 without what is new there; centreline losses are of the whole batch without class 0.
+"""MONAI 1.5: like 1.6 without its new losses; centerline losses run over the whole batch without class 0.
 
-Its generalised Wasserstein Dice loss mixes the images of a batch, its unified focal loss has no gradient, and its
-masked Dice loss masks logits: none of these has a preset.
+Three losses of 1.5 have no preset: the generalized Wasserstein Dice loss mixes the images of a batch, the unified focal
+loss has no gradient, and the masked Dice loss masks logits.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ __all__ += shared.__all__
 
 @loss_preset(
     "monai.losses.SoftclDiceLoss",
-    note="Takes probabilities of at least two channels; the first is left out. MONAI has the target first.",
+    note="Takes probabilities of at least two channels and leaves out the first. In MONAI the target comes first.",
 )
 def softcl_dice_loss(input: Array, target: Array, *, iter_: int = 3, smooth: float = 1.0, **options: Any) -> Call:
-    """Soft centreline Dice loss, one for the batch."""
+    """Return the soft centerline Dice loss over the whole batch."""
     return partial(
         losses.cl_dice,
         input,
@@ -42,12 +42,12 @@ def softcl_dice_loss(input: Array, target: Array, *, iter_: int = 3, smooth: flo
 
 @loss_preset(
     "monai.losses.SoftDiceclDiceLoss",
-    note="Takes probabilities of at least two channels; the first is left out. MONAI has the target first.",
+    note="Takes probabilities of at least two channels and leaves out the first. In MONAI the target comes first.",
 )
 def soft_dicecl_dice_loss(
     input: Array, target: Array, *, iter_: int = 3, alpha: float = 0.5, smooth: float = 1.0, **options: Any
 ) -> Call:
-    """Dice loss and soft centreline Dice loss, one for the batch."""
+    """Return the weighted sum of Dice loss and soft centerline Dice loss over the whole batch."""
     return partial(
         losses.dice_cl_dice,
         input,

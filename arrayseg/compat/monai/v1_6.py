@@ -1,9 +1,9 @@
-"""MONAI 1.6: the numbers of `monai.losses` and `monai.metrics`.
+"""MONAI 1.6: `monai.losses` and `monai.metrics`.
 
-Targets are MONAI's: with ``to_onehot_y`` class ids of any dtype, with MONAI's channel of length one or without it; else
-a value for every class. On a single channel ``softmax``, ``to_onehot_y``, ``include_background`` and weights of region
-losses have no effect, as in MONAI. Without a reduction the result of a region loss has no axes of length one instead of
-the spatial ones. ``other_act`` is not supported: apply the function to the input first.
+With ``to_onehot_y`` the target holds class ids of any dtype, with or without MONAI's channel of length one. Without it
+the target holds a value for every class. On a single channel ``softmax``, ``to_onehot_y``, ``include_background`` and
+weights of region losses have no effect, as in MONAI. Without a reduction MONAI's region losses keep spatial axes of
+length one; the results here do not have them. ``other_act`` is not supported: apply the function to the input first.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ def _boolean_mask(input: Array, mask: Array) -> Array:
 @loss_preset(
     "monai.losses.MaskedDiceLoss",
     note=(
-        "The mask holds booleans or 0 and 1, of shape `(N, *spatial)` or with a channel. With `to_onehot_y` MONAI "
-        "masks the ids before they are one-hot, so that masked pixels are target pixels of class 0, as here. Without "
-        "it they count nowhere."
+        "The mask holds booleans or 0 and 1, of shape `(N, *spatial)` or with a channel. With `to_onehot_y`, "
+        "MONAI masks the ids before it encodes them, so that masked pixels are target pixels of class 0, as here. "
+        "Without it masked pixels do not count."
     ),
     inherits=shared.dice_loss,
 )
 def masked_dice_loss(
     input: Array, target: Array, *, mask: Array | None = None, to_onehot_y: bool = False, **options: Any
 ) -> Call:
-    """Dice loss of the pixels of a mask; the other options are those of `dice_loss`."""
+    """Return the Dice loss of the pixels of a mask; the other options are those of `dice_loss`."""
     if mask is None:
         return shared.dice_loss.call(input, target, to_onehot_y=to_onehot_y, **options)
     call = shared.dice_loss.call(input, target, to_onehot_y=to_onehot_y, mask=_boolean_mask(input, mask), **options)
@@ -83,7 +83,7 @@ def masked_dice_loss(
 
 @loss_preset(
     "monai.losses.GeneralizedWassersteinDiceLoss",
-    note="Up to 1.5 the images of a batch were mixed, which is not reproduced.",
+    note="Up to 1.5 MONAI mixed the images of a batch, which is not reproduced.",
 )
 def generalized_wasserstein_dice_loss(
     input: Array,
@@ -96,7 +96,7 @@ def generalized_wasserstein_dice_loss(
     smooth_dr: float = 1e-5,
     **options: Any,
 ) -> Call:
-    """Generalised Wasserstein Dice loss; the matrix is divided by its greatest entry."""
+    """Return the generalized Wasserstein Dice loss; the matrix is divided by its greatest entry."""
     greatest = max(float(value) for row in dist_matrix for value in row)
     return partial(
         losses.generalized_wasserstein_dice,
@@ -125,7 +125,7 @@ def mcc_loss(
     batch: bool = False,
     **options: Any,
 ) -> Call:
-    """Loss of the Matthews correlation coefficient."""
+    """Return the loss of the Matthews correlation coefficient."""
     target, settings = common_options(
         input,
         target,
@@ -147,7 +147,7 @@ def mcc_loss(
     )
 
 
-@loss_preset("monai.losses.BoundaryLoss", note="New in 1.6; it has no spacing.")
+@loss_preset("monai.losses.BoundaryLoss", note="New in 1.6; MONAI's loss has no spacing.")
 def boundary_loss(
     input: Array,
     target: Array,
@@ -160,7 +160,7 @@ def boundary_loss(
     batch: bool = False,
     **options: Any,
 ) -> Call:
-    """Boundary loss."""
+    """Return the boundary loss."""
     target, settings = common_options(
         input,
         target,
@@ -183,7 +183,10 @@ def boundary_loss(
 
 @loss_preset(
     "monai.losses.SoftclDiceLoss",
-    note="For releases up to 1.5 see `monai_1_5`. Where neighbors tie, its skeleton has torch's gradient of a maximum.",
+    note=(
+        "For releases up to 1.5 see `monai_1_5`. If neighbors tie, the gradient of the skeleton is torch's "
+        "gradient of a maximum in MONAI."
+    ),
 )
 def softcl_dice_loss(
     input: Array,
@@ -200,7 +203,7 @@ def softcl_dice_loss(
     reduction: Reduction = "mean",
     **options: Any,
 ) -> Call:
-    """Soft centreline Dice loss, one for all classes of an image."""
+    """Return the soft centerline Dice loss of all classes of an image together."""
     target, settings = common_options(
         input,
         target,
@@ -227,8 +230,9 @@ def softcl_dice_loss(
 @loss_preset(
     "monai.losses.SoftDiceclDiceLoss",
     note=(
-        "For releases up to 1.5 see `monai_1_5`. Where neighbors tie, its skeleton has torch's gradient of a maximum. "
-        '`reduction="none"`, where MONAI adds an array of each image and class to a number, is not supported.'
+        "For releases up to 1.5 see `monai_1_5`. If neighbors tie, the gradient of the skeleton is torch's "
+        'gradient of a maximum in MONAI. `reduction="none"`, with which MONAI adds an array of images and classes '
+        "to a number, is not supported."
     ),
 )
 def soft_dicecl_dice_loss(
@@ -247,7 +251,7 @@ def soft_dicecl_dice_loss(
     reduction: Literal["mean", "sum"] = "mean",
     **options: Any,
 ) -> Call:
-    """Dice loss and soft centreline Dice loss."""
+    """Return the weighted sum of Dice loss and soft centerline Dice loss."""
     target, settings = common_options(
         input,
         target,
@@ -276,10 +280,10 @@ def soft_dicecl_dice_loss(
 @loss_preset(
     "monai.losses.AsymmetricUnifiedFocalLoss",
     note=(
-        "Takes probabilities of two classes, in two channels or in one. The focal part is a mean over classes too, and "
-        "over ignored pixels. Every `reduction` gives the same number, as in MONAI. MONAI bounds probabilities by "
-        "1e-7, so that wrong ones of 0 or 1 have a loss of at most 16 there, and an image with every pixel ignored a "
-        "loss above 0. It has no gradient up to 1.5."
+        "Takes probabilities of two classes, in two channels or in one. The focal part is a mean over classes and "
+        "over ignored pixels as well. Every `reduction` gives the same number, as in MONAI. MONAI bounds "
+        "probabilities by 1e-7. Wrong probabilities of 0 or 1 therefore have a loss of at most 16 there, and an "
+        "image with every pixel ignored has a loss above 0. Up to 1.5 the loss has no gradient."
     ),
 )
 def asymmetric_unified_focal_loss(
@@ -294,7 +298,7 @@ def asymmetric_unified_focal_loss(
     reduction: Reduction = "mean",
     ignore_index: int | None = None,
 ) -> Call:
-    """Asymmetric unified focal loss."""
+    """Return the asymmetric unified focal loss."""
     check_choice("num_classes", num_classes, (2,))
     check_choice("reduction", reduction, Reduction)
     target, settings = common_options(input, target, to_onehot_y=to_onehot_y, ignore_index=ignore_index)

@@ -1,1 +1,1 @@
-"""segmentation_models_pytorch: as of its newest release here; a release module says which presets it has."""
+"""segmentation_models_pytorch: `losses` holds what its releases share; `v0_3` and `v0_6` hold what differs."""

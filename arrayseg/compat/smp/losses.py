@@ -1,4 +1,4 @@
-"""The numbers of `segmentation_models_pytorch.losses`."""
+"""The losses that segmentation_models_pytorch 0.3 and 0.6 share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ __all__ = [
 
 @loss_preset(
     "segmentation_models_pytorch.losses.LovaszLoss",
-    note="Several labels are ranked as one set. With every pixel ignored the peer's is empty, and this is 0.",
+    note=(
+        "Several labels are ranked as one set. If every pixel is ignored, the loss is 0 here and an empty tensor "
+        "in the peer."
+    ),
 )
 def lovasz_loss(
     input: Array,
@@ -35,7 +38,7 @@ def lovasz_loss(
     ignore_index: int | None = None,
     **options: Any,
 ) -> Call:
-    """Lovasz-softmax loss of exclusive classes, Lovasz hinge loss of all other channels together."""
+    """Return the Lovasz-softmax loss of exclusive classes, or the Lovasz hinge loss of all other channels together."""
     settings: dict[str, Any] = {"pool": "image" if per_image else "batch", "ignore_index": ignore_index, **options}
     if mode == "multiclass":
         return partial(losses.lovasz_softmax, input, target, classes="present", **settings)
@@ -46,8 +49,8 @@ def lovasz_loss(
 @loss_preset(
     "segmentation_models_pytorch.losses.SoftCrossEntropyLoss",
     note=(
-        "The mean counts ignored pixels. The peer's default of `smooth_factor` raises. Without a reduction the peer "
-        "keeps an axis of length one instead of the classes."
+        "The mean counts ignored pixels. The peer's default of `smooth_factor` raises an error. Without a "
+        "reduction the peer keeps an axis of length one instead of the class axis."
     ),
 )
 def soft_cross_entropy_loss(
@@ -59,7 +62,7 @@ def soft_cross_entropy_loss(
     ignore_index: int | None = -100,
     **options: Any,
 ) -> Call:
-    """Cross entropy with label smoothing."""
+    """Return the cross entropy with label smoothing."""
     return partial(
         losses.cross_entropy,
         input,
@@ -74,7 +77,10 @@ def soft_cross_entropy_loss(
 
 @loss_preset(
     "segmentation_models_pytorch.losses.SoftBCEWithLogitsLoss",
-    note="Targets become s and 1 - s, which is twice our smoothing. Of one channel an id may be ignored, and counts.",
+    note=(
+        "Targets become s and 1 - s, which is twice our smoothing. For one channel an id may be ignored; its "
+        "pixels still count in the mean."
+    ),
 )
 def soft_bce_with_logits_loss(
     input: Array,
@@ -86,7 +92,7 @@ def soft_bce_with_logits_loss(
     pos_weight: float | Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Binary cross entropy with label smoothing."""
+    """Return the binary cross entropy with label smoothing."""
     count = channels(input, options)
     call = partial(
         losses.binary_cross_entropy,
@@ -105,9 +111,9 @@ def soft_bce_with_logits_loss(
 
 @loss_preset(
     "segmentation_models_pytorch.losses.MCCLoss",
-    note="A map of one class that is exactly right has a loss of 1/2, as there.",
+    note="A correct map of one class has a loss of 1/2, as in the peer.",
 )
 def mcc_loss(input: Array, target: Array, *, eps: float = 1e-5, **options: Any) -> Call:
-    """Loss of the Matthews correlation coefficient of one channel of probabilities."""
+    """Return the loss of the Matthews correlation coefficient of one channel of probabilities."""
     call = partial(losses.matthews_corrcoef, input, target, activation=None, smooth=0.0, pool="all", **options)
     return changed(call, partial(with_smoothed_cells, smooth=eps), f"(each cell + {eps:g})")

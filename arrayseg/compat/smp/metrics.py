@@ -1,4 +1,4 @@
-"""The numbers of `segmentation_models_pytorch.metrics`."""
+"""The metrics of segmentation_models_pytorch 0.6."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from arrayseg import metrics
 from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.compat._counts import foreground, of_matrix, pooled, replace_undefined
+from arrayseg.compat._counts import against_rest, foreground, pooled, replace_nan
 from arrayseg.compat._preset import metric_preset
 
 __all__ = ["accuracy", "f1_score", "iou_score", "precision", "recall"]
@@ -18,16 +18,16 @@ __all__ = ["accuracy", "f1_score", "iou_score", "precision", "recall"]
 MetricReduction = Literal["micro", "macro", "weighted", "micro-imagewise", "macro-imagewise", None]
 
 
-def reduced_metric(
+def _reduced(
     score: Callable[..., Array],
     matrices: Array,
     reduction: MetricReduction,
     class_weights: Sequence[float] | None,
     zero_division: float,
 ) -> Array:
-    """A score of each class against the rest: of the sum over images, over classes, or of both, then its mean."""
+    """Return a score of each class against the rest, or its mean, after the matrices are added as `reduction` says."""
     backend = backend_of(matrices)
-    xp, binary = backend.xp, of_matrix(matrices)
+    xp, binary = backend.xp, against_rest(matrices)
     if reduction == "weighted" and class_weights is None:
         msg = "The reduction 'weighted' needs `class_weights`, a number for each class; got None."
         raise ValueError(msg)
@@ -39,7 +39,7 @@ def reduced_metric(
         "micro-imagewise": (1,),
     }
     binary = pooled(binary, axes[reduction]) if reduction in axes else binary
-    scores = replace_undefined(foreground(score(binary)), zero_division)
+    scores = replace_nan(foreground(score(binary)), zero_division)
     if reduction == "weighted":
         weights = backend.asarray(class_weights, dtype=scores.dtype, like=matrices)
         return xp.sum(scores * weights) / xp.sum(weights)
@@ -54,8 +54,8 @@ def iou_score(
     class_weights: Sequence[float] | None = None,
     zero_division: float = 1.0,
 ) -> Array:
-    """Intersection over union; ``zero_division`` of an absent class."""
-    return reduced_metric(metrics.iou, matrices, reduction, class_weights, zero_division)
+    """Return the intersection over union; ``zero_division`` for an absent class."""
+    return _reduced(metrics.iou, matrices, reduction, class_weights, zero_division)
 
 
 @metric_preset("segmentation_models_pytorch.metrics.f1_score", "matrices")
@@ -66,8 +66,8 @@ def f1_score(
     class_weights: Sequence[float] | None = None,
     zero_division: float = 1.0,
 ) -> Array:
-    """Dice coefficient; ``zero_division`` of an absent class."""
-    return reduced_metric(metrics.dice, matrices, reduction, class_weights, zero_division)
+    """Return the Dice coefficient; ``zero_division`` for an absent class."""
+    return _reduced(metrics.dice, matrices, reduction, class_weights, zero_division)
 
 
 @metric_preset("segmentation_models_pytorch.metrics.accuracy", "matrices")
@@ -78,12 +78,12 @@ def accuracy(
     class_weights: Sequence[float] | None = None,
     zero_division: float = 1.0,
 ) -> Array:
-    """Share of the pixels that are right about the class: true negatives count, too."""
-    return reduced_metric(both_classes, matrices, reduction, class_weights, zero_division)
+    """Return the share of the pixels that are correct about the class, true negatives included."""
+    return _reduced(_accuracy, matrices, reduction, class_weights, zero_division)
 
 
-def both_classes(binary: Array) -> Array:
-    """The accuracy of a class against the rest, with an axis for `foreground` to take away."""
+def _accuracy(binary: Array) -> Array:
+    """Return the accuracy of a class against the rest, with an axis for `foreground` to remove."""
     return metrics.pixel_accuracy(binary)[..., None]
 
 
@@ -95,8 +95,8 @@ def recall(
     class_weights: Sequence[float] | None = None,
     zero_division: float = 1.0,
 ) -> Array:
-    """Recall; ``zero_division`` of a class that the target lacks."""
-    return reduced_metric(metrics.recall, matrices, reduction, class_weights, zero_division)
+    """Return the recall; ``zero_division`` for a class that the target lacks."""
+    return _reduced(metrics.recall, matrices, reduction, class_weights, zero_division)
 
 
 @metric_preset("segmentation_models_pytorch.metrics.precision", "matrices")
@@ -107,5 +107,5 @@ def precision(
     class_weights: Sequence[float] | None = None,
     zero_division: float = 1.0,
 ) -> Array:
-    """Precision; ``zero_division`` of a class that the prediction lacks."""
-    return reduced_metric(metrics.precision, matrices, reduction, class_weights, zero_division)
+    """Return the precision; ``zero_division`` for a class that the prediction lacks."""
+    return _reduced(metrics.precision, matrices, reduction, class_weights, zero_division)

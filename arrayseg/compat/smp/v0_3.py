@@ -1,7 +1,7 @@
-"""segmentation_models_pytorch 0.3: where the numbers of its losses are not those of 0.6.
+"""segmentation_models_pytorch 0.3: like the losses of 0.6, except Dice, Jaccard, Tversky and focal loss.
 
-The Dice loss smooths 2 I and P + T, true positives are products whatever the target, focal losses of several
-classes are added, and there are no class weights.
+The Dice loss adds its smoothing to 2 I and P + T. True positives are products for every kind of target. The focal
+losses of several classes are added. There are no class weights.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def dice_loss(
     eps: float = 1e-7,
     **options: Any,
 ) -> Call:
-    """Dice loss, or its logarithm."""
+    """Return the Dice loss or its logarithmic form."""
     return region_loss(
         partial(losses.log_dice, floor=eps) if log_loss else losses.dice,
         input,
@@ -63,7 +63,7 @@ def jaccard_loss(
     eps: float = 1e-7,
     **options: Any,
 ) -> Call:
-    """Jaccard loss, or its logarithm; nothing is ignored."""
+    """Return the Jaccard loss or its logarithmic form; no label is ignored."""
     return region_loss(
         partial(losses.log_jaccard, floor=eps) if log_loss else losses.jaccard,
         input,
@@ -79,7 +79,7 @@ def jaccard_loss(
 
 @loss_preset(
     "segmentation_models_pytorch.losses.TverskyLoss",
-    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not supported.",
+    note="alpha weights false positives; gamma is the exponent of the mean. `log_loss` is not supported.",
 )
 def tversky_loss(
     input: Array,
@@ -95,7 +95,7 @@ def tversky_loss(
     gamma: float = 1.0,
     **options: Any,
 ) -> Call:
-    """Tversky loss, to the power gamma."""
+    """Return the Tversky loss to the power gamma."""
     return region_loss(
         partial(losses.focal_tversky, alpha=alpha, beta=beta, exponent=gamma, power_of="mean"),
         input,
@@ -111,7 +111,7 @@ def tversky_loss(
 
 @loss_preset(
     "segmentation_models_pytorch.losses.FocalLoss",
-    note="C times as large as in 0.6 for exclusive classes, whose losses are added.",
+    note="For exclusive classes the loss is C times as large as in 0.6, because their losses are added.",
 )
 def focal_loss(
     input: Array,
@@ -125,7 +125,7 @@ def focal_loss(
     reduced_threshold: float | None = None,
     **options: Any,
 ) -> Call:
-    """Focal loss of each class against the rest, or reduced focal loss."""
+    """Return the focal loss of each class against the rest, or the reduced focal loss."""
     added = mode == "multiclass" and reduction == "mean"
     loss: Any = losses.focal
     if reduced_threshold is not None:

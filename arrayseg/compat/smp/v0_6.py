@@ -1,7 +1,7 @@
-"""segmentation_models_pytorch 0.6: the numbers of `segmentation_models_pytorch`, its losses and metrics.
+"""segmentation_models_pytorch 0.6: `segmentation_models_pytorch.losses` and `.metrics`.
 
-The mode comes as an option. The sums of Dice, Jaccard and Tversky losses run over the batch, and a class without target
-pixels counts as 0. `eps`, which bounds denominators from below, matters for empty sets alone, whose loss is 0.
+The mode is an option. The sums of Dice, Jaccard and Tversky losses run over the batch, and a class without target
+pixels counts as 0. `eps`, the lower bound of denominators, matters only for empty sets, whose loss is 0.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ __all__ += shared_metrics.__all__
 
 @loss_preset(
     "segmentation_models_pytorch.losses.DiceLoss",
-    note="Smoothing was of 2 I and of P + T up to 0.3; class weights, divided by their sum, are new in 0.6.",
+    note=(
+        "Up to 0.3 the smoothing was added to 2 I and to P + T. Class weights, which are divided by their sum, "
+        "are new in 0.6."
+    ),
 )
 def dice_loss(
     input: Array,
@@ -43,7 +46,7 @@ def dice_loss(
     class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Dice loss, or its logarithm."""
+    """Return the Dice loss or its logarithmic form."""
     return region_loss(
         partial(losses.log_dice, floor=eps) if log_loss else losses.dice,
         input,
@@ -61,7 +64,8 @@ def dice_loss(
 
 
 @loss_preset(
-    "segmentation_models_pytorch.losses.JaccardLoss", note="Class weights, divided by their sum, are new in 0.6."
+    "segmentation_models_pytorch.losses.JaccardLoss",
+    note="Class weights, which are divided by their sum, are new in 0.6.",
 )
 def jaccard_loss(
     input: Array,
@@ -77,7 +81,7 @@ def jaccard_loss(
     class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Jaccard loss, or its logarithm."""
+    """Return the Jaccard loss or its logarithmic form."""
     return region_loss(
         partial(losses.log_jaccard, floor=eps) if log_loss else losses.jaccard,
         input,
@@ -96,7 +100,7 @@ def jaccard_loss(
 
 @loss_preset(
     "segmentation_models_pytorch.losses.TverskyLoss",
-    note="alpha weighs false positives; gamma is the power of the mean. `log_loss` is not supported.",
+    note="alpha weights false positives; gamma is the exponent of the mean. `log_loss` is not supported.",
 )
 def tversky_loss(
     input: Array,
@@ -113,7 +117,7 @@ def tversky_loss(
     class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Tversky loss, to the power gamma."""
+    """Return the Tversky loss to the power gamma."""
     return region_loss(
         partial(losses.focal_tversky, alpha=alpha, beta=beta, exponent=gamma, power_of="mean"),
         input,
@@ -132,10 +136,9 @@ def tversky_loss(
 @loss_preset(
     "segmentation_models_pytorch.losses.FocalLoss",
     note=(
-        "The sigmoid form in every mode; of several classes the mean since 0.6, whatever the reduction of each class, "
-        "up to 0.5 their sum. "
-        "`from_logits=False` and `normalized` are not supported. If every pixel is ignored, the mean is 0 here and nan "
-        "there."
+        "Every mode uses sigmoids. Since 0.6, several classes are averaged, whatever the reduction of each class; "
+        "up to 0.5 they were added. `from_logits=False` and `normalized` are not supported. If every pixel is "
+        "ignored, the mean is 0 here and nan in the peer."
     ),
 )
 def focal_loss(
@@ -151,7 +154,7 @@ def focal_loss(
     class_weights: Weights | None = None,
     **options: Any,
 ) -> Call:
-    """Focal loss of each class against the rest, or reduced focal loss."""
+    """Return the focal loss of each class against the rest, or the reduced focal loss."""
     weights = None if class_weights is None else [float(weight) for weight in class_weights]
     if weights is not None:
         weights = [weight * len(weights) / sum(weights) for weight in weights]

@@ -1,1 +1,1 @@
-"""Confusion matrices and the scores of them."""
+"""Metrics of the confusion matrix: overlap, rates, agreement, costs, scores of images and the report."""

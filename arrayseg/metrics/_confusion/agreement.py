@@ -116,8 +116,8 @@ def matthews_corrcoef(matrix: Array, *, absent: Absent = "skip", classes: Sequen
         def share(part: Array) -> Array:
             return divide(xp, part, total).values
 
-        # The sum over the classes of TP TN - FP FN is the numerator. A difference of c and p t, which are close to each
-        # other if one class has most pixels, would lose digits; so would 1 - p.
+        # The numerator is the sum over the classes of TP TN - FP FN. Computed as c minus the sum of p t it would lose
+        # digits if one class has most pixels, because both are close to 1; 1 - p would too.
         right = share(pixels.true_positives) * share(pixels.true_negatives)
         wrong = share(pixels.false_positives) * share(pixels.false_negatives)
         spread = xp.sum(share(pixels.predicted) * share(pixels.rejected), axis=-1)

@@ -40,7 +40,8 @@ def expected_cost(
         The costs c; rows are the target. By default 0 on the diagonal and 1 elsewhere, which gives the error rate.
         Shape `(C, C)`, or as many as there are `classes`.
     priors : array or sequence of float, optional
-        The frequencies of the classes where the method will be used. By default those of the target. Shape `(C,)`.
+        The frequencies of the classes where the method will be used. By default the frequencies in the target. Shape
+        `(C,)`.
     normalize : bool, default False
         Whether to divide by the smallest cost of predicting one class everywhere. Above 1, the method is worse than
         such a prediction.

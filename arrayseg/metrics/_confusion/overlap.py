@@ -458,8 +458,8 @@ def relative_volume_difference(
     ----------
     {matrix}
     relative_to : {"target", "mean"}, default "target"
-        The size by which the difference is divided: that of the target, as in medpy and panoptica, or the mean of both
-        sizes, as in seg-metrics.
+        Divide the difference by the size of the target, as medpy and panoptica do, or by the mean of both sizes, as
+        seg-metrics does.
     {absent_scores}
     {classes_scores}
 

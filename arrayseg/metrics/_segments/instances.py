@@ -186,9 +186,9 @@ def match_instances(
 
     Notes
     -----
-    This function ignores classes; for classes, void and crowd use `panoptic_counts`. The pixels are counted on the
-    device, and the pairs matched on the host. If several assignments give the same number of matches, StarDist's choice
-    also depends on pairs below the threshold.
+    This function ignores classes; for classes, void and crowd use `panoptic_counts`. The device counts the pixels, and
+    the host matches the pairs. Where several assignments give the same number of matches, StarDist also weighs pairs
+    below the threshold.
 
     References
     ----------

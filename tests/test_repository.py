@@ -1,4 +1,4 @@
-"""The workflows in .github/ run pinned actions, and sessions that noxfile.py has."""
+"""The files around the package: workflows, the version, and the list of real data."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / ".github" / "workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.yml"))
-pytestmark = pytest.mark.skipif(not WORKFLOWS, reason="a source distribution has no workflows")
 
 
 def session_names():
@@ -43,3 +42,15 @@ def test_one_version():
     stated = re.compile(r"^(?:version|release|__version__)\s*[:=]\s*[\"']?\d", re.MULTILINE)
     places = [ROOT / name for name in ("pyproject.toml", "CITATION.cff", "docs/conf.py", "arrayseg/__init__.py")]
     assert [path.name for path in places if stated.search(path.read_text(encoding="utf-8"))] == ["__init__.py"]
+
+
+def test_real_data_are_described():
+    """The table of CONTRIBUTING.md names each file with tests of real data, next to a folder that it reads."""
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([^|]*) \|$", table, re.MULTILINE)
+    described = {(folder, file) for folder, files in rows for file in re.findall(r"`([\w/.]+)`", files)}
+    tests = ROOT / "tests"
+    readers = {path for path in tests.rglob("test_*.py") if "pytest.mark.data" in path.read_text(encoding="utf-8")}
+    assert {tests / file for _, file in described} == readers - {Path(__file__)}
+    for folder, file in described - {("camvid", "losses/test_convergence.py")}:  # its helper reads the folder
+        assert folder in (tests / file).read_text(encoding="utf-8"), (folder, file)

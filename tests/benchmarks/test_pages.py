@@ -60,9 +60,9 @@ def test_every_figure_is_on_the_page(pages):
     text = "\n".join(pages.parts(runs, {}).values())
     for run in runs:
         assert run["command"] in text
-        for ours, rivals in pages.contests(run) if "results" in run else ():
-            for rival in rivals:
-                assert pages.milliseconds(rival) in text, (ours["function"], rival["entry"])
+        for own, others in pages.comparisons(run) if "results" in run else ():
+            for peer in others:
+                assert pages.milliseconds(peer) in text, (own["function"], peer["implementation"])
 
 
 def test_every_part_of_the_page_is_filled(pages):
@@ -79,10 +79,10 @@ def test_a_run_on_a_gpu_has_its_own_place(pages):
     assert all("Some GPU" not in text for comment, text in parts.items() if comment != "% GPU")
 
 
-@pytest.mark.parametrize(("peak", "beside"), [(600, "0.0 → 0.0"), (None, "– → –")])
-def test_table_of_growth(pages, peak, beside):
+@pytest.mark.parametrize(("peak", "temporaries"), [(600, "0.0 → 0.0"), (None, "– → –")])
+def test_table_of_growth(pages, peak, temporaries):
     table = pages.growth_table(grown("numpy", peak))
-    assert f"| pixels | `dice` | numpy | 10 → 100 | 0.01 → 0.1 | 1.00 | {beside} |" in table
+    assert f"| pixels | `dice` | numpy | 10 → 100 | 0.01 → 0.1 | 1.00 | {temporaries} |" in table
 
 
 def test_plots_are_drawn_of_what_is_recorded(plots, pages, tmp_path):

@@ -1,4 +1,4 @@
-"""What figures were taken on, and when: the header of a record."""
+"""Describe the machine and the versions of a run: the header of a record."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from arrayseg.backends.numpy.threads import thread_count
-from arrayseg.cli.contests.scene import available
+from benchmarks.inputs import available
+from benchmarks.measure import thread_count
 
-__all__ = ["environment"]
+import arrayseg
 
 PACKAGES = (
     *("arrayseg", "numpy", "torch", "jax", "cupy", "monai", "kornia", "segmentation-models-pytorch", "torchmetrics"),
@@ -23,7 +23,7 @@ PACKAGES = (
 
 
 def environment(device: str = "cpu") -> dict[str, Any]:
-    """What the figures were taken on, and when."""
+    """Return the command, date, commit, machine and versions of this run."""
     versions = {}
     for package in PACKAGES:
         try:
@@ -31,7 +31,7 @@ def environment(device: str = "cpu") -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "command": " ".join(["arrayseg", *sys.argv[1:]]),
+        "command": " ".join(["python tests/benchmarks/run.py", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit(),
         "python": platform.python_version(),
@@ -44,8 +44,8 @@ def environment(device: str = "cpu") -> dict[str, Any]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that runs, and whether the package differs from it; None where there is no history."""
-    folder = Path(__file__).parent.parent
+    """Return the commit of the imported package, and whether its files differ; None if it is not a checkout."""
+    folder = Path(arrayseg.__file__).parent
     try:
         head, changes = (
             subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
@@ -57,7 +57,7 @@ def commit() -> str | None:
 
 
 def device_name(device: str) -> str:
-    """`cpu`, or what the driver calls the GPU."""
+    """Return `cpu`, or the driver's name of the GPU."""
     if device == "cpu":
         return device
     if "torch" in available(device):

@@ -1,7 +1,8 @@
-"""The losses beside the libraries that have them, each by the preset that reproduces the library's number."""
+"""Compare losses to other libraries, each through the preset that reproduces the library's number."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -10,13 +11,10 @@ from math import inf
 from typing import Any, NamedTuple
 
 import numpy as np
-
-from arrayseg import losses, value_and_grad
-from arrayseg.cli.contests.packages import module
-from arrayseg.cli.contests.scene import (
+from benchmarks.comparison import Comparison
+from benchmarks.inputs import (
     Call,
-    Contest,
-    Scene,
+    Inputs,
     available,
     jax_array,
     one_hot,
@@ -24,50 +22,48 @@ from arrayseg.cli.contests.scene import (
     torch_logits,
     torch_step,
 )
-from arrayseg.compat._registry import presets_by_module
+from benchmarks.packages import module, preset
 
-__all__ = ["contests"]
+from arrayseg import losses, value_and_grad
 
 
 class Peer(NamedTuple):
-    """A loss of a peer, under its own name and with its own options."""
+    """A loss of another library, under its own name and with its own options."""
 
     path: str
     options: dict[str, Any]
     target: str = "ids"
     input: str = "logits"
-    ours: Callable[..., Any] | None = None
-    """Ours, of ids without a channel; None where a preset has it."""
+    own: Callable[..., Any] | None = None
+    """The loss of arrayseg, for ids without a channel; None: the preset of the same name."""
     most: float = inf
-    """The logits beyond which a call takes minutes, so that a corner of them is measured."""
+    """The number of logits above which a call takes minutes, so that only a corner is measured."""
     two_classes: bool = False
-    """Whether it takes no more."""
+    """Whether the loss takes only two classes."""
     tolerance: float | None = None
     of_classes: Callable[[int], dict[str, Any]] | None = None
-    """Options that need the number of classes."""
+    """The options that depend on the number of classes."""
 
     @property
     def package(self) -> str:
+        """The name of the library."""
         return self.path.partition(".")[0]
 
+    @property
+    def name(self) -> str:
+        """The name of the loss."""
+        return self.path.rpartition(".")[2]
 
-#: The presets that are measured.
-RELEASES = {
-    "kornia": "kornia_0_9",
-    "monai": "monai_1_6",
-    "optax": "optax_0_2",
-    "segmentation_models_pytorch": "smp_0_6",
-    "torch": "torch",
-}
+
+LIBRARIES = {"monai": "MONAI", "segmentation_models_pytorch": "segmentation-models-pytorch"}
 SOFTMAX = {"softmax": True, "to_onehot_y": True}
 MULTICLASS = {"mode": "multiclass"}
-#: Ranks of errors that are equal in float32 may change places, and each is a right answer.
+#: Errors that are equal in float32 may be sorted in any order, and every order is right.
 TIES = 0.02
-
-#: Logits that are sorted class by class in a second or so.
+#: Number of logits that are sorted class by class in about a second.
 SORTED = 4e7
 
-#: Of several classes that exclude each other.
+#: Losses of several exclusive classes.
 EXCLUSIVE = [
     Peer("monai.losses.DiceLoss", SOFTMAX, "channel"),
     Peer("monai.losses.DiceLoss", {**SOFTMAX, "jaccard": True}, "channel"),
@@ -75,7 +71,7 @@ EXCLUSIVE = [
     Peer("monai.losses.GeneralizedDiceLoss", SOFTMAX, "channel"),
     Peer("monai.losses.FocalLoss", {"to_onehot_y": True, "use_softmax": True}, "channel"),
     Peer("monai.losses.FocalLoss", {"to_onehot_y": True}, "channel"),
-    Peer("monai.losses.DiceCELoss", SOFTMAX, "channel", ours=losses.dice_cross_entropy),
+    Peer("monai.losses.DiceCELoss", SOFTMAX, "channel", own=losses.dice_cross_entropy),
     Peer("monai.losses.DiceFocalLoss", SOFTMAX, "channel"),
     Peer("monai.losses.GeneralizedDiceFocalLoss", SOFTMAX, "channel"),
     Peer("monai.losses.GeneralizedWassersteinDiceLoss", {}, of_classes=lambda n: {"dist_matrix": 1 - np.eye(n)}),
@@ -113,7 +109,7 @@ EXCLUSIVE = [
     Peer("optax.losses.sigmoid_binary_cross_entropy", {}, "last"),
     Peer("optax.losses.poly_loss_cross_entropy", {}, "last"),
 ]
-#: Of one channel.
+#: Losses of one channel.
 BINARY = [
     Peer("monai.losses.DiceLoss", {"sigmoid": True}, "one-hot"),
     Peer("monai.losses.TverskyLoss", {"sigmoid": True}, "one-hot"),
@@ -135,55 +131,47 @@ BINARY = [
 ]
 
 
-def contests(scene: Scene) -> Iterator[Contest]:
-    """The losses of the installed peers."""
-    for peer in BINARY if scene.binary else EXCLUSIVE:
-        backend, entry = ("jax", _jax_step) if peer.package == "optax" else ("torch", _torch_entry)
-        if find_spec(peer.package) is None or backend not in available(scene.device):
+def comparisons(inputs: Inputs) -> Iterator[Comparison]:
+    """Yield the comparisons with the losses of the installed peers."""
+    for peer in BINARY if inputs.binary else EXCLUSIVE:
+        backend, build = ("jax", _jax_call) if peer.package == "optax" else ("torch", _torch_call)
+        if find_spec(peer.package) is None or backend not in available(inputs.device):
             continue
-        yield Contest(
-            name=_name(peer),
-            backend=backend,
-            ours=partial(entry, peer, _ours),
-            rivals={_label(peer): partial(entry, peer, _theirs)},
-            part="two classes" if peer.two_classes else "corner" if scene.logits.size > peer.most else None,
+        options = ", ".join(f"{key}={value!r}" for key, value in peer.options.items())
+        yield Comparison(
+            f"{peer.name}({options})",
+            backend,
+            own=partial(build, peer, True),
+            peers={LIBRARIES.get(peer.package, peer.package): partial(build, peer, False)},
+            part="two classes" if peer.two_classes else "corner" if inputs.logits.size > peer.most else None,
             tolerance=peer.tolerance,
-            device=scene.device,
+            device=inputs.device,
         )
+
+
+def own_loss(peer: Peer, classes: int) -> Callable[..., Any]:
+    """Return the loss of arrayseg that gives the peer's number."""
+    return peer.own or partial(preset(peer.package, snake_case(peer.name)), **_options(peer, classes))
+
+
+def peer_loss(peer: Peer, classes: int) -> Callable[..., Any]:
+    """Return the peer's function, or the object of its class."""
+    found, options = getattr(module(peer.path.rpartition(".")[0]), peer.name), _options(peer, classes)
+    return found(**options) if isinstance(found, type) else partial(found, **options)
+
+
+def snake_case(name: str) -> str:
+    """Return the name of a preset from the peer's name: `dice_ce_loss` for `DiceCELoss`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return re.sub("_+", "_", words).lower()
 
 
 def _options(peer: Peer, classes: int) -> dict[str, Any]:
     return {**peer.options, **(peer.of_classes(classes) if peer.of_classes else {})}
 
 
-def _ours(peer: Peer, classes: int) -> Callable[..., Any]:
-    """Our function that gives the peer's number."""
-    if peer.ours is not None:
-        return peer.ours
-    release = RELEASES[peer.package]
-    presets = {preset.peer: preset for preset in presets_by_module()[release]}
-    return partial(presets[peer.path], **_options(peer, classes))
-
-
-def _theirs(peer: Peer, classes: int) -> Callable[..., Any]:
-    """The peer's function, or the object of its class."""
-    path, _, name = peer.path.rpartition(".")
-    found, options = getattr(module(path), name), _options(peer, classes)
-    return found(**options) if isinstance(found, type) else partial(found, **options)
-
-
-def _name(peer: Peer) -> str:
-    options = ", ".join(f"{key}={value!r}" for key, value in peer.options.items())
-    return f"{peer.path.rpartition('.')[2]}({options})"
-
-
-def _label(peer: Peer) -> str:
-    names = {"monai": "MONAI", "segmentation_models_pytorch": "segmentation-models-pytorch"}
-    return names.get(peer.package, peer.package)
-
-
-def _input(form: str, logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The logits, or the probabilities in their place."""
+def input_of(form: str, logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return the logits in the form that a peer takes: as they are, or as probabilities."""
     if form == "logits":
         return logits
     if form == "independent probabilities":
@@ -193,35 +181,38 @@ def _input(form: str, logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.log(probabilities) if form == "log-probabilities" else np.asarray(probabilities)
 
 
-def _target(form: str, scene: Scene) -> np.ndarray[Any, Any]:
+def target_of(form: str, inputs: Inputs) -> np.ndarray[Any, Any]:
+    """Return the labels in the form that a peer takes."""
     match form:
         case "ids" | "last ids":
-            return scene.ids
+            return inputs.ids
         case "channel":
-            return scene.ids[:, None]
+            return inputs.ids[:, None]
         case "last":
-            return np.ascontiguousarray(np.moveaxis(one_hot(scene), 1, -1))
+            return np.ascontiguousarray(np.moveaxis(one_hot(inputs), 1, -1))
         case _:
-            return np.ascontiguousarray(one_hot(scene))
+            return np.ascontiguousarray(one_hot(inputs))
 
 
-Build = Callable[[Peer, int], Callable[..., Any]]
-
-
-def _torch_entry(peer: Peer, build: Build, scene: Scene) -> Call:
+def _torch_call(peer: Peer, is_own: bool, inputs: Inputs) -> Call:
     import torch
 
-    target = torch_array(_target("ids" if build is _ours and peer.ours else peer.target, scene), scene.device)
+    form = "ids" if is_own and peer.own else peer.target
+    target = torch_array(target_of(form, inputs), inputs.device)
     if target.is_floating_point():
-        target = target.to(getattr(torch, scene.dtype))
-    given = replace(scene, logits=_input(peer.input, scene.logits))
-    return torch_step(build(peer, scene.logits.shape[1]), torch_logits(given), target)
+        target = target.to(getattr(torch, inputs.dtype))
+    loss = (own_loss if is_own else peer_loss)(peer, inputs.logits.shape[1])
+    return torch_step(loss, torch_logits(replace(inputs, logits=input_of(peer.input, inputs.logits))), target)
 
 
-def _jax_step(peer: Peer, build: Build, scene: Scene) -> Call:
+def _jax_call(peer: Peer, is_own: bool, inputs: Inputs) -> Call:
     import jax
 
-    loss = build(peer, scene.logits.shape[1])
-    step = jax.jit(value_and_grad(loss) if build is _ours else jax.value_and_grad(lambda *x: loss(*x).mean()))
-    logits, target = np.ascontiguousarray(np.moveaxis(scene.logits, 1, -1)), _target(peer.target, scene)
-    return partial(step, jax_array(logits, scene.device, scene.dtype), jax_array(target, scene.device))
+    classes = inputs.logits.shape[1]
+    if is_own:
+        step = value_and_grad(own_loss(peer, classes))
+    else:
+        loss = peer_loss(peer, classes)
+        step = jax.value_and_grad(lambda *arrays: loss(*arrays).mean())
+    logits, target = np.ascontiguousarray(np.moveaxis(inputs.logits, 1, -1)), target_of(peer.target, inputs)
+    return partial(jax.jit(step), jax_array(logits, inputs.device, inputs.dtype), jax_array(target, inputs.device))

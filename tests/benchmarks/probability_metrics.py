@@ -1,4 +1,4 @@
-"""Metrics of probabilities beside the libraries that have them."""
+"""Compare metrics of probabilities to other libraries."""
 
 from __future__ import annotations
 
@@ -7,26 +7,23 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from benchmarks.comparison import Comparison, Maps, Metric, MetricPeer, metric_comparison, raveled
+from benchmarks.packages import module
 
 from arrayseg import metrics
-from arrayseg.cli.contests.packages import module
-from arrayseg.cli.contests.rivalry import Form, Maps, Rival, contest, ravelled
-from arrayseg.cli.contests.scene import Contest
-
-__all__ = ["contests"]
 
 SHAPE = (2, 19, 256, 512)
 
 
-def contests() -> Iterator[Contest]:
-    """The contests that the installed libraries allow."""
+def comparisons() -> Iterator[Comparison]:
+    """Yield the comparisons with the libraries that are installed."""
     yield from _of_calibration()
     yield from _of_ranks()
 
 
 @lru_cache(maxsize=1)
 def probability_maps() -> Maps:
-    """Probabilities of the classes, and labels drawn of other ones."""
+    """Return random probabilities of the classes, and labels drawn from similar ones."""
     generator = np.random.default_rng(0)
     powers = np.exp(2 * generator.standard_normal(SHAPE, dtype=np.float32))
     target = (powers * generator.random(SHAPE, dtype=np.float32)).argmax(axis=1)
@@ -34,18 +31,18 @@ def probability_maps() -> Maps:
 
 
 def foreground_maps() -> Maps:
-    """The probability of one class, and where it is."""
+    """Return the probability of one class, and its mask."""
     probabilities, target = probability_maps()
     return np.ascontiguousarray(probabilities[:, 1]), (target == 1).astype(np.int64)
 
 
-def _of_calibration() -> Iterator[Contest]:
-    def of_bins(compute: Callable[[Any], Any]) -> Form:
+def _of_calibration() -> Iterator[Comparison]:
+    def of_bins(compute: Callable[[Any], Any]) -> Metric:
         return lambda p, t: compute(metrics.calibration_bins(p, t))
 
     def torchmetrics(prediction: Any, target: Any) -> Any:
-        peers = module("torchmetrics.functional.classification")
-        return peers.multiclass_calibration_error(prediction, target, num_classes=SHAPE[1])
+        library = module("torchmetrics.functional.classification")
+        return library.multiclass_calibration_error(prediction, target, num_classes=SHAPE[1])
 
     def log_loss(prediction: Any, target: Any) -> Any:
         return module("sklearn.metrics").log_loss(target, prediction)
@@ -56,35 +53,35 @@ def _of_calibration() -> Iterator[Contest]:
     error, likelihood = (
         of_bins(compute) for compute in (metrics.expected_calibration_error, metrics.negative_log_likelihood)
     )
-    rival = Rival("torchmetrics", "torchmetrics", torchmetrics)
-    yield from contest("expected_calibration_error", "torch", probability_maps, error, rival)
-    rival = Rival("scikit-learn", "sklearn", log_loss, rows)
-    yield from contest("negative_log_likelihood", "numpy", probability_maps, likelihood, rival)
+    peer = MetricPeer("torchmetrics", "torchmetrics", torchmetrics)
+    yield from metric_comparison("expected_calibration_error", "torch", probability_maps, error, peer)
+    peer = MetricPeer("scikit-learn", "sklearn", log_loss, rows)
+    yield from metric_comparison("negative_log_likelihood", "numpy", probability_maps, likelihood, peer)
 
 
-def _of_ranks() -> Iterator[Contest]:
-    """Areas under the curves, of every score and not of bins."""
+def _of_ranks() -> Iterator[Comparison]:
+    """Yield areas under the curves, from every score and not from bins."""
 
-    def of_ranks(compute: Callable[[Any], Any]) -> Form:
+    def of_ranks(compute: Callable[[Any], Any]) -> Metric:
         return lambda p, t: compute(metrics.score_histogram(p, t, bins=None))
 
-    def scikit_learn(name: str) -> Rival:
-        def form(prediction: Any, target: Any) -> Any:
+    def scikit_learn(name: str) -> MetricPeer:
+        def compute(prediction: Any, target: Any) -> Any:
             return getattr(module("sklearn.metrics"), name)(target, prediction)
 
-        return Rival("scikit-learn", "sklearn", form, ravelled)
+        return MetricPeer("scikit-learn", "sklearn", compute, raveled)
 
-    def torchmetrics(name: str) -> Rival:
-        def form(prediction: Any, target: Any) -> Any:
+    def torchmetrics(name: str) -> MetricPeer:
+        def compute(prediction: Any, target: Any) -> Any:
             return getattr(module("torchmetrics.functional.classification"), name)(prediction, target)
 
-        return Rival("torchmetrics", "torchmetrics", form)
+        return MetricPeer("torchmetrics", "torchmetrics", compute)
 
     for name, compute, of_scikit_learn, of_torchmetrics in (
         ("auroc", metrics.auroc, "roc_auc_score", "binary_auroc"),
         ("average_precision", metrics.average_precision, "average_precision_score", "binary_average_precision"),
     ):
-        yield from contest(name, "numpy", foreground_maps, of_ranks(compute), scikit_learn(of_scikit_learn))
-        yield from contest(
+        yield from metric_comparison(name, "numpy", foreground_maps, of_ranks(compute), scikit_learn(of_scikit_learn))
+        yield from metric_comparison(
             name, "torch", foreground_maps, of_ranks(compute), torchmetrics(of_torchmetrics), tolerance=1e-4
         )

@@ -1,0 +1,58 @@
+"""The docstrings of metrics: every parameter has its type and default, and no shared paragraph is missing."""
+
+import inspect
+import re
+
+import pytest
+
+from arrayseg import class_weights, metrics
+
+PACKAGES = ("_confusion", "_probability", "_add", "_bootstrap", "class_weights")
+FUNCTIONS = {
+    f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
+    for module in (metrics, class_weights)
+    for name in module.__all__
+    if any(package in getattr(module, name).__module__ for package in PACKAGES)
+}
+
+
+def described(function):
+    """Return the type that the docstring gives for each parameter."""
+    return dict(re.findall(r"^\*?(\w+)(?:, \*\w+)* : (.+)$", inspect.getdoc(function), re.MULTILINE))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_parameter_has_its_type_and_default(name):
+    types = described(FUNCTIONS[name])
+    for parameter in inspect.signature(FUNCTIONS[name]).parameters.values():
+        text, default = types[parameter.name], parameter.default
+        if default is parameter.empty or parameter.kind is parameter.VAR_POSITIONAL:
+            assert "default" not in text
+            assert "optional" not in text
+        elif default is None:
+            assert text.endswith(("optional", "default None"))
+        else:
+            shown = text.rpartition("default ")[2]
+            assert shown in (str(default), f'"{default}"', f"{default:g}" if isinstance(default, float) else None)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_no_shared_paragraph_is_missing(name):
+    assert not re.search(r"^\s*\{\w+\}$", inspect.getdoc(FUNCTIONS[name]), re.MULTILINE)
+
+
+def uses(option):
+    """Return the option as each metric that has it declares it."""
+    functions = [getattr(metrics, name) for name in metrics.__all__ if inspect.isfunction(getattr(metrics, name))]
+    signatures = [inspect.signature(function).parameters for function in functions]
+    return [parameters[option] for parameters in signatures if option in parameters]
+
+
+def test_absent_has_one_annotation_and_default():
+    assert {(use.annotation, use.default, use.kind.name) for use in uses("absent")} == {
+        ("Absent", "skip", "KEYWORD_ONLY")
+    }
+
+
+def test_the_number_of_classes_is_named_in_the_call():
+    assert {(use.annotation, use.kind.name) for use in uses("num_classes")} == {("int", "KEYWORD_ONLY")}
