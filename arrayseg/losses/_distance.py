@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.axes import shift
 from arrayseg.engine.activations import whole_block
@@ -282,7 +282,7 @@ def hausdorff_plan(
     target: Array,
     field: Array | None,
     alpha: float,
-    spacing: float | Sequence[float],
+    spacing: Spacing,
     binarize: Binarize,
     sides: Sides,
     one_sided: bool,
@@ -313,7 +313,7 @@ def boundary(
     target: Array,
     *,
     field: Array | None = None,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     inside_offset: float = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
@@ -389,7 +389,7 @@ def hausdorff_distance_transform(
     *,
     field: Array | None = None,
     alpha: float = 2.0,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     binarize: Binarize = "threshold",
     sides: Sides = "both",
     one_sided: bool = False,
@@ -471,7 +471,7 @@ def log_hausdorff_distance_transform(
     *,
     field: Array | None = None,
     alpha: float = 2.0,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     binarize: Binarize = "threshold",
     sides: Sides = "both",
     one_sided: bool = False,
@@ -620,7 +620,7 @@ def distance_weighted_dice(
     target: Array,
     *,
     field: Array | None = None,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     smooth: Smooth = 1e-5,
     weigh: Literal["all", "hits"] = "all",
     **options: Unpack[RegionKeywords],

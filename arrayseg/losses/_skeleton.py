@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
-from arrayseg._typing import Array, Namespace, Pool
+from arrayseg._typing import Array, Namespace, Pool, Spacing
 from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
@@ -75,12 +75,9 @@ class HarmonicTerm(RegionTerm):
             by_sensitivity * by_found,
             by_sensitivity * by_lost,
         )
-        takes_part = xp.broadcast_to(counts, shape) & xp.broadcast_to(chosen, shape)
-        zero = xp.zeros_like(sums[0])
+        takes_part, zero = counts if chosen is None else counts & chosen, xp.zeros_like(sums[0])
         scale = weight * factor
-        return value, tuple(
-            xp.where(takes_part, xp.broadcast_to(by * scale, shape), zero)[:, :, None] for by in derivatives
-        )
+        return value, tuple(xp.where(takes_part, by * scale, zero)[:, :, None] for by in derivatives)
 
     def pull(self, block: Block, state: Any) -> Array:
         xp = block.xp
@@ -211,7 +208,7 @@ def cb_dice(
     *,
     iterations: int = 10,
     smooth: Smooth = 1.0,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
     r"""Centreline boundary Dice (cbDice) loss: clDice that also knows radii.
