@@ -1,16 +1,18 @@
 """Run pytest while one place of the package's source reads otherwise.
 
-``python -P tests/mutant.py MODULE BEFORE AFTER [options and tests of pytest]``; no file changes, and only NumPy runs.
+``python -P tests/mutant.py MODULE BEFORE AFTER [options and tests of pytest]``; no file changes. Array libraries that
+``ARRAYSEG_TEST_BACKENDS`` does not name cannot be imported.
 """
 
 import importlib.abc
 import importlib.machinery
+import os
 import sys
 from types import CodeType
 
 import pytest
 
-HIDDEN = ("cupy", "jax", "torch")
+LIBRARIES = {"cupy", "jax", "torch"}
 
 
 class MutantLoader(importlib.machinery.SourceFileLoader):
@@ -41,6 +43,7 @@ class MutantFinder(importlib.abc.MetaPathFinder):
 
 
 if __name__ == "__main__":
-    sys.modules.update(dict.fromkeys(HIDDEN))  # an import of these fails, and costs no time
+    hidden = LIBRARIES - set(os.environ["ARRAYSEG_TEST_BACKENDS"].split(","))
+    sys.modules.update(dict.fromkeys(hidden))  # an import of these fails, and costs no time
     sys.meta_path.insert(0, MutantFinder(*sys.argv[1:4]))
     sys.exit(pytest.main(["-x", "-q", "--no-header", "-p", "no:cacheprovider", *sys.argv[4:]]))

@@ -1,8 +1,9 @@
 """The tests notice a wrong formula: each mutant of the source below makes a test fail.
 
 A mutant is one place of a formula, a derivative, a weight or a sum that reads otherwise. The tests that must notice are
-those against independent formulas and differences, never the recorded numbers. By default every third mutant runs;
-`nox -s full` runs all. The text of a mutant must be in its module: whoever rewrites a formula writes its mutant again.
+those against independent formulas and differences, never the recorded numbers; of an adapter, the parity tests. By
+default every third mutant runs; `nox -s full` runs all. The text of a mutant must be in its module: whoever rewrites a
+formula writes its mutant again.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Mutant(NamedTuple):
     after: str
     word: str
     tests: str = "losses/test_oracle.py"
+    library: str = "numpy"
 
 
 FORMULAS, SCORES = "engine.pixel_formulas", "engine.region_scores"
@@ -98,8 +100,8 @@ MUTANTS = [
     # Weights, pools and means of the engine.
     Mutant(
         "engine.pixel_term",
-        "weights = found if weights is None else weights * found",
-        "weights = found if weights is None else weights",
+        "weights = at_id if weights is None else weights * at_id",
+        "weights = at_id if weights is None else weights",
         "weights",
         "losses/test_cross_entropy.py",
     ),
@@ -185,6 +187,31 @@ MUTANTS = [
         "balanced",
         "losses/test_pixel_formulas.py",
     ),
+    # Derivatives in the adapters.
+    Mutant(
+        "backends.torch",
+        "return torch.as_tensor(value), torch.from_numpy(gradient)",
+        "return torch.as_tensor(value), -torch.from_numpy(gradient)",
+        "dice",
+        "losses/test_parity.py",
+        "torch",
+    ),
+    Mutant(
+        "backends.torch",
+        "return gradient.mul_(cotangent).to(input.dtype), None",
+        "return gradient.to(input.dtype), None",
+        "torch",
+        "losses/test_cross_entropy.py",
+        "torch",
+    ),
+    Mutant(
+        "backends.jax",
+        "_softplus.defjvps(lambda tangent, _, scores: tangent * _sigmoid(scores))",
+        "_softplus.defjvps(lambda tangent, _, scores: tangent * _sigmoid(-scores))",
+        "binary_cross_entropy",
+        "losses/test_parity.py",
+        "jax",
+    ),
 ]
 SAMPLE = MUTANTS if FULL else MUTANTS[::STRIDE]
 
@@ -201,10 +228,11 @@ def test_the_text_of_a_mutant_is_in_its_module_once(mutant):
 
 @pytest.mark.parametrize("mutant", SAMPLE, ids=name_of)
 def test_a_mutant_makes_a_test_fail(mutant):
+    pytest.importorskip(mutant.library)
     command = [sys.executable, "-P", ROOT / "tests" / "mutant.py", f"arrayseg.{mutant.module}", mutant.before]
     command += [mutant.after, "-k", mutant.word, ROOT / "tests" / mutant.tests]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    environment["ARRAYSEG_TEST_BACKENDS"] = "numpy"
+    environment["ARRAYSEG_TEST_BACKENDS"] = mutant.library
     run = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == TESTS_FAILED, f"{run.stdout[-2000:]}{run.stderr[-2000:]}"
     assert "errors" not in run.stdout.splitlines()[-1]

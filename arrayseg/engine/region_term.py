@@ -31,11 +31,16 @@ State = tuple[Array, ...]
 """The derivatives in the sums of amounts, `(N, C, 1)`."""
 
 
+def unscored(cells: Cells, xp: Any) -> Any:
+    """Stand for the score of a term that has its own `solve`."""
+    raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class RegionTerm(Term):
     """A region loss: `count` the cells, `solve` the score, `pull` its derivatives back."""
 
-    score: Score
+    score: Score = unscored
     reduction: Reduction = "mean"
     pool: Pool = "image"
     absent: Absent = "keep"
