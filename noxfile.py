@@ -221,7 +221,7 @@ def bench(session: nox.Session) -> None:
     """Compare time and memory to the frameworks, the peers and the limit: `nox -s bench -- [options of run.py]`."""
     python = peers(session)
     # The checkout itself runs, so that the record has its commit.
-    command = (python, "tests/benchmarks/run.py", "--peers", *session.posargs)
+    command = (python, "-P", "tests/benchmarks/run.py", "--peers", *session.posargs)
     session.run(*command, env={"PYTHONPATH": str(ROOT)}, external=True)
 
 
@@ -229,4 +229,4 @@ def bench(session: nox.Session) -> None:
 def bench_compare(session: nox.Session) -> None:
     """Print the times of the checkout over a commit's times: `nox -s bench-compare -- REVISION [options of run.py]`."""
     python = frameworks(session)
-    session.run(python, "tests/benchmarks/compare.py", *session.posargs, external=True)
+    session.run(python, "-P", "tests/benchmarks/compare.py", *session.posargs, external=True)

@@ -25,3 +25,5 @@ SmoothForm: TypeAlias = Literal["double", "tp"]
 Absent: TypeAlias = Literal["keep", "zero", "exclude"]
 SoftTruePositive: TypeAlias = Literal["product", "l1", "l2"]
 WeightNorm: TypeAlias = Literal["sum"] | None
+Spacing: TypeAlias = float | Sequence[float]
+"""The distance between neighbors, along every spatial axis or along each."""

@@ -1,12 +1,12 @@
-"""Fields of distances to the boundaries of a target, for a data loader to make and a loss to take as `field`."""
+"""Compute maps of distances to the boundaries of a target, which losses accept as `field`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from arrayseg._checks import check_dtype, check_flag, check_index, check_number, check_spacing, shown
 from arrayseg._errors import raises_here
-from arrayseg._typing import Array, DType
+from arrayseg._typing import Array, DType, Spacing
 from arrayseg.backends import Backend, backend_of
 from arrayseg.backends.axes import move_axis
 from arrayseg.imaging import distance_fields, skeletons
@@ -19,37 +19,36 @@ __all__ = ["boundary_weight_map", "distance_map", "signed_distance_map", "skelet
 def signed_distance_map(
     target: Array,
     num_classes: int | None = None,
-    /,
     *,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     inside_offset: float = 1.0,
     class_axis: int = 1,
     ignore_index: int | None = None,
     dtype: DType | None = None,
 ) -> Array:
-    r"""The signed Euclidean distance to the boundary of every class, for `arrayseg.losses.boundary`.
+    r"""Compute the signed Euclidean distance to the boundary of every class, for `arrayseg.losses.boundary`.
 
     .. math:: \phi_i = d_i \text{ outside of the class}, \; -(d_i - o) \text{ inside}
 
-    with d the distance to the nearest pixel of the other side; 0 for a class that is nowhere or everywhere.
+    with d the distance to the nearest pixel of the other side. A class that fills the image or does not occur has 0.
 
     Parameters
     ----------
     target : array
         Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
     num_classes : int, optional
-        C, the number of classes of ids.
+        The number of classes, C, if the target holds ids.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each.
+        The distance between neighbors, along every spatial axis or along each.
     inside_offset : float, default 1.0
-        o, what is taken off the distance inside: 1 as in the code of Kervadec et al. and in MONAI, 0 for a distance
-        that is alike on both sides.
+        o, which is subtracted from the distance inside: 1 as in the code of Kervadec et al. and in MONAI, or 0 for a
+        symmetric distance.
     class_axis : int, default 1
-        Where the class axis is put; -1 for channels-last.
+        The position of the class axis in the result; -1 for channels-last.
     ignore_index : int, optional
-        An id whose pixels are of no class.
+        Label of pixels that belong to no class.
     dtype : dtype, optional
-        The dtype of the result, of the target's library; its float32 if not given.
+        The dtype of the result, of the target's library; by default its float32.
 
     Returns
     -------
@@ -65,9 +64,9 @@ def signed_distance_map(
 
     Notes
     -----
-    Exact on every backend: SciPy's transform on the CPU where it is installed, CuPy's on its device, and one pass for
-    every axis in standard functions elsewhere and under compilers. `scipy.ndimage.distance_transform_edt` alone has no
-    meaning for a class that is everywhere.
+    The distances are exact on every backend: SciPy's transform on the CPU if it is installed, CuPy's on its device, and
+    one pass for each axis in standard functions elsewhere and under compilers. `scipy.ndimage.distance_transform_edt`
+    alone is undefined for a class that fills the image.
 
     References
     ----------
@@ -93,36 +92,35 @@ def signed_distance_map(
 def distance_map(
     target: Array,
     num_classes: int | None = None,
-    /,
     *,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     inside_alone: bool = False,
     class_axis: int = 1,
     ignore_index: int | None = None,
     dtype: DType | None = None,
 ) -> Array:
-    r"""The Euclidean distance to the boundary of every class, for `arrayseg.losses.hausdorff_distance_transform`.
+    r"""Compute the distance to the boundary of every class, for `arrayseg.losses.hausdorff_distance_transform`.
 
     .. math:: d_i = \min_{j \text{ on the other side}} \|x_i - x_j\|
 
-    It is 0 for a class that is nowhere or everywhere.
+    It is 0 for a class that fills the image or does not occur.
 
     Parameters
     ----------
     target : array
         Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
     num_classes : int, optional
-        C, the number of classes of ids.
+        The number of classes, C, if the target holds ids.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each.
+        The distance between neighbors, along every spatial axis or along each.
     inside_alone : bool, default False
-        Whether the distance is 0 outside of the class.
+        Whether to set the distance to 0 outside of the class.
     class_axis : int, default 1
-        Where the class axis is put; -1 for channels-last.
+        The position of the class axis in the result; -1 for channels-last.
     ignore_index : int, optional
-        An id whose pixels are of no class.
+        Label of pixels that belong to no class.
     dtype : dtype, optional
-        The dtype of the result, of the target's library; its float32 if not given.
+        The dtype of the result, of the target's library; by default its float32.
 
     Returns
     -------
@@ -138,7 +136,7 @@ def distance_map(
 
     Notes
     -----
-    Both sides are those of MONAI's ``HausdorffDTLoss``, `inside_alone` those of the code of Kervadec et al.
+    MONAI's ``HausdorffDTLoss`` uses both sides; the code of Kervadec et al. uses `inside_alone`.
 
     References
     ----------
@@ -164,33 +162,33 @@ def distance_map(
 def boundary_weight_map(
     target: Array,
     num_classes: int | None = None,
-    /,
     *,
-    spacing: float | Sequence[float] = 1.0,
+    spacing: Spacing = 1.0,
     class_axis: int = 1,
     ignore_index: int | None = None,
     dtype: DType | None = None,
 ) -> Array:
-    r"""Weights that are larger near the boundary of every class, for `arrayseg.losses.distance_weighted_dice`.
+    r"""Compute weights that are larger near boundaries, for `arrayseg.losses.distance_weighted_dice`.
 
     .. math:: w_i = 2 - \frac{d_i}{\max d} \text{ on each side of the boundary}
 
-    with d the Euclidean distance to the nearest pixel of the other side; 1 for a class that is nowhere or everywhere.
+    with d the Euclidean distance to the nearest pixel of the other side. A class that fills the image or does not occur
+    has weight 1.
 
     Parameters
     ----------
     target : array
         Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
     num_classes : int, optional
-        C, the number of classes of ids.
+        The number of classes, C, if the target holds ids.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each.
+        The distance between neighbors, along every spatial axis or along each.
     class_axis : int, default 1
-        Where the class axis is put; -1 for channels-last.
+        The position of the class axis in the result; -1 for channels-last.
     ignore_index : int, optional
-        An id whose pixels are of no class.
+        Label of pixels that belong to no class.
     dtype : dtype, optional
-        The dtype of the result, of the target's library; its float32 if not given.
+        The dtype of the result, of the target's library; by default its float32.
 
     Returns
     -------
@@ -224,7 +222,6 @@ def boundary_weight_map(
 def skeleton_map(
     target: Array,
     num_classes: int | None = None,
-    /,
     *,
     iterations: int = 10,
     tube: int = 2,
@@ -232,7 +229,7 @@ def skeleton_map(
     ignore_index: int | None = None,
     dtype: DType | None = None,
 ) -> Array:
-    r"""The skeleton of every class, dilated within it, for `arrayseg.losses.skeleton_recall`.
+    r"""Compute the skeleton of every class, dilated within the class, for `arrayseg.losses.skeleton_recall`.
 
     .. math:: k = \text{class} \cap \mathrm{dilation}^\text{tube}\Big(\bigcup_i e_i \setminus \mathrm{opening}(e_i)\Big)
 
@@ -243,17 +240,17 @@ def skeleton_map(
     target : array
         Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
     num_classes : int, optional
-        C, the number of classes of ids.
+        The number of classes, C, if the target holds ids.
     iterations : int, default 10
-        How often a class is eroded, at least 0: the largest radius in pixels of a structure.
+        How often to erode a class, at least 0: the largest radius of a structure in pixels.
     tube : int, default 2
-        How often the skeleton is dilated by a cross.
+        How often to dilate the skeleton by a cross.
     class_axis : int, default 1
-        Where the class axis is put; -1 for channels-last.
+        The position of the class axis in the result; -1 for channels-last.
     ignore_index : int, optional
-        An id whose pixels are of no class.
+        Label of pixels that belong to no class.
     dtype : dtype, optional
-        The dtype of the result, of the target's library; its float32 if not given.
+        The dtype of the result, of the target's library; by default its float32.
 
     Returns
     -------
@@ -293,11 +290,12 @@ def _of_every_class(
     field: Callable[[Array, tuple[float, ...], Backend], Array],
     target: Array,
     num_classes: int | None,
-    spacing: float | Sequence[float],
+    spacing: Spacing,
     class_axis: int,
     ignore_index: int | None,
     dtype: DType | None,
 ) -> Array:
+    """Return a map of every class, after checking the arguments that all maps share."""
     backend = backend_of(target, "target")
     xp = backend.xp
     if num_classes is not None:

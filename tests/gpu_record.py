@@ -1,7 +1,7 @@
-"""Run the tests on this machine's CUDA device, and record what passed in docs/gpu.json and docs/gpu.md.
+"""Run the tests on the CUDA device of this machine, and record the results in docs/gpu.json and docs/gpu.md.
 
-`nox -s gpu` runs it; so does any interpreter that has pytest, hypothesis, array-api-compat and at least one of torch,
-JAX and CuPy with CUDA. Where there is no device it says so and writes nothing.
+`nox -s gpu` runs it. It needs an interpreter with pytest, hypothesis, array-api-compat and at least one of torch, JAX
+and CuPy with CUDA. Without a device it says so and writes nothing.
 """
 
 import datetime
@@ -28,7 +28,7 @@ from arrayseg.testing import installed  # noqa: E402
 RECORD = ROOT / "docs" / "gpu.json"
 PAGE = ROOT / "docs" / "gpu.md"
 SHAPE = (4, 19, 512, 512)
-# Each backend by the name that ARRAYSEG_TEST_BACKENDS takes, and a program that prints "version|device" or fails.
+# The backends by their names in ARRAYSEG_TEST_BACKENDS, each with a program that prints "version|device" or fails.
 PROBES = {
     "cupy": """
 import cupy
@@ -48,13 +48,13 @@ print(jax.__version__, jax.devices("cuda")[0].device_kind, sep="|")
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """The environment of a child: the checkout is importable, and JAX leaves memory to the other libraries."""
+    """Return the environment of a child: the checkout is importable, and JAX leaves memory to other libraries."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     return {**os.environ, "PYTHONPATH": path, "XLA_PYTHON_CLIENT_PREALLOCATE": "false", **variables}
 
 
 def probe(program: str) -> tuple[str, str] | None:
-    """The version of a library and the device that it sees; None where it sees none."""
+    """Return the version of a library and the device that it sees; None if it sees none."""
     found = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, env=environment()
     )
@@ -65,7 +65,7 @@ def probe(program: str) -> tuple[str, str] | None:
 
 
 def run_tests(backend: str) -> dict[str, int | float]:
-    """The counts of pytest's report, and the seconds it took."""
+    """Return the counts of pytest's report, and its seconds."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         marks = "not (parity or compile or compat or mutation)"
@@ -77,12 +77,12 @@ def run_tests(backend: str) -> dict[str, int | float]:
     return {"passed": passed, "failed": failed, "skipped": skipped, "seconds": round(float(suite["time"]), 1)}
 
 
-def step(backend: str, function: str, scene: tuple[np.ndarray, np.ndarray]) -> tuple[Callable, tuple]:
-    """The value and gradient of a loss as users of a library take them, and its arrays on the device."""
+def step(backend: str, function: str, inputs: tuple[np.ndarray, np.ndarray]) -> tuple[Callable, tuple]:
+    """Return the call by which users of a library get value and gradient, and its arrays on the device."""
     loss = getattr(losses, function)
     library = installed([backend])[backend]
-    logits = library.asarray(scene[0])
-    target = library.asarray(scene[1], "int32" if backend == "jax-cuda" else "int64")  # JAX has no int64 by default
+    logits = library.asarray(inputs[0])
+    target = library.asarray(inputs[1], "int32" if backend == "jax-cuda" else "int64")  # JAX has no int64 by default
     if backend == "cupy":
         return value_and_grad(loss), (logits, target)
     if backend == "jax-cuda":
@@ -93,7 +93,7 @@ def step(backend: str, function: str, scene: tuple[np.ndarray, np.ndarray]) -> t
 
 
 def torch_step(loss: Callable) -> Callable:
-    """One forward and backward pass."""
+    """Return a function that runs one forward and backward pass."""
 
     def run(logits, target):
         logits.grad = None
@@ -104,7 +104,7 @@ def torch_step(loss: Callable) -> Callable:
 
 
 def plain_torch(function: str) -> Callable:
-    """The form that torch's users would otherwise write."""
+    """Return the form that users of torch would otherwise write."""
     import torch
 
     if function == "cross_entropy":
@@ -120,12 +120,12 @@ def plain_torch(function: str) -> Callable:
 
 
 def timings(backends: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
-    """Milliseconds and peak megabytes of value and gradient, by function and by who computes it."""
+    """Return milliseconds and peak megabytes of value and gradient, by function and implementation."""
     random = np.random.default_rng(0)
-    scene = random.normal(size=SHAPE).astype(np.float32), random.integers(0, SHAPE[1], (SHAPE[0], *SHAPE[2:]))
+    inputs = random.normal(size=SHAPE).astype(np.float32), random.integers(0, SHAPE[1], (SHAPE[0], *SHAPE[2:]))
     results = {}
     for function in ("cross_entropy", "dice"):
-        entries = {backend: step(backend, function, scene) for backend in backends}
+        entries = {backend: step(backend, function, inputs) for backend in backends}
         if "torch-cuda" in entries:
             entries["plain torch"] = torch_step(plain_torch(function)), entries["torch-cuda"][1]
         results[function] = {}
@@ -137,7 +137,7 @@ def timings(backends: Iterable[str]) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def commit() -> str:
-    """The commit that was tested; a copy without history is told by ARRAYSEG_COMMIT."""
+    """Return the tested commit; for a copy without history, the value of ARRAYSEG_COMMIT."""
     head = subprocess.run(["git", "rev-parse", "HEAD"], check=False, capture_output=True, text=True, cwd=ROOT)
     changes = subprocess.run(
         ["git", "status", "--porcelain", "arrayseg", "tests"], check=False, capture_output=True, text=True, cwd=ROOT
@@ -148,14 +148,14 @@ def commit() -> str:
 
 
 def driver() -> str:
-    """The version of the NVIDIA driver."""
+    """Return the version of the NVIDIA driver."""
     answer = subprocess.run(["nvidia-smi"], check=False, capture_output=True, text=True)
     found = re.search(r"Driver Version: (\S+)", answer.stdout)
     return found[1] if found else "unknown"
 
 
 def page(record: dict) -> str:
-    """The record as the page that the documentation shows."""
+    """Return the page of the documentation."""
     rows = [
         f"| {name} | {run['version']} | {run['passed']} | {run['failed']} | {run['skipped']} | {run['seconds']} |"
         for name, run in record["backends"].items()
@@ -169,13 +169,13 @@ def page(record: dict) -> str:
         [
             "# On a GPU",
             "",
-            "Written by `nox -s gpu`, which runs the tests of every backend on the CUDA device at hand.",
+            "Written by `nox -s gpu`, which runs the tests of every backend on the CUDA device of a machine.",
             "",
             f"- Date: {record['date']}",
             f"- Device: {record['device']}, driver {record['driver']}",
             f"- Python {record['python']}, commit `{record['commit']}`",
             *(
-                [f"- Not run, for want of the library or of a device: {', '.join(record['not_run'])}"]
+                [f"- Not run, because the library or a device is missing: {', '.join(record['not_run'])}"]
                 * bool(record["not_run"])
             ),
             "",
@@ -184,9 +184,9 @@ def page(record: dict) -> str:
             *rows,
             "",
             f"Value and gradient of float32 logits of shape {tuple(record['shape'])}, median of 20 calls.",
-            "The ratio is the time of plain torch over that of the entry: above 1 is faster.",
+            "The ratio is the time of plain torch over the time of the implementation: above 1 is faster.",
             "",
-            "| function | by | ms | peak MB | ratio |",
+            "| function | implementation | ms | peak MB | ratio |",
             "|---|---|---|---|---|",
             *times,
             "",
@@ -195,13 +195,13 @@ def page(record: dict) -> str:
 
 
 def ratio(entries: dict, name: str) -> str:
-    """How many times faster than plain torch an entry is."""
+    """Return the time of plain torch over the time of an implementation."""
     plain = entries.get("plain torch")
     return f"{plain['milliseconds'] / entries[name]['milliseconds']:.2f}" if plain else "-"
 
 
 def main() -> int:
-    """Probe, test, record; the exit code is 1 if anything failed."""
+    """Probe, test and record; return 1 if anything failed."""
     found = {name: seen for name, program in PROBES.items() if (seen := probe(program))}
     missing = sorted(set(PROBES) - set(found))
     if not found:

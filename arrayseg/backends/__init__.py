@@ -14,7 +14,7 @@ from arrayseg.backends.registry import generic_adapter, not_an_array, own_adapte
 
 __all__ = ["Backend", "backend_of", "common_backend", "host", "is_compiling"]
 
-#: The arrays that a call cannot do without, besides the first one it names.
+#: The arguments, besides the first, that must not be None.
 NEEDED = ("input", "prediction", "target", "scores", "probabilities", "distance", "other")
 
 
@@ -29,15 +29,16 @@ def backend_of(array: Array, /, name: str = "input", *, lazy: bool = False) -> B
 
 
 def _dask_adapter(array: Array, name: str, lazy: bool) -> Backend:
+    """Return the Dask adapter if the caller counts by chunks (`lazy`) and the shape is known."""
     if not lazy:
         msg = (
-            f"`{name}` is a Dask array, which this function does not take; call it on `{name}.compute()` where that "
+            f"`{name}` is a Dask array, which this function does not support. Call it on `{name}.compute()` if that "
             "fits in memory, or on the chunks, with map_blocks."
         )
         raise TypeError(msg)
     if any(isnan(length) for length in array.shape):
         msg = (
-            f"`{name}` is a Dask array of unknown shape {array.shape}, as a selection by a mask leaves it. Pass "
+            f"`{name}` is a Dask array of unknown shape {array.shape}, such as a selection by a mask. Pass "
             f"the whole array and the mask, or call `{name}.compute_chunk_sizes()`, which computes it."
         )
         raise ValueError(msg)
@@ -78,7 +79,7 @@ def host() -> Backend:
 
 
 def is_compiling() -> bool:
-    """Return whether torch.compile is tracing the caller's Python code, which takes part of the language."""
+    """Return whether torch.compile is tracing the caller's Python code."""
     if "torch" not in sys.modules:
         return False
     import torch

@@ -8,9 +8,9 @@ __all__ = ["move_axis", "neighbors", "shift", "slice_axis", "window"]
 
 
 def move_axis(array: Array, source: int, destination: int, xp: Namespace) -> Array:
-    """Return a view with an axis at another place, the others in order.
+    """Return a view with one axis moved, the others in order.
 
-    By a permutation: torch.func.vmap has no rule for `moveaxis`.
+    It is a permutation because torch.func.vmap has no rule for `moveaxis`.
     """
     source, destination = source % array.ndim, destination % array.ndim
     order = [axis for axis in range(array.ndim) if axis != source]

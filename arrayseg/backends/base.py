@@ -208,5 +208,5 @@ class Backend:
 
 
 def slowest_first(strides: Sequence[int]) -> tuple[int, ...]:
-    """Return the axes from the slowest to the fastest in memory; a repeated axis, of stride 0, counts as slow."""
+    """Return the axes from the slowest to the fastest in memory; a repeated axis, with stride 0, is slow."""
     return tuple(sorted(range(len(strides)), key=lambda axis: -(abs(strides[axis]) or inf)))

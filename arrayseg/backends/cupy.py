@@ -23,7 +23,7 @@ class CupyCounts(Counts):
     """Counting on CuPy."""
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
-        if index.size == 0:  # before CuPy 14, bincount raises for no element
+        if index.size == 0:  # before CuPy 14, bincount raises for an empty array
             return cupy.zeros(length, dtype=cupy.int64 if weights is None else weights.dtype)
         counts = cupy.bincount(
             cupy.reshape(index, (-1,)),
@@ -37,8 +37,8 @@ class CupySorting(Sorting):
     """Sorting on CuPy."""
 
     def place(self, values: Array, order: Array, /) -> Array:
-        # `put_along_axis` is there from CuPy 14 on.
-        rows = cupy.reshape(order, (prod(order.shape[:-1]), order.shape[-1]))  # of no pixels too
+        # `put_along_axis` exists from CuPy 14 on.
+        rows = cupy.reshape(order, (prod(order.shape[:-1]), order.shape[-1]))  # also for no pixels
         placed = cupy.empty(rows.shape, dtype=values.dtype)
         placed[cupy.arange(rows.shape[0])[:, None], rows] = cupy.reshape(values, rows.shape)
         return cupy.reshape(placed, values.shape)
@@ -53,7 +53,7 @@ class CupyMasks(Masks):
         if len(spacing) not in {2, 3}:
             return super().distance_transform(mask, spacing=spacing)
         distances = cupy.full(mask.shape, cupy.inf)
-        # The parallel banding algorithm has no meaning for a mask without a False element, and no batch.
+        # The parallel banding algorithm defines no distance if nothing is False, and takes no batch.
         for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
             if not mask[image].all():
                 distances[image] = ndimage.distance_transform_edt(
@@ -66,8 +66,8 @@ class CupyMasks(Masks):
 
         if mask.size == 0:
             return cupy.zeros(mask.shape, dtype=cupy.int32)
-        neighbours = ndimage.generate_binary_structure(mask.ndim, connectivity)
-        return ndimage.label(mask, structure=neighbours)[0].astype(cupy.int32, copy=False)
+        neighbors = ndimage.generate_binary_structure(mask.ndim, connectivity)
+        return ndimage.label(mask, structure=neighbors)[0].astype(cupy.int32, copy=False)
 
 
 class CupyBackend(Backend):
@@ -108,7 +108,7 @@ class CupyBackend(Backend):
         return cupy.int64
 
     def block_bytes(self, array: Array, /) -> int:
-        # Large enough that launches do not matter, small enough that the temporaries of a block stay a fraction of
+        # Large enough that launches do not matter, and small enough that the temporaries of a block stay a fraction of
         # the gradient of a training batch.
         return 256_000_000
 
@@ -116,7 +116,7 @@ class CupyBackend(Backend):
         cupy.cuda.get_current_stream().synchronize()
 
     def measure_peak(self, function: Callable[[], Result], /) -> tuple[Result, int | None]:
-        # The default memory pool grows to the peak and keeps it; emptied before, its growth is the peak of the call.
+        # The default memory pool grows to the peak and stays there. It is emptied first, so its growth is the peak.
         pool = cupy.get_default_memory_pool()
         self.synchronize()
         pool.free_all_blocks()

@@ -21,7 +21,7 @@ from arrayseg.backends.shared_memory import SharingBackend, SharingCounts, Shari
 __all__ = ["JAX", "JaxBackend"]
 
 
-#: Images from which on XLA's reductions over an axis in the middle are parallel on a CPU.
+#: From this number of images on, XLA reduces over an axis in the middle in parallel on a CPU.
 MANY_IMAGES = 4
 
 
@@ -37,7 +37,7 @@ class JaxFunctions(Functions):
         return _log_softmax(scores, axis)
 
     def subtract_max(self, scores: Array, /, *, axis: int) -> Array:
-        # Without the derivative that others give the greatest, which would double the time of the gradient.
+        # A derivative of the maximum would double the time of the gradient.
         return scores - jax.lax.stop_gradient(jnp.max(scores, axis=axis, keepdims=True))
 
     def sigmoid(self, scores: Array, /) -> Array:
@@ -50,15 +50,16 @@ class JaxFunctions(Functions):
 class JaxBlocks(Blocks):
     """Blocks of JAX arrays."""
 
-    # XLA moves reshapes through what follows them. On a CPU it then adds the long rows of a single class number by
-    # number, and copies them from one layout to another: Dice of 4 million binary logits took 54 ms instead of 17.
+    # XLA moves a reshape through the operations after it. On a CPU it then sums the long rows of a single class one
+    # number at a time, and copies them to another layout. Dice of 4 million binary logits took 54 ms instead of 17.
+    # A barrier after the reshape prevents it.
 
     def as_block(self, array: Array, dtype: DType, /) -> Array:
         return jax.lax.optimization_barrier(array).astype(dtype)
 
     def over_classes(self, function: Callable[..., Array], /, *arrays: Array, last: bool) -> Array:
-        # XLA works rows of classes side by side. Over an axis in the middle it does so from 4 images on; of fewer, such
-        # as volumes, it took twice the time (2 x 4 classes of 128^3 voxels: 350 ms instead of 190 for Dice).
+        # XLA reduces over the last axis in parallel, over an axis in the middle only from 4 images on. With fewer, such
+        # as volumes, Dice took twice the time: 350 ms instead of 190 for two volumes of 128^3 voxels and 4 classes.
         if jax.default_backend() != "cpu" or not (last or arrays[0].shape[0] < MANY_IMAGES):
             return function(*arrays, axis=1)
         return jnp.moveaxis(function(*(jnp.moveaxis(array, 1, -1) for array in arrays), axis=-1), -1, 1)
@@ -72,7 +73,7 @@ class JaxBlocks(Blocks):
         return jnp.sum(matrix, axis=(-2, -1), dtype=self.adapter.sum_dtype(array))
 
     def with_digits(self, quick: MakeSums, is_lost: Callable[[list[Array]], Array], exact: MakeSums) -> list[Array]:
-        # XLA adds each sum in a loop of its own: Dice of 19 classes took 44 ms with the exact ones, and takes 13.
+        # XLA computes each sum in a loop of its own. Dice of 19 classes took 44 ms with the exact sums, and takes 13.
         sums = quick()
         fixed = [jax.lax.stop_gradient(each) for each in sums]
         found = jax.lax.cond(is_lost(fixed), exact, lambda: fixed)
@@ -106,8 +107,8 @@ class JaxBackend(SharingBackend):
         self.masks = SharingMasks(self)
 
     def device(self, array: Array, /) -> Any:
-        # Of an array on several devices, `device` is its sharding, which a small constant need not divide into. JAX
-        # brings an array that is made on none to where it is needed.
+        # The device of an array on several devices is its sharding, which need not fit the shape of a small constant.
+        # JAX moves an array that was created without a device to where it is needed.
         device = super().device(array)
         return None if isinstance(device, jax.sharding.Sharding) and self.is_concrete(array) else device
 
@@ -154,7 +155,7 @@ class JaxBackend(SharingBackend):
         return jnp.int64 if jax.config.jax_enable_x64 else jnp.int32
 
     def enable_64_bits(self, *arrays: Array | None) -> AbstractContextManager[object]:
-        # An int64 array made inside stays int64 outside, and adds exactly there.
+        # An int64 array created inside stays int64 outside, and adds exactly there.
         return jax.enable_x64(True) if self.is_concrete(*arrays) else nullcontext()
 
     def fixed_point(self, function: Callable[[Array], Array], value: Array, /) -> Array:
@@ -182,7 +183,8 @@ class JaxBackend(SharingBackend):
         jax.block_until_ready(arrays)
 
     def measure_peak(self, function: Callable[[], Result], /) -> tuple[Result, int | None]:
-        # Device allocators keep statistics, the CPU's keeps none; the peak cannot be reset, so it is read as growth.
+        # The allocators of devices keep statistics, the one of the CPU keeps none. The peak cannot be reset, so its
+        # growth is measured.
         device = jax.devices()[0]
         before = device.memory_stats()
         result = jax.block_until_ready(function())
@@ -194,7 +196,7 @@ class JaxBackend(SharingBackend):
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _softmax(scores: Array, axis: int) -> Array:
-    """The softmax along an axis, with a derivative that adds to nothing over it: see `Block.pull_back`."""
+    """Return the softmax along an axis; its derivative sums to 0 along the axis."""
     exponentials = jnp.exp(scores - jnp.max(scores, axis=axis, keepdims=True))
     return exponentials / jnp.sum(exponentials, axis=axis, keepdims=True)
 
@@ -208,7 +210,7 @@ def _(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _log_softmax(scores: Array, axis: int) -> Array:
-    """The logarithm of the softmax, with the derivative of `_softmax`'s kind."""
+    """Return the logarithm of the softmax; its derivative is corrected as that of `_softmax`."""
     shifted = scores - jnp.max(scores, axis=axis, keepdims=True)
     return shifted - log_sum_exp(jnp, shifted, axis=axis)
 
@@ -224,7 +226,7 @@ def _(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 @jax.custom_jvp
 def _sigmoid(scores: Array) -> Array:
-    """1 / (1 + exp(-z)); JAX's own derivative, s (1 - s), has no digits left where s is close to 1."""
+    """Return 1 / (1 + exp(-z)). JAX's own derivative, s (1 - s), loses all digits if s is close to 1."""
     return jax.nn.sigmoid(scores)
 
 
@@ -233,7 +235,7 @@ _sigmoid.defjvps(lambda tangent, probability, scores: tangent * (probability * _
 
 @jax.custom_jvp
 def _softplus(scores: Array) -> Array:
-    """log(1 + exp(z)), whose derivative would else be made of its four steps: in twice the time."""
+    """Return log(1 + exp(z)). Autodiff through its four steps would take twice the time."""
     return jnp.maximum(scores, 0) + jnp.log1p(jnp.exp(-jnp.abs(scores)))
 
 

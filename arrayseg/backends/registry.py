@@ -10,7 +10,7 @@ from arrayseg.backends.numpy import NUMPY
 
 __all__ = ["adapter_of", "generic_adapter", "not_an_array", "own_adapter"]
 
-#: What has no arrays of its own, or arrays of another kind, by the module of its class: how it becomes an array.
+#: How to convert objects of other packages to an array, by the top-level module of their class.
 CONVERSIONS = {
     "PIL": "numpy.asarray({})",
     "SimpleITK": "SimpleITK.GetArrayFromImage({})",
@@ -74,7 +74,7 @@ def _owners(array: Array) -> set[str]:
 
 
 def not_an_array(value: object, name: str) -> str:
-    """Return the sentence about a value that is no array, with the conversion that fits it."""
+    """Return the error message for a value that is not an array, with the conversion that fits it."""
     owners = _owners(value)
     conversion = next((form for owner, form in CONVERSIONS.items() if owner in owners), "numpy.asarray({})")
     got = "None" if value is None else f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")

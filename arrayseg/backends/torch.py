@@ -27,7 +27,7 @@ class TorchFunctions(Functions):
     def sigmoid(self, scores: Array, /) -> Array:
         if self.adapter.is_concrete(scores) and not scores.requires_grad:
             return torch.sigmoid(scores)
-        # The derivative of torch's, s (1 - s), has no digits left where s is close to 1; that of this has.
+        # The derivative of torch.sigmoid is s (1 - s), which loses all digits if s is close to 1. This one keeps them.
         positive = scores >= 0
         less = torch.sigmoid(torch.where(positive, -scores, scores))
         return torch.where(positive, 1 - less, less)
@@ -44,7 +44,7 @@ class TorchCounts(SharingCounts):
     """Counting on PyTorch, by NumPy in main memory."""
 
     def are_ids(self, ids: Array, high: int, /) -> bool:
-        # Two passes of torch over int64 take twice as long as one of NumPy over the same memory.
+        # One pass of NumPy over int64 takes half the time of two passes of torch.
         if _is_on_host(ids):
             return NUMPY.counts.are_ids(ids.numpy(), high)
         return super().are_ids(ids.to(torch.int64) if ids.dtype in UNSIGNED else ids, high)
@@ -56,7 +56,7 @@ class TorchCounts(SharingCounts):
         return None if bits is None else torch.from_numpy(bits)
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
-        # scatter_add instead of torch.bincount under transforms: its output shape depends on the data.
+        # The shape of torch.bincount depends on the data, so transforms get scatter_add.
         flat = torch.reshape(index, (-1,))
         if weights is None and self.adapter.is_concrete(index):
             return torch.bincount(flat, minlength=length)
@@ -188,10 +188,10 @@ class TorchBackend(SharingBackend):
 
 PLAIN_TYPES = (torch.Tensor, torch.nn.Parameter)
 
-#: PyTorch finds no minimum of these on a GPU. Where int64 cannot hold a number, it becomes negative.
+#: PyTorch has no minimum of these dtypes on a GPU. A number that int64 cannot hold becomes negative.
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)
 
-#: NumPy has no bfloat16, and converts float16 number by number.
+#: NumPy has no bfloat16, and converts float16 one number at a time.
 HALVES = (torch.float16, torch.bfloat16)
 
 
@@ -201,7 +201,7 @@ def _is_on_host(*arrays: torch.Tensor) -> bool:
 
 
 def _is_read(array: torch.Tensor) -> bool:
-    """Return whether a tensor has values: those of tracers and those with metadata do not, other subclasses do."""
+    """Return whether a tensor has values. Tracers and meta tensors have none, other subclasses do."""
     if array.is_meta:
         return False
     if type(array).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
@@ -212,8 +212,8 @@ def _is_read(array: torch.Tensor) -> bool:
 def _shared_with_numpy(plan: PlanLike) -> PlanLike | None:
     """Return the plan for NumPy views of the same memory; None if NumPy cannot read it.
 
-    On a CPU the NumPy adapter works several blocks at a time, where torch spreads each small operation over the
-    processors: 47 against 82 ms for the cross entropy of 19 classes of a megapixel on 2 cores.
+    On a CPU, NumPy works on several blocks at a time, while torch spreads each small operation over the processors: 47
+    instead of 82 ms for the cross entropy of 19 classes of a megapixel on 2 cores.
     """
     arrays = plan.arrays
     if _is_on_host(*arrays) and all(array.dtype not in HALVES for array in arrays):
@@ -222,12 +222,14 @@ def _shared_with_numpy(plan: PlanLike) -> PlanLike | None:
 
 
 def _value(plan: PlanLike) -> Array:
+    """Return the value of a plan, computed by NumPy if it can read the memory."""
     shared = _shared_with_numpy(plan)
     with torch.no_grad():
         return plan.value() if shared is None else torch.as_tensor(shared.value())
 
 
 def _value_and_gradient(plan: PlanLike, *, wide: bool = False) -> tuple[Array, Array]:
+    """Return the value and gradient of a plan, computed by NumPy if it can read the memory."""
     shared = _shared_with_numpy(plan)
     with torch.no_grad():
         if shared is None:
@@ -237,13 +239,14 @@ def _value_and_gradient(plan: PlanLike, *, wide: bool = False) -> tuple[Array, A
 
 
 def _has_tangent(array: Array) -> bool:
+    """Return whether forward-mode AD differentiates a tensor."""
     return is_forward_ad_active(torch) and torch.autograd.forward_ad.unpack_dual(array).tangent is not None
 
 
 def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
-    """The peak of the CPU allocators: torch's, replayed from what its profiler records, and shared NumPy memory's.
+    """Return the result of a call, and the sum of the peaks of the CPU allocators of PyTorch and NumPy.
 
-    The two peaks need not fall together, so their sum may be more than was ever held, never less.
+    The two peaks need not coincide, so the sum may exceed the true peak, but never falls below it.
     """
     activities = [torch.profiler.ProfilerActivity.CPU]
     with torch.profiler.profile(activities=activities, profile_memory=True) as profiler:
@@ -256,19 +259,20 @@ def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:
 
 
 class _ClosedForm(torch.autograd.Function):
-    """The gradient is made in the forward sweep; the first backward takes the buffer, any later one makes it again.
+    """The closed form as an autograd function.
 
-    A backward that is itself differentiated (grad mode is on inside it) goes through the plain expression instead:
-    the buffer knows nothing of second derivatives. Handing the buffer out twice, or scaling it while it is kept,
-    would give wrong gradients. Of half precision it is wide until it is scaled: the scale of a loss is there for
-    numbers that would be lost in rounding first.
+    The forward pass computes the gradient. The first backward pass takes this buffer, any later one computes it again.
+    Handing the buffer out twice, or scaling it while it is kept, would give wrong gradients. A backward pass that is
+    itself differentiated (grad mode is on inside it) uses the plain expression, because the buffer has no second
+    derivatives. The gradient of a half-precision input is rounded only after it is scaled, so that gradient scaling
+    works as intended.
     """
 
     @staticmethod
     def forward(ctx: Any, input: Array, plan: PlanLike) -> Array:
         value, ctx.gradient = _value_and_gradient(plan, wide=True)
         ctx.plan = plan
-        # All that the gradient is of: torch raises if one is written into before it is asked for.
+        # PyTorch raises if one of these arrays is overwritten before the gradient is computed.
         ctx.save_for_backward(*plan.arrays)
         return value
 
@@ -281,7 +285,7 @@ class _ClosedForm(torch.autograd.Function):
         gradient, ctx.gradient = ctx.gradient, None
         if gradient is None:
             _, gradient = _value_and_gradient(ctx.plan, wide=True)
-        # Reading one number off a CPU saves a pass over the gradient; off a GPU it would wait for the device.
+        # On a CPU, reading one number saves a pass over the gradient. On a GPU it would wait for the device.
         if cotangent.device.type == "cpu" and cotangent.item() == 1:
             return gradient.to(input.dtype), None
         return gradient.mul_(cotangent).to(input.dtype), None

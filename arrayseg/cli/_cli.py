@@ -23,9 +23,9 @@ app.command()(bench)
 app.command()(demo)
 
 
-def print_version(wanted: bool) -> None:
+def print_version(is_asked: bool) -> None:
     """Print the version for `arrayseg --version`."""
-    if wanted:
+    if is_asked:
         typer.echo(f"arrayseg {__version__}")
         raise typer.Exit
 

@@ -36,7 +36,9 @@ def surface_distances(
     prediction: Array, target: Array, *, voxelspacing: Sequence[float] | None = None, connectivity: int = 1
 ) -> SurfaceDistances:
     """Return the distances between the voxels that an erosion removes."""
-    return metrics.surface_distances(prediction, target, spacing=voxelspacing, connectivity=connectivity)
+    return metrics.surface_distances(
+        prediction, target, spacing=1.0 if voxelspacing is None else voxelspacing, connectivity=connectivity
+    )
 
 
 @metric_preset("panoptica.Metric.HD", "distances")

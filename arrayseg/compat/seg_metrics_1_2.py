@@ -41,7 +41,11 @@ __all__ = [
 def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[float] | None = None) -> SurfaceDistances:
     """Return the distances between the voxels that have a neighbor outside, diagonal neighbors included."""
     return metrics.surface_distances(
-        prediction, target, spacing=spacing, connectivity=target.ndim, edge_is_background=False
+        prediction,
+        target,
+        spacing=1.0 if spacing is None else spacing,
+        connectivity=target.ndim,
+        edge_is_background=False,
     )
 
 

@@ -128,7 +128,7 @@ def generalized_dice_score(
 @metric_preset("torchmetrics.segmentation.HausdorffDistance", "prediction")
 def surface_distances(prediction: Array, target: Array, *, spacing: Sequence[float] | None = None) -> SurfaceDistances:
     """Return the distances between the voxels that an erosion removes."""
-    return metrics.surface_distances(prediction, target, spacing=spacing)
+    return metrics.surface_distances(prediction, target, spacing=1.0 if spacing is None else spacing)
 
 
 @metric_preset(

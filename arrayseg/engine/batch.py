@@ -1,4 +1,4 @@
-"""Between the caller's shape and the canonical one: any number of spatial axes, the class axis anywhere or nowhere."""
+"""The validated arrays of a call, and the way between the caller's shape and `(N, C, S)`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from arrayseg._typing import Activation, Array, DType
+from arrayseg._typing import Activation, Array, DType, Namespace
 from arrayseg.backends import Backend
 from arrayseg.backends.axes import move_axis
 
@@ -16,45 +16,49 @@ __all__ = ["Batch", "Layout"]
 
 @dataclass(frozen=True)
 class Layout:
-    """The shape of an input and the place of its class axis (None: one binary channel, no axis)."""
+    """The shape of an input and the position of its class axis."""
 
     shape: tuple[int, ...]
     class_axis: int | None
-    classes: int = field(init=False, compare=False)
-    rows_shape: tuple[int, ...] = field(init=False, compare=False)
-    """(N, *spatial)."""
-    is_canonical: bool = field(init=False, compare=False)
+    """None for one binary channel without a class axis."""
+    classes: int = field(init=False, repr=False, compare=False)
+    """The number of classes, C."""
+    rows_shape: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    """`(N, *spatial)`."""
+    is_canonical: bool = field(init=False, repr=False, compare=False)
     """Whether the classes come before the pixels in memory, as they do in `(N, C, S)`."""
 
     def __post_init__(self) -> None:
-        shape, axis = self.shape, self.class_axis
-        object.__setattr__(self, "classes", 1 if axis is None else shape[axis])
-        object.__setattr__(self, "rows_shape", shape if axis is None else shape[:axis] + shape[axis + 1 :])
-        object.__setattr__(self, "is_canonical", axis is None or axis == 1)
+        """Derive the other fields once: a call asks for them a dozen times."""
+        axis, shape = self.class_axis, self.shape
+        derived = object.__setattr__
+        derived(self, "classes", 1 if axis is None else shape[axis])
+        derived(self, "rows_shape", shape if axis is None else (*shape[:axis], *shape[axis + 1 :]))
+        derived(self, "is_canonical", axis is None or axis == 1)
 
-    def canonical(self, array: Array, xp: Any) -> Array:
-        """`(N, C, S)` of an array of the input's shape; a view wherever the strides allow one."""
+    def canonical(self, array: Array, xp: Namespace) -> Array:
+        """Return an array of the input's shape as `(N, C, S)`, a view if the strides allow one."""
         images, pixels = self.shape[0], prod(self.rows_shape[1:])
         if self.class_axis is None or self.class_axis == 1:
             return xp.reshape(array, (images, self.classes, pixels))
         last = xp.reshape(move_axis(array, self.class_axis, -1, xp), (images, pixels, self.classes))
         return xp.permute_dims(last, (0, 2, 1))
 
-    def rows(self, array: Array, xp: Any) -> Array:
-        """`(N, S)` of an array `(N, *spatial)`."""
+    def rows(self, array: Array, xp: Namespace) -> Array:
+        """Return an array `(N, *spatial)` as `(N, S)`."""
         return xp.reshape(array, (self.shape[0], prod(self.rows_shape[1:])))
 
-    def restore_rows(self, rows: Array, xp: Any) -> Array:
-        """`(N, *spatial)` of an array `(N, S)`."""
+    def restore_rows(self, rows: Array, xp: Namespace) -> Array:
+        """Return an array `(N, S)` as `(N, *spatial)`."""
         return xp.reshape(rows, self.rows_shape)
 
-    def empty(self, xp: Any, dtype: DType, device: Any) -> tuple[Array, Array]:
-        """A new array of the input's shape, and the canonical view to write it through."""
+    def empty(self, xp: Namespace, dtype: DType, device: Any) -> tuple[Array, Array]:
+        """Return a new array of the input's shape, and a view `(N, C, S)` to write it through."""
         images, *spatial = self.rows_shape
         pixels = prod(spatial)
         if self.class_axis is None or self.class_axis == 1:
-            scores = xp.empty((images, self.classes, pixels), dtype=dtype, device=device)
-            return xp.reshape(scores, self.shape), scores
+            view = xp.empty((images, self.classes, pixels), dtype=dtype, device=device)
+            return xp.reshape(view, self.shape), view
         last = xp.empty((images, pixels, self.classes), dtype=dtype, device=device)
         whole = move_axis(xp.reshape(last, (images, *spatial, self.classes)), -1, self.class_axis, xp)
         return whole, xp.permute_dims(last, (0, 2, 1))
@@ -64,8 +68,8 @@ class Layout:
 class Batch:
     """A validated batch: what a loss is a function of.
 
-    `scores` is `(N, C, S)`, a view of the caller's input. `target` is ids `(N, S)` or values `(N, C, S)`. The rest is
-    `(N, S)` but for `class_weights` `(C,)`. `binary` tells independent classes (sigmoid) from exclusive ones (softmax).
+    The logits are `(N, C, S)`, a view of the caller's input, or probabilities if there is no activation. The target
+    holds ids `(N, S)` or values `(N, C, S)`. The other arrays are `(N, S)`, except `class_weights`, `(C,)`.
     """
 
     backend: Backend
@@ -73,6 +77,7 @@ class Batch:
     target: Array
     activation: Activation
     binary: bool
+    """Whether the classes are independent of each other (sigmoid), not exclusive (softmax)."""
     log_input: bool = False
     """Whether an input without activation holds log-probabilities."""
     classes_last: bool = False
@@ -82,27 +87,25 @@ class Batch:
     pixel_weights: Array | None = None
     class_weights: Array | None = None
 
-    @property
-    def xp(self) -> Any:
-        return self.backend.xp
+    xp: Namespace = field(init=False, repr=False, compare=False)
+    shape: tuple[int, int, int] = field(init=False, repr=False, compare=False)
+    """N, C, S."""
+    has_ids: bool = field(init=False, repr=False, compare=False)
+    """Whether the target holds ids."""
+    compute_dtype: DType = field(init=False, repr=False, compare=False)
+    """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
 
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        images, classes, pixels = self.logits.shape
-        return images, classes, pixels
-
-    @property
-    def has_ids(self) -> bool:
-        return bool(self.target.ndim == 2)
-
-    @property
-    def compute_dtype(self) -> DType:
-        """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
-        xp = self.xp
-        return self.logits.dtype if self.logits.dtype in (xp.float32, xp.float64) else xp.float32
+    def __post_init__(self) -> None:
+        """Derive the other fields once: a call asks for them dozens of times."""
+        xp, dtype = self.backend.xp, self.logits.dtype
+        derived = object.__setattr__
+        derived(self, "xp", xp)
+        derived(self, "shape", tuple(self.logits.shape))
+        derived(self, "has_ids", self.target.ndim == 2)
+        derived(self, "compute_dtype", dtype if dtype in (xp.float32, xp.float64) else xp.float32)
 
     def gradient_dtype(self, *, wide: bool) -> DType:
-        """The dtype of the gradient: the scores', or where it is `wide` that of the arithmetic."""
+        """Return the dtype of the gradient: of the logits, or with `wide` of the arithmetic."""
         return self.compute_dtype if wide else self.logits.dtype
 
     @property
@@ -125,7 +128,7 @@ class Batch:
         return replace(self, backend=backend, **arrays)
 
     def with_unknown_targets(self) -> Batch:
-        """The pixels with a score of NaN where the target is NaN: for losses that only compare it with others."""
+        """Return the batch with a logit of NaN where the target is NaN, for losses that only compare targets."""
         xp, target = self.xp, self.target
         if xp.isdtype(target.dtype, ("bool", "integral")):
             return self

@@ -45,7 +45,7 @@ class Block(ABC):
     """A part of a batch in the compute dtype.
 
     The subclasses in `activations` turn the logits into probabilities, and gradients in these back into gradients in
-    the logits. Everything that a block computes, it computes once.
+    the logits. A block computes each array once, unless its memory is used for another one.
     """
 
     def __init__(self, batch: Batch, image_slice: slice, pixel_slice: slice) -> None:
@@ -60,7 +60,7 @@ class Block(ABC):
         self.workspace = Workspace(batch.backend)
 
     def use(self, workspace: Workspace) -> None:
-        """Overwrite no more and no less than a workspace allows, from now on."""
+        """Take from a workspace what may be overwritten, from now on."""
         self.workspace = workspace
 
     def changed(self, **changes: Any) -> Self:

@@ -77,7 +77,7 @@ def focal(gamma: float) -> Formula:
 
 
 def _whole_focal(gamma: int) -> Formula:
-    """The same for a small whole gamma, whose powers are products with derivatives everywhere."""
+    """Return the focal formula for a small whole gamma: its powers are products, with derivatives everywhere."""
 
     def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
         less = xp.expm1(log_probability)  # e^l - 1, without cancellation
@@ -89,7 +89,7 @@ def _whole_focal(gamma: int) -> Formula:
 
 
 def limited(log_probability: Array, xp: Namespace) -> Array:
-    """A log-probability to be multiplied with its exponential: finite where that is 0, so that the product is 0 too."""
+    """Return a finite log-probability: its product with a probability of 0 is 0."""
     return xp.maximum(log_probability, xp.full_like(log_probability, LEAST_LOGARITHM))
 
 
@@ -190,7 +190,7 @@ def expm1_ratio(exponent: Array, xp: Namespace) -> Array:
 
 
 def guarded_power(base: Array, exponent: float, xp: Namespace) -> tuple[Array, Array]:
-    """The power of a number of at least 0 and its derivative; both 0 where it is 0 or subnormal.
+    """Return the power of a number of at least 0, and its derivative: both 0 if the number is 0 or subnormal.
 
     The derivative at 0 may be infinite. A comparison that is false for NaN lets it pass.
     """

@@ -1,4 +1,4 @@
-"""Scores: what region losses make of their sums, each with its derivatives.
+"""Scores of region losses: functions of sums over pixels, with their derivatives.
 
 The sums of a prediction p and a target t are the four cells of a confusion matrix: the hits sum p t, the false alarms
 sum p (1 - t), the misses sum (1 - p) t, and the rest sum (1 - p) (1 - t). Each is counted by itself, and the scores
@@ -43,12 +43,12 @@ __all__ = [
 
 
 class Cells(NamedTuple):
-    """The sums that a region loss is a function of; arrays of one shape. A term counts as many as its score needs."""
+    """The sums that a region loss is a function of: arrays of one shape. A term counts those that its score needs."""
 
     target: Array
     """The sum of t."""
     pixels: Array
-    """The weight of the pixels that took part; of every class, where classes are pooled."""
+    """The sum of the pixel weights, once for every pooled class."""
     hit: Array
     """The sum of p t, or whatever the term counts instead."""
     alarm: Array = None
@@ -60,7 +60,7 @@ class Cells(NamedTuple):
 
 
 class Overlap(NamedTuple):
-    """The sums that a score of the user is a function of; arrays of one shape."""
+    """The sums that a user's score is a function of: arrays of one shape."""
 
     intersection: Array
     """I, the sum of p t."""
@@ -69,7 +69,7 @@ class Overlap(NamedTuple):
     target: Array
     """T, the sum of t."""
     pixels: Array
-    """The weight of the pixels that took part; of every class, where classes are pooled."""
+    """The sum of the pixel weights, once for every pooled class."""
 
 
 Derivatives = tuple[Array, ...]
@@ -86,7 +86,7 @@ Outer = Callable[[Array, Any], tuple[Array, Array]]
 
 
 def of_overlap(score: OverlapScore) -> Score:
-    """A score of I, P and T, which gives its derivatives in I and P, as one of cells."""
+    """Return a score of cells, given a score of I, P and T with derivatives in I and P."""
 
     def of_cells(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
         overlap = Overlap(cells.hit, cells.hit + cells.alarm, cells.target, cells.pixels)
@@ -159,7 +159,7 @@ def generalized_dice(power: int, smooth: tuple[float, float], *, keep_absent: bo
 
 
 def generalized_wasserstein(smooth: tuple[float, float], *, by_volume: bool) -> Score:
-    """The generalised Wasserstein Dice of D, the sum of t times its distance to the prediction, and of T - D.
+    """Return the generalized Wasserstein Dice of D, the sum of t times its distance to the prediction, and of T - D.
 
     D stands for the misses and T - D for the hits. A pixel of label l is right by a_l (1 - distance), with
     a = 1 / (T + 1) by volume, else 1 for all but class 0.
@@ -221,7 +221,7 @@ def matthews(smooth: tuple[float, float], cell_smooth: float) -> Score:
 
 
 def sensitivity_specificity(sensitivity_weight: float, smooth: float) -> Score:
-    """The mean squared error of the target and that of the rest, weighed.
+    """Return the weighted mean of the squared errors in the target and outside.
 
     The hits and the rest are the sizes of the target and of what is outside; the misses and the false alarms are the
     squared errors in both. An empty side has no error.
@@ -237,7 +237,7 @@ def sensitivity_specificity(sensitivity_weight: float, smooth: float) -> Score:
 
 
 def focused(score: Score, outer: Outer, *, background: bool) -> Score:
-    """A function of a score's losses; the loss of class 0 is left as it is unless `background`."""
+    """Apply a function to a score's losses, except to the loss of class 0 unless `background` is set."""
     outer_score = chain(score, outer)
     if background:
         return outer_score
@@ -252,7 +252,7 @@ def focused(score: Score, outer: Outer, *, background: bool) -> Score:
 
 
 def chain(score: Score, outer: Outer) -> Score:
-    """A function of a score's losses."""
+    """Apply a function to a score's losses."""
 
     def chained(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
         loss, by = score(cells, xp)

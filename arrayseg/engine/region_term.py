@@ -1,9 +1,9 @@
 """Region losses: a score of sums over pixels, per image, class, batch or all of them.
 
 With p the probabilities and t the target, the sums are those of p t, p (1 - t), (1 - p) t and, where a score needs it,
-(1 - p) (1 - t). A score gives a loss of these and its derivative in each, h, a, m and r; the gradient in p is then
-(h - m) t + (a - r) (1 - t), pulled back through the activation. Other terms count other amounts instead, and pull their
-own derivatives back.
+(1 - p) (1 - t). A score gives a loss of these and its derivative in each, h, a, m and r. The gradient in p is then
+(h - m) t + (a - r) (1 - t), pulled back through the activation. Other terms count other amounts and pull back their
+own derivatives.
 """
 
 from __future__ import annotations
@@ -31,22 +31,27 @@ State = tuple[Array, ...]
 """The derivatives in the sums of amounts, `(N, C, 1)`."""
 
 
+def unscored(cells: Cells, xp: Any) -> Any:
+    """Stand for the score of a term that has its own `solve`."""
+    raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class RegionTerm(Term):
-    """A region loss in the steps of the block driver: count the cells, solve the score, pull back its derivatives."""
+    """A region loss: `count` the cells, `solve` the score, `pull` its derivatives back."""
 
-    score: Score
+    score: Score = unscored
     reduction: Reduction = "mean"
     pool: Pool = "image"
     absent: Absent = "keep"
     soft_tp: SoftTruePositive = "product"
     classes: Sequence[int] | None = None
-    """The classes that enter; None for all."""
+    """The classes that enter, or None if all do."""
     weight_norm: WeightNorm = None
     average: Literal["scores", "images", "classes"] = "scores"
-    """What "mean" gives the same weight: every score that counts, every image with one, or every class with one."""
+    """What has equal weight in a mean: scores that count, images with such a score, or classes with such a score."""
     outer: Outer | None = None
-    """What becomes of the reduced loss."""
+    """A function of the reduced loss, if any."""
 
     #: How many cells of a confusion matrix are counted.
     cells = 3
@@ -59,7 +64,7 @@ class RegionTerm(Term):
         if isinstance(block, SoftmaxById) and self._is_product(block.batch):
             sums = self._sums_of_ids(block)
         elif self.cells == 3 and not self.has_own_amounts:
-            # A branch of a compiled function keeps what it makes to itself; an array that it is given is copied.
+            # Under a compiler each way is a branch, whose arrays no other branch can use: it has a block of its own.
             own = copy(block) if block.backend.has_autodiff else block
             quick, exact = partial(self._sums_of_overlap, block), partial(self._sums_of_cells, own)
             sums = block.backend.blocks.with_digits(quick, partial(self._cancels, xp=block.xp), exact)
@@ -71,7 +76,8 @@ class RegionTerm(Term):
         xp = batch.xp
         shape = sums[0].shape
         chosen = self._chosen(sums[0], batch)
-        *amounts, target, count = (self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums)
+        spread = [amount if amount.shape == shape else xp.broadcast_to(amount, shape) for amount in sums]
+        *amounts, target, count = [self._pool(amount, chosen, xp) for amount in spread]
         losses, derivatives = self.score(Cells(target, count, *amounts), xp)
         together = losses.shape != target.shape
         weight, counted = self._weight(target, count, chosen, batch, together=together)
@@ -82,12 +88,11 @@ class RegionTerm(Term):
         if self.outer is not None:
             value, slope = self.outer(value, xp)
             scale = scale if self.reduction == "none" else scale * slope
-        takes_part = xp.broadcast_to(counted, shape) & xp.broadcast_to(chosen, shape)
-        state = tuple(
-            xp.where(takes_part, xp.broadcast_to(by * scale, shape), xp.zeros_like(sums[0]))[:, :, None]
-            for by in derivatives
+        takes_part, zero = counted if chosen is None else counted & chosen, xp.zeros_like(sums[0])
+        return value * factor, tuple(
+            xp.where(takes_part, by * scale, zero)[:, :, None]
+            for by in derivatives  # spread to `shape`
         )
-        return value * factor, state
 
     def pull(self, block: Block, state: State) -> Array:
         by = [derivative[block.image_slice, ...] for derivative in state]
@@ -103,23 +108,23 @@ class RegionTerm(Term):
     # The cells of products.
 
     def _is_product(self, batch: Batch) -> bool:
-        """Whether the amounts are products of p and t or of their complements."""
+        """Return whether the amounts are products of p and t or of their complements."""
         is_product = self.soft_tp == "product" or (self.soft_tp == "l1" and batch.has_ids)
         return is_product and not self.has_own_amounts
 
     def _sums_of_ids(self, block: SoftmaxById) -> list[Array]:
-        """The sums of the cells and of the target of ids: three histograms and one sum."""
+        """Return the sums of the cells and of the target, given ids: three histograms and one sum."""
         xp, weight = block.xp, block.weight
         hits, misses, alarm = block.probabilities_by_id()
         hit, miss = (block.sum_by_id(each if weight is None else each * weight) for each in (hits, misses))
         target = block.sum_by_id(weight)
         if self.cells == 3:
             return [hit, alarm, miss, target]
-        # The sums of the other classes are 0, not nearly, where every pixel is of one.
+        # The sum over the other classes is exactly 0 if every pixel belongs to this class.
         return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
 
     def _sums_of_cells(self, block: Block) -> list[Array]:
-        """The sums of the cells and of the target, of which none is a difference."""
+        """Return the sums of the cells and of the target. None of them is a difference."""
         if not self._is_product(block.batch):
             cells = [block.sum(block.weighted(amount), axis=2) for amount in self.amounts(block)]
             return [*cells, block.sum(block.weighted(block.target), axis=2)]
@@ -130,7 +135,7 @@ class RegionTerm(Term):
         return [*cells, block.sum(inside, axis=2)]
 
     def _sums_of_overlap(self, block: Block) -> list[Array]:
-        """The sums of the first cells and of the target: what I leaves of the prediction and of the target."""
+        """Return the sums of three cells and of the target, in fewer passes: two are differences with the hits."""
         probability, target = block.where_valid(block.probabilities), block.target
         inside, predicted = block.weighted(target), block.weighted(probability)
         wanted = block.sum(inside, axis=2)
@@ -147,13 +152,13 @@ class RegionTerm(Term):
 
     @staticmethod
     def _cancels(sums: Sequence[Array], xp: Any) -> Array:
-        """Whether a difference of sums has lost its digits, `()`: the block is nearly right."""
+        """Return whether a difference of sums has lost its digits, `()`, because the prediction is nearly right."""
         hit, alarm, miss, _ = sums
         least = NEARLY_RIGHT * hit
         return xp.any((alarm < least) | (miss < least))
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
-        """What the sums run over that the score is a function of, `(B, C, P)`; 0 where a pixel is not valid."""
+        """Return the arrays `(B, C, P)` whose sums the score is a function of, 0 where a pixel is not valid."""
         xp, target, outside = block.xp, block.target, block.outside
         probability, complement = block.where_valid(block.probabilities), block.where_valid(block.complements)
         difference = block.where_valid(block.errors)
@@ -168,7 +173,7 @@ class RegionTerm(Term):
         return cells[: self.cells]
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        """The gradient in the probabilities, `(B, C, P)`, from those in the sums, `(B, C, 1)`."""
+        """Return the gradient in the probabilities, `(B, C, P)`, given the derivatives in the sums, `(B, C, 1)`."""
         xp, target = block.xp, block.target
         by_hit, by_alarm, by_miss, *by_rest = by
         by_alarm = by_alarm - by_rest[0] if by_rest else by_alarm
@@ -188,16 +193,16 @@ class RegionTerm(Term):
         outside = block.cast(by_alarm - by_rest[0] if by_rest else by_alarm)
         return block.pull_back_by_id(block.cast(by_hit - by_miss), outside)
 
-    def _chosen(self, like: Array, batch: Batch) -> Array:
-        """Whether each class enters, boolean `(1, C)`."""
-        total = like.shape[1]
-        entering = range(total) if self.classes is None else self.classes
-        row = [index in entering for index in range(total)]
+    def _chosen(self, like: Array, batch: Batch) -> Array | None:
+        """Return whether each class enters, boolean `(1, C)`, or None if all do."""
+        if self.classes is None:
+            return None
+        row = [index in self.classes for index in range(like.shape[1])]
         return batch.backend.asarray([row], dtype=batch.xp.bool, like=like)
 
-    def _pool(self, amount: Array, chosen: Array, xp: Any) -> Array:
-        """The sums over what the score is taken of: `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
-        if amount.shape[1] > 1:
+    def _pool(self, amount: Array, chosen: Array | None, xp: Any) -> Array:
+        """Return the sums over what is scored together: `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
+        if chosen is not None and amount.shape[1] > 1:
             amount = xp.where(chosen, amount, xp.zeros_like(amount))
         if self.pool in ("micro", "all"):
             amount = xp.sum(amount, axis=1, keepdims=True)
@@ -206,20 +211,21 @@ class RegionTerm(Term):
         return amount
 
     def _weight(
-        self, target: Array, count: Array, chosen: Array, batch: Batch, *, together: bool = False
+        self, target: Array, count: Array, chosen: Array | None, batch: Batch, *, together: bool = False
     ) -> tuple[Array, Array]:
-        """The weight of each loss in the result, and whether it counts at all.
+        """Return the weight of each loss in the result, and whether the loss counts at all.
 
-        Both have the shape of the sums, or one column if the score puts the classes `together`.
+        The weight has the shape of the sums, or one column if the score puts the classes `together`. The second array
+        can be spread to that shape.
         """
         xp = batch.xp
         like = target[:, :1] if together else target
         one, zero = xp.ones_like(like), xp.zeros_like(like)
         # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
-        counts = xp.broadcast_to(xp.any(count != 0), like.shape)
+        counts = xp.any(count != 0)
         weight = counted = one
         if not together:
-            if self.pool in ("image", "batch"):
+            if chosen is not None and self.pool in ("image", "batch"):
                 counts = counts & chosen
                 counted = xp.where(chosen, one, zero)
             if self.absent != "keep":
@@ -238,7 +244,7 @@ class RegionTerm(Term):
         return xp.where(counts, weight, zero), counts
 
     def _unreduced(self, losses: Array, xp: Any, *, together: bool = False) -> Array:
-        """`(N, C)`, `(C,)`, `(N,)` or `()`, as `pool` says; of the classes that enter, if they are not `together`."""
+        """Return the unreduced losses, `(N, C)`, `(C,)`, `(N,)` or `()`, according to `pool`."""
         together = together or self.pool in ("micro", "all")
         if together:
             losses = losses[:, 0]
@@ -256,7 +262,7 @@ class CellsTerm(RegionTerm):
 
 @dataclass(frozen=True)
 class ErrorTerm(RegionTerm):
-    """The squared errors inside and outside of the target as misses and false alarms, and the sizes of both sides."""
+    """A region loss of squared errors: they are misses inside the target and false alarms outside."""
 
     cells = 4
     needs_probabilities = True
@@ -292,7 +298,7 @@ class ErrorTerm(RegionTerm):
 
 @dataclass(frozen=True, kw_only=True)
 class CostTerm(RegionTerm):
-    """The cost of each class, given the prediction, as what is missed; what is not lost as hits."""
+    """A region loss of the cost of each class, given the prediction: costs are misses, gains are hits."""
 
     costs: Array
     """`(C, C)`: what a prediction of the class of the column costs where the class of the row is right."""
@@ -315,12 +321,12 @@ class CostTerm(RegionTerm):
         return gradient
 
     def _matrices(self, block: Block) -> tuple[Array, Array]:
-        """What a prediction of each class gains and costs, from 0 to 1."""
+        """Return what a prediction of each class gains and costs, from 0 to 1."""
         costs = block.xp.astype(self.costs, block.dtype, copy=False)
         return 1 - costs, costs
 
     def _adds_to_one(self, block: Block) -> bool:
-        """Whether the probabilities of a pixel add to 1, so that gain and cost do too."""
+        """Return whether the probabilities of a pixel add to 1, so that gain and cost do too."""
         return block.batch.activation == "softmax"
 
 

@@ -34,7 +34,7 @@ def placer(backend: BackendName, device: str | None) -> Placer:
     match backend:
         case BackendName.NUMPY:
             if device not in (None, "cpu"):
-                msg = f"NumPy works on the CPU alone, not on {device!r}; choose --backend torch, jax or cupy."
+                msg = f"NumPy works only on the CPU, not on {device!r}; choose --backend torch, jax or cupy."
                 raise ValueError(msg)
             return np.asarray
         case BackendName.TORCH:

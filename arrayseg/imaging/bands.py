@@ -1,4 +1,4 @@
-"""The boundaries of one class in label maps `(N, *spatial)`: a band inside it, a contour, a band across it."""
+"""Find the boundaries of regions `(N, *spatial)`: a band inside, a contour, a band across."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["contour", "inner_band", "outer_band"]
 
 
 def inner_band(xp: Namespace, region: Array, valid: Array, radius: int) -> Array:
-    """The pixels of a region that `radius` erosions by a square take away; beyond the edge there is background."""
+    """Return the pixels of a region that `radius` erosions by a square remove; background lies beyond the edge."""
     return region & dilate_box(xp, ~region & valid, radius, _spatial(region), outside=True)
 
 
 def outer_band(xp: Namespace, region: Array, radius: int) -> Array:
-    """The pixels of a region at most `radius` from one that is not; beyond the edge there is nothing."""
+    """Return the pixels of a region at most `radius` from a pixel outside it; nothing lies beyond the edge."""
     return region & dilate_ball(xp, ~region, radius, _spatial(region))
 
 
 def contour(xp: Namespace, region: Array, valid: Array) -> Array:
-    """The pixels that differ from a neighbour one step on along one axis or more: one side of every border."""
+    """Return the pixels that differ from the next one along one or more axes: one side of every border."""
     axes = _spatial(region)
     differs = xp.zeros_like(region)
     for steps in list(product((0, 1), repeat=len(axes)))[1:]:

@@ -1,4 +1,4 @@
-"""Maps of distances to the boundaries of masks."""
+"""Compute maps of distances to the boundaries of masks."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["boundary_distances", "boundary_weights", "distance", "signed_distanc
 
 
 def boundary_distances(masks: Array, spacing: Sequence[float], backend: Backend) -> tuple[Array, Array]:
-    """Distances to the nearest element of the other kind: of the elements in a mask, and of those that are not.
+    """Return the distances to the other side of the boundary, of the elements inside masks and of those outside.
 
-    Both are 0 on the other side, and where a mask is empty or full: it has no boundary. The spatial axes are the last.
-    They are constants of the derivative, in the spacing too.
+    Both are 0 on the other side, and for empty and full masks, which have no boundary. The spatial axes are the last.
+    The distances are constants of the derivative, also with respect to the spacing.
     """
     xp = backend.xp
     if not spacing or 0 in masks.shape:
@@ -26,20 +26,20 @@ def boundary_distances(masks: Array, spacing: Sequence[float], backend: Backend)
 
 
 def signed_distance(masks: Array, spacing: Sequence[float], offset: float, backend: Backend) -> Array:
-    """d outside and -(d - offset) inside."""
+    """Return the distance d outside of masks, and -(d - offset) inside."""
     xp = backend.xp
     inside, outside = boundary_distances(masks, spacing, backend)
     return outside - xp.where(inside > 0, inside - offset, xp.zeros_like(inside))
 
 
 def distance(masks: Array, spacing: Sequence[float], backend: Backend, *, both_sides: bool = True) -> Array:
-    """The distance to the boundary, of the elements of both kinds or of those in the mask."""
+    """Return the distance to the boundary, on both sides or only inside."""
     inside, outside = boundary_distances(masks, spacing, backend)
     return inside + outside if both_sides else inside
 
 
 def boundary_weights(masks: Array, spacing: Sequence[float], backend: Backend) -> Array:
-    """From 2 near a boundary to 1 at the elements that are farthest from it, on each side."""
+    """Return weights from 2 near a boundary to 1 at the farthest elements, on each side."""
     xp = backend.xp
     axes = tuple(range(masks.ndim - len(spacing), masks.ndim))
     weights = xp.ones(masks.shape, dtype=backend.sum_dtype(masks), device=backend.device(masks))

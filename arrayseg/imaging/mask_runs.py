@@ -1,4 +1,4 @@
-"""Masks of one image as runs of pixels: what two of them share is counted from the ends of their runs."""
+"""Represent masks as runs of pixels, and count shared pixels from the ends of the runs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Runs:
 
     @cached_property
     def pixels(self) -> Array:
-        """`(R + 1,)`, the pixels of all the runs before each."""
+        """The number of pixels in all runs before each run, `(R + 1,)`."""
         return host().xp.cumulative_sum(self.stops - self.starts, include_initial=True)
 
     @property
     def areas(self) -> Array:
-        """`(n,)`, the pixels of each mask."""
+        """The number of pixels of each mask, `(n,)`."""
         before = host().xp.take(self.pixels, self.first)
         return before[1:] - before[:-1]
 
@@ -46,7 +46,7 @@ class Runs:
         return [(int(self.starts[i]), int(self.stops[j - 1])) if i < j else (0, 0) for i, j in runs]
 
     def shared_pixels(self, mask: int, other: Runs, masks: Sequence[int]) -> list[int]:
-        """The pixels that one mask shares with each of some masks of another set."""
+        """Count the pixels that one mask shares with some masks of another set."""
         xp = host().xp
         low, high = self.spans[mask]
         near = [index for index in masks if other.spans[index][0] < high and other.spans[index][1] > low]
@@ -62,7 +62,7 @@ class Runs:
         return list(shared.values())
 
     def _pixels_before(self, mask: int, places: Array) -> Array:
-        """How many pixels of a mask come before each of some places."""
+        """Count the pixels of a mask before each place."""
         xp = host().xp
         runs = slice(int(self.first[mask]), int(self.first[mask + 1]))
         # The run that begins last before a place counts up to that place; in front of all runs there is none.
@@ -74,7 +74,7 @@ class Runs:
 
 
 def runs_of_lengths(lengths: Sequence[Array]) -> Runs:
-    """The runs of masks given by the lengths of runs of False, True, False, ..., on the host."""
+    """Return the runs of masks, from the lengths of runs of False, True, False, ... on the host."""
     xp = host().xp
     ends = [xp.cumulative_sum(each, include_initial=True)[1:] for each in lengths]
     # A run of False and the run of True after it; a last one of False has none after it.
@@ -87,7 +87,7 @@ def runs_of_lengths(lengths: Sequence[Array]) -> Runs:
 
 
 def runs_of_masks(backend: Backend, masks: Array) -> Runs:
-    """The runs of boolean masks `(n, *spatial)` in row-major order, looked for where the masks are, some at a time."""
+    """Return the runs of boolean masks `(n, *spatial)` in row-major order; the device finds them in blocks."""
     worker, (view,) = backend.shared_view(masks)
     number, size = view.shape[0], prod(view.shape[1:])
     bytes_of_block = worker.block_bytes(view)
@@ -103,7 +103,10 @@ def runs_of_masks(backend: Backend, masks: Array) -> Runs:
 
 
 def _changes(worker: Backend, masks: Array, size: int) -> tuple[Array, Array]:
-    """Where pixels differ from the one before, or from the outside: the mask and the place, as int64 on the host."""
+    """Return the mask and the place of each pixel that differs from the one before, as int64 on the host.
+
+    Outside of a mask everything is False.
+    """
     xp, host_xp = worker.xp, host().xp
     flat = xp.reshape(masks, (masks.shape[0], size))
     outside = xp.zeros((masks.shape[0], 1), dtype=xp.bool, device=worker.device(masks))

@@ -1,4 +1,4 @@
-"""Dilations of boolean masks by shifts: lines, boxes, balls and the neighbours of a grid point."""
+"""Dilate boolean masks by boxes, balls and neighborhoods."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ __all__ = ["dilate_ball", "dilate_box", "dilate_neighbors"]
 
 
 def dilate_box(xp: Namespace, mask: Array, radius: int, axes: Sequence[int], *, outside: bool = False) -> Array:
-    """Where a True element is at most `radius` away along each of the axes; `outside` is what lies beyond the edge."""
+    """Dilate by a box of a radius along each of the axes; elements beyond the edge are `outside`."""
     for axis in axes:
         mask = _dilate_line(xp, mask, radius, axis, outside)
     return mask
 
 
 def dilate_ball(xp: Namespace, mask: Array, radius: int, axes: Sequence[int]) -> Array:
-    """Where a True element is at most `radius` away, in the Euclidean distance of the axes together."""
+    """Dilate by a ball of a Euclidean radius in the space of the axes."""
     return _dilate_ball(xp, mask, radius**2, axes)
 
 
 def dilate_neighbors(
     xp: Namespace, mask: Array, connectivity: int, axes: Sequence[int], *, outside: bool = False
 ) -> Array:
-    """Where an element or one of its neighbours is True: those one step away along up to `connectivity` of the axes."""
+    """Dilate by the neighbors that are one step away along up to `connectivity` of the axes."""
     boxes = (dilate_box(xp, mask, 1, chosen, outside=outside) for chosen in combinations(axes, connectivity))
     return reduce(xp.logical_or, boxes)
 
 
 def _dilate_line(xp: Namespace, mask: Array, radius: int, axis: int, outside: bool) -> Array:
-    """A reach r and two copies of it, 2 r + 1 away on both sides, are a reach of 3 r + 1."""
+    """Dilate along a line.
+
+    The mask dilated by r, and its two copies shifted by 2 r + 1, make the mask dilated by 3 r + 1.
+    """
     reach = 0
     while reach < radius:
         step = min(2 * reach + 1, radius - reach)
@@ -45,6 +48,7 @@ def _dilate_line(xp: Namespace, mask: Array, radius: int, axis: int, outside: bo
 
 
 def _dilate_ball(xp: Namespace, mask: Array, squared_radius: int, axes: Sequence[int]) -> Array:
+    """Dilate by a ball, one section along the first axis after the other."""
     axis, *rest = axes
     if not rest:
         return _dilate_line(xp, mask, isqrt(squared_radius), axis, False)

@@ -1,4 +1,4 @@
-"""Label maps against each other: which labels meet at a pixel, how often, and the segments they make."""
+"""Count the pixels that the segments of two label maps share."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Overlaps", "joint_counts", "overlaps"]
 
 @dataclass(frozen=True)
 class Overlaps:
-    """The segments of two label maps of one image and the pixels that each two of them share.
+    """The segments of two label maps of one image, and the number of pixels that each pair shares.
 
-    The table is small and its shape depends on the labels, so it is always on the host, as arrays of NumPy. There are
-    P segments in the first map, T in the second, and K pairs with pixels in common.
+    The table is small and its shape depends on the labels, so it holds NumPy arrays on the host. The first map has P
+    segments, the second T, and K pairs share pixels.
     """
 
     #: The labels of the segments, one array `(P,)` or `(T,)` for each map that tells segments apart.
@@ -38,15 +38,15 @@ class Overlaps:
         return host().xp
 
     def per_first(self, values: Array) -> Array:
-        """`(P,)` sums over the pairs of each segment of the first map."""
+        """Return the sums `(P,)` over the pairs of each segment of the first map."""
         return host().counts.bincount(self.rows, length=self.first[0].shape[0], weights=values)
 
     def per_second(self, values: Array) -> Array:
-        """`(T,)` sums over the pairs of each segment of the second map."""
+        """Return the sums `(T,)` over the pairs of each segment of the second map."""
         return host().counts.bincount(self.columns, length=self.second[0].shape[0], weights=values)
 
     def where(self, first: Array, second: Array) -> Overlaps:
-        """The table of the segments where the two boolean arrays are True; areas keep what meets others."""
+        """Return the table of the segments that two boolean arrays select; areas still include all their pixels."""
         kept = first[self.rows] & second[self.columns]
         new_rows, new_columns = (
             self.xp.cumulative_sum(self.xp.astype(keep, self.rows.dtype)) - 1 for keep in (first, second)
@@ -63,10 +63,11 @@ class Overlaps:
 
 
 def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
-    """The distinct tuples of labels that meet at a pixel, a column `(K,)` for each map, and how many pixels have each.
+    """Return the distinct tuples of labels that meet at a pixel, and the number of pixels of each.
 
-    The maps have one shape and any integer or boolean dtypes. Pixels are counted where they are, a block at a time; the
-    result, whose shape depends on the labels, is on the host, as int64 of NumPy, and uint64 for maps of uint64.
+    The maps have one shape and any integer or boolean dtypes. The device counts the pixels in blocks. The result is on
+    the host, because its shape depends on the labels: a column `(K,)` of tuples for each map, and the counts `(K,)`, as
+    int64 of NumPy, or uint64 for maps of uint64.
     """
     if not backend.is_concrete(*maps):
         msg = (
@@ -92,14 +93,14 @@ def joint_counts(backend: Backend, *maps: Array) -> tuple[list[Array], Array]:
 
 
 def _blocks(backend: Backend, flat: Sequence[Array]) -> list[slice]:
-    """Slices of pixels of which a few integers of 64 bits each are a block."""
+    """Return slices of pixels whose 64-bit integers fit a block."""
     size, bytes_of_block = int(flat[0].shape[0]), backend.block_bytes(flat[0])
     step = max(1, size) if bytes_of_block is None else bytes_of_block // 8
     return [slice(start, min(start + step, size)) for start in range(0, max(size, 1), step)]
 
 
 def _counted(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Array]:
-    """The distinct tuples of some pixels and how many have each, on the host."""
+    """Return the distinct tuples of some pixels and the number of pixels of each, on the host."""
     groups, _, counts = _group(backend, columns)
     xp = host().xp
     # Signed, or unsigned of 64 bits: what `_group` returns.
@@ -111,7 +112,7 @@ def _counted(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], A
 
 
 def overlaps(first: Sequence[Array], second: Sequence[Array], counts: Array) -> Overlaps:
-    """The segments, being the distinct tuples of the columns `first` and of the columns `second`, and their pairs."""
+    """Return the segments and their pairs; a segment is a distinct tuple of the columns of one map."""
     backend = host()
     (first_labels, rows, _), (second_labels, columns, _) = _group(backend, first), _group(backend, second)
     first_areas, second_areas = (
@@ -126,7 +127,7 @@ def overlaps(first: Sequence[Array], second: Sequence[Array], counts: Array) -> 
 
 
 def _group(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Array, Array]:
-    """The distinct tuples, column by column, in lexicographic order; which of them each entry is; how many are each."""
+    """Return the distinct tuples in lexicographic order, the number of the tuple of each entry, and their counts."""
     xp = backend.xp
     groups: list[Array] = []
     unsigned = [column.dtype == xp.uint64 for column in columns]
@@ -146,18 +147,18 @@ def _group(backend: Backend, columns: Sequence[Array]) -> tuple[list[Array], Arr
 
 
 def _signed(backend: Backend, labels: Array, is_unsigned: bool) -> Array:
-    """Labels in `count_dtype`, in their order; those of uint64 are moved by -2^63, as not all of them fit."""
+    """Return labels in `count_dtype`, in their order; labels of uint64 are shifted by -2^63, so that all fit."""
     labels = backend.xp.astype(to_signed(backend, labels), backend.count_dtype(labels), copy=False)
     return _flipped(backend.xp, labels) if is_unsigned else labels
 
 
 def _flipped(xp: Namespace, labels: Array) -> Array:
-    """Integers of 64 bits with the highest bit the other way round."""
+    """Flip the highest bit of 64-bit integers."""
     return xp.bitwise_xor(labels, xp.full_like(labels, -(2**63)))
 
 
 def _positions(backend: Backend, labels: Array) -> tuple[Array, Array]:
-    """Candidate values in ascending order, and the position among them of each label."""
+    """Return candidate values in ascending order, and the position of each label among them."""
     xp = backend.xp
     if labels.shape[0] == 0:
         return labels, labels
@@ -170,7 +171,7 @@ def _positions(backend: Backend, labels: Array) -> tuple[Array, Array]:
 
 
 def _compact(backend: Backend, codes: Array, length: int) -> tuple[Array, Array, Array]:
-    """The distinct codes of 0 .. length - 1 in ascending order, which of them each entry is, and how many are each."""
+    """Return the distinct codes of 0 .. length - 1 in order, the number of the code of each entry, and their counts."""
     xp = backend.xp
     if length > _table_length(codes):
         distinct, index = xp.unique_inverse(codes)
@@ -183,5 +184,5 @@ def _compact(backend: Backend, codes: Array, length: int) -> tuple[Array, Array,
 
 
 def _table_length(labels: Array) -> int:
-    """How long a table indexed by label may be, beside sorting the labels."""
+    """Return the length up to which a table indexed by label is faster than sorting the labels."""
     return max(1024, 4 * int(labels.shape[0]))

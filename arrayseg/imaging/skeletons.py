@@ -1,7 +1,7 @@
-"""Skeletons: of masks by thinning and by openings, and of soft maps.
+"""Compute skeletons: of masks by thinning and by openings, and of soft maps.
 
-The soft skeleton of a map e is what openings take away while it is eroded: with e_0 = e, e_{k+1} the erosion of e_k and
-d_k = max(e_k - dilation(e_{k+1}), 0), it is the soft union 1 - prod_k (1 - d_k).
+The soft skeleton of a map e consists of the parts that openings remove while the map is eroded: with e_0 = e,
+e_{k+1} the erosion of e_k and d_k = max(e_k - dilation(e_{k+1}), 0), it is the soft union 1 - prod_k (1 - d_k).
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = [
     "tubes",
 ]
 
-# The neighbours of a pixel in the plane, clockwise from the one above.
+# The neighbors of a pixel in the plane, clockwise from the one above.
 CIRCLE = ((-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1))
 
 
 def thinned(backend: Backend, mask: Array) -> Array:
-    """The skeleton of a mask in the plane by Zhang and Suen's parallel thinning; beyond the edge all is False.
+    """Return the skeleton of a mask in the plane by Zhang and Suen's parallel thinning; False lies beyond the edge.
 
-    No component disappears, nor falls apart: a square of 2 x 2 pixels, of which their rules leave nothing, keeps two.
+    No component disappears or falls apart. A square of 2 x 2 pixels, which their rules would delete, keeps two.
     """
     xp = backend.xp
 
@@ -41,9 +41,9 @@ def thinned(backend: Backend, mask: Array) -> Array:
 
 
 def opening_skeleton(backend: Backend, mask: Array) -> Array:
-    """What openings take away while a mask is eroded until nothing is left: the soft skeleton of zeros and ones.
+    """Return the parts that openings remove while a mask is eroded to nothing: the soft skeleton of zeros and ones.
 
-    Beyond the edge there is nothing that erodes, so that a mask of the whole image never shrinks: it is its skeleton.
+    Nothing beyond the edge erodes. A mask of the whole image therefore never shrinks, and is its own skeleton.
     """
     xp, axes = backend.xp, range(mask.ndim)
 
@@ -57,7 +57,7 @@ def opening_skeleton(backend: Backend, mask: Array) -> Array:
 
 
 def _without_border(xp: Namespace, mask: Array, *, first: bool) -> Array:
-    """One half of a round: the pixels of two of the four sides that no line needs are taken away at once."""
+    """Remove the pixels of two of the four sides that no line needs: one half of a round."""
     circle = [neighbors_at(mask, step, xp, fill=False) for step in CIRCLE]
     numbers = [xp.astype(neighbor, xp.int8) for neighbor in circle]
     neighbors = sum(numbers[1:], start=numbers[0])
@@ -79,7 +79,7 @@ def _without_border(xp: Namespace, mask: Array, *, first: bool) -> Array:
 
 
 def soft_skeleton(array: Array, iterations: int, axes: Sequence[int], xp: Namespace) -> Array:
-    """The skeleton of maps in [0, 1], of the same shape and dtype; integers 0 and 1 are maps too."""
+    """Return the skeleton of maps in [0, 1], in their shape and dtype; the maps may be integers 0 and 1."""
     skeleton = xp.zeros_like(array)
     for _ in range(iterations + 1):
         eroded, _ = erode(array, axes, xp)
@@ -90,7 +90,7 @@ def soft_skeleton(array: Array, iterations: int, axes: Sequence[int], xp: Namesp
 
 
 def pull_soft_skeleton(array: Array, cotangent: Array, iterations: int, axes: Sequence[int], xp: Namespace) -> Array:
-    """From a gradient in the skeleton of maps to one in the maps; the skeleton is made again on the way."""
+    """Pull a gradient back from the skeleton of maps to the maps; the skeleton is computed again on the way."""
     skeleton, steps = xp.zeros_like(array), []
     for _ in range(iterations + 1):
         eroded, pull_erode = erode(array, axes, xp)
@@ -109,7 +109,7 @@ def pull_soft_skeleton(array: Array, cotangent: Array, iterations: int, axes: Se
 
 
 def tubes(masks: Array, iterations: int, width: int, axes: Sequence[int], xp: Namespace) -> Array:
-    """The skeletons of masks of 0 and 1, dilated by a cross `width` times within the masks; integers."""
+    """Return the skeletons of integer masks of 0 and 1, dilated `width` times by a cross within the masks."""
     skeleton = soft_skeleton(masks, iterations, axes, xp)
     for _ in range(width):
         outside, _ = erode(1 - skeleton, axes, xp)
@@ -120,7 +120,7 @@ def tubes(masks: Array, iterations: int, width: int, axes: Sequence[int], xp: Na
 def centerline_fields(
     masks: Array, skeletons: Array, inside: Array, axes: Sequence[int], xp: Namespace
 ) -> tuple[Array, Array, Array]:
-    """Distances, radii on the skeleton, and weights of the skeleton, of boolean masks and skeletons.
+    """Return the distances, the radii on the skeleton, and the weights of the skeleton.
 
     Both are in units of the largest radius on the skeleton of a plane, at least 1; a thinner branch weighs more: with
     the inverse of its cross-section, a length in the plane and an area in space. `inside` has the distances to the
@@ -139,5 +139,5 @@ def centerline_fields(
 
 
 def _residue(array: Array, opened: Array, xp: Namespace) -> Array:
-    """What an opening takes away. Not a maximum with 0, on whose derivative at 0 libraries disagree."""
+    """Return what an opening removes. A maximum with 0 would not do: libraries disagree on its derivative at 0."""
     return xp.where(array <= opened, xp.zeros_like(array), array - opened)

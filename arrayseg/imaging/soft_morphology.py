@@ -1,8 +1,8 @@
-"""Least and greatest of three neighbours, and the morphology made of them, each with its pull-back.
+"""Erode and dilate floating maps, each with its pull-back.
 
-A primitive returns its value and a function that pulls a gradient in the value back to its argument. Ties are broken
-alike on every backend, because all is made of the least (greatest) of two: equal ones share the gradient evenly, which
-is also what PyTorch and JAX do when they differentiate `minimum` and `maximum` themselves.
+A primitive returns its value, and a function that pulls a gradient of the value back to its argument. All primitives
+are built from the minimum or maximum of two, so every backend treats ties alike: equal elements share the gradient
+evenly, as PyTorch and JAX do when they differentiate `minimum` and `maximum`.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from arrayseg.backends.axes import slice_axis
 __all__ = ["Primitive", "dilate", "erode", "max_pool", "min_pool"]
 
 Primitive = tuple[Array, Callable[[Array], Array]]
-"""A value, and the pull-back of a gradient in it to the argument."""
+"""A value, and the function that pulls its gradient back to the argument."""
 
 
 def min_pool(array: Array, axis: int, xp: Namespace) -> Primitive:
-    """The least of each element and its two neighbours along an axis; beyond the edge there are none."""
+    """Return the minimum of each element and its two neighbors along an axis, without any beyond the edge."""
     return _pool(array, axis, xp, greatest=False)
 
 
 def max_pool(array: Array, axis: int, xp: Namespace) -> Primitive:
-    """The greatest of each element and its two neighbours along an axis; beyond the edge there are none."""
+    """Return the maximum of each element and its two neighbors along an axis, without any beyond the edge."""
     return _pool(array, axis, xp, greatest=True)
 
 
 def erode(array: Array, axes: Sequence[int], xp: Namespace) -> Primitive:
-    """Erosion by a cross: the least of each element and its neighbours along all axes."""
+    """Erode by a cross: take the minimum of each element and its neighbors along all axes."""
     if not axes:
         return array, lambda cotangent: cotangent
     pooled = [min_pool(array, axis, xp) for axis in axes]
@@ -51,7 +51,7 @@ def erode(array: Array, axes: Sequence[int], xp: Namespace) -> Primitive:
 
 
 def dilate(array: Array, axes: Sequence[int], xp: Namespace) -> Primitive:
-    """Dilation by a square or cube: the greatest of each element and all of its neighbours."""
+    """Dilate by a square or cube: take the maximum of each element and all its neighbors."""
     pulls = []
     for axis in axes:
         array, pull_pool = max_pool(array, axis, xp)
@@ -68,7 +68,7 @@ def dilate(array: Array, axes: Sequence[int], xp: Namespace) -> Primitive:
 def _extreme(
     first: Array, second: Array, xp: Namespace, *, greatest: bool
 ) -> tuple[Array, Callable[[Array], tuple[Array, Array]]]:
-    """The least (greatest) of two; where they are equal, each takes half of the gradient."""
+    """Return the minimum, or maximum, of two arrays; where they are equal, each gets half of the gradient."""
     winner, loser = (second, first) if greatest else (first, second)
 
     def pull(cotangent: Array) -> tuple[Array, Array]:
@@ -80,7 +80,7 @@ def _extreme(
 
 
 def _pool(array: Array, axis: int, xp: Namespace, *, greatest: bool) -> Primitive:
-    """Windows of three by shifted slices: neighbours in pairs, then the pairs left and right of each element."""
+    """Pool windows of three from shifted slices: first pairs of neighbors, then the two pairs of each element."""
     length = array.shape[axis]
     if length < 2:
         return array, lambda cotangent: cotangent

@@ -1,4 +1,4 @@
-"""Where the surface of a mask is, and how much of it is there, by the several definitions in use."""
+"""Find the surface elements of a mask, and their sizes, by several definitions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Point = tuple[float, ...]
 
 
 def voxel_surface(backend: Backend, mask: Array, valid: Array | None, connectivity: int, outside: bool) -> Array:
-    """The True voxels with a False neighbour: what an erosion takes away."""
+    """Return the True voxels with a False neighbor, which an erosion removes."""
     background = ~mask if valid is None else ~mask & valid
     axes = range(mask.ndim)
     return mask & dilate_neighbors(backend.xp, background, connectivity, axes, outside=outside)
@@ -36,7 +36,7 @@ def bounding_box(backend: Backend, mask: Array) -> tuple[slice, ...]:
 
 
 def label_boxes(backend: Backend, maps: Sequence[Array], num_labels: int) -> list[tuple[slice, ...]]:
-    """For each of the labels 0, 1, ..., the box of its pixels in any of the maps, with one pixel around it.
+    """Return for each label 0, 1, ... the box of its pixels in all maps, with one pixel around it.
 
     The box ends at the edge of the image, and is one pixel for a label that no map has.
     """
@@ -78,6 +78,7 @@ def _run_ends(backend: Backend, labels: Array, num_labels: int) -> tuple[Array, 
 
 
 def _span(occupied: Sequence[int], length: int) -> slice:
+    """Return the slice from the first to the last occupied place, with one place around it."""
     first, last = (occupied[0], occupied[-1]) if occupied else (0, -1)
     return slice(max(0, first - 1), min(length, last + 2))
 
@@ -85,11 +86,11 @@ def _span(occupied: Sequence[int], length: int) -> slice:
 def corner_surface(
     backend: Backend, mask: Array, valid: Array | None, outside: bool, sizes: Sequence[float]
 ) -> tuple[Array, Array]:
-    """The corners of the voxels at which True and False ones meet, on a grid one longer, and the size of each.
+    """Return the corners between voxels at which True and False meet, and the size of each.
 
-    The 2^d voxels around a corner are the bits of its neighbour code, the last voxel being the lowest bit; `sizes` is
-    by code. A corner that touches an invalid voxel is no surface; `outside` says whether voxels beyond the edge are
-    False (True) or invalid (False).
+    Both arrays are one longer along each axis than the mask. The 2^d voxels around a corner are the bits of its
+    neighbor code, with the last voxel as the lowest bit; `sizes` is indexed by the code. A corner that touches an
+    invalid voxel is no surface. Voxels beyond the edge are False if `outside`, and invalid otherwise.
     """
     xp, axes = backend.xp, range(mask.ndim)
     cells = padded(mask, False, axes, xp)
@@ -108,17 +109,17 @@ def corner_surface(
 
 
 def _around(cells: Array) -> Iterator[Array]:
-    """The 2^d views of the voxels around each corner, in row-major order."""
+    """Yield the 2^d views of the voxels around each corner, in row-major order."""
     for start in product((0, 1), repeat=cells.ndim):
         yield cells[box(start, (length - 1 for length in cells.shape))]
 
 
 @constant
 def corner_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
-    """By neighbour code, the length or area of voxel faces that belongs to a corner: its share of each that it ends.
+    """Return by neighbor code the length or area of voxel faces that belongs to a corner.
 
-    Around a corner meet parts of faces, each between two voxels that are neighbours along one axis; it is a surface
-    where one of the two is True, and a half as long as a voxel along every other axis.
+    The faces that meet at a corner separate two voxels that are neighbors along one axis. A face is surface if one of
+    the two voxels is True. The part that belongs to the corner is half as long as a voxel along every other axis.
     """
 
     def size(corners: frozenset[Corner]) -> float:
@@ -130,11 +131,11 @@ def corner_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
 
 @constant
 def surface_element_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
-    """By neighbour code, the length or area of the surface through a cell whose corners are the centres of voxels.
+    """Return by neighbor code the length or area of the surface through a cell between the centers of voxels.
 
-    As in marching cubes, the surface cuts the edges of the cell between a True and a False corner in the middle. Of
-    the True corners, or of the False ones if those are fewer, each group that is connected by edges is cut off by a
-    polygon of its own. A polygon that is not plane is the triangles that have the largest area in a unit cell.
+    As in marching cubes, the surface cuts the edges between a True and a False corner of the cell in the middle. Take
+    the True corners, or the False ones if they are fewer: a polygon cuts off each group that edges connect. A polygon
+    that is not plane is split into the triangles that have the largest area in a unit cell.
     """
 
     def size(corners: frozenset[Corner]) -> float:
@@ -154,7 +155,7 @@ def _by_code(size: Callable[[frozenset[Corner]], float], ndim: int) -> tuple[flo
 
 
 def _crossed_edges(corners: frozenset[Corner], ndim: int) -> list[tuple[Corner, Corner]]:
-    """The edges of the cell from one of the corners to one that is none of them."""
+    """Return the edges of the cell that leave a set of corners."""
     return [(a, b) for a in sorted(corners) for axis in range(ndim) if (b := _flip(a, axis)) not in corners]
 
 
@@ -163,7 +164,7 @@ def _flip(corner: Corner, axis: int) -> Corner:
 
 
 def _connected(corners: frozenset[Corner]) -> list[frozenset[Corner]]:
-    """The groups of corners that edges connect."""
+    """Split corners into the groups that edges connect."""
     groups = []
     remaining = set(corners)
     while remaining:
@@ -177,7 +178,7 @@ def _connected(corners: frozenset[Corner]) -> list[frozenset[Corner]]:
 
 
 def _cut_size(corners: frozenset[Corner], spacing: tuple[float, ...]) -> float:
-    """The length or area of the polygon that cuts a connected group of corners off."""
+    """Return the length or area of the polygon that cuts off a connected group of corners."""
     polygon = _polygon(corners, len(spacing))
     if len(spacing) == 2:
         return hypot(*_difference(polygon[0], polygon[1], spacing))
@@ -186,7 +187,7 @@ def _cut_size(corners: frozenset[Corner], spacing: tuple[float, ...]) -> float:
 
 
 def _polygon(corners: frozenset[Corner], ndim: int) -> list[Point]:
-    """The middles of the edges that are crossed, each beside those with which it shares a side of the cell."""
+    """Return the middles of the crossed edges, ordered so that neighbors share a side of the cell."""
     middles = [tuple((i + j) / 2 for i, j in zip(*edge, strict=True)) for edge in _crossed_edges(corners, ndim)]
     ordered = [middles.pop()]
     while middles:
@@ -201,7 +202,7 @@ def _polygon(corners: frozenset[Corner], ndim: int) -> list[Point]:
 
 
 def _triangulations(polygon: list[Point]) -> Iterator[list[tuple[Point, Point, Point]]]:
-    """Every way of cutting a polygon into triangles along its diagonals."""
+    """Yield every way to cut a polygon into triangles along its diagonals."""
     if len(polygon) < 3:
         yield []
         return

@@ -1,4 +1,4 @@
-"""From a call of a loss to its value and gradient, by the way that fits the arrays."""
+"""What turns the plan of a loss into a public function, and calls into values and gradients."""
 
 from __future__ import annotations
 
@@ -98,10 +98,11 @@ def plan_of(function: Callable[..., Array]) -> Callable[..., Plan] | None:
 
 
 def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Array, Array]]:
-    """A function of the same arguments that returns the loss and its gradient in the input.
+    """Return a function of the same arguments that returns the loss and its gradient with respect to the input.
 
-    On NumPy, CuPy and eager PyTorch the gradient is the closed form, made with the value in two sweeps over blocks of
-    pixels and without a graph; on JAX and under compilers it is the library's own derivative of the same expression.
+    On NumPy, CuPy and eager PyTorch the gradient is the closed form. It is computed with the value, in two sweeps over
+    blocks of pixels and without a graph. On JAX and under compilers it is the library's own derivative of the same
+    expression.
 
     Parameters
     ----------
@@ -117,7 +118,7 @@ def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Arr
     Raises
     ------
     ValueError
-        On the call, if the reduction is `"none"`: a gradient is of a number.
+        On the call, if the reduction is `"none"`, because only a number has a gradient.
     TypeError
         On the call, if the function is not a loss of arrayseg and the library has no automatic differentiation.
 
@@ -163,7 +164,7 @@ class ValueAndGrad(Composed):
 
 
 def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
-    """A function of the same arguments that returns the gradient of the loss in the input.
+    """Return a function of the same arguments that returns the gradient of the loss with respect to the input.
 
     Parameters
     ----------

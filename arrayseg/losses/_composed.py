@@ -1,4 +1,4 @@
-"""What functions of losses return: objects that are called like losses, and that print, compare, copy and pickle."""
+"""The base of objects made of losses: they are called like losses, and they print, compare, copy and pickle."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from arrayseg._typing import (
     SmoothForm,
 )
 from arrayseg.engine import region_scores
+from arrayseg.engine.batch import Layout
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_scores import OverlapScore, Score
 from arrayseg.engine.region_term import RegionTerm
@@ -36,20 +37,17 @@ def region_plan(
 ) -> Sweep:
     """Return the plan of a region loss with a score; `make` creates its term, with fields of its own."""
     layout, batch = prepare(input, target, options)
-    return Sweep(input, layout, batch, [region_term(score, options, layout.classes, make, **own)], [1.0])
+    return Sweep(input, layout, batch, [region_term(options, layout, make, score=score, **own)], [1.0])
 
 
-def region_term(
-    score: Score, options: RegionOptions, classes: int, make: Callable[..., Term] = RegionTerm, **own: Any
-) -> Term:
-    """Return the term of a region loss for inputs with this number of classes."""
+def region_term(options: RegionOptions, layout: Layout, make: Callable[..., Term] = RegionTerm, **own: Any) -> Term:
+    """Return the term that `make` creates from the shared options and from fields of its own."""
     return make(
-        score,
         reduction=options.reduction,
         pool=options.pool,
         absent=options.absent,
         soft_tp=options.soft_tp,
-        classes=entering_classes(options.classes, options.exclude_background, classes),
+        classes=entering_classes(options.classes, options.exclude_background, layout.classes),
         weight_norm=options.weight_norm,
         **own,
     )

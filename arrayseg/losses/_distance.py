@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_choice, check_index, check_number, check_spacing
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend, common_backend
 from arrayseg.backends.axes import shift
 from arrayseg.engine.activations import whole_block
 from arrayseg.engine.block import Block
 from arrayseg.engine.plan import Plan
-from arrayseg.engine.region_scores import Cells, Derivatives, Score, inverse_of
+from arrayseg.engine.region_scores import Cells, Derivatives, inverse_of
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep, Term
 from arrayseg.imaging import distance_fields
@@ -212,7 +212,6 @@ def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
     return total / (2 * len(long) + 1)
 
 
-Spacing = float | Sequence[float]
 Binarize = Literal["threshold", "argmax"]
 Sides = Literal["both", "inside"]
 
@@ -265,9 +264,9 @@ class FieldBatch:
             rows = xp.reshape(field, self.batch.shape)
         return xp.astype(rows, self.batch.compute_dtype, copy=False)
 
-    def plan(self, score: Score, make: Callable[..., Term] = RegionTerm, **own: Any) -> Sweep:
-        """Return the plan of a region loss with a score; `make` creates its term, with fields of its own."""
-        term = region_term(score, self.options, self.layout.classes, make, **own)
+    def plan(self, make: Callable[..., Term], **own: Any) -> Sweep:
+        """Return the plan of a region loss; `make` creates its term, with fields of its own."""
+        term = region_term(self.options, self.layout, make, **own)
         return Sweep(self.input, self.layout, self.batch, [term], [1.0])
 
     def _shaped(self, array: Array) -> Array:
@@ -305,7 +304,7 @@ def hausdorff_plan(
             prepared.predicted_masks(binarize), steps, prepared.backend, both_sides=both
         )
         distances = distances + prepared.rows(predicted) ** alpha
-    return prepared.plan(mean_amount, HausdorffTerm, field=distances, outer=outer)
+    return prepared.plan(HausdorffTerm, score=mean_amount, field=distances, outer=outer)
 
 
 @loss(RegionOptions, without=WITHOUT)
@@ -380,7 +379,7 @@ def boundary(
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = distance_fields.signed_distance(prepared.masks(), steps, inside_offset, prepared.backend)
-    return prepared.plan(mean_amount, BoundaryTerm, field=prepared.rows(field))
+    return prepared.plan(BoundaryTerm, score=mean_amount, field=prepared.rows(field))
 
 
 @loss(RegionOptions, without=WITHOUT)
@@ -612,7 +611,7 @@ def hausdorff_erosion(
     alpha = check_number("alpha", alpha, 0, HIGHEST_POWER)
     iterations = check_index("iterations", iterations, 1)
     prepared = FieldBatch(input, target, None, RegionOptions(**options))
-    return prepared.plan(mean_amount, ErosionTerm, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
+    return prepared.plan(ErosionTerm, score=mean_amount, spatial=prepared.spatial, iterations=iterations, alpha=alpha)
 
 
 @loss(RegionOptions, without=WITHOUT)
@@ -691,4 +690,4 @@ def distance_weighted_dice(
     steps = check_spacing(spacing, len(prepared.spatial))
     if field is None:
         field = distance_fields.boundary_weights(prepared.masks(), steps, prepared.backend)
-    return prepared.plan(score, FieldDiceTerm, field=prepared.rows(field), hits_alone=weigh == "hits")
+    return prepared.plan(FieldDiceTerm, score=score, field=prepared.rows(field), hits_alone=weigh == "hits")

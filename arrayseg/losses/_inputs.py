@@ -1,4 +1,4 @@
-"""Validation of what every loss takes, before any work, and the canonical form that the kernels see."""
+"""Check the arrays and shared options of a loss, and bring them into the canonical form of the engine."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def prepare(
 
 
 def check_axis_is_clear(input: Any, target: Any) -> None:
-    """Raise where an integer or boolean target of the shape of an input of three axes may be a mask without classes."""
+    """Raise if input and target have the same three axes and the target may be a mask without a class axis."""
     if getattr(input, "ndim", None) != 3 or not is_array(target) or tuple(input.shape) != tuple(target.shape):
         return
     if backend_of(target, "target").xp.isdtype(target.dtype, ("integral", "bool")):
@@ -110,19 +110,19 @@ def check_axis_is_clear(input: Any, target: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return an array of a subclass as a plain array of its library; other values as they are."""
+    """Return an array of a subclass as a plain array of its library, and any other value unchanged."""
     return backend_of(value).unwrap(value) if is_array(value) else value
 
 
 def is_array(values: object) -> TypeGuard[Array]:
-    """Whether values are an array, not a sequence of numbers or a number."""
+    """Return whether values are an array, not a sequence of numbers or a number."""
     return hasattr(values, "ndim")
 
 
 def class_numbers(
     name: str, values: float | Weights | None, classes: int, like: Array, backend: Backend
 ) -> Array | None:
-    """An array `(C,)` of one number per class, on the device of the input."""
+    """Return an array `(C,)` with one number per class, on the device of the input."""
     if values is None:
         return None
     if isinstance(values, int | float) or getattr(values, "shape", None) == ():
@@ -144,7 +144,7 @@ def class_numbers(
 
 
 def entering_classes(classes: Sequence[int] | None, exclude_background: bool, total: int) -> tuple[int, ...] | None:
-    """The classes that enter a mean; None for all of them."""
+    """Return the classes that enter a mean, or None if all do."""
     if classes is not None and exclude_background:
         msg = f"`exclude_background` is short for classes=range(1, {total}); give one of the two, not both."
         raise ValueError(msg)
@@ -188,12 +188,12 @@ def layout_of(input: Array, class_axis: int | None, backend: Backend) -> Layout:
 
 
 def half_dtypes(xp: Any) -> tuple[Any, ...]:
-    """The half-precision dtypes of a library, which are not all dtypes of the standard."""
+    """Return the half-precision dtypes that a library has; the standard has none."""
     return tuple(getattr(xp, name) for name in ("float16", "bfloat16") if hasattr(xp, name))
 
 
 def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend) -> Array:
-    """The target as ids `(N, S)` or values `(N, C, S)`."""
+    """Return the target as ids `(N, S)` or values `(N, C, S)`."""
     xp = backend.xp
     shape = tuple(target.shape)
     is_id_dtype = xp.isdtype(target.dtype, "integral")
@@ -254,7 +254,7 @@ def extremes(backend: Backend, array: Array) -> tuple[float, float]:
 
 
 def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
-    """Raise on a negative number, wherever values can be read; NaN makes the loss NaN instead."""
+    """Raise if a number is negative and values can be read. NaN makes the loss NaN instead."""
     if 0 in array.shape or not backend.is_concrete(array):
         return
     least, _ = extremes(backend, array)
@@ -264,7 +264,7 @@ def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
 
 
 def _bits(rows: Array, backend: Backend) -> Array | None:
-    """Integers 0 and 1 of independent classes, as the backend reads them fastest; None where they are not such."""
+    """Return a target of 0 and 1 for independent classes as compact integers, or None if it is not such a target."""
     is_integral = rows.ndim == 3 and 0 not in rows.shape and backend.xp.isdtype(rows.dtype, "integral")
     return backend.counts.as_bits(rows) if is_integral and backend.is_concrete(rows) else None
 
@@ -272,7 +272,7 @@ def _bits(rows: Array, backend: Backend) -> Array | None:
 def check_ids(
     ids: Array, high: int, what: str, backend: Backend, ignored: Array | None, ignore_index: int | None
 ) -> bool:
-    """Return whether every id is known to be in 0 to `high`; raise if one is not that is not `ignored` either."""
+    """Return whether every id is known to lie in 0 to `high`. Raise if one lies outside and is not `ignored`."""
     xp = backend.xp
     if 0 in ids.shape or not xp.isdtype(ids.dtype, "integral") or not backend.is_concrete(ids, ignored):
         return False
@@ -287,7 +287,7 @@ def check_ids(
 
 
 def _wrong_id(ids: Any, high: int, what: str, ignore_index: int | None) -> str:
-    """Return the sentence about ids, on the host, of which at least one is not in 0 to `high`."""
+    """Return the error message for ids in main memory, at least one of which lies outside 0 to `high`."""
     least, most = int(ids.min()), int(ids.max())
     wrong = least if least < 0 else most
     besides = "" if ignore_index is None else f" (besides ignore_index={ignore_index})"
@@ -309,7 +309,7 @@ ROUNDING, HALF_ROUNDING = 1e-5, 1e-2
 
 
 def _check_shares(rows: Array, ignored: Array | None, backend: Backend) -> None:
-    """Raise on a floating target beyond [0, 1], wherever values can be read; NaN makes the loss NaN instead."""
+    """Raise if a floating target lies outside [0, 1] and values can be read. NaN makes the loss NaN instead."""
     if not (backend.xp.isdtype(rows.dtype, "real floating") or rows.dtype in half_dtypes(backend.xp)):
         return
     wrong = _beyond(rows, ignored, backend)
@@ -322,7 +322,7 @@ def _check_shares(rows: Array, ignored: Array | None, backend: Backend) -> None:
 
 
 def _check_probabilities(scores: Array, ignored: Array | None, backend: Backend) -> None:
-    """Raise on an input beyond [0, 1], wherever values can be read; NaN makes the loss NaN instead."""
+    """Raise if the input lies outside [0, 1] and values can be read. NaN makes the loss NaN instead."""
     wrong = _beyond(scores, ignored if ignored is None or ignored.ndim == 3 else ignored[:, None, :], backend)
     if wrong is not None:
         msg = (
@@ -333,7 +333,7 @@ def _check_probabilities(scores: Array, ignored: Array | None, backend: Backend)
 
 
 def _beyond(values: Array, ignored: Array | None, backend: Backend) -> float | None:
-    """Return a number that counts and is beyond [0, 1] by more than rounding; None where none is known to be."""
+    """Return a valid number outside [0, 1] by more than rounding, or None if there is none or values are unknown."""
     if 0 in values.shape or not backend.is_concrete(values, ignored):
         return None
     rounding = HALF_ROUNDING if values.dtype in half_dtypes(backend.xp) else ROUNDING
@@ -345,7 +345,7 @@ def _beyond(values: Array, ignored: Array | None, backend: Backend) -> float | N
 
 
 def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend: Backend) -> Array | None:
-    """Where ids are not looked at, of the shape of `rows`; None for nowhere."""
+    """Return where ids are ignored, in the shape of `rows`, or None if nowhere."""
     ignored = None
     if ignore_index is not None:
         ignored = equals(backend, rows, ignore_index)

@@ -18,7 +18,7 @@ from arrayseg.engine.sweep import Sums, Sweep
 from arrayseg.imaging.shifts import box
 from arrayseg.imaging.soft_morphology import Primitive
 from arrayseg.losses._api import loss
-from arrayseg.losses._dice import ratio, region_term
+from arrayseg.losses._dice import region_term
 from arrayseg.losses._inputs import prepare
 from arrayseg.losses._options import RegionKeywords, RegionOptions
 
@@ -257,9 +257,8 @@ def region_mutual_information(
         )
         raise ValueError(msg)
     term = region_term(
-        ratio(0.5, 0.5, 0, "double"),
         shared,
-        layout.classes,
+        layout,
         InformationTerm,
         spatial=spatial,
         radius=radius,

@@ -16,7 +16,6 @@ __all__ = ["one_hot"]
 def one_hot(
     target: Array,
     num_classes: int,
-    /,
     *,
     class_axis: int = 1,
     ignore_index: int | None = None,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
 from arrayseg._checks import check_index, check_number, check_spacing
-from arrayseg._typing import Array, Namespace, Pool
+from arrayseg._typing import Array, Namespace, Pool, Spacing
 from arrayseg.engine.activations import whole_block
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
@@ -19,7 +19,7 @@ from arrayseg.imaging import distance_fields, skeletons
 from arrayseg.imaging.skeletons import pull_soft_skeleton, soft_skeleton
 from arrayseg.losses._api import loss
 from arrayseg.losses._dice import Smooth, ratio, region_term, smoothing
-from arrayseg.losses._distance import FieldBatch, Spacing
+from arrayseg.losses._distance import FieldBatch
 from arrayseg.losses._inputs import prepare
 from arrayseg.losses._options import RegionKeywords, RegionOptions
 
@@ -75,12 +75,9 @@ class HarmonicTerm(RegionTerm):
             by_sensitivity * by_found,
             by_sensitivity * by_lost,
         )
-        takes_part = xp.broadcast_to(counts, shape) & xp.broadcast_to(chosen, shape)
-        zero = xp.zeros_like(sums[0])
+        takes_part, zero = counts if chosen is None else counts & chosen, xp.zeros_like(sums[0])
         scale = weight * factor
-        return value, tuple(
-            xp.where(takes_part, xp.broadcast_to(by * scale, shape), zero)[:, :, None] for by in derivatives
-        )
+        return value, tuple(xp.where(takes_part, by * scale, zero)[:, :, None] for by in derivatives)
 
     def pull(self, block: Block, state: Any) -> Array:
         xp = block.xp
@@ -193,9 +190,8 @@ def centerline_plan(
     epsilon = check_number("epsilon", epsilon, 0)
     layout, batch = prepare(input, target, options)
     term = region_term(
-        ratio(0.5, 0.5, smooth, "double"),
         options,
-        layout.classes,
+        layout,
         CenterlineTerm,
         spatial=layout.rows_shape[1:],
         iterations=iterations,
@@ -278,7 +274,6 @@ def cb_dice(
     >>> [round(float(cb_dice(p.astype(float), wide, class_axis=None, activation=None)), 4) for p in (wide, narrow)]
     [0.0, 0.0667]
     """
-    score = ratio(0.5, 0.5, smooth, "double")
     prepared = FieldBatch(input, target, None, RegionOptions(**options))
     iterations = check_index("iterations", iterations, 0)
     backend, batch, steps = prepared.backend, prepared.batch, check_spacing(spacing, len(prepared.spatial))
@@ -302,7 +297,6 @@ def cb_dice(
         weight * its_radius,
     ]
     return prepared.plan(
-        score,
         BoundaryCenterlineTerm,
         fields=xp.stack([prepared.rows(amount) for amount in amounts]),
         spatial=prepared.spatial,
@@ -455,7 +449,7 @@ def dice_cl_dice(
     sweep = centerline_plan(input, target, shared, iterations=iterations, smooth=smooth, epsilon=epsilon)
     if dice_pool is not None:
         options["pool"] = dice_pool
-    dice = region_term(ratio(0.5, 0.5, smooth, "double"), RegionOptions(**options), sweep.layout.classes)
+    dice = region_term(RegionOptions(**options), sweep.layout, score=ratio(0.5, 0.5, smooth, "double"))
     return replace(sweep, terms=[dice, *sweep.terms], factors=[1 - alpha, alpha])
 
 
@@ -538,4 +532,4 @@ def skeleton_recall(
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeletons.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
     wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=whole_block(batch).valid)
-    return replace(prepared.plan(score), batch=wanted)
+    return replace(prepared.plan(RegionTerm, score=score), batch=wanted)

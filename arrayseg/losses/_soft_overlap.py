@@ -248,8 +248,8 @@ def _blend(weights: Sequence[float]) -> Callable[..., Term]:
         ("image", "classes"),
     )
 
-    def make(score: region_scores.Score, **options: Any) -> Term:
-        term = partial(RegionTerm, score, **{**options, "pool": "image"})
+    def make(**options: Any) -> Term:
+        term = partial(RegionTerm, **options)
         terms = [term(pool=pool, average=average) for pool, average in means]
         return RegionBlend(terms, weights)
 

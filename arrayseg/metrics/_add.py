@@ -8,9 +8,8 @@ from typing import Any, TypeVar
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import common_backend
-from arrayseg.metrics._compute import computed_from
 
-__all__ = ["add", "computed_from"]
+__all__ = ["add"]
 
 Statistic = TypeVar("Statistic")
 

@@ -338,7 +338,7 @@ def check_image_maps(**maps: Any) -> Backend:
         if tuple(array.shape) != tuple(first.shape):
             msg = (
                 f"`{name}` has shape {tuple(array.shape)} and `{first_name}` has {tuple(first.shape)}; "
-                "they must be maps of one image and equal in shape."
+                "they must be equal, because both are maps of one image."
             )
             raise ValueError(msg)
     return backend

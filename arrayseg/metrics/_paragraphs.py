@@ -6,7 +6,7 @@ score, and ``absent_mean`` for a mean over classes.
 
 from __future__ import annotations
 
-__all__ = ["LABEL_MAPS", "MATRIX"]
+__all__ = ["LABEL_MAPS", "MASK_PAIR", "MATRIX", "SEGMENT_COUNTS", "SURFACE"]
 
 LABEL_MAPS = {
     "num_classes": """
@@ -69,3 +69,82 @@ MATRIX = {
     """,
 }
 """What the functions of a confusion matrix share."""
+
+SURFACE = {
+    "distances": """
+        distances : SurfaceDistances
+            The distances between the two surfaces, from `surface_distances`.
+    """,
+    "sizes": """
+        with w the sizes of the elements, or 1 if the definition of the surface has no sizes.
+    """,
+    "tolerance": """
+        tolerance : float or sequence of float
+            The largest distance that counts as near, in the units of the spacing; or K of them. A distance that exceeds
+            it by at most a millionth is near too, on every backend and in every dtype.
+    """,
+    "empty_distance": """
+        empty : mapping of str to float or "error", optional
+            The value for empty masks. The keys say which mask is empty: ``"both"`` (default nan), only the
+            ``"prediction"`` (default inf), or only the ``"target"`` (default inf). The values are numbers, or
+            ``"error"`` to raise. Keys that are left out keep their default.
+    """,
+    "empty_overlap": """
+        empty : mapping of str to float or "error", optional
+            The value for empty masks. The keys say which mask is empty: ``"both"`` (default nan), only the
+            ``"prediction"`` (default 0), or only the ``"target"`` (default 0). The values are numbers, or ``"error"``
+            to raise. Keys that are left out keep their default.
+    """,
+    "distance": """
+        array
+            Floating array `()`, in the units of the spacing.
+    """,
+}
+"""What the scores of surfaces share."""
+
+MASK_PAIR = {
+    "masks": """
+        prediction, target : array of bool
+            Masks of one image and of one shape `(*spatial)`.
+    """,
+    "connectivity": """
+        connectivity : int, optional
+            In how many coordinates neighbors may differ: from 1 (4 neighbors in the plane, 6 in space) to the number of
+            axes (8 and 26), which is the default.
+    """,
+    "spacing": """
+        spacing : float or sequence of float, default 1.0
+            The distance between neighbors, along every axis or along each, in any unit.
+    """,
+}
+"""What the functions of two masks share."""
+
+SEGMENT_COUNTS = {
+    "counts": """
+        counts : SegmentCounts
+            From `match_instances`, `match_lesions` or `panoptic_counts`, of one image or added over many.
+    """,
+    "absent": """
+        absent : {"skip", "nan"} or float, default "skip"
+            The score where it is 0 / 0, as it is without any segment: nan for ``"skip"`` and ``"nan"``, or a number.
+    """,
+    "score": """
+        array
+            Floating array of the shape of the counts.
+    """,
+    "labels": """
+        prediction : array of int
+            Instance labels `(*spatial)` of one image. They need not be consecutive.
+        target : array of int
+            Instance labels of the target, of the same shape.
+    """,
+    "background": """
+        background : int or None, default 0
+            The label, in both maps, of pixels that belong to no instance. With None every label is an instance.
+    """,
+    "ignore_index": """
+        ignore_index : int, optional
+            Label of void pixels in the target, which count nowhere. By default every pixel counts.
+    """,
+}
+"""What the functions of instances, lesions and segments share."""

@@ -1,9 +1,9 @@
-"""Gradient descent on a small real scene, with each loss alone.
+"""Minimize each loss alone by gradient descent on a small real image.
 
 `python tests/benchmarks/convergence.py DATA` prints the table of docs/convergence.md.
 
-The unknowns are the logits of one CamVid image (11 classes and void, 45 x 60 pixels), from those that a small network
-gave. Each step goes against the gradient, scaled to a root mean square of 0.1 over the logits that take part.
+The unknowns are the logits of one CamVid image (11 classes and void, 45 x 60 pixels). They start from the output of a
+small network. Each step follows the negative gradient, scaled to a root mean square of 0.1 per logit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NAMES = [case.name for case in loss_cases() if "," not in case.name and case.nam
 
 
 def scene(data: Path):
-    """The network's logits (1, 11, 45, 60) and the labels (1, 45, 60)."""
+    """Return the logits of the network (1, 11, 45, 60) and the labels (1, 45, 60)."""
     with np.load(data / "camvid" / "logits_quarter.npz") as archive:
         logits = archive[IMAGE].astype(np.float64)[None, :, ::2, ::2]
     (path,) = (data / "camvid" / "gt_test").glob(f"{IMAGE}.*")
@@ -35,13 +35,13 @@ def scene(data: Path):
 
 
 def score(logits, labels) -> float:
-    """The mean IoU over the classes of the scene."""
+    """Return the mean IoU over the classes of the image."""
     matrix = metrics.confusion_matrix(logits, labels, num_classes=VOID, ignore_index=VOID)
     return float(metrics.mean_iou(matrix))
 
 
 def descend(loss, logits, labels) -> float:
-    """The mean IoU after the descent."""
+    """Return the mean IoU after the descent."""
     step = arrayseg.value_and_grad(loss)
     logits = logits.copy()
     for _ in range(STEPS):
@@ -52,7 +52,7 @@ def descend(loss, logits, labels) -> float:
 
 
 def candidates(labels):
-    """Every loss that trains with class ids, by name; the map that one of them needs is made of the labels."""
+    """Return every loss that trains with class ids, by name, with the options that it needs."""
     inside = distance_maps.distance_map(labels, VOID, inside_alone=True, ignore_index=VOID).sum(axis=1)
     options = {
         "distance_weighted_cross_entropy": {"distance": inside},
@@ -63,7 +63,7 @@ def candidates(labels):
 
 
 def table(data: Path) -> str:
-    """The Markdown table of the documentation."""
+    """Return the Markdown table of the documentation."""
     logits, labels = scene(data)
     rows = [f"| (the network) | {score(logits, labels):.3f} |"]
     rows += [f"| `{name}` | {descend(loss, logits, labels):.3f} |" for name, loss in sorted(candidates(labels).items())]

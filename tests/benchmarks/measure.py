@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar
@@ -28,6 +29,8 @@ TOLERANCES = {"float64": 1e-6, "float32": 1e-3, "float16": 5e-2, "bfloat16": 2e-
 #: Gradients of means over millions of pixels are as small as the smallest number of float16 and may be rounded to 0;
 #: they may differ by twice that number.
 FLOAT16_STEPS = 2 * 2.0**-24
+#: Seconds that a comparison lasts at least, so that short calls have many turns.
+SHORTEST_SECONDS = 0.2
 #: Seconds after which a comparison ends, if it has had three turns; it ends after twice as many in any case.
 LONGEST_SECONDS = 15.0
 
@@ -109,11 +112,13 @@ def _leave_out(name: str, comparison: Comparison, reason: str) -> None:
 
 
 def in_turns(calls: dict[Key, Call], repeat: int) -> dict[Key, list[float]]:
-    """Return the seconds of each call, for at most `repeat` turns and about `LONGEST_SECONDS`."""
+    """Return the seconds of each call, for `repeat` turns: more if they are short, fewer if they are long."""
     seconds: dict[Key, list[float]] = {key: [] for key in calls}
     start = perf_counter()
-    for turn in range(repeat):
+    for turn in count():
         elapsed = perf_counter() - start
+        if turn >= repeat and elapsed > SHORTEST_SECONDS:
+            break
         if elapsed > LONGEST_SECONDS and (turn >= 3 or elapsed > 2 * LONGEST_SECONDS):
             break
         for key, call in calls.items():

@@ -86,7 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--peers", action="store_true", help="also compare to every installed library")
     parser.add_argument("--metrics", action=argparse.BooleanOptionalAction, default=True, help="also the metrics")
     parser.add_argument("--growth", action="store_true", help="arrayseg alone, as sizes grow")
-    parser.add_argument("--repeat", type=int, default=7, help="timed calls of each implementation")
+    parser.add_argument("--repeat", type=int, default=7, help="timed calls of each implementation, at least")
     parser.add_argument("--output", type=Path, help="write the figures to this file as JSON")
     return parser
 

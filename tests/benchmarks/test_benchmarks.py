@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from time import sleep
 
 import numpy as np
 import pytest
@@ -32,6 +33,11 @@ SMALLER = [
     (surface_metrics, "RADIUS", 9),
 ]
 TINY = {"tiny": (2, 3, 9, 7), "binary": (2, 1, 9, 7)}
+
+
+@pytest.fixture(autouse=True)
+def few_turns(monkeypatch):
+    monkeypatch.setattr(measure, "SHORTEST_SECONDS", 0.0)
 
 
 @pytest.fixture
@@ -144,6 +150,15 @@ def test_every_array_must_agree():
     assert not measure.agree((1.0, ones), (1.0,), 1e-6)
     assert not measure.agree((1.0, ones), (1.0, np.ones(4)), 1e-6)
     assert not measure.agree(1.0, float("nan"), 1e-6)
+
+
+def test_short_calls_have_more_turns(monkeypatch):
+    calls = {"short": lambda: None}
+    assert len(measure.in_turns(calls, 3)["short"]) == 3
+    monkeypatch.setattr(measure, "SHORTEST_SECONDS", 0.01)
+    assert len(measure.in_turns(calls, 3)["short"]) > 3
+    monkeypatch.setattr(measure, "LONGEST_SECONDS", 0.001)
+    assert len(measure.in_turns({"long": lambda: sleep(0.005)}, 3)["long"]) == 1
 
 
 def test_limit_copies_all_bytes(monkeypatch):

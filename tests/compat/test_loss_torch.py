@@ -83,5 +83,5 @@ def test_focal_loss_of_torchvision(alpha, form, data):
 
     input, target = of_form(form, *drawn_batch(data))
     expected = torch_value_and_gradient(formula, input, target)
-    preset = presets_of("torchvision")["sigmoid_focal_loss"].function
+    preset = presets_of("torchvision")["sigmoid_focal_loss"]
     assert_same(preset, {"alpha": alpha, "reduction": "mean"}, input, target, expected)

@@ -155,7 +155,7 @@ def test_unknown_shapes_raise(maps):
 )
 def test_what_needs_whole_arrays_says_so(maps, call):
     scores = da.zeros((3, 5, 37, 41), chunks=(1, 5, 20, 20))
-    with pytest.raises(TypeError, match=r"is a Dask array, which this function does not take; call it on `.*compute"):
+    with pytest.raises(TypeError, match=r"is a Dask array, which this function does not support. Call it .*compute"):
         call(scores, chunked(maps)[1])
 
 

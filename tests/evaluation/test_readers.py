@@ -33,7 +33,7 @@ def save_image(path: Path, labels: np.ndarray, mode: str, **options: object) -> 
 
 def save_palette(path: Path, labels: np.ndarray) -> None:
     image = Image.fromarray(labels.astype(np.uint8)).convert("L")
-    # A palette in which no colour equals its index.
+    # A palette in which no color equals its index.
     image.putpalette([255 - level for level in range(256) for _ in range(3)])
     image.save(path)
 

@@ -1,4 +1,4 @@
-"""Connected components in functions of the standard: the smallest index of a component, handed on until all have it."""
+"""Connected components in functions of the standard, by passing on the smallest index of each component."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ __all__ = ["propagated_components"]
 
 
 def propagated_components(adapter: Adapter, mask: Array, connectivity: int) -> Array:
-    """Numbers 1, 2, ... of the components, in the order of their first elements, and 0 where the mask is False.
+    """Number the components 1, 2, ... in the order of their first elements; 0 where the mask is False.
 
-    Every element begins with its own index, and takes the smallest among its neighbours, then along the straight lines
-    through it, then of the element whose index it has: the number of rounds is that of the turns of the longest path.
+    Every element begins with its own index. In each round it takes the smallest index of its neighbors, then of the
+    straight lines through it, then of the element whose index it has. The number of rounds is the number of turns of
+    the longest path.
     """
     xp, size = adapter.xp, prod(mask.shape)
     dtype = xp.int32 if size < 2**31 - 1 else xp.int64
     index = xp.reshape(xp.arange(size, dtype=dtype, device=adapter.device(mask)), mask.shape)
     if size == 0:
         return index
-    # The label of the elements that are False, larger than any index; nothing is taken from them.
+    # False elements have a label larger than any index, so that no element takes it.
     nobody = xp.full_like(index, size)
     lines = [(axis, *line) for axis in range(mask.ndim) for line in _open_lines(xp, mask, axis)]
 
@@ -43,7 +44,7 @@ def propagated_components(adapter: Adapter, mask: Array, connectivity: int) -> A
 
 
 def _open_lines(xp: Namespace, mask: Array, axis: int) -> list[tuple[int, Array]]:
-    """For steps of 1, 2, 4, ...: whether all the elements from that many before are True."""
+    """Return for steps of 1, 2, 4, ... whether the elements are True back to that many steps before."""
     lines: list[tuple[int, Array]] = []
     step, passable = 1, mask & shift(mask, axis, 1, xp, fill=False)
     while step < mask.shape[axis]:
@@ -54,7 +55,7 @@ def _open_lines(xp: Namespace, mask: Array, axis: int) -> list[tuple[int, Array]
 
 
 def _smallest_neighbor(xp: Namespace, labels: Array, connectivity: int, fill: int) -> Array:
-    """The smallest label of the elements that differ by at most 1 in at most `connectivity` coordinates."""
+    """Return the smallest label of the elements that differ by at most 1 in at most `connectivity` coordinates."""
     smallest = labels
     for axes in combinations(range(labels.ndim), connectivity):
         box = labels
@@ -65,7 +66,7 @@ def _smallest_neighbor(xp: Namespace, labels: Array, connectivity: int, fill: in
 
 
 def _looked_up(xp: Namespace, table: Array, indices: Array, fill: int) -> Array:
-    """The entries of a table at indices into its flat order, `fill` at the index after the last."""
+    """Return the entries of a table at flat indices, and `fill` at the index after the last."""
     table = xp.reshape(table, (-1,))
     table = xp.concat([table, xp.full_like(table[:1], fill)])
     return xp.reshape(xp.take(table, xp.reshape(indices, (-1,))), indices.shape)

@@ -1,4 +1,4 @@
-"""The exact Euclidean distance transform in functions of the standard, one axis after the other."""
+"""Exact Euclidean distance transform in functions of the standard, one axis after the other."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from arrayseg.backends.part import Adapter
 
 __all__ = ["separable_distance_transform"]
 
-# Numbers in one broadcast sum of a whole array and a strip of distances along an axis.
+# Largest broadcast sum of a whole array and a strip of distances along an axis, in numbers.
 STRIP_SIZE = 2**24
 
 
 def separable_distance_transform(adapter: Adapter, mask: Array, spacing: Sequence[float]) -> Array:
-    """Distance of each True element to the nearest False one along the last `len(spacing)` axes."""
+    """Return the distance of each True element to the nearest False one along the last `len(spacing)` axes."""
     xp, device = adapter.xp, adapter.device(mask)
     squared = xp.astype(mask, adapter.sum_dtype(mask))
     squared = xp.where(mask, xp.full_like(squared, inf), xp.zeros_like(squared))
@@ -29,10 +29,10 @@ def separable_distance_transform(adapter: Adapter, mask: Array, spacing: Sequenc
 
 
 def _lower_envelope(adapter: Adapter, squared: Array, costs: Array, whole: bool) -> Array:
-    """`out[..., i] = min_j squared[..., j] + costs[i, j]`.
+    """Return `out[..., i] = min_j squared[..., j] + costs[i, j]`.
 
-    A compiler makes one loop of the sum and its minimum, and stores no sum; without one, the sum of a few i at a time
-    is stored.
+    A compiler fuses the sum and its minimum and stores no sum (`whole`). Otherwise the sums of a few i at a time are
+    stored.
     """
     xp, length = adapter.xp, costs.shape[0]
     rows = max(1, length if whole else min(length, STRIP_SIZE // max(1, prod(squared.shape))))

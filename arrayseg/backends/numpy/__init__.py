@@ -21,7 +21,7 @@ from arrayseg.backends.numpy.threads import parallel_map
 
 __all__ = ["NUMPY", "NumpyBackend"]
 
-#: What a subclass of ndarray may not replace: matrices and arrays with units do, arrays with attributes do not.
+#: Methods that a subclass of ndarray may not replace. Matrices and arrays with units do, arrays with attributes do not.
 OWN = ("__array_ufunc__", "__array_function__", "__getitem__", "__eq__", "__add__", "__mul__", "sum")
 
 
@@ -41,7 +41,7 @@ class NumpyBackend(Backend):
 
     @cached_property
     def xp(self) -> Namespace:
-        """The namespace; its import takes as long as that of NumPy, of which it imports every submodule."""
+        """The namespace. It imports every submodule of NumPy, which takes as long as the import of NumPy."""
         import array_api_compat.numpy
 
         return array_api_compat.numpy
@@ -79,9 +79,9 @@ class NumpyBackend(Backend):
         return np.int64
 
     def block_bytes(self, array: Array, /) -> int:
-        # 19 classes of 22,000 float32 pixels. Measured on 2 cores with 1 MB of second-level cache each: a third of it
-        # took 1.6 times as long (the interpreter's share grows). From 460,000 numbers on OpenBLAS would spread each
-        # product of a matrix and a vector over threads of its own, which get in the way of ours: 1.3 times.
+        # 19 classes of 22,000 float32 pixels. Measured on 2 cores with 1 MB of second-level cache each. A third of this
+        # size took 1.6 times as long, because the share of the interpreter grows. From 460,000 numbers on, OpenBLAS
+        # spreads each product of a matrix and a vector over threads of its own, which compete with ours: 1.3 times.
         return 1_700_000
 
     def parallel_map(self, function: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]:
@@ -104,11 +104,11 @@ class NumpyBackend(Backend):
 
 
 def _check_subclass(array: Array, name: str) -> None:
-    """Raise for what is no array, or one whose operations may differ from those of a plain array."""
+    """Raise if a value is not an array, or is one whose operations may differ from those of a plain array."""
     kind = type(array)
     if isinstance(array, np.ma.MaskedArray):
         msg = (
-            f"`{name}` is a masked array, of which the mask would be lost. Pass {name}.data, and the pixels that "
+            f"`{name}` is a masked array, whose mask would be lost. Pass {name}.data, and the pixels that "
             f"count as mask=~numpy.ma.getmaskarray({name}); or fill it with {name}.filled(255), an id to ignore."
         )
         raise TypeError(msg)

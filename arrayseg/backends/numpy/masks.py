@@ -1,4 +1,4 @@
-"""Distances and connected components of NumPy masks, by SciPy where it is installed."""
+"""Distances and connected components of NumPy masks, by SciPy if it is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class NumpyMasks(Masks):
         except ImportError:
             return super().distance_transform(mask, spacing=spacing)
         distances = np.full(mask.shape, np.inf)
-        # SciPy has no meaning for a mask without a False element, and no batch.
+        # SciPy defines no distance if nothing is False, and takes no batch.
         for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
             if not mask[image].all():
                 distances[image] = ndimage.distance_transform_edt(mask[image], sampling=spacing)
@@ -39,8 +39,8 @@ class NumpyMasks(Masks):
             return super().connected_components(mask, connectivity=connectivity)
         if mask.size == 0:
             return np.zeros(mask.shape, dtype=np.int32)
-        neighbours = ndimage.generate_binary_structure(mask.ndim, connectivity)
-        labels: Array = ndimage.label(mask, structure=neighbours, output=np.int32)[0]
+        neighbors = ndimage.generate_binary_structure(mask.ndim, connectivity)
+        labels: Array = ndimage.label(mask, structure=neighbors, output=np.int32)[0]
         return labels
 
     def label_components(self, labels: Array, /, *, connectivity: int) -> Array:

@@ -16,8 +16,9 @@ class NumpySorting(Sorting):
     def argsort_descending(self, array: Array, /) -> Array:
         if array.dtype != np.float32 or array.shape[-1] >= 2**32:
             return super().argsort_descending(array)
-        # The bits of a number, turned so that greater ones come first, and its place below them: one sort of integers
-        # is stable, and takes 12 ms a million where a stable argsort takes 145. Adding 0 makes one zero of two.
+        # Each key holds the bits of a number, changed so that greater numbers come first, above the bits of its place.
+        # One sort of the keys is stable. It takes 12 ms per million numbers, a stable argsort 145. Adding 0 turns -0
+        # into 0.
         bits = (array + np.float32(0)).view(np.int32)
         keys = np.where(bits < 0, bits, 0x7FFFFFFF - bits).view(np.uint32).astype(np.uint64)
         keys <<= 32

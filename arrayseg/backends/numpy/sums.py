@@ -11,10 +11,12 @@ from arrayseg.backends.blocks import Blocks, MakeSums
 
 __all__ = ["NumpyBlocks"]
 
-#: Numbers that are transposed at a time: their lines stay in the first-level cache.
+#: Numbers that are transposed at a time, whose cache lines stay in the first-level cache. For a megapixel of 19
+#: classes, 19 to 23 ms with 5,000 to 40,000 numbers, 24 with 1,000.
 TILE = 10_000
 
-#: Pixels that are summed in float32.
+#: Pixels that are summed in float32. With 64 to 4,096 a sum takes a third of the time of a sum in float64. It differs
+#: from that by 2e-9 of the sum of the magnitudes with 256, and by 6e-9 with 4,096.
 RUN = 256
 
 
@@ -24,9 +26,9 @@ class NumpyBlocks(Blocks):
     gathers_ids = True
 
     def as_block(self, array: Array, dtype: DType, /) -> Array:
-        # A copy in cache when the class axis is last: reductions over the middle axis of a contiguous block are
-        # vectorised over the pixels, over a strided one they are not (45 against 77 ms for 19 classes of a megapixel).
-        # What is made of a block has its order, and is indexed as if flat.
+        # If the class axis is last, the block is copied while it is in cache. Reductions over the middle axis of a
+        # contiguous block are vectorized over the pixels, those of a strided block are not: 45 instead of 77 ms for 19
+        # classes of a megapixel. Arrays computed from a block have its memory order, and are indexed as if flat.
         images, classes, pixels = array.strides
         if pixels == array.itemsize and (images >= classes or array.shape[0] == 1):
             return array.astype(dtype, copy=False)
@@ -37,7 +39,7 @@ class NumpyBlocks(Blocks):
         return block
 
     def flat(self, array: Array, /) -> tuple[Array, int, int]:
-        # Of a part of the pixels of an image too, without a copy: the memory from its first number to its last.
+        # A part of the pixels of an image is not copied either: the view spans its first number to its last.
         images, classes, pixels = array.strides
         if array.flags.c_contiguous or pixels != array.itemsize or min(images, classes) < 0:
             return super().flat(array)
@@ -49,9 +51,8 @@ class NumpyBlocks(Blocks):
         return np.multiply(array, factor, out=out)
 
     def sum_pixels(self, array: Array, /) -> Array:
-        # Runs in float32, and those in float64: a quarter of the time of a sum in float64, and as good as that to 1e-8
-        # of the sum of the magnitudes, a sixth of the rounding of one element. Not by matrix product, which OpenBLAS
-        # would spread over threads of its own.
+        # Runs of pixels are summed in float32, and the sums of runs in float64. A matrix product would not do: OpenBLAS
+        # spreads it over threads of its own.
         *lead, length = array.shape
         whole = length - length % RUN
         if array.dtype != np.float32 or whole == 0:
@@ -61,7 +62,7 @@ class NumpyBlocks(Blocks):
         return sums if whole == length else sums + np.sum(array[..., whole:], axis=-1, dtype=np.float64)
 
     def sum_products(self, one: Array, two: Array, /) -> Array:
-        # As in `sum_pixels`, without an array of the products.
+        # As in `sum_pixels`, without storing the products.
         length = one.shape[-1]
         whole = length - length % RUN
         if whole == 0:
@@ -73,7 +74,7 @@ class NumpyBlocks(Blocks):
         return sums + np.einsum("...r,...r->...", one[..., whole:], two[..., whole:], dtype=np.float64)
 
     def sum_class_products(self, one: Array, two: Array, /) -> Array:
-        # Without an array of the products, in two thirds of the time.
+        # Products that are not stored take two thirds of the time.
         return np.einsum("bcp,bcp->bp", one, two)[:, None, :]
 
     def with_digits(self, quick: MakeSums, is_lost: Callable[[list[Array]], Array], exact: MakeSums) -> list[Array]:

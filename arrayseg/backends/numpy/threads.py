@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 
 def thread_count() -> int:
-    """The threads that work on blocks: ARRAYSEG_NUM_THREADS, or the processors this process may use."""
+    """Return the number of threads: ARRAYSEG_NUM_THREADS, or the processors that this process may use."""
     chosen = os.environ.get("ARRAYSEG_NUM_THREADS")
     if chosen is None:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -38,10 +38,10 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item]) -> l
 
 
 def _shared_out(function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> list[Result]:
-    """`function` of every item, in order, by the caller and by as many helpers of the pool as are free.
+    """Return the results of a function for all items, computed by the caller and by free threads of the pool.
 
-    The caller needs none of them: it works too, and waits only for helpers that have begun. So a function that comes
-    back here from a helper ends, and so does a call while the interpreter shuts down, when no thread can be started.
+    The caller needs no helper: it works too, and waits only for helpers that have begun. So a call from inside a helper
+    ends, and so does a call while the interpreter shuts down, when no thread can start.
     """
     places = deque(range(len(items)))
     results: dict[int, Result] = {}
@@ -55,7 +55,7 @@ def _shared_out(function: Callable[[Item], Result], items: Sequence[Item], threa
             try:
                 results[place] = function(items[place])
             except BaseException:
-                places.clear()  # nobody begins another item
+                places.clear()  # no thread begins another item
                 raise
 
     helpers = _helpers(work, threads - 1)
@@ -69,17 +69,17 @@ def _shared_out(function: Callable[[Item], Result], items: Sequence[Item], threa
 
 
 def _helpers(work: Callable[[], None], count: int) -> list[Future[None]]:
-    """Calls of `work` by threads of the pool, each in the context of the caller: `numpy.errstate` holds there too."""
+    """Start `work` on threads of the pool, in the context of the caller, so that `numpy.errstate` holds there too."""
     pool, helpers = thread_pool(thread_count(), os.getpid()), []
     for _ in range(count):
         try:
             helpers.append(pool.submit(copy_context().run, work))
-        except RuntimeError:  # no thread can be started: the interpreter shuts down, or the system has no more
+        except RuntimeError:  # no thread can start: the interpreter shuts down, or the system has no more
             break
     return helpers
 
 
 @lru_cache(maxsize=1)
 def thread_pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """One pool per process: the threads of a parent do not survive a fork, hence the process in the key."""
+    """Return the pool of a process. The threads of a parent do not survive a fork, hence the process in the key."""
     return ThreadPoolExecutor(threads, thread_name_prefix="arrayseg")

@@ -44,7 +44,9 @@ def surface_distances(
 ) -> SurfaceDistances:
     """Return the distances between the voxels that an erosion removes, or between surface elements."""
     definition: Literal["voxel", "surface_element"] = "surface_element" if use_subvoxels else "voxel"
-    return metrics.surface_distances(prediction, target, spacing=spacing, definition=definition)
+    return metrics.surface_distances(
+        prediction, target, spacing=1.0 if spacing is None else spacing, definition=definition
+    )
 
 
 @metric_preset(

@@ -1,4 +1,4 @@
-"""segmentation_models_pytorch 0.3: the losses with other numbers than in 0.6.
+"""segmentation_models_pytorch 0.3: like the losses of 0.6, except Dice, Jaccard, Tversky and focal loss.
 
 The Dice loss adds its smoothing to 2 I and P + T. True positives are products for every kind of target. The focal
 losses of several classes are added. There are no class weights.

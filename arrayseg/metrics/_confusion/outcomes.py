@@ -21,7 +21,6 @@ from arrayseg.metrics._compute import (
 from arrayseg.metrics._paragraphs import MATRIX
 
 __all__ = [
-    "Absent",
     "Outcomes",
     "class_scores",
     "compute_from_matrix",
@@ -30,7 +29,6 @@ __all__ = [
     "matrix_score",
     "mean_over_classes",
     "outcomes_from",
-    "take_classes",
     "take_submatrix",
 ]
 
@@ -152,15 +150,3 @@ def outcomes_from(backend: Backend, hits: Array, predicted: Array, actual: Array
 def take_submatrix(backend: Backend, counts: Array, classes: Sequence[int] | None) -> Array:
     """Return the matrix of the pixels whose target and prediction are both among the classes."""
     return take_classes(backend, take_classes(backend, counts, classes, axis=-2), classes)
-
-
-# Old names, until the metrics of shapes and segments use _compute.
-from arrayseg.metrics import _compute  # noqa: E402
-
-check_absent, quotient, ratio = _compute.check_absent, _compute.divide, _compute.ratio
-settle, square_root, check_counts = _compute.replace_undefined, _compute.square_root, _compute.check_counts
-
-
-def mean_of_scores(xp, scores, absent, *, where=None):  # type: ignore[no-untyped-def]
-    score = mean_score(xp, Score(scores, xp.isnan(scores) if where is None else where), absent)
-    return settle(xp, score.values, absent, where=score.undefined) if isinstance(score, Score) else score

@@ -1,4 +1,4 @@
-"""Label maps as clusterings of the pixels: how well two agree, whatever the labels are called."""
+"""Compare two label maps as clusterings of the pixels, independently of the names of the labels."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class ContingencyTable(NamedTuple):
 
     Parameters
     ----------
-    target_labels
+    target_labels : array of int
         Integers `(K,)`, the label in the target of each pair; uint64 for maps of uint64.
-    prediction_labels
+    prediction_labels : array of int
         Integers `(K,)`, the label in the prediction of each pair.
-    counts
+    counts : array of int
         Integers `(K,)`, the pixels of each pair. A pair may be listed more than once.
 
     Examples
@@ -63,7 +63,7 @@ class ContingencyTable(NamedTuple):
     counts: Array
 
     def merged(self, other: ContingencyTable) -> ContingencyTable:
-        """The pairs of both tables: what `arrayseg.metrics.add` makes of tables that differ in their labels."""
+        """Return the pairs of both tables; `arrayseg.metrics.add` adds tables with different labels this way."""
         backend = common_backend(table=self.counts, other=other.counts)
         for name, part, added in zip(self._fields, self, other, strict=True):
             if part.dtype != added.dtype:
@@ -80,11 +80,11 @@ class VariationOfInformation(NamedTuple):
 
     Parameters
     ----------
-    split
+    split : array
         The entropy of the prediction given the target: what false splits add.
-    merge
+    merge : array
         The entropy of the target given the prediction: what false merges add.
-    total
+    total : array
         Their sum.
 
     Examples
@@ -104,11 +104,11 @@ class AdaptedRandError(NamedTuple):
 
     Parameters
     ----------
-    error
+    error : array
         One minus the weighted harmonic mean of the two.
-    precision
+    precision : array
         Of the pairs of pixels that are together in the prediction, the share that is so in the target.
-    recall
+    recall : array
         Of the pairs of pixels that are together in the target, the share that is so in the prediction.
 
     Examples
@@ -138,23 +138,23 @@ def contingency_table(
     ignore_index: int | None = None,
     mask: Array | None = None,
 ) -> Table:
-    r"""How many pixels each label of the target shares with each label of the prediction.
+    r"""Count the pixels that each label of the target shares with each label of the prediction.
 
     .. math:: n_{tp} = \#\{i : \text{target}_i = t,\ \text{prediction}_i = p\}
 
     Parameters
     ----------
-    prediction
-        Labels, of any shape and integer dtype.
-    target
+    prediction : array of int
+        Labels, of any shape.
+    target : array of int
         Labels of the same shape.
-    num_labels
-        C, if labels are 0 to C - 1 and few: the table is then the confusion matrix. None, the default: any labels, and
-        the pairs that occur are listed.
-    ignore_index
-        The label of the target's void pixels, which count nowhere; None: every pixel counts.
-    mask
-        Boolean array of the same shape, True where a pixel counts.
+    num_labels : int, optional
+        The number of labels, C, if they are 0 to C - 1. The table is then the confusion matrix. By default labels are
+        arbitrary, and the pairs that occur are listed.
+    ignore_index : int, optional
+        Label of void pixels in the target, which count nowhere. By default every pixel counts.
+    mask : array of bool, optional
+        True where a pixel counts, of the same shape.
 
     Returns
     -------
@@ -166,8 +166,8 @@ def contingency_table(
     ValueError
         If the shapes differ, or a label is out of range.
     TypeError
-        If libraries are mixed, labels are not integers, the mask is not boolean, or a compiler traces the call without
-        `num_labels`.
+        If array libraries are mixed, labels are not integers, the mask is not boolean, or a compiler traces the call
+        without `num_labels`.
 
     Notes
     -----
@@ -198,22 +198,22 @@ def contingency_table(
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
 def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
-    r"""Adjusted Rand index: the agreement about pairs of pixels beyond what chance would give.
+    r"""Return the adjusted Rand index, the agreement about pairs of pixels beyond chance.
 
     .. math:: \frac{\sum_{tp} \binom{n_{tp}}{2} - E}{\frac12 \left(\sum_t \binom{n_t}{2} + \sum_p \binom{n_p}{2}\right)
         - E}, \quad E = \sum_t \binom{n_t}{2} \sum_p \binom{n_p}{2} \Big/ \binom{n}{2}
 
     Parameters
     ----------
-    table
+    table : ContingencyTable or array of int
         From `contingency_table`, or a confusion matrix `(C, C)`.
-    absent
+    absent : {"skip", "nan"} or float, default "skip"
         The score where both maps have one label, or no two pixels share one (0 / 0): nan for ``"skip"`` and ``"nan"``,
         or a number (scikit-learn: 1).
 
     Returns
     -------
-    Array
+    array
         Floating array `()`.
 
     References
@@ -241,17 +241,17 @@ def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
 def variation_of_information(table: Table, *, absent: Absent = "skip") -> VariationOfInformation:
-    r"""Variation of information in bits, with the parts of false splits and false merges.
+    r"""Return the variation of information in bits, with its parts for false splits and false merges.
 
     .. math:: VI = \underbrace{H(P|T)}_{split} + \underbrace{H(T|P)}_{merge}, \quad
         H(P|T) = \sum_{tp} \frac{n_{tp}}{n} \log_2 \frac{n_t}{n_{tp}}
 
     Parameters
     ----------
-    table
+    table : ContingencyTable or array of int
         From `contingency_table`, or a confusion matrix `(C, C)`.
-    absent
-        What it is without a pixel: nan for ``"skip"`` and ``"nan"``, or a number.
+    absent : {"skip", "nan"} or float, default "skip"
+        The result if there is no pixel: nan for ``"skip"`` and ``"nan"``, or a number.
 
     Returns
     -------
@@ -285,18 +285,18 @@ def variation_of_information(table: Table, *, absent: Absent = "skip") -> Variat
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
 def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "skip") -> AdaptedRandError:
-    r"""Adapted Rand error: one minus the F score of the pairs of pixels.
+    r"""Return the adapted Rand error, one minus the F score of the pairs of pixels.
 
     .. math:: 1 - \frac{\sum_{tp} \binom{n_{tp}}{2}}{\alpha \sum_p \binom{n_p}{2} + (1 - \alpha) \sum_t \binom{n_t}{2}}
 
     Parameters
     ----------
-    table
+    table : ContingencyTable or array of int
         From `contingency_table`, or a confusion matrix `(C, C)`; with ``ignore_index=0`` for the challenges' rule that
         the target's background counts nowhere.
-    alpha
+    alpha : float, default 0.5
         The weight of precision against recall, in [0, 1].
-    absent
+    absent : {"skip", "nan"} or float, default "skip"
         The three numbers where they are 0 / 0: nan for ``"skip"`` and ``"nan"``, or a number.
 
     Returns
@@ -351,25 +351,25 @@ def normalized_mutual_information(
     average: Literal["arithmetic", "geometric", "min", "max", "joint"] = "arithmetic",
     absent: Absent = "skip",
 ) -> Array:
-    r"""Mutual information of the two labellings, divided by an average of their entropies.
+    r"""Return the mutual information of the two labelings, divided by an average of their entropies.
 
     .. math:: \frac{I(T; P)}{\operatorname{average}(H(T), H(P))}, \quad
         I(T; P) = \sum_{tp} \frac{n_{tp}}{n} \log \frac{n \, n_{tp}}{n_t \, n_p}
 
     Parameters
     ----------
-    table
+    table : ContingencyTable or array of int
         From `contingency_table`, or a confusion matrix `(C, C)`.
-    average
+    average : {"arithmetic", "geometric", "min", "max", "joint"}, default "arithmetic"
         Of the two entropies: ``"arithmetic"`` (default), ``"geometric"``, ``"min"``, ``"max"``, or their ``"joint"``
         entropy.
-    absent
+    absent : {"skip", "nan"} or float, default "skip"
         The score where the entropies are 0, each map having one label: nan for ``"skip"`` and ``"nan"``, or a number
         (scikit-learn: 1).
 
     Returns
     -------
-    Array
+    array
         Floating array `()`, 1 for maps that agree up to the labels' names.
 
     Notes
@@ -444,7 +444,7 @@ def _compute(table: Table, formula: Formula, absent: Absent) -> Any:
 
 
 def _pairs(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> tuple[Array, Array, Array]:
-    """The shares of all pairs of pixels that have one label in both maps, in the target, and in the prediction."""
+    """Return the shares of all pairs of pixels that have one label in both maps, in the target, in the prediction."""
     together, in_target, in_prediction = (xp.sum(joint * (part - 1)) for part in (joint, actual, predicted))
     everything = total * (total - 1)
     of_target, of_prediction = ratio(xp, in_target, everything, 0.0), ratio(xp, in_prediction, everything, 0.0)
@@ -452,11 +452,12 @@ def _pairs(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: 
 
 
 def _bits(xp: Namespace, joint: Array, total: Array, factor: Array) -> Array:
-    """The mean over the pixels of the binary logarithm of a number that each pair of labels has."""
+    """Return the mean over the pixels of the binary logarithm of a factor, which each pair of labels has."""
     there = joint > 0
     logarithm = xp.log2(xp.where(there, factor, xp.ones_like(factor)))
     return ratio(xp, xp.sum(xp.where(there, joint * logarithm, xp.zeros_like(joint))), total, 0.0)
 
 
 def _nonzero(xp: Namespace, array: Array) -> Array:
+    """Return a divisor, with 1 instead of 0 for pairs of labels that do not occur."""
     return xp.where(array == 0, xp.ones_like(array), array)

@@ -1,4 +1,4 @@
-"""COCO's masks and its average precision: run lengths, and detections ranked by their confidence."""
+"""Encode masks as COCO's run lengths, and compute COCO's average precision."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class DetectionMatches(NamedTuple):
 
     Parameters
     ----------
-    scores
+    scores : array
         Floating array `(P,)`, the confidences.
-    labels
+    labels : array of int
         Integers `(P,)`, the classes.
-    matched
+    matched : array of bool
         Booleans `(K, P)`, whether the detection matches a target at each threshold.
-    ignored
+    ignored : array of bool
         Booleans `(K, P)`, whether it counts neither as right nor as wrong there.
-    target_labels
+    target_labels : array of int
         Integers `(T,)`, the classes of the targets that count.
 
     Examples
@@ -63,13 +63,13 @@ class DetectionMatches(NamedTuple):
 
 @raises_here
 def rle_encode(mask: Array) -> dict[str, Any]:
-    r"""COCO's run lengths of a mask.
+    r"""Encode a mask as COCO's run lengths.
 
     .. math:: \text{the lengths of the runs of } 0, 1, 0, 1, \dots \text{ down the columns, one after the other}
 
     Parameters
     ----------
-    mask
+    mask : array of bool
         Boolean array `(H, W)`.
 
     Returns
@@ -111,20 +111,20 @@ def rle_encode(mask: Array) -> dict[str, Any]:
 
 @raises_here
 def rle_decode(rle: RunLengths, *, like: Array | None = None) -> Array:
-    r"""The mask of COCO's run lengths.
+    r"""Decode COCO's run lengths to a mask.
 
     .. math:: \text{the lengths of the runs of } 0, 1, 0, 1, \dots \text{ down the columns, one after the other}
 
     Parameters
     ----------
-    rle
+    rle : mapping
         ``"size"``: `[H, W]`; ``"counts"``: a list of lengths, or the compressed string or bytes.
-    like
-        An array whose library and device the mask gets; None for NumPy.
+    like : array, optional
+        An array whose library and device the mask gets. By default NumPy.
 
     Returns
     -------
-    Array
+    array
         Boolean array `(H, W)`.
 
     Raises
@@ -163,7 +163,7 @@ def match_detections(
     area_range: tuple[float, float] = (0, inf),
     max_detections: int = 100,
 ) -> DetectionMatches:
-    r"""Detections of one image against its targets, in the order of their confidence, by COCO's rules.
+    r"""Match the detections of one image to its targets, in the order of their confidence, by COCO's rules.
 
     .. math:: IoU_{pt} = \frac{|p \cap t|}{|p \cup t|}, \quad \frac{|p \cap t|}{|p|} \text{ where } t \text{ is a crowd}
 
@@ -172,39 +172,39 @@ def match_detections(
 
     Parameters
     ----------
-    prediction
+    prediction : array of bool or sequence of mappings
         Boolean masks `(P, H, W)`, which may overlap; or a sequence of run lengths, as `rle_decode` reads them.
-    scores
+    scores : array
         Floating array `(P,)`, the confidences.
-    target
+    target : array of bool or sequence of mappings
         Boolean masks `(T, H, W)`, or a sequence of run lengths.
-    labels, target_labels
+    labels, target_labels : array of int, optional
         Integers `(P,)` and `(T,)`, the classes; None for one class.
-    crowd
+    crowd : array of bool, optional
         Booleans `(T,)`, True for a region that any number of detections may lie in, which then count neither as right
         nor as wrong.
-    target_areas
+    target_areas : array, optional
         Array `(T,)` of areas by which `area_range` chooses, as COCO's annotations give them; None: the masks' pixels.
-    thresholds
+    thresholds : float or sequence of float, optional
         IoU thresholds, from 0 to 1; None for COCO's 0.5, 0.55, ..., 0.95, which are ``linspace(0.5, 0.95, 10)``. An IoU
         that equals the threshold is a match.
-    area_range
+    area_range : pair of float, default (0, inf)
         Targets outside these areas do not count, nor do unmatched detections outside them. COCO's small objects have
         (0, 32**2), medium ones (32**2, 96**2), large ones (96**2, inf).
-    max_detections
-        Only so many detections of each class, the most confident ones, are looked at.
+    max_detections : int, default 100
+        Use at most this many detections of each class, the most confident ones.
 
     Returns
     -------
     DetectionMatches
-        The detections of the image that were looked at. Keep those of all images for `coco_average_precision`.
+        The detections that were used. Keep the results of all images for `coco_average_precision`.
 
     Raises
     ------
     ValueError
         If shapes do not fit, an option is out of range, or a confidence is nan.
     TypeError
-        If libraries are mixed, or a compiler traces the call.
+        If array libraries are mixed, or a compiler traces the call.
 
     Notes
     -----
@@ -298,7 +298,7 @@ def coco_average_precision(
     num_classes: int = 1,
     reduction: Literal["mean", "none"] = "mean",
 ) -> Array:
-    r"""COCO's average precision of masks: precision at 101 levels of recall, averaged.
+    r"""Return COCO's average precision of masks, the mean precision at 101 levels of recall.
 
     .. math:: AP = \frac{1}{101} \sum_{r \in \{0, 0.01, \dots, 1\}} \max_{i : R_i \geq r} P_i
 
@@ -306,16 +306,16 @@ def coco_average_precision(
 
     Parameters
     ----------
-    matches
+    matches : DetectionMatches or sequence of DetectionMatches
         From `match_detections`: those of one image, or a sequence of them, one for each image.
-    num_classes
+    num_classes : int, default 1
         C; classes are 0 to C - 1.
-    reduction
+    reduction : {"mean", "none"}, default "mean"
         ``"mean"`` (default): over the thresholds and the classes that have targets; ``"none"``: each of them.
 
     Returns
     -------
-    Array
+    array
         Floating array: `()`, or `(K, C)`, with nan for a class without targets.
 
     Raises
@@ -372,7 +372,7 @@ def coco_average_precision(
 
 
 def _area_of_101(matched: Array, ignored: Array, positives: int) -> float:
-    """The mean precision at 101 recalls of detections in descending order of confidence; nan without targets."""
+    """Return the mean precision at 101 recalls, from detections in descending confidence; nan without targets."""
     xp = host().xp
     if positives == 0:
         return float("nan")
@@ -388,7 +388,7 @@ def _area_of_101(matched: Array, ignored: Array, positives: int) -> float:
 
 
 def _levels(thresholds: float | Sequence[float] | None) -> tuple[float, ...]:
-    """The thresholds of the IoU; those of COCO are what its own code has, of which 0.85 is not 0.5 + 7 x 0.05."""
+    """Return the IoU thresholds. The default is computed as in COCO's code, where 0.85 is not 0.5 + 7 x 0.05."""
     if thresholds is None:
         return tuple(host().xp.linspace(0.5, 0.95, 10).tolist())
     check_static("thresholds", thresholds)
@@ -396,7 +396,7 @@ def _levels(thresholds: float | Sequence[float] | None) -> tuple[float, ...]:
 
 
 def _area_range(area_range: tuple[float, float]) -> tuple[float, float]:
-    """The smallest and the largest area; the largest may be infinite."""
+    """Return the smallest and the largest area; the largest may be infinite."""
     pair = check_pair("area_range", area_range, "areas, the smallest and the largest, such as (0, 32**2)")
     smallest, largest = (as_number("area_range", area) for area in pair)
     if not 0 <= smallest <= largest:
@@ -408,7 +408,7 @@ def _area_range(area_range: tuple[float, float]) -> tuple[float, float]:
 def _assign(
     overlap: Mapping[int, Sequence[tuple[int, float]]], level: float, aside: Sequence[bool], crowded: Sequence[bool]
 ) -> dict[int, int]:
-    """The target of each detection that has one, of those listed for it with their overlaps; of equal ones the last."""
+    """Return the matched target of each detection, chosen by overlap from its candidates; the last of equal ones."""
     taken: set[int] = set()
     hits: dict[int, int] = {}
     least = min(level, 1 - 1e-10)
@@ -427,7 +427,7 @@ def _assign(
 
 
 def _runs(prediction: Array | Sequence[RunLengths], target: Array | Sequence[RunLengths]) -> tuple[Runs, Runs]:
-    """The runs of the masks of both, counted along the rows, or down the columns where neither has pixels."""
+    """Return the runs of all masks, along the rows, or down the columns if both are given as run lengths."""
     both = prediction, target
     if all(isinstance(masks, Sequence) for masks in both):
         read = [_lengths(masks) for masks in both]
@@ -446,7 +446,7 @@ def _runs(prediction: Array | Sequence[RunLengths], target: Array | Sequence[Run
 
 
 def _dense(masks: Sequence[RunLengths]) -> Array:
-    """Masks `(n, H, W)` of run lengths, on the host."""
+    """Decode run lengths to masks `(n, H, W)` on the host."""
     xp = host().xp
     _check_one_size({_size(rle) for rle in masks})
     return xp.stack([rle_decode(rle) for rle in masks]) if masks else xp.zeros((0, 0, 0), dtype=xp.bool)
@@ -459,7 +459,7 @@ def _check_one_size(sizes: set[tuple[int, int]]) -> None:
 
 
 def _lengths(masks: Sequence[RunLengths]) -> list[tuple[int, int, Array]]:
-    """The height and width of each mask and the lengths of its runs, on the host."""
+    """Return the height and width of each mask and the lengths of its runs, on the host."""
     xp = host().xp
     sizes = [_size(rle) for rle in masks]
     counts = [rle["counts"] for rle in masks]
@@ -488,7 +488,7 @@ def _size(rle: RunLengths) -> tuple[int, int]:
 
 
 def _whole(counts: Sequence[int]) -> Array:
-    """The run lengths of a list, as integers."""
+    """Return the run lengths of a list as integers."""
     xp = host().xp
     lengths = xp.asarray(counts)
     if lengths.ndim != 1 or (lengths.shape[0] and not xp.isdtype(lengths.dtype, "integral")):
@@ -498,12 +498,15 @@ def _whole(counts: Sequence[int]) -> Array:
 
 
 def _listed(backend: Backend, array: Array | None, like: Sequence[float], fill: Any) -> list[Any]:
-    """The elements as Python numbers; as many as `like` has, all the same, where there is no array."""
+    """Return the elements as Python numbers; without an array, `fill` for each element of `like`."""
     return [fill] * len(like) if array is None else list(backend.to_numpy(array).tolist())
 
 
 def _compress(lengths: Sequence[int]) -> str:
-    """COCO's text: from the third on, differences to the length before last, five bits a character, lowest first."""
+    """Write lengths as COCO's text, five bits a character, lowest first.
+
+    From the fourth length on, the text holds the difference to the length before the last.
+    """
     text = []
     for position, length in enumerate(lengths):
         number = length - lengths[position - 2] if position > 2 else length
@@ -516,7 +519,7 @@ def _compress(lengths: Sequence[int]) -> str:
 
 
 def _expand(texts: Sequence[bytes]) -> list[Array]:
-    """The lengths of each of COCO's texts, as `_compress` writes them."""
+    """Read the lengths of each of COCO's texts, as `_compress` writes them."""
     xp = host().xp
     bits = xp.asarray(list(b"".join(texts)), dtype=xp.int64) - 48
     (last,) = xp.nonzero((bits & 32) == 0)
@@ -533,7 +536,7 @@ def _expand(texts: Sequence[bytes]) -> list[Array]:
 
 
 def _summed(numbers: Array) -> Array:
-    """Lengths of which each from the third on is given as its difference to the length before last."""
+    """Return lengths, from differences to the length before the last."""
     xp = host().xp
     lengths = xp.asarray(numbers, copy=True)
     for start in (1, 2):

@@ -13,22 +13,22 @@ __all__ = ["connected_components"]
 
 @raises_here
 def connected_components(labels: Array, *, connectivity: int | None = None) -> Array:
-    r"""Number the connected components of a mask, or of every label of a map.
+    r"""Label the connected components of a mask, or of every label of a map.
 
-    .. math:: i \sim j \iff \text{label}_i = \text{label}_j \neq 0 \text{ and a path of neighbours of that label joins
+    .. math:: i \sim j \iff \text{label}_i = \text{label}_j \neq 0 \text{ and a path of neighbors with that label joins
         them}
 
     Parameters
     ----------
-    labels
-        Boolean mask `(*spatial)`; or integer labels, where each label but 0, the background, has its own components.
-    connectivity
-        In how many coordinates neighbours may differ: 1 (4 neighbours in the plane, 6 in space) to the number of axes
-        (8, 26). None, the default: the number of axes.
+    labels : array of bool or int
+        Mask `(*spatial)`, or labels, each of which has its own components, except 0, the background.
+    connectivity : int, optional
+        In how many coordinates neighbors may differ: from 1 (4 neighbors in the plane, 6 in space) to the number of
+        axes (8 and 26), which is the default.
 
     Returns
     -------
-    Array
+    array
         Integers (int32) of the shape of `labels`: 0 for the background, and 1, 2, ... for the components, label by
         label in ascending order, and in the order of their first elements.
 
@@ -41,9 +41,9 @@ def connected_components(labels: Array, *, connectivity: int | None = None) -> A
 
     Notes
     -----
-    NumPy arrays, and those of PyTorch and JAX on the CPU, are worked by SciPy, and maps of labels in one pass whatever
-    the number of labels; CuPy's by cupyx, label by label; others by functions of the standard. Boolean masks may be
-    traced by ``jax.jit``; maps of labels may not, as they are read on the host.
+    SciPy numbers the components of NumPy arrays, and of PyTorch and JAX arrays on the CPU. Maps of labels take one
+    pass, whatever the number of labels. On CuPy, cupyx numbers them label by label. Other arrays use functions of the
+    standard. ``jax.jit`` can trace boolean masks, but not maps of labels, which are read on the host.
 
     SciPy, MetricsReloaded and medpy have ``connectivity=1`` by default; cc3d, MONAI, scikit-image and BraTS the number
     of axes.

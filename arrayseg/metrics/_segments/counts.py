@@ -10,17 +10,17 @@ __all__ = ["SegmentCounts"]
 
 
 class SegmentCounts(NamedTuple):
-    """Matched and unmatched segments, of each class or at each threshold; they add with `arrayseg.metrics.add`.
+    """The counts of matched and unmatched segments of each class or threshold, which `arrayseg.metrics.add` adds.
 
     Parameters
     ----------
-    score_sum
+    score_sum : array
         Floating array, the sum of the scores (IoU) of the matched segments.
-    true_positives
+    true_positives : array of int
         Integers of its shape, the matched segments.
-    false_positives
+    false_positives : array of int
         Segments of the prediction without a match.
-    false_negatives
+    false_negatives : array of int
         Segments of the target without a match.
 
     Examples

@@ -1,4 +1,4 @@
-"""Instances of two label maps: their overlaps, which of them match, and the scores of the matches."""
+"""Match the instances of two label maps, and score the matches."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_flag, check_index, check_numbers, check_static, is_several
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, host
@@ -14,6 +15,7 @@ from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
 from arrayseg.metrics._compute import Absent, check_absent, compute, computed_from, divide, ratio, to_device
 from arrayseg.metrics._inputs import check_image_maps
+from arrayseg.metrics._paragraphs import SEGMENT_COUNTS
 from arrayseg.metrics._segments.counts import SegmentCounts
 
 __all__ = [
@@ -30,7 +32,7 @@ __all__ = [
 
 COUNTING = "match_instances(prediction, target)"
 
-# Numbers in the largest matrix of scores that is made.
+# The number of scores in the largest matrix that this module makes.
 MATRIX_SIZE = 2**28
 
 Score: TypeAlias = Literal["iou", "dice", "recall", "precision", "intersection"]
@@ -45,11 +47,11 @@ class InstanceOverlaps(NamedTuple):
 
     Parameters
     ----------
-    scores
+    scores : array
         Array `(T, P)`.
-    target_labels
+    target_labels : array of int
         Integers `(T,)`, the label of each row's instance in the target.
-    prediction_labels
+    prediction_labels : array of int
         Integers `(P,)`, the label of each column's instance in the prediction.
 
     Examples
@@ -67,6 +69,7 @@ class InstanceOverlaps(NamedTuple):
 
 
 @raises_here
+@documented(SEGMENT_COUNTS)
 def overlap_matrix(
     prediction: Array,
     target: Array,
@@ -75,42 +78,38 @@ def overlap_matrix(
     background: int | None = 0,
     ignore_index: int | None = None,
 ) -> InstanceOverlaps:
-    r"""The overlap of every instance of the target with every instance of the prediction.
+    r"""Compute the overlap of every instance of the target with every instance of the prediction.
 
     .. math:: IoU_{tp} = \frac{|t \cap p|}{|t \cup p|}, \quad Dice_{tp} = \frac{2 |t \cap p|}{|t| + |p|}, \quad
         recall_{tp} = \frac{|t \cap p|}{|t|}, \quad precision_{tp} = \frac{|t \cap p|}{|p|}
 
     Parameters
     ----------
-    prediction
-        Map `(*spatial)` of instance labels, of any integer dtype; the labels need not be consecutive.
-    target
-        The same of the target, one image.
-    score
-        ``"iou"`` (default), ``"dice"``, ``"recall"`` (the covered share of the target instance), ``"precision"`` (the
+    {labels}
+    score : {"iou", "dice", "recall", "precision", "intersection"}, default "iou"
+        ``"iou"``, ``"dice"``, ``"recall"`` (the covered share of the target instance), ``"precision"`` (the
         covered share of the predicted one) or ``"intersection"`` (pixels in both, as integers).
-    background
-        The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
-    ignore_index
-        The label of the target's void pixels, which count nowhere; None: every pixel counts.
+    {background}
+    {ignore_index}
 
     Returns
     -------
     InstanceOverlaps
-        The scores `(T, P)`, floating but for ``"intersection"``, and the labels `(T,)` and `(P,)` in ascending order.
+        The scores `(T, P)`, which are floating except for ``"intersection"``, and the labels `(T,)` and `(P,)` in
+        ascending order.
 
     Raises
     ------
     ValueError
         If the shapes differ, or the matrix would have more than 2^28 numbers.
     TypeError
-        If libraries are mixed, labels are not integers, or a compiler traces the call.
+        If array libraries are mixed, labels are not integers, or a compiler traces the call.
 
     Notes
     -----
-    All pairs are counted in one pass over the pixels. The table's shape depends on the labels and is made on the host,
-    so that this function cannot be compiled. The other functions of instances keep the pairs that overlap alone, and
-    not this matrix, so that many instances cost them little.
+    All pairs are counted in one pass over the pixels. The table is made on the host, because its shape depends on the
+    labels; no compiler can trace this function. The other functions of instances keep only the pairs that overlap, so
+    they need little memory for many instances.
 
     Examples
     --------
@@ -137,6 +136,7 @@ def overlap_matrix(
 
 
 @raises_here
+@documented(SEGMENT_COUNTS)
 def match_instances(
     prediction: Array,
     target: Array,
@@ -148,33 +148,28 @@ def match_instances(
     background: int | None = 0,
     ignore_index: int | None = None,
 ) -> SegmentCounts:
-    r"""Matched and unmatched instances of one image, at one or several thresholds.
+    r"""Count matched and unmatched instances of one image, at one or several thresholds.
 
     .. math:: TP = \#\{(t, p) \text{ matched} : score_{tp} > \tau\}, \quad FP = P - TP, \quad FN = T - TP
 
     Parameters
     ----------
-    prediction
-        Map `(*spatial)` of instance labels, of any integer dtype; the labels need not be consecutive.
-    target
-        The same of the target, one image.
-    thresholds
-        The score that a pair must exceed, 0.5 by default, or several of them.
-    inclusive
+    {labels}
+    thresholds : float or sequence of float, default 0.5
+        The score that a pair must exceed, or K of them.
+    inclusive : bool, default False
         Whether the threshold itself is enough (``>=``, as in StarDist, Cellpose and Panoptica); the default is COCO's
         ``>``.
-    method
+    method : {"greedy", "optimal", "majority"}, default "greedy"
         How instances that could match several others are paired, which matters below an IoU of one half only:
         ``"greedy"`` (default) takes the pairs from the highest score down; ``"optimal"`` finds the most pairs, and of
         all ways to do so the one with the highest sum of scores (needs SciPy). ``"majority"`` is the Cell Tracking
         Challenge's: a target matches the prediction that covers more than half of it, whatever the threshold and even
         if that prediction covers others.
-    score
-        ``"iou"`` (default), ``"dice"``, ``"recall"`` or ``"precision"``, as in `overlap_matrix`.
-    background
-        The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
-    ignore_index
-        The label of the target's void pixels, which count nowhere; None: every pixel counts.
+    score : {"iou", "dice", "recall", "precision"}, default "iou"
+        The score of a pair, as in `overlap_matrix`.
+    {background}
+    {ignore_index}
 
     Returns
     -------
@@ -187,13 +182,13 @@ def match_instances(
     ValueError
         If the shapes differ, an option is unknown, or a threshold is not from 0 to 1.
     TypeError
-        If libraries are mixed, labels are not integers, or a compiler traces the call.
+        If array libraries are mixed, labels are not integers, or a compiler traces the call.
 
     Notes
     -----
-    Classes are not looked at; for classes, void and crowd see `panoptic_counts`. The pixels are counted on the device,
-    the pairs matched on the host. StarDist's assignment lets pairs below the threshold weigh in where several ways give
-    the same number of matches.
+    This function ignores classes; for classes, void and crowd use `panoptic_counts`. The device counts the pixels, and
+    the host matches the pairs. Where several assignments give the same number of matches, StarDist also weighs pairs
+    below the threshold.
 
     References
     ----------
@@ -223,23 +218,20 @@ def match_instances(
     return SegmentCounts(*(to_device(backend, column if several else column[0, ...], target) for column in columns))
 
 
-@computed_from(COUNTING, SegmentCounts)
+@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
 def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
-    r"""Average precision as the 2018 Data Science Bowl defines it, at each threshold.
+    r"""Return the average precision of the 2018 Data Science Bowl, at each threshold.
 
     .. math:: \frac{TP}{TP + FP + FN}
 
     Parameters
     ----------
-    counts
-        From `match_instances`, of one image or added over many.
-    absent
-        The score where there is no instance at all: nan for ``"skip"`` and ``"nan"``, or a number.
+    {counts}
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array of the counts' shape.
+    {score}
 
     Notes
     -----
@@ -257,23 +249,20 @@ def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip"
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra + missed))
 
 
-@computed_from(COUNTING, SegmentCounts)
+@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
 def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
-    r"""F1 score of the instances, also called recognition or detection quality.
+    r"""Return the F1 score of the instances, also called recognition or detection quality.
 
     .. math:: \frac{2 TP}{2 TP + FP + FN}
 
     Parameters
     ----------
-    counts
-        From `match_instances`, `match_lesions` or `panoptic_counts`, of one image or added over many.
-    absent
-        The score where there is no instance at all: nan for ``"skip"`` and ``"nan"``, or a number.
+    {counts}
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array of the counts' shape.
+    {score}
 
     Examples
     --------
@@ -286,23 +275,20 @@ def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     return _rate(counts, absent, lambda total, hit, extra, missed: (2 * hit, 2 * hit + extra + missed))
 
 
-@computed_from(COUNTING, SegmentCounts)
+@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
 def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
-    r"""Share of the predicted instances that match.
+    r"""Return the share of the predicted instances that match.
 
     .. math:: \frac{TP}{TP + FP}
 
     Parameters
     ----------
-    counts
-        From `match_instances`, `match_lesions` or `panoptic_counts`, of one image or added over many.
-    absent
-        The score where nothing is predicted: nan for ``"skip"`` and ``"nan"``, or a number.
+    {counts}
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array of the counts' shape.
+    {score}
 
     Examples
     --------
@@ -315,23 +301,20 @@ def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Arr
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra))
 
 
-@computed_from(COUNTING, SegmentCounts)
+@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
 def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
-    r"""Share of the target instances that match.
+    r"""Return the share of the target instances that match.
 
     .. math:: \frac{TP}{TP + FN}
 
     Parameters
     ----------
-    counts
-        From `match_instances`, `match_lesions` or `panoptic_counts`, of one image or added over many.
-    absent
-        The score where the target has no instance: nan for ``"skip"`` and ``"nan"``, or a number.
+    {counts}
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array of the counts' shape.
+    {score}
 
     Examples
     --------
@@ -344,24 +327,22 @@ def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + missed))
 
 
-@computed_from(COUNTING, SegmentCounts)
+@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
 def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
-    r"""Mean score of the target instances, 0 for those without a match: SEG of the Cell Tracking Challenge.
+    r"""Return the mean score of the target instances, with 0 for those without a match.
 
     .. math:: \frac{1}{TP + FN} \sum_{TP} IoU
 
     Parameters
     ----------
-    counts
-        From ``match_instances(..., method="majority")`` for SEG; from the other methods this is StarDist's mean true
-        score.
-    absent
-        The score where the target has no instance: nan for ``"skip"`` and ``"nan"``, or a number.
+    counts : SegmentCounts
+        From ``match_instances(..., method="majority")`` for the SEG score of the Cell Tracking Challenge. From the
+        other methods, the result is StarDist's mean true score.
+    {absent}
 
     Returns
     -------
-    Array
-        Floating array of the counts' shape.
+    {score}
 
     References
     ----------
@@ -380,6 +361,7 @@ def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
 
 
 @raises_here
+@documented(SEGMENT_COUNTS)
 def aggregated_jaccard_index(
     prediction: Array,
     target: Array,
@@ -389,7 +371,7 @@ def aggregated_jaccard_index(
     ignore_index: int | None = None,
     absent: Absent = "skip",
 ) -> Array:
-    r"""Aggregated Jaccard index (AJI) of one image, or AJI+.
+    r"""Return the aggregated Jaccard index (AJI) of one image, or AJI+.
 
     .. math:: \frac{\sum_t |t \cap p(t)|}{\sum_t |t \cup p(t)| + \sum_{p \text{ of no } t} |p|}
 
@@ -397,24 +379,18 @@ def aggregated_jaccard_index(
 
     Parameters
     ----------
-    prediction
-        Map `(*spatial)` of instance labels, of any integer dtype; the labels need not be consecutive.
-    target
-        The same of the target, one image.
-    unique
-        Whether each predicted instance is that of one target at most (AJI+), by the assignment with the largest sum of
+    {labels}
+    unique : bool, default False
+        Whether each predicted instance may match one target only (AJI+), by the assignment with the largest sum of
         IoU (needs SciPy). Of assignments whose sums are equal, up to about 1e-9, it is the one that shares most pixels,
-        so that the value is one. The default is AJI, where one prediction may serve several targets.
-    background
-        The label, in both maps, of the pixels of no instance, 0 by default; None: every label is an instance.
-    ignore_index
-        The label of the target's void pixels, which count nowhere; None: every pixel counts.
-    absent
-        The score where there is no instance at all: nan for ``"skip"`` and ``"nan"``, or a number.
+        so that the value is one. The default is AJI, in which one prediction may match several targets.
+    {background}
+    {ignore_index}
+    {absent}
 
     Returns
     -------
-    Array
+    array
         Floating array `()`. Papers give its mean over images.
 
     Raises
@@ -422,12 +398,12 @@ def aggregated_jaccard_index(
     ValueError
         If the shapes differ.
     TypeError
-        If libraries are mixed, labels are not integers, or a compiler traces the call.
+        If array libraries are mixed, labels are not integers, or a compiler traces the call.
 
     Notes
     -----
     The pixels are counted on the device, the pairs matched on the host. The values are those of HoVer-Net's tools;
-    Cellpose's function of that name divides by the union of the foregrounds, which is another number.
+    Cellpose's function of that name divides by the union of the foregrounds, which gives another value.
 
     References
     ----------
@@ -473,7 +449,7 @@ def aggregated_jaccard_index(
 def _instances(
     prediction: Array, target: Array, background: int | None, ignore_index: int | None
 ) -> tuple[Backend, Overlaps]:
-    """The instances of both maps and their pairs, without background and void."""
+    """Return the instances of both maps and their pairs, without background and void."""
     backend = check_image_maps(prediction=prediction, target=target)
     (first, second), pixels = joint_counts(backend, prediction, target)
     if ignore_index is not None:
@@ -487,7 +463,7 @@ def _instances(
 
 
 def _scores(table: Overlaps, score: str) -> Array:
-    """The score `(K,)` of each pair."""
+    """Return the score `(K,)` of each pair."""
     check_choice("score", score, Score)
     both, first, second = table.counts, table.first_areas[table.rows], table.second_areas[table.columns]
     if score == "intersection":
@@ -499,7 +475,7 @@ def _scores(table: Overlaps, score: str) -> Array:
 def _match(
     table: Overlaps, scores: Array, threshold: float, inclusive: bool, method: str
 ) -> tuple[float, int, int, int]:
-    """The sum of the matched scores, TP, FP and FN."""
+    """Return the sum of the matched scores, TP, FP and FN."""
     xp = table.xp
     predicted, actual = table.first[0].shape[0], table.second[0].shape[0]
     if method == "majority":
@@ -514,13 +490,13 @@ def _match(
 
 
 def _descending(xp: Namespace, scores: Array) -> list[int]:
-    """The pairs from the highest score down, equal ones in their order."""
+    """Return the pairs in descending order of their scores, equal ones in their order."""
     order: list[int] = xp.argsort(scores, descending=True, stable=True).tolist()
     return order
 
 
 def _greedy(table: Overlaps, pairs: Sequence[int]) -> list[int]:
-    """The pairs, one after the other, both of whose instances are free."""
+    """Take the pairs in order, leaving out those with an instance that is taken already."""
     taken_rows, taken_columns, chosen = set(), set(), []
     for pair in pairs:
         row, column = int(table.rows[pair]), int(table.columns[pair])
@@ -532,7 +508,7 @@ def _greedy(table: Overlaps, pairs: Sequence[int]) -> list[int]:
 
 
 def _optimal(table: Overlaps, scores: Array, pairs: Sequence[int], *, bonus: float) -> list[int]:
-    """The pairs, no instance in two of them, with the largest sum of `bonus` plus a small part of the score."""
+    """Return pairs without a common instance whose sum of `bonus` plus a small part of the score is largest."""
     chosen = table.xp.asarray(pairs, dtype=table.xp.int64)
     rows, columns = table.rows[chosen], table.columns[chosen]
     # The scores of all the pairs together are less than one bonus.

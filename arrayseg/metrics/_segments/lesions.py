@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 from arrayseg._checks import check_choice, check_connectivity, check_index, check_number, check_spacing, check_static
 from arrayseg._errors import raises_here
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend, host
 from arrayseg.backends.numpy.nearest import nearest_labels
 from arrayseg.imaging.morphology import dilate_neighbors
@@ -29,28 +29,28 @@ def match_lesions(
     minimum_size: int = 0,
     score: Literal["dice"] | Callable[[Array, Array], Array] = "dice",
 ) -> SegmentCounts:
-    r"""Lesions of one pair of masks that are found, missed, or predicted where there are none, and their scores.
+    r"""Count the lesions that are found, missed, or wrongly predicted, and add the scores of those found.
 
     .. math:: TP = \#\{t : t^\delta \cap P \neq \emptyset\}, \quad FN = T - TP, \quad
         FP = \#\{p : p \cap G^\delta = \emptyset\}
 
     with t the lesions (connected components) of the target mask G, p those of the prediction P, and :math:`\delta` a
-    dilation. The score of a found lesion is that of all predicted lesions that touch it together.
+    dilation. A found lesion is scored against the union of all predicted lesions that touch it.
 
     Parameters
     ----------
-    prediction, target
-        Boolean masks `(*spatial)` of one shape.
-    connectivity
-        In how many coordinates neighbours within a lesion may differ; None, the default: all (8 or 26 neighbours).
-    dilation
-        How many times the target is dilated, by the neighbours that differ in up to two coordinates: lesions that then
-        touch are one, and a prediction that touches the dilated lesion finds it. 0 by default.
-    minimum_size
-        Target lesions of at most so many pixels count nowhere, nor does a prediction that touches only them.
-    score
-        ``"dice"`` (default), or a function of two boolean masks, the prediction's lesions and the target's, which gives
-        one number.
+    prediction, target : array of bool
+        Masks of one image and of one shape `(*spatial)`.
+    connectivity : int, optional
+        In how many coordinates neighbors within a lesion may differ; by default all (8 or 26 neighbors).
+    dilation : int, default 0
+        How often to dilate the target by the neighbors that differ in up to two coordinates. Lesions that touch after
+        the dilation count as one, and a prediction that touches the dilated lesion finds it.
+    minimum_size : int, default 0
+        Target lesions of at most this many pixels count nowhere, nor does a prediction that touches only them.
+    score : "dice" or callable, default "dice"
+        ``"dice"``, or a function of two boolean masks that returns one number: the touching lesions of the prediction,
+        and the lesion of the target.
 
     Returns
     -------
@@ -63,20 +63,20 @@ def match_lesions(
     ValueError
         If shapes differ, or an option is out of range.
     TypeError
-        If libraries are mixed, masks are not boolean, or a compiler traces the call.
+        If array libraries are mixed, masks are not boolean, or a compiler traces the call.
 
     Notes
     -----
-    BraTS 2023 has ``dilation=3, minimum_size=50`` (metastases and meningioma: 1 and 2), `lesion_score` with
+    BraTS 2023 uses ``dilation=3, minimum_size=50`` (metastases and meningioma: 1 and 2), `lesion_score` with
     ``penalty=0`` for Dice, and with ``penalty=374`` for HD95, whose score is::
 
         def score(prediction, target):
             distances = metrics.surface_distances(prediction, target, definition="surface_element")
             return metrics.hausdorff(distances, percentile=95)
 
-    ISLES 2022 has the defaults, and `instance_f1`. In both, several predictions of one lesion are no false positives,
-    and one prediction may find several lesions; for one-to-one matches by overlap give `match_instances` the maps of
-    `connected_components`.
+    ISLES 2022 uses the defaults, and `instance_f1`. In both, several predictions of one lesion are no false positives,
+    and one prediction may find several lesions. For one-to-one matches by overlap, pass the maps of
+    `connected_components` to `match_instances`.
 
     References
     ----------
@@ -101,7 +101,7 @@ def match_lesions(
         check_choice("score", score, ("dice",))
     backend = check_masks(prediction=prediction, target=target)
     xp, connectivity = backend.xp, check_connectivity(connectivity, target.ndim)
-    # No axis differs from another here; read along the memory, components take two thirds of the time.
+    # All axes are treated alike. In the order of the memory, components take two thirds of the time.
     order = backend.memory_order(target)
     back = tuple(order.index(axis) for axis in range(target.ndim))
     prediction, target = (xp.permute_dims(mask, order) for mask in (prediction, target))
@@ -137,25 +137,25 @@ def match_lesions(
 
 @computed_from("match_lesions(prediction, target)", SegmentCounts)
 def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent = "skip") -> Array:
-    r"""Mean score over all lesions, those missed and those wrongly predicted among them.
+    r"""Return the mean score of all lesions, including those missed and those wrongly predicted.
 
     .. math:: \frac{\sum_{TP} score + penalty \cdot (FP + FN)}{TP + FP + FN}
 
     Parameters
     ----------
-    counts
+    counts : SegmentCounts
         From `match_lesions`.
-    penalty
-        The score of a missed or wrongly predicted lesion: 0 (default) for Dice, the worst distance (BraTS: 374) for a
+    penalty : float, default 0.0
+        The score of a missed or wrongly predicted lesion: 0 for Dice, or the worst distance (374 in BraTS) for a
         distance.
-    absent
-        The score where there is no lesion at all: nan for ``"skip"`` and ``"nan"``, or a number (BraTS: 1 for Dice, 0
-        for a distance).
+    absent : {"skip", "nan"} or float, default "skip"
+        The score if there is no lesion at all: nan for ``"skip"`` and ``"nan"``, or a number (in BraTS 1 for Dice, and
+        0 for a distance).
 
     Returns
     -------
-    Array
-        Floating array of the counts' shape.
+    array
+        Floating array of the shape of the counts.
 
     Examples
     --------
@@ -181,40 +181,40 @@ def component_dice(
     target: Array,
     *,
     connectivity: int | None = None,
-    spacing: float | Sequence[float] | None = None,
+    spacing: Spacing = 1.0,
 ) -> Array:
-    r"""Dice within the Voronoi cell of each component of the target: a large one does not outweigh the small ones.
+    r"""Return the Dice score within the Voronoi cell of each component of the target.
 
     .. math:: \frac{2 |P \cap G \cap V_k|}{|P \cap V_k| + |G \cap V_k|}, \quad
         V_k = \{x : d(x, g_k) \leq d(x, g_j) \ \forall j\}
 
     Parameters
     ----------
-    prediction, target
-        Boolean masks `(*spatial)` of one shape.
-    connectivity
-        In how many coordinates neighbours within a component may differ; None, the default: all (8 or 26 neighbours).
-    spacing
-        Distance between neighbouring pixels along each axis, or one number for all axes; None for 1.
+    prediction, target : array of bool
+        Masks of one image and of one shape `(*spatial)`.
+    connectivity : int, optional
+        In how many coordinates neighbors within a component may differ; by default all (8 or 26 neighbors).
+    spacing : float or sequence of float, default 1.0
+        The distance between neighboring pixels, along every axis or along each.
 
     Returns
     -------
-    Array
-        Floating array `(K,)`, one number for each component of the target in the order of `connected_components`;
-        CC-Dice is its mean. Empty if the target is.
+    array
+        Floating array `(K,)`, one score for each component of the target, in the order of `connected_components`. It is
+        empty if the target is. CC-Dice is its mean.
 
     Raises
     ------
     ValueError
         If shapes or options do not fit.
     TypeError
-        If libraries are mixed, masks are not boolean, or a compiler traces the call.
+        If array libraries are mixed, masks are not boolean, or a compiler traces the call.
 
     Notes
     -----
-    A pixel that is equally near to several components belongs to the first of them; MONAI (``DiceMetric`` with
-    ``per_component=True``) leaves that to SciPy's transform. The cells are found on the host, of the pixels of the
-    prediction beyond the target alone.
+    Because each component has its own score, a large one does not outweigh small ones. A pixel that is equally near to
+    several components belongs to the first of them; in MONAI (``DiceMetric`` with ``per_component=True``), SciPy's
+    transform decides. The cells are computed on the host, only for predicted pixels outside the target.
 
     References
     ----------
@@ -235,7 +235,10 @@ def component_dice(
     steps = check_spacing(spacing, target.ndim)
     connectivity = check_connectivity(connectivity, target.ndim)
     if not backend.is_concrete(prediction, target):
-        msg = "The number of components depends on the target, so no compiler can trace this function. Call it outside."
+        msg = (
+            "The number of components depends on the target, so no compiler can trace this function. Call it outside "
+            "the compiled function."
+        )
         raise TypeError(msg)
     predicted, actual = (backend.to_numpy(mask) for mask in (prediction, target))
     parts = backend.to_numpy(backend.masks.connected_components(target, connectivity=connectivity))

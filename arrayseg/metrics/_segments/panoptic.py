@@ -1,4 +1,4 @@
-"""Panoptic quality: segments of a class matched by their overlap, with void and crowd regions left out."""
+"""Match the segments of each class by their overlap, and compute their panoptic quality."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class PanopticQuality(NamedTuple):
 
     Parameters
     ----------
-    pq
+    pq : array
         Panoptic quality.
-    sq
+    sq : array
         Segmentation quality, the mean IoU of the matched segments.
-    rq
+    rq : array
         Recognition quality, the F1 score of the segments.
 
     Examples
@@ -54,34 +54,34 @@ def panoptic_counts(
     unmatched: Sequence[int] = (),
     boundaries: tuple[Array, Array] | None = None,
 ) -> SegmentCounts:
-    r"""Matched and unmatched segments of each class in one image.
+    r"""Count matched and unmatched segments of each class in one image.
 
     .. math:: TP_c = \left\{(p, t) : \frac{|p \cap t|}{|p \cup t| - |p \cap \text{void}|} > \frac12 \right\}
 
     over the predicted segments p and target segments t of class c; a segment is all pixels of one class and instance.
     The other predicted segments are false positives, unless more than half of one lies in void or in crowd regions of
-    its class; the other target segments are false negatives, but for crowd.
+    its class; the other target segments are false negatives, except crowd.
 
     Parameters
     ----------
-    prediction
+    prediction : pair of arrays of int
         Map of class ids and map of instance ids, both `(*spatial)`, of any integer dtypes.
-    target
-        The same of the target, one image.
-    num_classes
+    target : pair of arrays of int
+        The same maps of the target. Both are of one image.
+    num_classes : int
         C; class ids are 0 to C - 1.
-    ignore_index
-        The class id of void pixels, in or out of 0 to C - 1, in the target (unlabelled) and in the prediction (no
+    ignore_index : int, optional
+        The class id of void pixels, in or out of 0 to C - 1, in the target (unlabeled) and in the prediction (no
         segment). None: every pixel belongs to a segment.
-    crowd
-        Boolean map `(*spatial)`, True where the target does not tell the instances of its class apart.
-    things
-        The classes whose instances count apart; the pixels of any other class are one segment, whatever their instance
-        ids. None: all classes have instances.
-    unmatched
+    crowd : array of bool, optional
+        True where the target does not separate the instances of its class, of shape `(*spatial)`.
+    things : sequence of int, optional
+        The classes that have instances. The pixels of any other class are one segment, whatever their instance ids. By
+        default all classes have instances.
+    unmatched : sequence of int, default ()
         The classes scored without matching, as the modified PQ does with stuff: every pair of segments of the class
         adds its IoU, every target segment counts as a true positive, and there are no false ones.
-    boundaries
+    boundaries : pair of arrays of bool, optional
         Boolean maps of the prediction and of the target, True at the pixels of a segment that are near its boundary:
         the score is then the smaller of the segments' IoU and of their boundaries' IoU (boundary PQ).
 
@@ -96,12 +96,12 @@ def panoptic_counts(
     ValueError
         If shapes differ, or if a class id is out of range.
     TypeError
-        If libraries are mixed, ids are not integers, or a compiler traces the call.
+        If array libraries are mixed, ids are not integers, or a compiler traces the call.
 
     Notes
     -----
-    The pixels are counted on the device, in one pass without a loop over segments; the table of segments is worked on
-    the host, so that this function cannot be compiled.
+    The pixels are counted on the device, in one pass without a loop over segments. The table of segments is processed
+    on the host, so no compiler can trace this function.
 
     The rules are those of the COCO panoptic API and of Cityscapes, and of DeepLab2 where every void pixel has the
     instance id 0: there, void pixels with another id stay in the union and excuse no prediction. Where a class has
@@ -168,24 +168,24 @@ def panoptic_counts(
 def panoptic_quality(
     counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:
-    r"""Panoptic quality of each class, and its factors.
+    r"""Return the panoptic quality of each class, and its two factors.
 
     .. math:: PQ = \frac{\sum_{TP} IoU}{TP + \frac12 FP + \frac12 FN} =
         \underbrace{\frac{\sum_{TP} IoU}{TP}}_{SQ} \underbrace{\frac{TP}{TP + \frac12 FP + \frac12 FN}}_{RQ}
 
     Parameters
     ----------
-    counts
+    counts : SegmentCounts
         From `panoptic_counts` (each class) or `match_instances` (each threshold), added over the images.
-    absent
+    absent : {"skip", "nan"} or float, default "skip"
         The three scores of a class without any segment that counts: nan for ``"skip"`` and ``"nan"``, or a number.
-    classes
-        The classes to return, in this order; None: all.
+    classes : sequence of int, optional
+        The classes to return, in this order. By default all.
 
     Returns
     -------
     PanopticQuality
-        Floating arrays of the counts' shape. A class without a match has a segmentation quality of 0.
+        Floating arrays of the shape of the counts. A class without a match has a segmentation quality of 0.
 
     Notes
     -----
@@ -211,20 +211,20 @@ def panoptic_quality(
 def mean_panoptic_quality(
     counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:
-    r"""Means over the classes of panoptic, segmentation and recognition quality.
+    r"""Return the means over the classes of panoptic, segmentation and recognition quality.
 
     .. math:: \frac{1}{|K|} \sum_{c \in K} PQ_c, \quad \frac{1}{|K|} \sum_{c \in K} SQ_c, \quad
         \frac{1}{|K|} \sum_{c \in K} RQ_c
 
     Parameters
     ----------
-    counts
+    counts : SegmentCounts
         From `panoptic_counts`, added over the images.
-    absent
-        What a class counts that has no segment: ``"skip"`` leaves it out of the means, ``"nan"`` makes them nan, a
-        number stands in its place.
-    classes
-        The classes that enter the means, for example the things; None: all.
+    absent : {"skip", "nan"} or float, default "skip"
+        What to do with a class without segments: leave it out of the means (``"skip"``), let it make them nan
+        (``"nan"``), or give it this score.
+    classes : sequence of int, optional
+        The classes that enter the means, for example the things. By default all.
 
     Returns
     -------
@@ -270,7 +270,7 @@ def _count(
     unmatched: Sequence[int],
     inside: tuple[Overlaps, Overlaps, Overlaps] | None,
 ) -> tuple[Array, Array, Array, Array]:
-    """IoU sums, TP, FP and FN of each class."""
+    """Return IoU sums, TP, FP and FN of each class."""
     backend = host()
     crowded = table.second[2] > 0
     first_void, second_void = (
@@ -318,7 +318,10 @@ def _count(
 
 
 def _iou(xp: Namespace, first: Overlaps, second: Overlaps, both: Overlaps, in_void: Array) -> Array:
-    """IoU of each pair: pixels of the first map's segments, of the second's and of both; void pixels are no union."""
+    """Return the IoU of each pair, from tables of the pixels in the first map, in the second and in both.
+
+    Void pixels do not belong to the union.
+    """
     void = first.per_first(xp.where(in_void, first.counts, xp.zeros_like(first.counts)))
     union = (first.first_areas - void)[first.rows] + second.second_areas[second.columns] - both.counts
     return both.counts / xp.where(union == 0, xp.ones_like(union), union)
@@ -330,13 +333,13 @@ def _segment_maps(name: str, maps: Sequence[Array]) -> dict[str, Array]:
 
 
 def _class_ids(name: str, classes: Sequence[int], num_classes: int) -> Sequence[int]:
-    """Different classes, which may be none."""
+    """Return different class ids; there may be none."""
     listed = check_sequence(name, classes, "class ids")
     return check_indices(name, listed, num_classes) if listed else ()
 
 
 def _instances(xp: Namespace, classes: Array, instances: Array, things: Sequence[int] | None) -> Array:
-    """The instance ids, 0 for all pixels of a class that has no instances."""
+    """Return the instance ids, with 0 for all pixels of a class that has no instances."""
     if things is None:
         return instances
     return xp.where(xp.isin(classes, xp.asarray(things, dtype=classes.dtype)), instances, xp.zeros_like(instances))

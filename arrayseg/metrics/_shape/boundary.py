@@ -1,4 +1,4 @@
-"""Boundaries of the classes of label maps: counted once, for boundary IoU, boundary F and trimap IoU."""
+"""Count the boundary pixels of each class, and score them: boundary IoU, boundary F and trimap IoU."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class BoundaryConfusion(NamedTuple):
 
     Parameters
     ----------
-    matched_prediction
+    matched_prediction : array of int
         Integers `(C,)` or `(N, C)`: boundary pixels of the prediction that are on, or near, the target's boundary.
-    prediction
+    prediction : array of int
         Boundary pixels of the prediction.
-    matched_target
+    matched_target : array of int
         Boundary pixels of the target that are on, or near, the prediction's boundary.
-    target
+    target : array of int
         Boundary pixels of the target.
 
     Examples
@@ -71,7 +71,7 @@ def boundary_confusion(
     classes: Sequence[int] | None = None,
     class_axis: int | None = None,
 ) -> BoundaryConfusion:
-    r"""Boundary pixels of each class in prediction and target, and how many of them match.
+    r"""Count the boundary pixels of each class in prediction and target, and how many of them match.
 
     .. math:: |P_c \cap T_c|,\ |P_c|,\ |T_c| \quad \text{(band, trimap)}, \qquad
         |\{p \in P_c : d(p, T_c) \le r\}|,\ |P_c|,\ |\{t \in T_c : d(t, P_c) \le r\}|,\ |T_c| \quad \text{(contour)}
@@ -81,34 +81,34 @@ def boundary_confusion(
 
     Parameters
     ----------
-    prediction
-        Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
-    target
-        Class ids `(N, *spatial)` with 2 or 3 spatial axes, of any integer dtype or boolean.
-    num_classes
+    prediction : array
+        Class ids of the shape of `target`, or scores with one more axis, as in `confusion_matrix`.
+    target : array of int or bool
+        Class ids `(N, *spatial)` with 2 or 3 spatial axes.
+    num_classes : int
         C, the number of classes; labels are 0 to C - 1. Every class has a boundary of its own, against all the others.
-    definition
+    definition : {"band", "contour", "trimap"}, default "band"
         ``"band"`` (default), for `boundary_iou`: the pixels of the class that `radius` erosions by a 3 x 3 square
         remove; the edge of the image is a boundary. ``"contour"``, for `boundary_f`: the pixels that differ from their
-        neighbour to the right, below, or both, matched within the distance `radius`; the edge is none. ``"trimap"``,
+        neighbor to the right, below, or both, matched within the distance `radius`; the edge is none. ``"trimap"``,
         for `trimap_iou`: the pixels of the class that lie, in the target, at most `radius` from another label.
-    ratio
+    ratio : float, optional
         The radius as a share of the diagonal of the image: 0.02 by default for ``"band"`` (as for COCO and LVIS; 0.005
         for Cityscapes), rounded, at least 1; 0.008 for ``"contour"`` (as DAVIS), rounded up, like that of ``"trimap"``.
-    radius
-        The radius in pixels, instead. ``"trimap"`` needs one of both.
-    ignore_index
-        The id of void pixels: pixels whose target has it count nowhere, and where they begin there is no boundary, but
-        for ``"trimap"``, where void is a label like another.
-    mask
-        Boolean array of `target`'s shape, True where a pixel counts, with the same effect.
-    per_image
+    radius : int, optional
+        The radius in pixels, instead of `ratio`. ``"trimap"`` needs one of the two.
+    ignore_index : int, optional
+        Label of void pixels in the target. They count nowhere, and there is no boundary at their border, except for
+        ``"trimap"``, which treats void as a label like others.
+    mask : array of bool, optional
+        True where a pixel counts, of the shape of `target`. Other pixels are treated like void pixels.
+    per_image : bool, default False
         Whether each image of the batch (axis 0) has its own counts.
-    classes
+    classes : sequence of int, optional
         The classes to count, in this order, such as ``range(1, num_classes)`` without the background; None: all. The
         counts, and the scores of them, have only these; ``"trimap"`` has its band at the borders of all classes.
-    class_axis
-        The axis of the scores in `prediction`, 1 by default; only for scores.
+    class_axis : int, optional
+        The axis of the classes in `prediction`, if it holds scores; 1 by default.
 
     Returns
     -------
@@ -118,10 +118,10 @@ def boundary_confusion(
     Raises
     ------
     ValueError
-        If shapes or options do not fit, or if a label that counts is out of range (under a compiler such pixels are of
-        no class).
+        If shapes or options do not fit, or if a label that counts is out of range. Under a compiler, such pixels
+        belong to no class.
     TypeError
-        If libraries are mixed, ids are not integers, or the mask is not boolean.
+        If array libraries are mixed, ids are not integers, or the mask is not boolean.
 
     Notes
     -----
@@ -167,27 +167,27 @@ def boundary_confusion(
 
 @computed_from(COUNTING, BoundaryConfusion)
 def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Boundary IoU of each class: the intersection over union of the bands inside its boundaries.
+    r"""Return the boundary IoU of each class, the intersection over union of the bands inside its boundaries.
 
     .. math:: \frac{|P_c \cap T_c|}{|P_c \cup T_c|}
 
     Parameters
     ----------
-    counts
+    counts : BoundaryConfusion
         From `boundary_confusion` with ``definition="band"``.
-    absent
-        The score of a class without boundary in prediction and target: nan for ``"skip"`` and ``"nan"``, or a number.
-    classes
-        The classes to return, in this order; None: all.
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a class without a boundary in either map: nan for ``"skip"`` and ``"nan"``, or a number.
+    classes : sequence of int, optional
+        The classes to return, in this order. By default all.
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one.
+    array
+        Floating array `(..., C)`, float64 where the device has it.
 
     Notes
     -----
-    For objects, boundary-iou-api takes the smaller one of this and of the IoU of the whole masks.
+    For objects, boundary-iou-api returns the minimum of this score and the IoU of the whole masks.
 
     References
     ----------
@@ -207,7 +207,7 @@ def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes:
 
 @computed_from(COUNTING, BoundaryConfusion)
 def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
-    r"""Trimap IoU of each class: intersection over union in a band across the boundaries of the target.
+    r"""Return the trimap IoU of each class, the IoU in a band across the boundaries of the target.
 
     .. math:: \frac{|B \cap P_c \cap T_c|}{|B \cap (P_c \cup T_c)|}
 
@@ -215,18 +215,17 @@ def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: S
 
     Parameters
     ----------
-    counts
+    counts : BoundaryConfusion
         From `boundary_confusion` with ``definition="trimap"``.
-    absent
-        The score of a class that the band has in neither prediction nor target: nan for ``"skip"`` and ``"nan"``, or a
-        number.
-    classes
-        The classes to return, in this order; None: all.
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a class that occurs in the band of neither map: nan for ``"skip"`` and ``"nan"``, or a number.
+    classes : sequence of int, optional
+        The classes to return, in this order. By default all.
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one.
+    array
+        Floating array `(..., C)`, float64 where the device has it.
 
     References
     ----------
@@ -253,27 +252,27 @@ def boundary_f(
     absent: Absent = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
-    r"""Boundary F measure of each class: precision and recall of the contour, matched within a distance.
+    r"""Return the boundary F measure of each class, from contours that match within a distance.
 
     .. math:: F_\beta = \frac{(1 + \beta^2) P R}{\beta^2 P + R}, \quad
         P = \frac{|\{p \in P_c : d(p, T_c) \le r\}|}{|P_c|}, \quad R = \frac{|\{t \in T_c : d(t, P_c) \le r\}|}{|T_c|}
 
     Parameters
     ----------
-    counts
+    counts : BoundaryConfusion
         From `boundary_confusion` with ``definition="contour"``.
-    beta
+    beta : float, default 1.0
         The weight of recall against precision.
-    absent
-        The score of a class without contour in prediction and target: nan for ``"skip"`` and ``"nan"``, or a number.
-        Where one of the two has a contour it is 0.
-    classes
-        The classes to return, in this order; None: all.
+    absent : {"skip", "nan"} or float, default "skip"
+        The score of a class without a contour in either map: nan for ``"skip"`` and ``"nan"``, or a number. If only
+        one map has a contour, the score is 0.
+    classes : sequence of int, optional
+        The classes to return, in this order. By default all.
 
     Returns
     -------
-    Array
-        Floating array `(..., C)`, float64 where there is one.
+    array
+        Floating array `(..., C)`, float64 where the device has it.
 
     Notes
     -----
@@ -299,7 +298,7 @@ def boundary_f(
 
 
 def _radius(definition: str, share: float | None, radius: int | None, shape: tuple[int, ...]) -> int:
-    """The radius in pixels, of options that fit."""
+    """Return the radius in pixels, after checking the options."""
     if radius is not None:
         if share is not None:
             msg = f"Pass either `ratio` or a `radius` in pixels; got {share} and {radius}."
@@ -319,7 +318,7 @@ _SHARES = {"band": 0.02, "contour": 0.008, "trimap": None}
 
 
 def _count(maps: LabelMaps, target: Array, definition: str, radius: int, classes: Sequence[int]) -> list[Array]:
-    """Four counts `(N, K)` of K classes."""
+    """Return the four counts `(N, K)` of K classes."""
     worker, prediction, target, valid = spatial_maps(maps, target)
     xp = worker.xp
     dtype, axes = worker.count_dtype(target), tuple(range(1, target.ndim))
@@ -385,7 +384,7 @@ _MATCH = {"band": _match_bands, "contour": _match_contours, "trimap": _match_reg
 
 
 def _trimap(xp: Namespace, target: Array, num_classes: int, radius: int) -> Array:
-    """The pixels of any class at most `radius` from another label."""
+    """Return the pixels of all classes that are at most `radius` from another label."""
     bands = (outer_band(xp, target == label, radius) for label in range(num_classes))
     return reduce(xp.logical_or, bands)
 

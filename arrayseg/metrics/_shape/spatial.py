@@ -1,4 +1,4 @@
-"""Label maps with their spatial axes, where they are worked fastest: for metrics of neighbourhoods and distances."""
+"""Restore the spatial axes of label maps, for metrics of neighborhoods and distances."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SpatialMaps", "spatial_maps"]
 
 
 class SpatialMaps(NamedTuple):
-    """Labels `(N, *spatial)` in a signed dtype, and where they are known; None: everywhere."""
+    """Labels `(N, *spatial)` in a signed dtype, and a mask of the known pixels, or None if all are known."""
 
     worker: Backend
     prediction: Array
@@ -22,7 +22,7 @@ class SpatialMaps(NamedTuple):
 
 
 def spatial_maps(maps: LabelMaps, target: Array) -> SpatialMaps:
-    """Checked label maps in the shape of `target`; a label out of range, where it counts, raises."""
+    """Return checked label maps in the shape of `target`, and raise for a label that counts and is out of range."""
     check_per_image(target, signals=False)  # in a column, all pixels of a signal are at the edge
     shape = tuple(target.shape)
     if len(shape) > 4:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_connectivity, check_flag, check_spacing, check_static
 from arrayseg._errors import raises_here
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend
 from arrayseg.backends.masks import select
 from arrayseg.imaging.surface_elements import (
@@ -22,25 +21,25 @@ from arrayseg.metrics._inputs import check_masks
 __all__ = ["Definition", "SurfaceDistances", "surface_distances"]
 
 Definition: TypeAlias = Literal["voxel", "surface_element", "corner", "points"]
-"""What the surface of a mask is."""
+"""A definition of the surface of a mask."""
 
 _SIZES = {"surface_element": surface_element_sizes, "corner": corner_sizes}
 
 
 class SurfaceDistances(NamedTuple):
-    """The distances between two surfaces, element by element, and how much surface each element is.
+    """The distances between two surfaces, element by element, and the size of each element.
 
     Parameters
     ----------
-    prediction_to_target
-        Floating array `(P,)`: of each element of the prediction's surface, the distance to the target's, in the units
-        of the spacing; inf if the target is empty. Under a compiler, which has no shape that depends on values, the
-        array is as long as the image, and nan where there is no surface.
-    target_to_prediction
-        Floating array `(T,)`, likewise of the target's surface.
-    prediction_sizes, target_sizes
-        Floating arrays `(P,)` and `(T,)`, the length or area of each element, in the same order; None for definitions
-        in which every element counts one.
+    prediction_to_target : array
+        Floating array `(P,)`: the distance from each element of the prediction's surface to the target's surface, in
+        the units of the spacing; inf if the target is empty. Under a compiler, shapes cannot depend on values: the
+        array is then as long as the image, with nan where there is no surface.
+    target_to_prediction : array
+        Floating array `(T,)`: the same from each element of the target's surface.
+    prediction_sizes, target_sizes : array or None
+        Floating arrays `(P,)` and `(T,)`: the length or area of each element, in the same order. None if every element
+        counts one.
 
     Examples
     --------
@@ -63,38 +62,38 @@ def surface_distances(
     prediction: Array,
     target: Array,
     *,
-    spacing: float | Sequence[float] | None = None,
+    spacing: Spacing = 1.0,
     definition: Definition = "voxel",
     connectivity: int = 1,
     edge_is_background: bool = True,
     mask: Array | None = None,
 ) -> SurfaceDistances:
-    r"""Distances between the surfaces of two masks, from each element of one to the nearest of the other.
+    r"""Measure the distance from each surface element of one mask to the nearest element of the other.
 
     .. math:: d(p, T) = \min_{t \in T} \lVert s \odot (p - t) \rVert_2
 
-    with P and T the surfaces and s the spacing. The distances are exact. Every surface metric is a function of them.
+    with P and T the surfaces and s the spacing. The distances are exact. All surface metrics are computed from them.
 
     Parameters
     ----------
-    prediction, target
-        Boolean arrays `(*spatial)` of one shape, with 1 to 3 axes (2 or 3 for ``"surface_element"`` and ``"corner"``).
-    spacing
-        Distance between neighbouring voxels along each axis, or one number for all axes, in any unit, which is then
-        that of the distances; None for 1.
-    definition
-        What the surface is. ``"voxel"`` (default): the centres of the voxels that an erosion removes, each counting
-        one. ``"surface_element"``: the corners between voxels at which True and False meet, each with the length or
-        area of the marching-cubes surface there. ``"corner"``: the same corners, each with the length or area of the
-        voxel faces that belongs to it. ``"points"``: all True voxels, each counting one.
-    connectivity
-        For ``"voxel"``: how many coordinates of neighbours may differ, 1 (default: neighbours by a face) to the number
-        of axes (by a corner too). A True voxel with a False neighbour is on the surface.
-    edge_is_background
-        Whether voxels beyond the edge of the image count as False, so that a mask that ends there has a surface there.
-    mask
-        Boolean array of the same shape, True where voxels are known. Others belong to neither mask, and where they
-        begin there is no surface; None: all are known.
+    prediction, target : array of bool
+        Masks of one image and of one shape `(*spatial)`, with 1 to 3 axes; 2 or 3 for ``"surface_element"`` and
+        ``"corner"``.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighboring voxels, along every axis or along each. The distances have its unit.
+    definition : {"voxel", "surface_element", "corner", "points"}, default "voxel"
+        What the surface is. ``"voxel"``: the centers of the voxels that an erosion removes, each counting one.
+        ``"surface_element"``: the corners between voxels at which True and False meet, each with the length or area of
+        the marching-cubes surface there. ``"corner"``: the same corners, each with its share of the voxel faces that
+        meet there. ``"points"``: all True voxels, each counting one.
+    connectivity : int, default 1
+        For ``"voxel"``: in how many coordinates neighbors may differ, from 1 (neighbors share a face) to the number of
+        axes (neighbors share at least a corner). A True voxel with a False neighbor is on the surface.
+    edge_is_background : bool, default True
+        Whether voxels beyond the edge of the image are False. A mask that reaches the edge then has a surface there.
+    mask : array of bool, optional
+        True where a voxel is known, of the same shape. Unknown voxels belong to neither mask, and there is no surface
+        at their border. By default all voxels are known.
 
     Returns
     -------
@@ -104,21 +103,21 @@ def surface_distances(
     Raises
     ------
     ValueError
-        If shapes, spacing or options do not fit.
+        If shapes differ, or if the spacing or an option is invalid.
     TypeError
-        If libraries are mixed, or masks are not boolean.
+        If array libraries are mixed, or masks are not boolean.
 
     Notes
     -----
-    ``"voxel"`` is MONAI, medpy and MetricsReloaded (which ignores its ``connectivity``); seg-metrics is ``"voxel"``
-    with ``connectivity=ndim, edge_is_background=False``. ``"surface_element"`` is DeepMind's surface-distance, with the
-    same lengths and areas, here derived from the geometry (see References). ``"corner"`` is DisTorch. ``"points"`` is
-    the Hausdorff distance of point sets, as in scikit-image. A convention that they share: an element lies at the
-    centre of its voxel, or at the corner, not on the marching-cubes surface itself.
+    MONAI, medpy and MetricsReloaded (which ignores its ``connectivity``) use ``"voxel"``. Seg-metrics uses ``"voxel"``
+    with ``connectivity=ndim, edge_is_background=False``. DeepMind's surface-distance uses ``"surface_element"``; the
+    same lengths and areas are derived from the geometry here (see References). DisTorch uses ``"corner"``.
+    ``"points"`` gives the Hausdorff distance of point sets, as in scikit-image. By all definitions, an element lies at
+    the center of its voxel or at the corner, not on the marching-cubes surface itself.
 
-    Masks are cropped to the box of both. NumPy, and PyTorch and JAX on the CPU, look for the nearest elements near by
-    and use SciPy's distance transform, where it is installed, for those far away; under a compiler and on a GPU it is a
-    distance transform on the device.
+    Both masks are cropped to their common box. NumPy, and PyTorch and JAX on the CPU, search for the nearest elements
+    nearby, and use SciPy's distance transform, if installed, for those far away. Under a compiler and on a GPU, a
+    distance transform runs on the device.
 
     References
     ----------
@@ -167,7 +166,7 @@ def surface_distances(
 
 
 def _check_geometry(
-    shape: tuple[int, ...], spacing: float | Sequence[float] | None, definition: str, connectivity: int
+    shape: tuple[int, ...], spacing: Spacing, definition: str, connectivity: int
 ) -> tuple[tuple[float, ...], int]:
     """Return the spacing and the connectivity, after checking that they and the definition fit the shape."""
     check_choice("definition", definition, ("voxel", "points", *_SIZES))
@@ -187,7 +186,7 @@ def _surface(
     connectivity: int,
     edge_is_background: bool,
 ) -> tuple[Array, Array | None]:
-    """Where the surface elements are, and the size of each, where the definition has sizes."""
+    """Return where the surface elements are, and the size of each, or None if the definition has no sizes."""
     if definition == "points":
         return mask, None
     if definition == "voxel":
@@ -196,7 +195,7 @@ def _surface(
 
 
 def _moved(distances: SurfaceDistances, backend: Backend, like: Array) -> SurfaceDistances:
-    """The same arrays, of another library."""
+    """Return the distances as arrays of the library and on the device of `like`."""
     dtype = backend.sum_dtype(like)
     arrays = [None if array is None else backend.asarray(array, dtype=dtype, like=like) for array in distances]
     return SurfaceDistances(*arrays)

@@ -20,6 +20,7 @@ from arrayseg._checks import (
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
 from arrayseg.metrics._compute import computed_from
+from arrayseg.metrics._paragraphs import SURFACE
 from arrayseg.metrics._shape.surface_distances import SurfaceDistances
 
 __all__ = [
@@ -37,22 +38,22 @@ __all__ = [
 
 COUNTING = "surface_distances(prediction, target)"
 
-# A distance is within a limit up to a millionth of it: 3 x 0.1 is then 0.3, and a step of 0.1 that a file header or a
-# backend holds in float32, 0.10000000149, is 0.1, whatever the dtype of the distances. Shares of a surface likewise.
+# Distances may exceed a limit by a millionth of it, and so may shares of a surface: 3 x 0.1 then equals 0.3, and a step
+# of 0.1 that a file header or a backend holds in float32, 0.10000000149, equals 0.1.
 ROUNDING = 1e-6
 
 Case: TypeAlias = Literal["both", "prediction", "target"]
 """Which masks are empty."""
 
 Empty: TypeAlias = Mapping[Case, float | Literal["error"]]
-"""What a metric is of two empty masks, of an empty prediction, of an empty target."""
+"""The values of a metric for two empty masks, an empty prediction, and an empty target."""
 
-# Nothing is to be found and nothing is found: no number says how well. A surface is missed: as bad as can be.
+# Without any surface the score is undefined; if one surface is missing, it is as bad as possible.
 _DISTANCE: Empty = {"both": nan, "prediction": inf, "target": inf}
 _OVERLAP: Empty = {"both": nan, "prediction": 0.0, "target": 0.0}
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def hausdorff(
     distances: SurfaceDistances,
     *,
@@ -61,47 +62,44 @@ def hausdorff(
     interpolation: Literal["linear", "weighted"] | None = None,
     empty: Empty | None = None,
 ) -> Array:
-    r"""Hausdorff distance, or a percentile of the surface distances.
+    r"""Return the Hausdorff distance, or a percentile of the surface distances.
 
     .. math:: \max\Big(\max_{p \in P} d(p, T),\ \max_{t \in T} d(t, P)\Big), \qquad
         HD_q = \max\big(Q_q\{d(p, T)\},\ Q_q\{d(t, P)\}\big)
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`.
-    percentile
-        100 (default): the largest distance; 95 for HD95; any number from 0 to 100; or a sequence of them.
-    combine
-        ``"max"`` (default): the larger of the percentiles of the two directions. ``"pooled"``: the percentile of the
+    {distances}
+    percentile : float or sequence of float, default 100.0
+        100 for the largest distance, 95 for HD95, or any number from 0 to 100; or K of them.
+    combine : {"max", "pooled", "prediction", "target"}, default "max"
+        ``"max"``: the larger of the percentiles of the two directions. ``"pooled"``: the percentile of the
         distances of both directions together. ``"prediction"``, ``"target"``: one direction, from that surface.
-    interpolation
-        ``"linear"``: between the two nearest ranks, as ``numpy.percentile``; every element counts one. ``"weighted"``:
-        the least distance up to which there is at least so much of the surface, by the sizes of the elements, with the
-        rounding of a millionth allowed for. None (default): ``"weighted"`` where the definition of the surface has
-        sizes, else ``"linear"``.
-    empty
-        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
-        and ``"target"`` (inf) to a number or to ``"error"``; those not in it keep their default. See Notes.
+    interpolation : {"linear", "weighted"}, optional
+        ``"linear"`` interpolates between the two nearest ranks, as ``numpy.percentile`` does; every element counts one.
+        ``"weighted"`` takes the smallest distance within which at least this share of the surface lies, by the sizes of
+        the elements, up to a rounding of a millionth. By default ``"weighted"`` if the definition of the surface has
+        sizes, otherwise ``"linear"``.
+    {empty_distance}
 
     Returns
     -------
-    Array
-        Floating array `()`, or `(K,)` of K percentiles, in the units of the spacing.
+    array
+        Floating array `()`, or `(K,)` for K percentiles, in the units of the spacing.
 
     Raises
     ------
     ValueError
-        If options are wrong, or if a mask is empty for which `empty` says ``"error"`` (nan under a compiler).
+        If an option is invalid, or if `empty` is ``"error"`` for an empty mask. Under a compiler the result is nan.
 
     Notes
     -----
-    HD95 differs between libraries by the percentile alone: MONAI and MetricsReloaded take the larger one of two linear
-    ones, which is the default here; medpy, panoptica and seg-metrics ``combine="pooled"``; DeepMind the larger one of
-    two weighted ones, of surface elements; DisTorch gives two linear ones of corners.
+    Libraries differ in the percentile of HD95. MONAI and MetricsReloaded return the larger of two linear percentiles,
+    which is the default here. Medpy, panoptica and seg-metrics use ``combine="pooled"``. DeepMind returns the larger of
+    two weighted percentiles of surface elements. DisTorch returns two linear percentiles of corners.
 
-    Of an empty and a non-empty mask: MONAI gives inf, but nan for a percentile; medpy raises; seg-metrics 0;
-    MetricsReloaded nan. Of two empty masks: nan in MONAI, 0 in MetricsReloaded and MeshMetrics, inf in DeepMind's.
+    If one mask is empty, MONAI returns inf, or nan for a percentile; medpy raises; seg-metrics returns 0 and
+    MetricsReloaded nan. If both are empty, MONAI returns nan, MetricsReloaded and MeshMetrics 0, and DeepMind inf.
 
     References
     ----------
@@ -138,32 +136,29 @@ def hausdorff(
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
-    r"""Average surface distances of the two directions (ASD).
+    r"""Return the average surface distance (ASD) of each direction.
 
     .. math:: \Big(\frac{\sum_{p \in P} w_p\, d(p, T)}{\sum_{p \in P} w_p},\
         \frac{\sum_{t \in T} w_t\, d(t, P)}{\sum_{t \in T} w_t}\Big)
 
-    with w the sizes of the elements, or 1.
+    {sizes}
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`.
-    empty
-        What both are of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one;
-        inf) and ``"target"`` (inf) to a number or to ``"error"``.
+    {distances}
+    {empty_distance}
 
     Returns
     -------
-    Array
-        Floating array `(2,)`: from the prediction to the target, and back.
+    array
+        Floating array `(2,)`: from the prediction to the target, and from the target to the prediction.
 
     Notes
     -----
-    The first is medpy's ``asd`` and MONAI's ``SurfaceDistanceMetric`` with its default ``symmetric=False``. DeepMind's
-    pair has the other order, and nan for the direction from an empty mask.
+    The first value is medpy's ``asd`` and MONAI's ``SurfaceDistanceMetric`` with its default ``symmetric=False``.
+    DeepMind returns the pair in the other order, with nan for the direction that starts from an empty mask.
 
     Examples
     --------
@@ -176,31 +171,27 @@ def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None
     return _evaluate(distances, _two_means, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
-    r"""Average symmetric surface distance (ASSD): the mean over the elements of both surfaces.
+    r"""Return the average symmetric surface distance (ASSD), the mean over the elements of both surfaces.
 
     .. math:: \frac{\sum_{p \in P} w_p\, d(p, T) + \sum_{t \in T} w_t\, d(t, P)}
         {\sum_{p \in P} w_p + \sum_{t \in T} w_t}
 
-    with w the sizes of the elements, or 1.
+    {sizes}
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`.
-    empty
-        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
-        and ``"target"`` (inf) to a number or to ``"error"``.
+    {distances}
+    {empty_distance}
 
     Returns
     -------
-    Array
-        Floating array `()`, in the units of the spacing.
+    {distance}
 
     Notes
     -----
-    As in medpy, MetricsReloaded and MONAI with ``symmetric=True``. What panoptica calls ASSD is
+    Medpy, MetricsReloaded and MONAI with ``symmetric=True`` return this value. Panoptica's ASSD is
     `mean_average_surface_distance`.
 
     References
@@ -219,31 +210,27 @@ def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Em
     return _evaluate(distances, lambda xp, *sides: _mean(xp, _pool(xp, *sides)), _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
-    r"""Mean average surface distance (MASD): the mean of the averages of the two directions.
+    r"""Return the mean average surface distance (MASD), the mean of the averages of the two directions.
 
     .. math:: \frac{1}{2} \Big(\frac{\sum_{p \in P} w_p\, d(p, T)}{\sum_{p \in P} w_p} +
         \frac{\sum_{t \in T} w_t\, d(t, P)}{\sum_{t \in T} w_t}\Big)
 
-    with w the sizes of the elements, or 1.
+    {sizes}
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`.
-    empty
-        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
-        and ``"target"`` (inf) to a number or to ``"error"``.
+    {distances}
+    {empty_distance}
 
     Returns
     -------
-    Array
-        Floating array `()`, in the units of the spacing.
+    {distance}
 
     Notes
     -----
-    Both surfaces weigh the same, however large. Panoptica calls this ASSD.
+    Both surfaces have the same weight, whatever their sizes. Panoptica calls this ASSD.
 
     References
     ----------
@@ -261,31 +248,29 @@ def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty |
     return _evaluate(distances, lambda xp, *sides: xp.mean(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
-    r"""Modified Hausdorff distance: the larger one of the averages of the two directions.
+    r"""Return the modified Hausdorff distance, the larger of the averages of the two directions.
 
     .. math:: \max\Big(\frac{\sum_{p \in P} w_p\, d(p, T)}{\sum_{p \in P} w_p},\
         \frac{\sum_{t \in T} w_t\, d(t, P)}{\sum_{t \in T} w_t}\Big)
 
-    with w the sizes of the elements, or 1.
+    {sizes}
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`; of point sets with ``definition="points"``.
-    empty
-        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
-        and ``"target"`` (inf) to a number or to ``"error"``.
+    distances : SurfaceDistances
+        From `surface_distances`; with ``definition="points"`` for point sets.
+    {empty_distance}
 
     Returns
     -------
-    Array
-        Floating array `()`, in the units of the spacing.
+    {distance}
 
     Notes
     -----
-    With ``definition="points"`` and no spacing it is scikit-image's ``hausdorff_distance(method="modified")``.
+    With ``definition="points"`` and a spacing of 1, scikit-image's ``hausdorff_distance(method="modified")`` returns
+    this value.
 
     References
     ----------
@@ -302,35 +287,32 @@ def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = Non
     return _evaluate(distances, lambda xp, *sides: xp.max(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, empty: Empty | None = None) -> Array:
-    r"""Average Hausdorff distance, or the balanced one, in which both directions are divided by the target.
+    r"""Return the average Hausdorff distance, or the balanced one, which divides both directions by the target.
 
     .. math:: AHD = \frac{1}{2} \Big(\frac{\sum_p w_p\, d(p, T)}{\sum_p w_p} +
         \frac{\sum_t w_t\, d(t, P)}{\sum_t w_t}\Big),
         \qquad bAHD = \frac{1}{2} \cdot \frac{\sum_p w_p\, d(p, T) + \sum_t w_t\, d(t, P)}{\sum_t w_t}
 
-    with w the sizes of the elements, or 1.
+    {sizes}
 
     Parameters
     ----------
-    distances
-        Of the two point sets, from `surface_distances` with ``definition="points"``, in the papers.
-    balanced
-        Whether both sums are divided by the size of the target, so that a prediction does not improve by growing.
-    empty
-        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
-        and ``"target"`` (inf) to a number or to ``"error"``.
+    distances : SurfaceDistances
+        From `surface_distances`; the papers use point sets, ``definition="points"``.
+    balanced : bool, default False
+        Whether to divide both sums by the size of the target, so that a prediction does not improve by growing.
+    {empty_distance}
 
     Returns
     -------
-    Array
-        Floating array `()`, in the units of the spacing.
+    {distance}
 
     Notes
     -----
-    Unbalanced, it is the formula of `mean_average_surface_distance`, of points instead of surfaces. In
-    EvaluateSegmentation the average distance is the larger one of the two averages: `modified_hausdorff`.
+    Unbalanced, the formula is that of `mean_average_surface_distance`. EvaluateSegmentation's average distance is the
+    larger of the two averages, `modified_hausdorff`.
 
     References
     ----------
@@ -356,30 +338,26 @@ def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, em
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
-    r"""Standard deviation of the distances of both surfaces together.
+    r"""Return the standard deviation of the distances of both surfaces together.
 
     .. math:: \sqrt{\frac{\sum_i w_i (d_i - \bar d)^2}{\sum_i w_i}}
 
-    with :math:`\bar d` the average symmetric surface distance and w the sizes of the elements, or 1.
+    with :math:`\bar d` the average symmetric surface distance, and w the sizes of the elements or 1.
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`.
-    empty
-        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; inf)
-        and ``"target"`` (inf) to a number or to ``"error"``.
+    {distances}
+    {empty_distance}
 
     Returns
     -------
-    Array
-        Floating array `()`, in the units of the spacing.
+    {distance}
 
     Notes
     -----
-    Divided by the number of elements, not by one less: seg-metrics' ``stdsd``. The median, its ``mdsd``, is
+    The divisor is the number of elements, not one less. Seg-metrics calls it ``stdsd``; its ``mdsd``, the median, is
     ``hausdorff(distances, percentile=50, combine="pooled")``.
 
     Examples
@@ -399,7 +377,7 @@ def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | No
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def surface_dice(
     distances: SurfaceDistances,
     tolerance: float | Sequence[float],
@@ -407,40 +385,35 @@ def surface_dice(
     average: Literal["pooled", "mean"] = "pooled",
     empty: Empty | None = None,
 ) -> Array:
-    r"""Surface Dice, also normalised surface distance (NSD): the share of both surfaces that is near the other one.
+    r"""Return the surface Dice, or normalized surface distance (NSD): the share of both surfaces near the other.
 
     .. math:: \frac{\sum_{p : d(p, T) \le \tau} w_p + \sum_{t : d(t, P) \le \tau} w_t}{\sum_p w_p + \sum_t w_t}
 
-    with w the sizes of the elements, or 1.
+    {sizes}
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`.
-    tolerance
-        The largest distance that counts as near, in the units of the spacing; or a sequence of them. A distance that
-        equals it up to rounding is near: up to a millionth more, on every backend, whatever the dtype.
-    average
-        ``"pooled"`` (default): the share of both surfaces together, as above. ``"mean"``: the mean of their two shares.
-    empty
-        What it is of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; 0) and
-        ``"target"`` (0) to a number or to ``"error"``.
+    {distances}
+    {tolerance}
+    average : {"pooled", "mean"}, default "pooled"
+        ``"pooled"`` returns the share of both surfaces together, as above; ``"mean"`` the mean of their two shares.
+    {empty_overlap}
 
     Returns
     -------
-    Array
-        Floating array `()`, or `(K,)` of K tolerances; from 0 to 1.
+    array
+        Floating array `()`, or `(K,)` for K tolerances, from 0 to 1.
 
     Raises
     ------
     ValueError
-        If a tolerance is negative, an option is wrong, or a mask is empty for which `empty` says ``"error"``.
+        If a tolerance is negative, an option is invalid, or `empty` is ``"error"`` for an empty mask.
 
     Notes
     -----
-    With ``definition="surface_element"`` it is DeepMind's, pymia's and MONAI's with ``use_subvoxels=True``; with
-    ``"voxel"`` MONAI's and MetricsReloaded's. Panoptica's is ``average="mean"``. Of two empty masks MetricsReloaded has
-    1.
+    With ``definition="surface_element"`` this is the value of DeepMind, of pymia, and of MONAI with
+    ``use_subvoxels=True``; with ``"voxel"`` that of MONAI and MetricsReloaded. Panoptica uses ``average="mean"``. For
+    two empty masks MetricsReloaded returns 1.
 
     References
     ----------
@@ -468,42 +441,37 @@ def surface_dice(
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances)
+@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
 def surface_overlap(
     distances: SurfaceDistances, tolerance: float | Sequence[float], *, empty: Empty | None = None
 ) -> Array:
-    r"""Surface overlap: the share of each surface that is near the other one.
+    r"""Return the surface overlap, the share of each surface that is near the other one.
 
     .. math:: \Big(\frac{\sum_{p : d(p, T) \le \tau} w_p}{\sum_p w_p},\
         \frac{\sum_{t : d(t, P) \le \tau} w_t}{\sum_t w_t}\Big)
 
-    with w the sizes of the elements, or 1.
+    {sizes}
 
     Parameters
     ----------
-    distances
-        Of the two surfaces, from `surface_distances`.
-    tolerance
-        The largest distance that counts as near, in the units of the spacing; or a sequence of them. A distance that
-        equals it up to rounding is near: up to a millionth more, on every backend, whatever the dtype.
-    empty
-        What both are of empty masks: a mapping from ``"both"`` (default nan), ``"prediction"`` (the only empty one; 0)
-        and ``"target"`` (0) to a number or to ``"error"``.
+    {distances}
+    {tolerance}
+    {empty_overlap}
 
     Returns
     -------
-    Array
-        Floating array `(2,)`, or `(2, K)` of K tolerances: of the prediction's surface (a precision), and of the
-        target's (a recall).
+    array
+        Floating array `(2,)`, or `(2, K)` for K tolerances: the share of the prediction's surface (a precision), then
+        the share of the target's surface (a recall).
 
     Raises
     ------
     ValueError
-        If a tolerance is negative, or a mask is empty for which `empty` says ``"error"``.
+        If a tolerance is negative, or `empty` is ``"error"`` for an empty mask.
 
     Notes
     -----
-    DeepMind's pair has the other order, and nan for an empty mask.
+    DeepMind returns the pair in the other order, with nan for an empty mask.
 
     Examples
     --------
@@ -522,12 +490,12 @@ def surface_overlap(
 
 
 def _one_or_several(name: str, value: Any, high: float = inf) -> float | tuple[float, ...]:
-    """A number from 0 to `high`, or a tuple of them."""
+    """Return a number from 0 to `high`, or a tuple of such numbers."""
     return check_numbers(name, value, 0, high) if is_several(value) else check_number(name, value, 0, high)
 
 
 class _Side(NamedTuple):
-    """The elements of one surface: 0 instead of a distance that is not finite, size 0 where there is no element."""
+    """The elements of one surface, with distance 0 where it is not finite, and size 0 where there is no element."""
 
     values: Array
     sizes: Array
@@ -540,7 +508,10 @@ def _evaluate(
     defaults: Empty,
     empty: Empty | None,
 ) -> Array:
-    """A score of both sides, or what `empty` says where one has no element."""
+    """Return a score of both sides, or the value that is configured for empty masks.
+
+    It does not use `compute`, because the statistic holds distances, not counts, and empty surfaces have an option.
+    """
     policy = _policy(defaults, empty)
     arrays = [array for array in distances if array is not None]
     names = ("prediction_to_target", "target_to_prediction", "prediction_sizes", "target_sizes")
@@ -561,7 +532,7 @@ def _evaluate(
         substitute = policy[case]
         if concrete and substitute == "error" and bool(there):
             masks = "both masks are" if case == "both" else f"the {case} is"
-            msg = f"{masks.capitalize()} empty. Pass `empty={{'{case}': ...}}` with the number that it shall be."
+            msg = f"{masks.capitalize()} empty. Choose a result with `empty={{'{case}': value}}`."
             raise ValueError(msg)
         value = xp.where(there, xp.full_like(value, nan if substitute == "error" else substitute), value)
     if value.ndim == 0:
@@ -571,6 +542,7 @@ def _evaluate(
 
 
 def _policy(defaults: Empty, empty: Empty | None) -> Empty:
+    """Return the value for each case of empty masks, after checking those that the caller gave."""
     given = {} if empty is None else empty
     if not isinstance(given, Mapping) or not given.keys() <= defaults.keys():
         msg = f'`empty` maps "both", "prediction" or "target" to a number or to "error"; got {shown(empty)}.'
@@ -584,6 +556,7 @@ def _policy(defaults: Empty, empty: Empty | None) -> Empty:
 
 
 def _side(backend: Backend, values: Array, sizes: Array | None) -> _Side:
+    """Return the elements of a surface from its distances and sizes."""
     xp, dtype = backend.xp, backend.sum_dtype(values)
     values = xp.astype(values, dtype, copy=False)
     if values.shape[0] == 0:
@@ -603,7 +576,7 @@ def _pool(xp: Namespace, *sides: _Side) -> _Side:
 
 
 def _nonzero(xp: Namespace, total: Array) -> Array:
-    """A divisor, 1 where it is 0: of an empty surface, whose score is settled otherwise."""
+    """Return a divisor, with 1 instead of the 0 of an empty surface, whose score `empty` replaces."""
     return xp.where(total == 0, xp.ones_like(total), total)
 
 
@@ -616,7 +589,7 @@ def _two_means(xp: Namespace, *sides: _Side) -> Array:
 
 
 def _shares(xp: Namespace, side: _Side, tolerances: float | tuple[float, ...]) -> Array:
-    """The share of a surface up to one tolerance or to each."""
+    """Return the share of a surface that is within one tolerance, or within each of several."""
 
     def share(tolerance: float) -> Array:
         near = side.values <= tolerance * (1 + ROUNDING)
@@ -626,7 +599,7 @@ def _shares(xp: Namespace, side: _Side, tolerances: float | tuple[float, ...]) -
 
 
 def _percentile(xp: Namespace, side: _Side, weighted: bool, percentile: float) -> Array:
-    """The percentile of the values of a side; 0 if it is empty."""
+    """Return the percentile of the values of a side, or 0 if it is empty."""
     largest = xp.max(side.values)
     if percentile == 100:
         return largest
@@ -647,10 +620,10 @@ def _percentile(xp: Namespace, side: _Side, weighted: bool, percentile: float) -
 
 
 def _at(xp: Namespace, ordered: Array, rank: Array) -> Array:
-    """The element at a rank that is an array `()` of a floating dtype."""
+    """Return the element at a rank, which is a floating array `()`."""
     return xp.take(ordered, xp.reshape(xp.astype(rank, xp.int32), (1,)), axis=0)[0]
 
 
 def _of_each(xp: Namespace, function: Callable[[float], Array], numbers: float | tuple[float, ...]) -> Array:
-    """A function of a number; of several numbers, its values in an array with one axis more."""
+    """Return a function of one number, or its values at several numbers along a new last axis."""
     return xp.stack([function(number) for number in numbers]) if isinstance(numbers, tuple) else function(numbers)

@@ -7,7 +7,7 @@ from functools import partial
 
 from arrayseg._checks import check_indices, check_spacing, shown
 from arrayseg._errors import raises_here
-from arrayseg._typing import Array
+from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend
 from arrayseg.imaging.surface_elements import label_boxes
 from arrayseg.metrics._inputs import LabelMaps, read_label_maps
@@ -31,7 +31,7 @@ def surface_table(
     *,
     num_classes: int,
     metrics: Mapping[str, Callable[[SurfaceDistances], Array]] | None = None,
-    spacing: float | Sequence[float] | None = None,
+    spacing: Spacing = 1.0,
     definition: Definition = "voxel",
     connectivity: int = 1,
     edge_is_background: bool = True,
@@ -40,53 +40,53 @@ def surface_table(
     classes: Sequence[int] | None = None,
     class_axis: int | None = None,
 ) -> dict[str, Array]:
-    r"""Surface metrics of each class in each image of label maps.
+    r"""Compute surface metrics of each class in each image of label maps.
 
     .. math:: S_{nc} = s\big(\{i : \text{prediction}_{ni} = c\}, \{i : \text{target}_{ni} = c\}\big)
 
     Parameters
     ----------
-    prediction
-        Class ids of `target`'s shape, or scores with one axis more, as `confusion_matrix` takes them.
-    target
-        Class ids `(N, *spatial)` with 2 or 3 spatial axes, of any integer dtype or boolean.
-    num_classes
-        C, the number of classes; labels are 0 to C - 1.
-    metrics
-        What to measure: names, and functions of `SurfaceDistances`, such as
-        ``{"nsd": functools.partial(surface_dice, tolerance=2.0)}``. None: ``"hausdorff"``, ``"hausdorff_95"`` and
-        ``"average_symmetric_surface_distance"``, with their defaults. The functions get NumPy arrays where the maps are
-        in its memory.
-    spacing, definition, connectivity, edge_is_background
+    prediction : array
+        Class ids of the shape of `target`, or scores with one more axis, as in `confusion_matrix`.
+    target : array of int or bool
+        Class ids `(N, *spatial)` with 2 or 3 spatial axes.
+    num_classes : int
+        The number of classes, C. Labels are 0 to C - 1.
+    metrics : mapping of str to callable, optional
+        Functions of `SurfaceDistances` by name, such as
+        ``{"nsd": functools.partial(surface_dice, tolerance=2.0)}``. By default ``"hausdorff"``, ``"hausdorff_95"`` and
+        ``"average_symmetric_surface_distance"``. The functions get NumPy arrays if the maps are in main memory.
+    spacing, definition, connectivity, edge_is_background : optional
         As in `surface_distances`.
-    ignore_index
-        The id of void pixels: pixels whose target has it belong to no mask, and where they begin there is no surface.
-    mask
-        Boolean array of `target`'s shape, True where a pixel counts, with the same effect.
-    classes
-        The classes to measure, in this order, such as ``range(1, num_classes)`` without the background; None: all.
-    class_axis
-        The axis of the scores in `prediction`, 1 by default; only for scores.
+    ignore_index : int, optional
+        Label of void pixels in the target. They belong to no mask, and there is no surface at their border.
+    mask : array of bool, optional
+        True where a pixel counts, of the shape of `target`. Other pixels are treated like void pixels.
+    classes : sequence of int, optional
+        The classes to measure, in this order, such as ``range(1, num_classes)`` without the background. By default
+        all.
+    class_axis : int, optional
+        The axis of the classes in `prediction`, if it holds scores; 1 by default.
 
     Returns
     -------
-    dict of str to Array
-        Of each metric an array `(N, K)` of N images and K classes; `(N, K, ...)` of a metric that returns several
+    dict of str to array
+        For each metric an array `(N, K)` of N images and K classes, or `(N, K, ...)` if the metric returns several
         numbers.
 
     Raises
     ------
     ValueError
-        If shapes or options do not fit, or if a label that counts is out of range (under a compiler such pixels are of
-        no class).
+        If shapes or options do not fit, or if a label that counts is out of range. Under a compiler, such pixels
+        belong to no class.
     TypeError
-        If libraries are mixed, ids are not integers, or the mask is not boolean.
+        If array libraries are mixed, ids are not integers, or the mask is not boolean.
 
     Notes
     -----
-    Each pair of masks is measured once, whatever the number of metrics. What empty masks give is up to the functions:
-    by default nan for a class that an image has in neither map, which ``numpy.nanmean`` leaves out, and inf for one
-    that is missed.
+    Each pair of masks is measured once, whatever the number of metrics. The functions decide what empty masks give: by
+    default nan for a class that occurs in neither map of an image, which ``numpy.nanmean`` leaves out, and inf for a
+    class that occurs in one map only.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def surface_table(
 
 
 def _table(worker: Backend, maps: LabelMaps, values: list[Array], classes: int) -> Array:
-    """`(N, K, ...)` of the values of all images and classes, of the caller's library."""
+    """Return the values of all images and classes as one array `(N, K, ...)` of the caller's library."""
     xp = worker.xp
     stacked = xp.stack(values)
     table = xp.reshape(stacked, (stacked.shape[0] // classes, classes, *stacked.shape[1:]))

@@ -1,4 +1,4 @@
-"""The shape of masks beyond their pixels: centrelines, components, holes and cavities."""
+"""Compare the topology of masks: centerlines, components, holes and cavities."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class CenterlineCounts(NamedTuple):
 
     Parameters
     ----------
-    prediction_hits
+    prediction_hits : array of int
         Integer `()`, pixels of the prediction's skeleton that lie in the target.
-    prediction_pixels
+    prediction_pixels : array of int
         Pixels of the prediction's skeleton.
-    target_hits
+    target_hits : array of int
         Pixels of the target's skeleton that lie in the prediction.
-    target_pixels
+    target_pixels : array of int
         Pixels of the target's skeleton.
 
     Examples
@@ -63,20 +63,20 @@ def centerline_counts(
     skeleton: Literal["thinning", "soft"] | None = None,
     skeletons: tuple[Array, Array] | None = None,
 ) -> CenterlineCounts:
-    r"""How much of the skeleton of each of two masks lies in the other mask.
+    r"""Count the pixels of the skeleton of each of two masks that lie in the other mask.
 
     .. math:: |S_P \cap T|, \ |S_P|, \quad |S_T \cap P|, \ |S_T|
 
     Parameters
     ----------
-    prediction, target
-        Boolean masks `(*spatial)` of one shape, in the plane or in space.
-    skeleton
+    prediction, target : array of bool
+        Masks of one image and of one shape `(*spatial)`, in the plane or in space.
+    skeleton : {"thinning", "soft"}, optional
         ``"thinning"``: Zhang and Suen's, one pixel wide, in the plane only; a square of 2 x 2 pixels, which their rules
         delete, keeps two of them. ``"soft"``: what openings by a cross and a box take away while the mask is eroded, as
         in the clDice loss; a mask of the whole image is its own skeleton. None, the default: thinning in the plane,
         soft in space.
-    skeletons
+    skeletons : pair of arrays of bool, optional
         Boolean masks of the skeletons of prediction and target, made elsewhere; instead of `skeleton`.
 
     Returns
@@ -89,7 +89,7 @@ def centerline_counts(
     ValueError
         If shapes or options do not fit.
     TypeError
-        If libraries are mixed, or masks are not boolean.
+        If array libraries are mixed, or masks are not boolean.
 
     Notes
     -----
@@ -119,7 +119,7 @@ def centerline_counts(
     backend = _check_shapes(prediction=prediction, target=target)
     if skeletons is not None:
         if skeleton is not None:
-            msg = "`skeletons` are given, so `skeleton`, how to make them, must be left out."
+            msg = "Pass either `skeletons` or `skeleton`, not both."
             raise ValueError(msg)
         thin, target_thin = check_pair("skeletons", skeletons, "masks, of the prediction and of the target")
         _check_shapes(prediction=prediction, first_skeleton=thin, second_skeleton=target_thin)
@@ -140,22 +140,22 @@ def centerline_counts(
 
 @computed_from("centerline_counts(prediction, target)", CenterlineCounts)
 def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
-    r"""Centreline Dice: the harmonic mean of the shares of the skeletons that lie in the other mask.
+    r"""Return the centerline Dice, the harmonic mean of the shares of the skeletons inside the other mask.
 
     .. math:: \frac{2 \, T_{prec} T_{sens}}{T_{prec} + T_{sens}}, \quad T_{prec} = \frac{|S_P \cap T|}{|S_P|}, \quad
         T_{sens} = \frac{|S_T \cap P|}{|S_T|}
 
     Parameters
     ----------
-    counts
+    counts : CenterlineCounts
         From `centerline_counts`.
-    absent
-        The score where both masks are empty: nan for ``"skip"`` and ``"nan"``, or a number.
+    absent : {"skip", "nan"} or float, default "skip"
+        The score if both masks are empty: nan for ``"skip"`` and ``"nan"``, or a number.
 
     Returns
     -------
-    Array
-        Floating array `()`; 0 where one mask alone is empty.
+    array
+        Floating array `()`; 0 if only one mask is empty.
 
     Notes
     -----
@@ -191,7 +191,7 @@ def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
 
 @raises_here
 def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
-    r"""Euler number of a mask: components, minus tunnels, plus cavities.
+    r"""Return the Euler number of a mask: components, minus tunnels, plus cavities.
 
     .. math:: \chi = V - E + F - C = \beta_0 - \beta_1 + \beta_2
 
@@ -199,21 +199,21 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
 
     Parameters
     ----------
-    mask
-        Boolean mask `(*spatial)`, in the plane or in space.
-    connectivity
-        In how many coordinates neighbours may differ: 1 (4 in the plane, 6 in space) or the number of axes (8, 26;
-        None, the default). The background has the other one.
+    mask : array of bool
+        Mask `(*spatial)`, in the plane or in space.
+    connectivity : int, optional
+        In how many coordinates neighbors may differ: 1 (4 neighbors in the plane, 6 in space), or the number of axes
+        (8 and 26), which is the default. The background has the other one.
 
     Returns
     -------
-    Array
+    array
         Integer `()`.
 
     Raises
     ------
     ValueError
-        If the mask has neither two nor three axes, or the connectivity is another.
+        If the mask has neither two nor three axes, or the connectivity is neither of the two.
     TypeError
         If the mask is not boolean.
 
@@ -237,28 +237,28 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
 
 @raises_here
 def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
-    r"""Betti numbers of a mask: components and holes in the plane; components, tunnels and cavities in space.
+    r"""Count the components and holes of a mask in the plane, or its components, tunnels and cavities in space.
 
     .. math:: \beta_0, \quad \beta_{d-1} = \beta_0(\text{background}) - 1, \quad \beta_1 = \beta_0 + \beta_2 - \chi
         \text{ in space}
 
     Parameters
     ----------
-    mask
-        Boolean mask `(*spatial)`, in the plane or in space.
-    connectivity
-        In how many coordinates neighbours may differ: 1 (4 in the plane, 6 in space) or the number of axes (8, 26;
-        None, the default). The background, which goes on beyond the edge, has the other one.
+    mask : array of bool
+        Mask `(*spatial)`, in the plane or in space.
+    connectivity : int, optional
+        In how many coordinates neighbors may differ: 1 (4 neighbors in the plane, 6 in space), or the number of axes
+        (8 and 26), which is the default. The background, which goes on beyond the edge, has the other one.
 
     Returns
     -------
-    Array
+    array
         Integers `(ndim,)`.
 
     Raises
     ------
     ValueError
-        If the mask has neither two nor three axes, or the connectivity is another.
+        If the mask has neither two nor three axes, or the connectivity is neither of the two.
     TypeError
         If the mask is not boolean.
 
@@ -293,20 +293,20 @@ def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
 
 @raises_here
 def betti_error(prediction: Array, target: Array, *, connectivity: int | None = None) -> Array:
-    r"""How far the Betti numbers of the prediction are from those of the target.
+    r"""Return the differences between the Betti numbers of the prediction and of the target.
 
     .. math:: |\beta_k(P) - \beta_k(T)|, \quad k = 0, \dots, d - 1
 
     Parameters
     ----------
-    prediction, target
-        Boolean masks `(*spatial)` of one shape, in the plane or in space.
-    connectivity
+    prediction, target : array of bool
+        Masks of one image and of one shape `(*spatial)`, in the plane or in space.
+    connectivity : int, optional
         As in `betti_numbers`.
 
     Returns
     -------
-    Array
+    array
         Integers `(ndim,)`; papers give their sum, or the first and second of them, as mean over images or over patches.
 
     Raises
@@ -314,7 +314,7 @@ def betti_error(prediction: Array, target: Array, *, connectivity: int | None = 
     ValueError
         If shapes or the connectivity do not fit.
     TypeError
-        If libraries are mixed, or masks are not boolean.
+        If array libraries are mixed, or masks are not boolean.
 
     References
     ----------
@@ -336,20 +336,20 @@ def betti_error(prediction: Array, target: Array, *, connectivity: int | None = 
 
 @raises_here
 def euler_error(prediction: Array, target: Array, *, connectivity: int | None = None) -> Array:
-    r"""How far the Euler number of the prediction is from that of the target.
+    r"""Return the difference between the Euler numbers of the prediction and of the target.
 
     .. math:: |\chi(P) - \chi(T)|
 
     Parameters
     ----------
-    prediction, target
-        Boolean masks `(*spatial)` of one shape, in the plane or in space.
-    connectivity
+    prediction, target : array of bool
+        Masks of one image and of one shape `(*spatial)`, in the plane or in space.
+    connectivity : int, optional
         As in `euler_number`.
 
     Returns
     -------
-    Array
+    array
         Integer `()`.
 
     Raises
@@ -357,7 +357,7 @@ def euler_error(prediction: Array, target: Array, *, connectivity: int | None = 
     ValueError
         If shapes or the connectivity do not fit.
     TypeError
-        If libraries are mixed, or masks are not boolean.
+        If array libraries are mixed, or masks are not boolean.
 
     Examples
     --------
@@ -377,10 +377,10 @@ _SKELETONS = {"thinning": thinned, "soft": opening_skeleton}
 
 
 def _euler(backend: Backend, mask: Array, connectivity: int) -> Array:
-    """Blocks of 2 along some axes and 1 along the others, with alternating signs.
+    """Return the Euler number, from blocks of 2 pixels along some axes and 1 along the others, with alternating signs.
 
-    With neighbours by faces alone, a block is a cell of the complex whose vertices are the pixels: all of it must be
-    True. With all neighbours, it is where a vertex, an edge or a face of closed pixels lies: any of it must be.
+    If neighbors share faces, a block is a cell of the complex whose vertices are the pixels: all its pixels must be
+    True. If they may share corners, it is a vertex, an edge or a face of closed pixels: any of its pixels must be True.
     """
     xp = backend.xp
     total = None
@@ -400,6 +400,7 @@ def _euler(backend: Backend, mask: Array, connectivity: int) -> Array:
 
 
 def _count(backend: Backend, mask: Array) -> Array:
+    """Count the True pixels of a mask."""
     return backend.xp.sum(backend.xp.astype(mask, backend.count_dtype(mask)))
 
 
@@ -414,6 +415,7 @@ def _check_shapes(**masks: Array) -> Backend:
 
 
 def _check_connectivity(mask: Array, connectivity: int | None) -> int:
+    """Return the connectivity of the foreground, which must leave one for the background."""
     found = check_connectivity(connectivity, mask.ndim)
     if found not in {1, mask.ndim}:
         msg = f"`connectivity` must be 1 or {mask.ndim}, that of the background being the other; got {connectivity}."
