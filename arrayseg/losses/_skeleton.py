@@ -52,10 +52,8 @@ class HarmonicTerm(RegionTerm):
 
     def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Any]:
         xp = batch.xp
-        shape = sums[0].shape
         chosen = self._chosen(sums[0], batch)
-        pooled = [self._pool(xp.broadcast_to(amount, shape), chosen, xp) for amount in sums]
-        hit, alarm, found, lost, target, count = pooled
+        hit, alarm, found, lost, target, count = self._pooled(sums, chosen, xp)
         precision, imprecise, by_hit, by_alarm = _shares(hit, alarm, self.smooth, xp)
         sensitivity, insensitive, by_found, by_lost = _shares(found, lost, self.smooth, xp)
         total = precision + sensitivity + self.epsilon
