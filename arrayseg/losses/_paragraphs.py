@@ -39,6 +39,36 @@ LOSS = {
         smooth : float or (float, float), default 1e-5
             s of the numerator and s' of the denominator, at least 0.
     """,
+    "smooth_dice": """
+        smooth : float or (float, float), default 1e-5
+            s of the numerator and s' of the denominator of the Dice score, at least 0.
+    """,
+    "smooth_form_dice": """
+        smooth_form : {"double", "tp"}, default "double"
+            The smoothed Dice score: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    """,
+    "smooth_form_tp": """
+        smooth_form : {"double", "tp"}, default "tp"
+            "tp" is the formula above. "double" doubles TP, FP and FN before smoothing.
+    """,
+    "weighting": """
+        weighting : {"square", "simple", "uniform"}, default "square"
+            The weight w of a class whose target has T pixels: 1 / T², 1 / T or 1.
+    """,
+    "absent_joint": """
+        absent : {"keep", "zero", "exclude"}, default "keep"
+            How to treat a class that does not occur in the target. "keep" gives it the largest weight among the other
+            classes of the image (or batch). "zero" and "exclude" leave it out of the sums.
+    """,
+    "pool_joint": """
+        pool : {"image", "batch"}, default "image"
+            Whether the sums run over each image or over the batch.
+    """,
+    "returns_joint": """
+        array
+            The loss: a number, or with ``reduction="none"`` an array of shape (N,), or () for ``pool="batch"``. Its
+            dtype is that of `input`, but at least float32.
+    """,
     "returns_number": """
         array
             The loss, a number. Its dtype is that of `input`, but at least float32.
