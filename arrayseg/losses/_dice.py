@@ -142,28 +142,20 @@ def dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {input}
+    {target}
+    {smooth}
     smooth_form : {"double", "tp"}, default "double"
         Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -201,28 +193,20 @@ def jaccard(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {input}
+    {target}
+    {smooth}
     smooth_form : {"double", "tp"}, default "double"
         As in the formula, or (I + s) / (P + T - I + s').
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -262,32 +246,24 @@ def tversky(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     alpha : float, default 0.5
         The weight of false positives, at least 0.
     beta : float, default 0.5
         The weight of false negatives, at least 0.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {smooth}
     smooth_form : {"double", "tp"}, default "tp"
         As in the formula, or with TP, FP and FN doubled.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----

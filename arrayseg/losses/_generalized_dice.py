@@ -42,10 +42,8 @@ def generalized_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     weighting : {"square", "simple", "uniform"}, default "square"
         The weight of a class: 1 / T², 1 / T or 1.
     absent : {"keep", "zero", "exclude"}, default "keep"
@@ -53,8 +51,7 @@ def generalized_dice(
         with "zero" and "exclude", is left out of the sums.
     pool : {"image", "batch"}, default "image"
         Over what the sums run: each image, or the batch.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {smooth}
     {options}
 
     Returns
@@ -65,10 +62,7 @@ def generalized_dice(
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -111,10 +105,8 @@ def penalty_generalized_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     penalty : float, default 2.5
         k, at least 0; 0 gives the generalised Dice loss.
     weighting : {"square", "simple", "uniform"}, default "square"
@@ -136,10 +128,7 @@ def penalty_generalized_dice(
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -181,10 +170,8 @@ def generalized_wasserstein_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     distances : array or nested sequence of float
         M, shape (C, C): how bad a prediction of the class of the column is where that of the row is right, in [0, 1],
         0 on the diagonal.
@@ -192,8 +179,7 @@ def generalized_wasserstein_dice(
         alpha: 1 for all classes but 0; or 1 / (T + 1) as in generalised Dice, which then weighs the denominator too.
     pool : {"image", "batch"}, default "image"
         Over what the sums run: each image, or the batch.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {smooth}
     {options}
 
     Returns

@@ -35,10 +35,8 @@ def focal_tversky(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     alpha : float, default 0.3
         The weight of false positives, at least 0.
     beta : float, default 0.7
@@ -47,24 +45,18 @@ def focal_tversky(
         The power, greater than 0; the paper writes it as 1 / gamma with gamma = 4/3.
     power_of : {"score", "mean"}, default "score"
         Whether the power is taken of each score's loss, or of their mean or sum.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {smooth}
     smooth_form : {"double", "tp"}, default "tp"
         As in the formula, or with TP, FP and FN doubled.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -109,30 +101,22 @@ def asymmetric_f_beta(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     beta : float, default 1.5
         How much more a recall counts than a precision, at least 0; 1 gives Dice.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {smooth}
     smooth_form : {"double", "tp"}, default "tp"
         As in the formula, or with TP, FP and FN doubled.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -173,30 +157,22 @@ def log_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     floor : float, default 1e-7
         The least score, in (0, 1); of a lower one there is no gradient.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {smooth}
     smooth_form : {"double", "tp"}, default "double"
         Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -234,30 +210,22 @@ def log_jaccard(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     floor : float, default 1e-7
         The least score, in (0, 1); of a lower one there is no gradient.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {smooth}
     smooth_form : {"double", "tp"}, default "double"
         As in the formula, or (I + s) / (P + T - I + s').
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -294,28 +262,20 @@ def log_cosh_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
-    smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+    {input}
+    {target}
+    {smooth}
     smooth_form : {"double", "tp"}, default "double"
         Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----

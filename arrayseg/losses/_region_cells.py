@@ -32,10 +32,8 @@ def matthews_corrcoef(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     smooth : float or (float, float), default (0, 1e-5)
         s of the numerator and s' under the root, at least 0.
     cell_smooth : float, default 0
@@ -44,16 +42,11 @@ def matthews_corrcoef(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -95,10 +88,8 @@ def sensitivity_specificity(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     sensitivity_weight : float, default 0.1
         r in [0, 1], the weight of the error inside the target.
     smooth : float, default 1e-5
@@ -107,16 +98,11 @@ def sensitivity_specificity(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
