@@ -15,14 +15,14 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def documented(paragraphs: Mapping[str, str]) -> Callable[[Function], Function]:
     """Decorate a function, so that each docstring line `{name}` becomes the paragraph of that name.
 
-    The paragraph is indented as the line is. A line that names no paragraph raises a KeyError.
+    The paragraph is indented as the line is. A line that names no paragraph stays, as the docstring may be a user's.
     """
 
     def decorate(function: Function) -> Function:
         if function.__doc__ is not None:  # python -OO
             function.__doc__ = re.sub(
                 r"^( *)\{(\w+)\}$",
-                lambda line: _indented(paragraphs[line[2]], line[1]),
+                lambda line: _indented(paragraphs.get(line[2], line[0].strip()), line[1]),
                 inspect.cleandoc(function.__doc__),
                 flags=re.MULTILINE,
             )

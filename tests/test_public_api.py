@@ -73,6 +73,7 @@ def test_docstring_sections(name, item):
         wanted |= set() if inspect.isclass(item) or returns_nothing(item) else {"Returns"}
     assert wanted <= sections, f"{name} lacks {sorted(wanted - sections)}"
     assert ">>> " in docstring
+    assert not re.search(r"^ *\{\w+\}$", docstring, re.MULTILINE), f"{name} names a paragraph that does not exist"
 
 
 def returns_nothing(function):

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any, NoReturn, ParamSpec, Protocol, cast
 
 from arrayseg._checks import check_flag
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
@@ -17,6 +18,7 @@ from arrayseg.losses._composed import Composed, method_of
 from arrayseg.losses._inputs import check_axis_is_clear, plain
 from arrayseg.losses._option_names import raise_unknown
 from arrayseg.losses._options import Options, described
+from arrayseg.losses._paragraphs import LOSS
 
 __all__ = ["LossFunction", "grad", "loss", "plan_of", "value_and_grad"]
 
@@ -39,7 +41,8 @@ def loss(
     """Make a loss of a function that returns the plan of a call.
 
     The function's `**options` are fields of a dataclass, except those named in `without` and those that the function
-    has as parameters of its own. Signature and docstring of the loss show them; they replace `{options}` there.
+    has as parameters of its own. The signature of the loss shows them. In its docstring, a line `{options}` becomes
+    their descriptions, and a line such as `{input}` becomes a paragraph of `arrayseg.losses._paragraphs`.
     """
 
     def decorate(build: Callable[Parameters, Plan]) -> LossFunction[Parameters]:
@@ -75,10 +78,8 @@ def loss(
             return made.backend.attach(made)
 
         vars(function).update(plan=plan, __signature__=signature)
-        if build.__doc__ is not None:  # it is with python -OO
-            options = described(family, [each.name for each in shared])
-            function.__doc__ = inspect.cleandoc(build.__doc__).replace("{options}", options)
-        return cast(LossFunction[Parameters], function)
+        options = described(family, [each.name for each in shared])
+        return cast(LossFunction[Parameters], documented({**LOSS, "options": options})(function))
 
     return decorate
 

@@ -286,11 +286,8 @@ def lovasz_softmax(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or 0 and 1 for every class, of the input's shape (a floating value
-        above 1/2 is 1).
+    {input}
+    {target_mask}
     classes : {"present", "all"} or sequence of int, default "present"
         The classes that enter the mean: those with target pixels in the image (or batch), all, or those named.
     pool : {"batch", "image"}, default "batch"
@@ -302,16 +299,11 @@ def lovasz_softmax(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -357,9 +349,7 @@ def lovasz_hinge(
     ----------
     input : array
         Logits, shape (N, C, \*spatial) with any number of spatial axes, floating; each class against the rest.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or 0 and 1 for every class, of the input's shape (a floating value
-        above 1/2 is 1).
+    {target_mask}
     classes : {"all", "present"} or sequence of int, default "all"
         The classes that enter the mean: all, those with target pixels in the image (or batch), or those named.
     pool : {"image", "batch"}, default "image"
@@ -368,16 +358,11 @@ def lovasz_hinge(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----

@@ -193,10 +193,8 @@ def region_mutual_information(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input_spatial}
+    {target}
     radius : int, default 3
         How many pixels wide a window is, at least 1; d is its power of the number of spatial axes.
     downsample : int, default 3

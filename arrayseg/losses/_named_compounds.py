@@ -54,10 +54,8 @@ def dice_cross_entropy(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     dice_weight : float, default 1
         λ_D, at least 0.
     cross_entropy_weight : float, default 1
@@ -72,15 +70,11 @@ def dice_cross_entropy(
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -128,10 +122,8 @@ def dice_focal(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     dice_weight : float, default 1
         λ_D, at least 0.
     focal_weight : float, default 1
@@ -146,15 +138,11 @@ def dice_focal(
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -203,10 +191,8 @@ def generalized_dice_focal(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     dice_weight : float, default 1
         λ_D, at least 0.
     focal_weight : float, default 1
@@ -225,15 +211,11 @@ def generalized_dice_focal(
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -280,10 +262,8 @@ def combo(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     alpha : float, default 0.5
         In [0, 1]: the share of the cross entropy.
     beta : float, default 0.5
@@ -297,15 +277,11 @@ def combo(
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -354,10 +330,8 @@ def exponential_logarithmic(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     dice_weight : float, default 0.8
         w_D, at least 0.
     cross_entropy_weight : float, default 0.2
@@ -376,15 +350,11 @@ def exponential_logarithmic(
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -435,10 +405,8 @@ def unified_focal(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     weight : float, default 0.5
         λ in [0, 1], the share of the Tversky part.
     delta : float, default 0.6
@@ -455,15 +423,11 @@ def unified_focal(
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----

@@ -40,8 +40,7 @@ def jaccard_metric(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    {input}
     target : array
         The value of every class, of the input's shape; or class ids of shape (N, \*spatial), integer.
     smooth : float or (float, float), default 1e-3
@@ -52,16 +51,11 @@ def jaccard_metric(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -103,8 +97,7 @@ def dice_semimetric(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    {input}
     target : array
         The value of every class, of the input's shape; or class ids of shape (N, \*spatial), integer.
     smooth : float or (float, float), default 1e-3
@@ -115,16 +108,11 @@ def dice_semimetric(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -173,10 +161,8 @@ def fine_grained_jaccard(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input}
+    {target}
     weights : sequence of three floats, default (1/3, 1/3, 1/3)
         w_D of the batch's mean IoU, w_I of the images' and w_C of the classes', at least 0.
     alpha : float, default 1
@@ -196,15 +182,11 @@ def fine_grained_jaccard(
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
