@@ -246,7 +246,7 @@ def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> 
             raise TypeError(msg)
         rows = [check_numbers("distances", row) for row in distances]
         if len({len(row) for row in rows}) > 1:
-            msg = f"The rows of `distances` must have the same length; got {rows}."
+            msg = f"`distances` has rows of different lengths: {rows}. Give C rows of C numbers."
             raise ValueError(msg)
         dtype = xp.float64 if input.dtype == xp.float64 else xp.float32
         distances = backend.asarray(rows, dtype=dtype, like=input)
