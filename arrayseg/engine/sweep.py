@@ -145,7 +145,7 @@ class Sweep(BatchPlan):
     @property
     def arrays(self) -> tuple[Array, ...]:
         own = (array for term in self.terms for array in _arrays_of(term).values())
-        return (*super().arrays, *own)
+        return (self.input, *self.batch.constants, *own)  # not super().arrays, which torch.compile cannot trace
 
     @property
     def is_scalar(self) -> bool:
