@@ -130,8 +130,8 @@ MUTANTS = [
     Mutant("losses._lovasz", "before = union - 1", "before = union", "lovasz", "losses/test_lovasz.py"),
     Mutant(
         "losses._lovasz",
-        "steps *= 1 - 2 * xp.astype(hot, errors.dtype)",
-        "steps *= 2 * xp.astype(hot, errors.dtype) - 1",
+        "steps *= 1 - 2 * xp.astype(is_target, errors.dtype)",
+        "steps *= 2 * xp.astype(is_target, errors.dtype) - 1",
         "lovasz",
     ),
     Mutant(
