@@ -51,6 +51,10 @@ LOSS = {
         smooth_form : {"double", "tp"}, default "tp"
             "tp" is the formula above. "double" doubles TP, FP and FN before smoothing.
     """,
+    "gamma": """
+        gamma : float, default 2
+            The focusing exponent γ, at least 0. With 0 the focal loss is cross entropy.
+    """,
     "weighting": """
         weighting : {"square", "simple", "uniform"}, default "square"
             The weight w of a class whose target has T pixels: 1 / T², 1 / T or 1.
