@@ -104,11 +104,11 @@ def check_numbers(
 
 def check_index(name: str, value: Any, low: float = -inf, high: float = inf) -> int:
     """Return a whole number with low <= value <= high; 1.0 is not one, as it may have been 0.9999 or 1.0001."""
+    if type(value) is not int:
+        check_static(name, value)
     try:
         if isinstance(value, bool):
             raise TypeError
-        if type(value) is not int:
-            check_static(name, value)
         number = index(value)
     except TypeError as error:
         msg = f"`{name}` must be a whole number, such as 1; got {shown(value)}."

@@ -36,6 +36,7 @@ def neighbors(array: Array, axis: int, step: int, xp: Namespace, *, fill: float 
     take one copy where two shifts take two.
     """
     length = array.shape[axis]
+    step = min(step, length)  # what lies farther away is beyond the edge as well
     wide = window(array, axis, -step, length + 2 * step, xp, fill=fill)
     return slice_axis(wide, axis, 0, length), slice_axis(wide, axis, 2 * step, length + 2 * step)
 

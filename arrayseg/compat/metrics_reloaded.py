@@ -41,7 +41,7 @@ RESULT_IF_EMPTY: Empty = {"both": 0.0, "prediction": nan, "target": nan}
 )
 def surface_distances(prediction: Array, target: Array, *, pixdim: Sequence[float] | None = None) -> SurfaceDistances:
     """Return the distances between the voxels that an erosion removes."""
-    return metrics.surface_distances(prediction, target, spacing=pixdim)
+    return metrics.surface_distances(prediction, target, spacing=1.0 if pixdim is None else pixdim)
 
 
 @metric_preset("BinaryPairwiseMeasures.measured_hausdorff_distance", "distances")

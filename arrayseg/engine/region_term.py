@@ -74,10 +74,8 @@ class RegionTerm(Term):
 
     def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, State]:
         xp = batch.xp
-        shape = sums[0].shape
         chosen = self._chosen(sums[0], batch)
-        spread = [amount if amount.shape == shape else xp.broadcast_to(amount, shape) for amount in sums]
-        *amounts, target, count = [self._pool(amount, chosen, xp) for amount in spread]
+        *amounts, target, count = self._pooled(sums, chosen, xp)
         losses, derivatives = self.score(Cells(target, count, *amounts), xp)
         together = losses.shape != target.shape
         weight, counted = self._weight(target, count, chosen, batch, together=together)
@@ -89,10 +87,8 @@ class RegionTerm(Term):
             value, slope = self.outer(value, xp)
             scale = scale if self.reduction == "none" else scale * slope
         takes_part, zero = counted if chosen is None else counted & chosen, xp.zeros_like(sums[0])
-        return value * factor, tuple(
-            xp.where(takes_part, by * scale, zero)[:, :, None]
-            for by in derivatives  # spread to `shape`
-        )
+        # The zeros spread what is pooled over all images and classes again.
+        return value * factor, tuple([xp.where(takes_part, by * scale, zero)[:, :, None] for by in derivatives])
 
     def pull(self, block: Block, state: State) -> Array:
         by = [derivative[block.image_slice, ...] for derivative in state]
@@ -200,15 +196,17 @@ class RegionTerm(Term):
         row = [index in self.classes for index in range(like.shape[1])]
         return batch.backend.asarray([row], dtype=batch.xp.bool, like=like)
 
-    def _pool(self, amount: Array, chosen: Array | None, xp: Any) -> Array:
-        """Return the sums over what is scored together: `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
-        if chosen is not None and amount.shape[1] > 1:
-            amount = xp.where(chosen, amount, xp.zeros_like(amount))
+    def _pooled(self, sums: Sums, chosen: Array | None, xp: Any) -> list[Array]:
+        """Return the sums over what is scored together, each `(N, C)`, `(1, C)`, `(N, 1)` or `(1, 1)`."""
+        shape = sums[0].shape
+        pooled = [amount if amount.shape == shape else xp.broadcast_to(amount, shape) for amount in sums]
+        if chosen is not None and shape[1] > 1:
+            pooled = [xp.where(chosen, amount, xp.zeros_like(amount)) for amount in pooled]
         if self.pool in ("micro", "all"):
-            amount = xp.sum(amount, axis=1, keepdims=True)
+            pooled = [xp.sum(amount, axis=1, keepdims=True) for amount in pooled]
         if self.pool in ("batch", "all"):
-            amount = xp.sum(amount, axis=0, keepdims=True)
-        return amount
+            pooled = [xp.sum(amount, axis=0, keepdims=True) for amount in pooled]
+        return pooled
 
     def _weight(
         self, target: Array, count: Array, chosen: Array | None, batch: Batch, *, together: bool = False

@@ -145,7 +145,7 @@ class Sweep(BatchPlan):
     @property
     def arrays(self) -> tuple[Array, ...]:
         own = (array for term in self.terms for array in _arrays_of(term).values())
-        return (*super().arrays, *own)
+        return (self.input, *self.batch.constants, *own)  # not super().arrays, which torch.compile cannot trace
 
     @property
     def is_scalar(self) -> bool:
@@ -178,10 +178,10 @@ class Sweep(BatchPlan):
 
     def losses(self) -> Array:
         """Return the losses of all pixels, `(N, S)`, in the compute dtype, if every term is a sum of losses."""
-        if not self.backend.uses_closed_form(*self.arrays):
+        if not self.batch.backend.uses_closed_form(*self.arrays):
             return self._pixel_losses(whole_block(self.batch))
         images, _, pixels = self.batch.shape
-        device = self.backend.device(self.input)
+        device = self.batch.backend.device(self.input)
         losses = self.batch.xp.empty((images, pixels), dtype=self.batch.compute_dtype, device=device)
 
         def fill(block: Block) -> None:
@@ -211,14 +211,14 @@ class Sweep(BatchPlan):
 
         def count(block: Block) -> list[Sums]:
             view = _view(gradient, block)
-            block.use(Workspace(self.backend, view if fits else None, has_gradient=True))
+            block.use(Workspace(self.batch.backend, view if fits else None, has_gradient=True))
             sums = self._count(block, with_losses=True)
             _write(view, block.kept)
             return sums
 
         def pull(block: Block) -> None:
             if blocks.single is None:
-                block.restore(self.backend.blocks.as_block(_view(gradient, block), self.batch.compute_dtype))
+                block.restore(self.batch.backend.blocks.as_block(_view(gradient, block), self.batch.compute_dtype))
             self._pull(block, states, gradient, with_values=False)
 
         value, states = self._solve(blocks.sum(count))
@@ -248,19 +248,20 @@ class Sweep(BatchPlan):
 
         Losses are computed first: they leave exponentials that the other terms can use.
         """
-        losses = [
-            (block.sum(term.pixel_losses(block), axis=1),) if with_losses and term.is_sum_of_losses else ()
-            for term in self.terms
-        ]
+        losses: list[Sums] = []
+        for term in self.terms:
+            has_losses = with_losses and term.is_sum_of_losses
+            losses.append((block.sum(term.pixel_losses(block), axis=1),) if has_losses else ())
         return [(*term.count(block), *own) for term, own in zip(self.terms, losses, strict=True)]
 
     def _solve(self, sums: Sequence[Sums]) -> tuple[Array, list[Any]]:
         """Return the value, as far as it follows from the sums, and what each term needs to pull back."""
-        solved = [
-            term.solve(own, self.batch, factor)
-            for term, own, factor in zip(self.terms, sums, self.factors, strict=True)
-        ]
-        return reduce(add, [value for value, _ in solved]), [state for _, state in solved]
+        values, states = [], []
+        for term, own, factor in zip(self.terms, sums, self.factors, strict=True):
+            value, state = term.solve(own, self.batch, factor)
+            values.append(value)
+            states.append(state)
+        return reduce(add, values), states
 
     def _pull(self, block: Block, states: Sequence[Any], gradient: Array, *, with_values: bool) -> list[Array]:
         """Write the gradient of a block, and return what it adds to the value.
@@ -272,7 +273,7 @@ class Sweep(BatchPlan):
         for index in reversed(range(len(self.terms))):
             term, is_last = self.terms[index], index == 0
             room = view if is_last and self._can_hold_products(gradient) else None
-            block.use(Workspace(self.backend, room, has_gradient=True, is_last_use=is_last))
+            block.use(Workspace(self.batch.backend, room, has_gradient=True, is_last_use=is_last))
             if with_values and term.is_sum_of_losses:
                 value, pulled = term.pull_with_value(block, states[index])
                 values.append(value)

@@ -21,7 +21,7 @@ def one_hot(
     ignore_index: int | None = None,
     dtype: DType | None = None,
 ) -> Array:
-    r"""One value per class: 1 for a pixel's class, 0 for the others.
+    r"""Return one value per class: 1 for a pixel's class, 0 for the others.
 
     .. math:: t_{ic} = [y_i = c]
 
@@ -32,7 +32,7 @@ def one_hot(
     num_classes : int
         C, the number of classes.
     class_axis : int, default 1
-        Where the class axis is put; -1 for channels-last.
+        Where the class axis stands in the result; -1 for channels-last.
     ignore_index : int, optional
         An id whose pixels are 0 in every class.
     dtype : dtype, optional

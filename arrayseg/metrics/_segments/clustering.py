@@ -412,11 +412,12 @@ _AVERAGES: dict[str, Callable[[Namespace, Array, Array, Array], Array]] = {
 
 def _compute(table: Table, formula: Formula, absent: Absent) -> Any:
     """Return a formula of the pixels of each pair, of its label in the target and in the prediction, and of all."""
-    if not isinstance(table, ContingencyTable) and (
-        table.ndim != 2 or not backend_of(table, "table").xp.isdtype(table.dtype, "integral")
-    ):
-        msg = f"`table` must be a ContingencyTable or integers (T, P); got {table.dtype} of shape {tuple(table.shape)}."
-        raise ValueError(msg)
+    if not isinstance(table, ContingencyTable):
+        is_integral = backend_of(table, "table").xp.isdtype(table.dtype, "integral")
+        if table.ndim != 2 or not is_integral:
+            got = f"{table.dtype} of shape {tuple(table.shape)}"
+            msg = f"`table` must be a ContingencyTable or integers (T, P); got {got}."
+            raise ValueError(msg)
 
     def scores(backend: Backend, table: Table) -> Any:
         if isinstance(table, ContingencyTable):

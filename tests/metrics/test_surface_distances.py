@@ -1,4 +1,4 @@
-"""Surface metrics: the definition by brute force, geometry, laws of scale and symmetry, every empty case."""
+"""Surface distances and their scores: brute force, geometry, laws of scale and symmetry, every empty case."""
 
 import math
 from functools import partial
@@ -269,7 +269,7 @@ def test_empty_masks(library, definition):
             expected = math.nan if case == "both" else missed
             np.testing.assert_array_equal(to_numpy(metric(distances)), np.full(metric(distances).shape, expected))
             assert np.all(to_numpy(metric(distances, empty={case: 374.0})) == 374), name
-            with pytest.raises(ValueError, match=r"empty\. Pass `empty="):
+            with pytest.raises(ValueError, match=r"empty\. Choose a result with `empty="):
                 metric(distances, empty={case: "error"})
             other = {"both": "target", "prediction": "both", "target": "prediction"}[case]
             assert np.array_equal(
