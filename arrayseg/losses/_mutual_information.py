@@ -220,7 +220,7 @@ def region_mutual_information(
     pooling : {"max", "average"}, default "max"
         How to pool both maps.
     epsilon : float, default 5e-4
-        ε, the number to add to the diagonals, greater than 0.
+        The number ε to add to the diagonals, greater than 0.
     {options}
 
     Returns

@@ -51,9 +51,9 @@ def dice_cross_entropy(
     {input}
     {target}
     dice_weight : float, default 1
-        λ_D, at least 0.
+        The weight λ_D of the Dice part, at least 0.
     cross_entropy_weight : float, default 1
-        λ_C, at least 0.
+        The weight λ_C of the cross entropy, at least 0.
     label_smoothing : float, default 0
         The part of the target that cross entropy spreads evenly over the classes, in [0, 1).
     {smooth_dice}
@@ -118,9 +118,9 @@ def dice_focal(
     {input}
     {target}
     dice_weight : float, default 1
-        λ_D, at least 0.
+        The weight λ_D of the Dice part, at least 0.
     focal_weight : float, default 1
-        λ_F, at least 0.
+        The weight λ_F of the focal part, at least 0.
     {gamma}
     {smooth_dice}
     {smooth_form_dice}
@@ -183,9 +183,9 @@ def generalized_dice_focal(
     {input}
     {target}
     dice_weight : float, default 1
-        λ_D, at least 0.
+        The weight λ_D of the Dice part, at least 0.
     focal_weight : float, default 1
-        λ_F, at least 0.
+        The weight λ_F of the focal part, at least 0.
     {gamma}
     {weighting}
     {absent_joint}
@@ -315,17 +315,17 @@ def exponential_logarithmic(
     {input}
     {target}
     dice_weight : float, default 0.8
-        w_D, at least 0.
+        The weight w_D of the Dice part, at least 0.
     cross_entropy_weight : float, default 0.2
-        w_C, at least 0.
+        The weight w_C of the cross entropy, at least 0.
     dice_exponent : float, default 0.3
-        γ_D, greater than 0.
+        The exponent γ_D of the Dice part, greater than 0.
     cross_entropy_exponent : float, default 0.3
-        γ_C, greater than 0.
+        The exponent γ_C of the cross entropy, greater than 0.
     floor : float, default 1e-7
         The lower bound of D, in (0, 1). Below it the gradient is 0.
     smooth : float or (float, float), default 1
-        s of the numerator and s' of the denominator of D, at least 0.
+        Smoothing of D: s in the numerator and s' in the denominator, at least 0. A single number sets both.
     {smooth_form_dice}
     {options}
 
@@ -393,12 +393,13 @@ def unified_focal(
         The weight δ of false negatives and the weight d of the classes from 1 on, in [0, 1]. Class 0 has the weight
         1 - delta. With "sigmoid" these are the weights of positive and negative targets.
     gamma : float, default 0.5
-        The focusing exponent γ, in [0, 1). A larger value reduces the weight of pixels and classes that are nearly right.
+        The focusing exponent γ, in [0, 1). The larger it is, the less nearly right pixels and classes count.
     asymmetric : bool, default False
         Apply γ only to the background in the focal part and only to the foreground in the Tversky part. Requires
         mutually exclusive classes.
     smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator of the Tversky index, at least 0.
+        Smoothing of the Tversky index: s in the numerator and s' in the denominator, at least 0. A single number sets
+        both.
     {options}
 
     Returns
