@@ -326,11 +326,8 @@ def boundary(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value per class in the shape of `input`. A value above 0.5 marks a
-        pixel as part of the class.
+    {input_spatial}
+    {target_mask}
     field : array, optional
         Precomputed signed distances, in the shape of `input`. A data loader can create them with
         `arrayseg.distance_maps.signed_distance_map`. By default they are computed here.
@@ -343,16 +340,11 @@ def boundary(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----
@@ -405,11 +397,8 @@ def hausdorff_distance_transform(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value per class in the shape of `input`. A value above 0.5 marks a
-        pixel as part of the class.
+    {input_spatial}
+    {target_mask}
     field : array, optional
         Precomputed d(t), in the shape of `input`. A data loader can create it with
         `arrayseg.distance_maps.distance_map`. By default it is computed here.
@@ -428,16 +417,11 @@ def hausdorff_distance_transform(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----
@@ -488,11 +472,8 @@ def log_hausdorff_distance_transform(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value per class in the shape of `input`. A value above 0.5 marks a
-        pixel as part of the class.
+    {input_spatial}
+    {target_mask}
     field : array, optional
         Precomputed d(t), in the shape of `input`. A data loader can create it with
         `arrayseg.distance_maps.distance_map`. By default it is computed here.
@@ -511,16 +492,11 @@ def log_hausdorff_distance_transform(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----
@@ -566,10 +542,8 @@ def hausdorff_erosion(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value per class in the shape of `input`.
+    {input_spatial}
+    {target}
     alpha : float, default 2.0
         Exponent of the number of erosions, from 0 to 30.
     iterations : int, default 10
@@ -578,16 +552,11 @@ def hausdorff_erosion(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----
@@ -636,11 +605,8 @@ def distance_weighted_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value per class in the shape of `input`. A value above 0.5 marks a
-        pixel as part of the class.
+    {input_spatial}
+    {target_mask}
     field : array, optional
         Precomputed w, or any other non-negative weights, in the shape of `input`. A data loader can create them with
         `arrayseg.distance_maps.boundary_weight_map`. By default they are computed here.
@@ -654,16 +620,11 @@ def distance_weighted_dice(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----

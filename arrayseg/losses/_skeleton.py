@@ -228,11 +228,8 @@ def cb_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value per class in the shape of `input`. A value above 0.5 marks a
-        pixel as part of the class.
+    {input_spatial}
+    {target_mask}
     iterations : int, default 10
         Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
     smooth : float or (float, float), default 1.0
@@ -243,16 +240,11 @@ def cb_dice(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----
@@ -330,10 +322,9 @@ def cl_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating; usually two or three spatial axes.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value in [0, 1] per class in the shape of `input`.
+    {input_spatial}
+        There are usually two or three spatial axes.
+    {target_probability}
     iterations : int, default 3
         Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
     smooth : float or (float, float), default 1.0
@@ -344,16 +335,11 @@ def cl_dice(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----
@@ -399,10 +385,9 @@ def dice_cl_dice(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating; usually two or three spatial axes.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value in [0, 1] per class in the shape of `input`.
+    {input_spatial}
+        There are usually two or three spatial axes.
+    {target_probability}
     alpha : float, default 0.5
         Weight of the centerline Dice, from 0 to 1.
     iterations : int, default 3
@@ -417,16 +402,12 @@ def dice_cl_dice(
 
     Returns
     -------
-    array
-        The loss, a scalar in the dtype of `input`, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range. Also if `reduction` is
-        ``"none"``.
+    {raises}
+        Also if `reduction` is ``"none"``.
 
     Notes
     -----
@@ -481,11 +462,8 @@ def skeleton_recall(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Integer labels, shape (N, \*spatial), or a value per class in the shape of `input`. A value above 0.5 marks a
-        pixel as part of the class.
+    {input_spatial}
+    {target_mask}
     skeleton_map : array, optional
         Precomputed k, in the shape of `input`. A data loader can create it with `arrayseg.distance_maps.skeleton_map`
         or with any other skeletonization. By default it is computed here.
@@ -500,16 +478,11 @@ def skeleton_recall(
 
     Returns
     -------
-    array
-        The loss in the dtype of `input`, at least float32: a scalar, or with ``reduction="none"`` one loss per score,
-        of shape (N, C), (C,), (N,) or (), depending on `pool`.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument has the wrong type or comes from a different array library.
-    ValueError
-        If shapes or devices do not match, an option is invalid, or a label is out of range.
+    {raises}
 
     Notes
     -----
