@@ -149,8 +149,8 @@ MUTANTS = [
     ),
     Mutant(
         "losses._mutual_information",
-        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1) / size",
-        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1)",
+        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(residual_root))), axis=-1) / size",
+        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(residual_root))), axis=-1)",
         "information",
         "losses/test_mutual_information.py",
     ),
