@@ -102,12 +102,12 @@ def penalty_generalized_dice(
     {input}
     {target}
     penalty : float, default 2.5
-        k, at least 0. With 0 the loss equals `generalized_dice`.
+        The strength k of the penalty, at least 0. With 0 the loss equals `generalized_dice`.
     {weighting}
     {absent_joint}
     {pool_joint}
     smooth : float or (float, float), default 1e-5
-        Numbers to add to the numerator and the denominator of g, at least 0.
+        Smoothing: the numbers to add to the numerator and the denominator of g, at least 0. A single number sets both.
     {options}
 
     Returns

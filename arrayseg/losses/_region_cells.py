@@ -35,7 +35,7 @@ def matthews_corrcoef(
     {input}
     {target}
     smooth : float or (float, float), default (0, 1e-5)
-        s in the numerator and s' under the root, at least 0.
+        Smoothing: s in the numerator and s' under the root, at least 0. A single number sets both.
     cell_smooth : float, default 0
         Number to add to each of TP, FP, FN and TN, at least 0.
     {options}
@@ -93,7 +93,7 @@ def sensitivity_specificity(
     sensitivity_weight : float, default 0.1
         The weight r of the error inside the target, in [0, 1].
     smooth : float, default 1e-5
-        s, at least 0. With 0, a side without pixels has an error of 0.
+        Smoothing s of both denominators, at least 0. With 0, a side without pixels has an error of 0.
     {options}
 
     Returns

@@ -38,7 +38,7 @@ def jaccard_metric(
     {input}
     {target}
     smooth : float or (float, float), default 1e-3
-        s of the numerator and s' of the denominator, at least 0.
+        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
     smooth_form : {"double", "tp"}, default "tp"
         "tp" is the formula above. "double" doubles numerator and denominator before smoothing.
     {options}
@@ -94,7 +94,7 @@ def dice_semimetric(
     {input}
     {target}
     smooth : float or (float, float), default 1e-3
-        s of the numerator and s' of the denominator, at least 0.
+        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
     smooth_form : {"double", "tp"}, default "tp"
         "tp" is the formula above. "double" doubles numerator and denominator before smoothing.
     {options}
@@ -165,7 +165,7 @@ def fine_grained_jaccard(
     exponent : float, default 1
         The exponent of each ℓ, greater than 0.
     smooth : float or (float, float), default 1e-3
-        s of the numerator and s' of the denominator, at least 0.
+        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
     smooth_form : {"double", "tp"}, default "tp"
         "tp" smooths TP and TP + alpha FP + beta FN. "double" doubles both before smoothing.
     soft_tp : {"l1", "product", "l2"}, default "l1"
