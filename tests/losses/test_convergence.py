@@ -1,4 +1,4 @@
-"""Every loss alone, minimised by gradient descent, reaches the mean IoU that the documentation states."""
+"""Every loss alone, minimized by gradient descent, reaches the mean IoU that the documentation states."""
 
 from __future__ import annotations
 
