@@ -63,11 +63,8 @@ def balanced_binary_cross_entropy(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        For each class 0 or 1, or a share between, of the input's shape; or class ids of shape (N, \*spatial), each
-        class against the rest. With one channel its axis may be absent.
+    {input}
+    {target_binary}
     pool : {"image", "batch", "micro", "all"}, default "image"
         Where positives and negatives are counted: in each image and class, each class of the batch, each image with
         its classes together, or all there is.
@@ -77,15 +74,11 @@ def balanced_binary_cross_entropy(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -131,10 +124,8 @@ def distance_weighted_cross_entropy(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     distance : array
         Shape (N, \*spatial), non-negative: for example distances to the boundaries of the target, of
         `arrayseg.distance_maps.distance_map`, which a data loader can make.
@@ -144,15 +135,11 @@ def distance_weighted_cross_entropy(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----

@@ -157,8 +157,7 @@ def kl_divergence(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    {input}
     target : array
         The share of every class, of the input's shape; or a teacher's logits (`target_logits`); or class ids of shape
         (N, \*spatial), integer.
@@ -173,15 +172,11 @@ def kl_divergence(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -231,8 +226,7 @@ def jensen_shannon(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    {input}
     target : array
         The share of every class, of the input's shape; or a teacher's logits (`target_logits`); or class ids of shape
         (N, \*spatial), integer.
@@ -247,15 +241,11 @@ def jensen_shannon(
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----

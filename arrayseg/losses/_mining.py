@@ -149,10 +149,8 @@ def ohem_cross_entropy(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     threshold : float, default 0.7
         A probability in (0, 1]: pixels whose class has less are hard.
     min_kept : int, default 100000
@@ -167,10 +165,7 @@ def ohem_cross_entropy(
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -217,10 +212,8 @@ def top_k_cross_entropy(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     share : float, default 0.1
         In (0, 1]: how many of the valid pixels of the batch are kept, rounded down, but at least one; 1 gives cross
         entropy.
@@ -234,10 +227,7 @@ def top_k_cross_entropy(
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
@@ -284,10 +274,8 @@ def bootstrapped_cross_entropy(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     loss_threshold : float, default 0.3
         At least 0: pixels with a greater loss are hard.
     min_kept : int, default 4096
@@ -302,10 +290,7 @@ def bootstrapped_cross_entropy(
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----

@@ -188,10 +188,8 @@ def point_sampled_cross_entropy(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     points : array, optional
         Shape (N, K, D) for D spatial axes, floating, from 0 to 1 along each of them in their order: pixel i of L covers
         i / L to (i + 1) / L. Drawn if not given.
@@ -213,10 +211,7 @@ def point_sampled_cross_entropy(
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
