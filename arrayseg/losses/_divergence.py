@@ -308,4 +308,6 @@ def _divergence(
         )
         raise ValueError(msg)
     term = DivergenceTerm(divergence, temperature, target_logits)
-    return mean_plan(input, target, term, MeanOptions(activation=activation, **options), has_shares=not target_logits)
+    return mean_plan(
+        input, target, term, MeanOptions(activation=activation, **options), bounded_target=not target_logits
+    )

@@ -1,6 +1,6 @@
-"""The options that losses share: names, defaults, checks and descriptions, in one dataclass per family.
+"""Dataclasses with the names, defaults, checks and descriptions of the options that losses share.
 
-The dictionary types name the same options for static type checkers, which cannot read them off a dataclass.
+The TypedDicts repeat the options for static type checkers, which cannot derive keyword arguments from a dataclass.
 """
 
 from __future__ import annotations
@@ -42,18 +42,21 @@ __all__ = [
     "described",
 ]
 
-#: The width of a line of text in a docstring, without its indentation.
+#: The width of the text of a docstring, without indentation.
 WIDTH = 112
 
 
 def option(default: Any, kind: Any, text: str) -> Any:
-    """Return the field of an option: its default, its choices or the name of its type, and its description."""
+    """Return the dataclass field of an option.
+
+    `kind` is the name of its type in a docstring, or its choices. `text` is its description.
+    """
     choices = kind if isinstance(kind, tuple) else get_args(kind)
     return field(default=default, metadata={"choices": choices, "kind": kind, "text": text})
 
 
 class Options:
-    """The base of options. A value that is not one of an option's choices is refused."""
+    """The base class of options. It raises if the value of an option is not one of its choices."""
 
     choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
@@ -69,7 +72,7 @@ class Options:
 
 
 def described(options: Any, names: Sequence[str]) -> str:
-    """Return the numpydoc entries of some options of a dataclass."""
+    """Return the numpydoc entries of the given options of a dataclass."""
     return "\n".join(_entry(each) for each in fields(options) if each.name in names)
 
 
@@ -85,7 +88,7 @@ def _entry(each: Field[Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(Options):
-    """The options that say what the arrays mean and which pixels count."""
+    """The options that define what the arrays mean and which pixels count."""
 
     activation: Activation = option(
         "softmax",
@@ -96,21 +99,21 @@ class BatchOptions(Options):
     class_axis: int | None = option(
         1,
         "int or None",
-        "The axis of the classes; -1 for channels-last, which costs no copy. None for one binary channel without such "
-        "an axis.",
+        "The axis of the classes; -1 for channels-last arrays, which are not copied. None for one binary channel "
+        "without a class axis.",
     )
     ignore_index: int | None = option(
         None,
         "int",
         "The label to ignore. Its pixels contribute neither to the loss nor to the gradient. The label may lie outside "
-        "the range of the classes.",
+        "the class range.",
     )
-    mask: Array | None = option(None, "array of bool", r"Shape (N, \*spatial), true where a pixel counts.")
+    mask: Array | None = option(None, "array of bool", r"True where a pixel counts. Shape (N, \*spatial).")
     pixel_weights: Array | None = option(
-        None, "array", r"Shape (N, \*spatial), not negative; multiplies the loss of each pixel."
+        None, "array", r"The weight of the loss of each pixel, at least 0. Shape (N, \*spatial)."
     )
     class_weights: Weights | None = option(
-        None, "array or sequence of float", "Shape (C,); multiplies the loss of each class."
+        None, "array or sequence of float", "The weight of the loss of each class, at least 0. Shape (C,)."
     )
 
 
@@ -119,15 +122,18 @@ class MeanOptions(BatchOptions):
     """The options of means over pixels."""
 
     reduction: Reduction = option(
-        "mean", Reduction, 'The result: one number, or with "none" the losses of all pixels, 0 where they are ignored.'
+        "mean",
+        Reduction,
+        'How to reduce the losses of the pixels to a number. "none" returns them all; ignored pixels have a loss of 0.',
     )
     denominator: Denominator = option(
         "weights",
         Denominator,
-        'What "mean" divides by: the weights that took part (pixel weights and, for ids of exclusive classes, the '
-        "class weights; times C for independent classes, as each is a loss), the valid pixels, all pixels (ignored "
-        "ones too), the valid pixels times C, or the positive targets (for exclusive classes: pixels that are not "
-        "class 0).",
+        'The divisor of "mean". "weights" is the sum of the weights of the valid pixels: their pixel weights, times the '
+        "class weights for ids of exclusive classes, times C for independent classes. "
+        '"valid" is the number of valid pixels, and "all" the number of all pixels, including ignored ones. '
+        '"elements" is the number of valid pixels times C. "positives" is the number of positive targets; for '
+        "exclusive classes, these are the pixels that are not class 0.",
     )
 
 
@@ -136,7 +142,7 @@ class PixelOptions(MeanOptions):
     """The options of pixel losses."""
 
     label_smoothing: float = option(
-        0.0, "float", "In [0, 1): the share of the target that is spread evenly over the classes."
+        0.0, "float", "In [0, 1). The fraction of the target that is spread evenly over the classes."
     )
 
     def __post_init__(self) -> None:
@@ -150,24 +156,25 @@ class RegionOptions(BatchOptions):
     """The options of region losses."""
 
     pixel_weights: Array | None = option(
-        None, "array", r"Shape (N, \*spatial), not negative; multiplies what each pixel adds to the sums."
+        None, "array", r"The weight of each pixel in the sums, at least 0. Shape (N, \*spatial)."
     )
     weight_norm: WeightNorm = option(
         None,
         ("sum", None),
-        'What the mean divides by: with None the number of classes that count, with "sum" the sum of their weights.',
+        'The divisor of the mean over classes: None for the number of classes that count, "sum" for the sum of their '
+        "class weights.",
     )
     reduction: Reduction = option(
         "mean",
         Reduction,
-        'The result: one number, or with "none" the loss of each score, of shape (N, C), (C,), (N,) or (), depending '
+        'How to reduce the losses to a number. "none" returns them all, with shape (N, C), (C,), (N,) or (), depending '
         "on `pool`.",
     )
     pool: Pool = option(
         "image",
         Pool,
-        "Which pixels the sums of a score run over: each class of each image, each class of the batch, all classes of "
-        "each image, or everything.",
+        'The pixels that a score sums over: each class of each image for "image", each class of the batch for "batch", '
+        'all classes of each image for "micro", or everything for "all".',
     )
     absent: Absent = option(
         "keep",
@@ -177,13 +184,14 @@ class RegionOptions(BatchOptions):
     soft_tp: SoftTruePositive = option(
         "product",
         SoftTruePositive,
-        r"The true positive of probability p and target t: p t; (p + t - \|p - t\|) / 2, whose loss is 0 where input "
-        "and target are equal, soft ones too; or p t, with p² and t² in the other sums.",
+        'The true positive of probability p and target t. "product" is p t. '
+        r'"l1" is (p + t - \|p - t\|) / 2, which gives a loss of 0 if p and t are equal, also for soft targets. '
+        '"l2" is p t, with p² and t² in the other sums.',
     )
     classes: Sequence[int] | None = option(
         None,
         "sequence of int",
-        "The classes that enter the mean or, if pooled, the sums. The softmax still runs over all classes.",
+        "The classes that enter the mean or, if classes are pooled, the sums. The softmax still runs over all classes.",
     )
     exclude_background: bool = option(False, "bool", "Exclude class 0; equivalent to ``classes=range(1, C)``.")
 
@@ -191,8 +199,7 @@ class RegionOptions(BatchOptions):
         super().__post_init__()
         if self.class_weights is not None and self.pool in ("micro", "all"):
             msg = (
-                f"pool={self.pool!r} puts the classes together before the score; `class_weights` needs pool='image' "
-                "or 'batch'."
+                f"pool={self.pool!r} pools the classes before the score. `class_weights` needs pool='image' or 'batch'."
             )
             raise ValueError(msg)
 
@@ -201,13 +208,13 @@ class RegionOptions(BatchOptions):
 class CompoundOptions(RegionOptions):
     """The options of a region loss plus a pixel loss."""
 
-    reduction: Reduction = option("mean", ("mean", "sum"), "How both parts are reduced.")
+    reduction: Reduction = option("mean", ("mean", "sum"), "How to reduce both parts.")
 
     def __post_init__(self) -> None:
         if isinstance(self.reduction, str) and self.reduction == "none":
             msg = (
-                "A compound is one number, as the losses of its parts have different shapes; use reduction='mean' or "
-                "'sum'."
+                "A compound is one number, because the losses of its parts have different shapes. Use "
+                "reduction='mean' or 'sum'."
             )
             raise ValueError(msg)
         super().__post_init__()
@@ -220,29 +227,29 @@ class LovaszOptions(BatchOptions):
     class_weights: Weights | None = option(
         None,
         "array or sequence of float",
-        "Shape (C,); multiplies the loss of each class. The mean divides by the number of classes that count, not by "
-        "their weights.",
+        "The weight of the loss of each class, at least 0. The mean divides by the number of classes that count, not "
+        "by their weights. Shape (C,).",
     )
     reduction: Reduction = option(
         "mean",
         Reduction,
-        'The result: the mean over images of the mean over the classes that count, the sum, or with "none" the loss of '
-        "every class, of shape (N, C) or, for a pooled batch, (C,).",
+        'How to reduce the losses: "mean" is the mean over images of the mean over the classes that count. "none" '
+        "returns the loss of every class, with shape (N, C) or, for a pooled batch, (C,).",
     )
     exclude_background: bool = option(False, "bool", "Exclude class 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions(BatchOptions):
-    """The options of losses of pairs of pixels."""
+    """The options of losses over pairs of pixels."""
 
     reduction: Literal["mean", "sum"] = option(
-        "mean", ("mean", "sum"), "The result: the mean over the pairs in both orders, or their sum."
+        "mean", ("mean", "sum"), "The mean or the sum over the pairs in both orders."
     )
 
 
 class PairKeywords(TypedDict, total=False):
-    """The keywords of losses of pairs, for static type checkers."""
+    """The keywords of losses over pairs of pixels, for static type checkers."""
 
     class_axis: int | None
     ignore_index: int | None
