@@ -129,8 +129,8 @@ class MeanOptions(BatchOptions):
     denominator: Denominator = option(
         "weights",
         Denominator,
-        'The divisor of "mean". "weights" is the sum of the weights of the valid pixels: their pixel weights, times the '
-        "class weights for ids of exclusive classes, times C for independent classes. "
+        'The divisor of "mean". "weights" is the sum of the weights of the valid pixels: their pixel weights, times '
+        "the class weights for ids of exclusive classes, times C for independent classes. "
         '"valid" is the number of valid pixels, and "all" the number of all pixels, including ignored ones. '
         '"elements" is the number of valid pixels times C. "positives" is the number of positive targets; for '
         "exclusive classes, these are the pixels that are not class 0.",
