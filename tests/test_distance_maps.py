@@ -23,7 +23,7 @@ def brute_distances(mask, spacing):
 
 
 def test_distances_are_those_of_all_pairs():
-    found = distance_maps.distance_map(IDS, 4, spacing=SPACING)
+    found = distance_maps.distance_map(IDS, num_classes=4, spacing=SPACING)
     expected = [[brute_distances(image == number, SPACING) for number in range(4)] for image in IDS]
     assert_allclose(found, expected, rtol=1e-6)
 

@@ -38,26 +38,27 @@ class Mutant(NamedTuple):
 
 
 FORMULAS, SCORES = "engine.pixel_formulas", "engine.region_scores"
+FOCAL, NOISE_ROBUST = "losses._focal", "losses._noise_robust"
 MUTANTS = [
     # Values and derivatives of pixel formulas.
     Mutant(FORMULAS, "return -log_probability, -1.0", "return -log_probability, 1.0", "cross_entropy"),
     Mutant(FORMULAS, "value = power * less * log_probability", "value = power * log_probability", "focal"),
     Mutant(FORMULAS, "* limited(log_probability, xp)) + less)", "* limited(log_probability, xp)) - less)", "focal"),
     Mutant(FORMULAS, "[-less] * (gamma - 1)", "[-less] * gamma", "focal"),
-    Mutant(FORMULAS, "-log_probability - epsilon * xp.expm1", "-log_probability + epsilon * xp.expm1", "poly"),
-    Mutant(FORMULAS, "-1 - epsilon * xp.exp(log_probability)", "-1 - xp.exp(-log_probability)", "poly"),
-    Mutant(FORMULAS, "return value, -xp.exp(steps)", "return value, -q * xp.exp(steps)", "generalized_cross"),
-    Mutant(FORMULAS, "reverse * xp.exp(log_probability) - alpha", "reverse * xp.exp(log_probability)", "symmetric"),
-    Mutant(FORMULAS, "easy = rest < 1 - threshold", "easy = rest > 1 - threshold", "reduced_focal"),
-    Mutant(FORMULAS, "by_rest * (rest - 1) / divisor", "by_rest * (rest - 1)", "reduced_focal"),
+    Mutant(NOISE_ROBUST, "-log_probability - epsilon * xp.expm1", "-log_probability + epsilon * xp.expm1", "poly"),
+    Mutant(NOISE_ROBUST, "-1 - epsilon * xp.exp(log_probability)", "-1 - xp.exp(-log_probability)", "poly"),
+    Mutant(NOISE_ROBUST, "return value, -xp.exp(steps)", "return value, -q * xp.exp(steps)", "generalized_cross"),
+    Mutant(NOISE_ROBUST, "reverse * xp.exp(log_probability) - alpha", "reverse * xp.exp(log_probability)", "symmetric"),
+    Mutant(FOCAL, "easy = rest < 1 - threshold", "easy = rest > 1 - threshold", "reduced_focal"),
+    Mutant(FOCAL, "by_rest * (rest - 1) / divisor", "by_rest * (rest - 1)", "reduced_focal"),
     Mutant(
-        FORMULAS,
+        FOCAL,
         "excess = -xp.expm1(log_probability) - margin",
         "excess = -xp.expm1(log_probability)",
         "asymmetric",
         "losses/test_pixel_formulas.py",
     ),
-    Mutant(FORMULAS, "(by_excess * log_rest - power / rest)", "(by_excess * log_rest + power / rest)", "asymmetric"),
+    Mutant(FOCAL, "(by_excess * log_rest - power / rest)", "(by_excess * log_rest + power / rest)", "asymmetric"),
     # Scores of regions: which side a weight is on, a factor, a sum of classes, a guard.
     Mutant(
         SCORES,
@@ -129,8 +130,8 @@ MUTANTS = [
     Mutant("losses._lovasz", "before = union - 1", "before = union", "lovasz", "losses/test_lovasz.py"),
     Mutant(
         "losses._lovasz",
-        "steps *= 1 - 2 * xp.astype(hot, errors.dtype)",
-        "steps *= 2 * xp.astype(hot, errors.dtype) - 1",
+        "steps *= 1 - 2 * xp.astype(is_target, errors.dtype)",
+        "steps *= 2 * xp.astype(is_target, errors.dtype) - 1",
         "lovasz",
     ),
     Mutant(
@@ -148,8 +149,8 @@ MUTANTS = [
     ),
     Mutant(
         "losses._mutual_information",
-        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1) / size",
-        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1)",
+        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(residual_root))), axis=-1) / size",
+        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(residual_root))), axis=-1)",
         "information",
         "losses/test_mutual_information.py",
     ),
@@ -173,8 +174,8 @@ MUTANTS = [
     ),
     Mutant(
         "losses._mining",
-        "xp.where(some, count - 1, count)",
-        "xp.where(some, count, count)",
+        "xp.where(positive, count - 1, count)",
+        "xp.where(positive, count, count)",
         "ohem",
         "losses/test_cross_entropy.py",
     ),

@@ -13,23 +13,14 @@ from arrayseg._typing import Array, Namespace
 
 __all__ = [
     "Formula",
-    "asymmetric_negative",
     "cross_entropy",
     "expm1_ratio",
     "focal",
-    "focal_weight",
-    "generalized_cross_entropy",
     "guarded_power",
     "limited",
-    "poly",
-    "reduced_focal",
     "safe_log",
-    "symmetric_cross_entropy",
 ]
 
-
-#: Below this exponent (1 - p^q) / q is -log p in every digit, and q log p may be 0.
-LEAST_EXPONENT = 1e-20
 
 #: Exponents whose powers are products, which take a tenth of the time of a power.
 SMALL_POWERS = (1, 2, 3, 4, 5)
@@ -91,90 +82,6 @@ def _whole_focal(gamma: int) -> Formula:
 def limited(log_probability: Array, xp: Namespace) -> Array:
     """Return a finite log-probability: its product with a probability of 0 is 0."""
     return xp.maximum(log_probability, xp.full_like(log_probability, LEAST_LOGARITHM))
-
-
-def poly(epsilon: float) -> Formula:
-    """-l + epsilon (1 - e^l)."""
-
-    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        value = -log_probability - epsilon * xp.expm1(log_probability)
-        return value, -1 - epsilon * xp.exp(log_probability)
-
-    return formula
-
-
-def generalized_cross_entropy(q: float) -> Formula:
-    """(1 - e^(q l)) / q, which is -l for q = 0."""
-    traced = is_traced(q)
-    if not traced and q < LEAST_EXPONENT:
-        return cross_entropy
-
-    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        steps = q * log_probability
-        value = -log_probability * expm1_ratio(steps, xp) if traced else xp.expm1(steps) / -q
-        return value, -xp.exp(steps)
-
-    return formula
-
-
-def symmetric_cross_entropy(alpha: float, beta: float, log_zero: float) -> Formula:
-    """-alpha l - beta A (1 - e^l): with A for log 0, the second part is the cross entropy of the swapped arguments."""
-    reverse = beta * log_zero
-
-    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        value = reverse * xp.expm1(log_probability)
-        if not is_exactly(alpha, 0):  # 0 times an infinite logarithm would be NaN
-            value = value - alpha * log_probability
-        return value, reverse * xp.exp(log_probability) - alpha
-
-    return formula
-
-
-def focal_weight(gamma: float) -> Formula:
-    """(1 - e^l)^gamma, the weight of the focal loss on its own."""
-
-    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        rest = -xp.expm1(log_probability)
-        if is_exactly(gamma, 0):
-            return rest * 0 + 1, rest * 0  # NaN stays NaN
-        value, slope = guarded_power(rest, gamma, xp)
-        return value, slope * (rest - 1)
-
-    return formula
-
-
-def reduced_focal(gamma: float, threshold: float, divisor: float) -> Formula:
-    """-l where e^l is at most the threshold, -((1 - e^l) / divisor)^gamma l above."""
-
-    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        rest = -xp.expm1(log_probability)
-        easy = rest < 1 - threshold
-        one, zero = xp.ones_like(rest), xp.zeros_like(rest)
-        power, by_rest = guarded_power(xp.where(easy, rest / divisor, one), gamma, xp)
-        weight = xp.where(easy, power, one)
-        slope = xp.where(easy, by_rest * (rest - 1) / divisor, zero)
-        return -weight * log_probability, -weight - slope * limited(log_probability, xp)
-
-    return formula
-
-
-def asymmetric_negative(gamma: float, margin: float) -> Formula:
-    """-r^gamma log(1 - r), r = max(1 - e^l - margin, 0): negatives with a probability below the margin are let go."""
-    if is_exactly(margin, 0):
-        return focal(gamma)
-
-    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        excess = -xp.expm1(log_probability) - margin
-        outside = excess <= 0
-        zero = xp.zeros_like(excess)
-        excess = xp.where(outside, zero, excess)
-        power, by_excess = guarded_power(excess, gamma, xp)
-        rest = xp.where(excess > 0.5, xp.exp(log_probability) + margin, 1 - excess)  # at least the margin
-        log_rest = xp.where(excess > 0.5, xp.log(rest), xp.log1p(-xp.where(excess > 0.5, zero, excess)))
-        slope = (by_excess * log_rest - power / rest) * xp.exp(log_probability)
-        return xp.where(outside, zero, -power * log_rest), xp.where(outside, zero, slope)
-
-    return formula
 
 
 def expm1_ratio(exponent: Array, xp: Namespace) -> Array:

@@ -1,4 +1,4 @@
-"""Active boundary loss."""
+"""Active boundary loss: move each predicted boundary pixel towards the boundary of the target."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ __all__ = ["ActiveBoundaryTerm", "active_boundary", "boundary_distance", "direct
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveBoundaryTerm(Term):
-    """The smoothed cross entropy of the direction, of the pixels that have a weight."""
+    """The cross entropy of the direction to move in, with smoothed labels, over the pixels with a weight."""
 
     spatial: tuple[int, ...]
     direction: Array
-    """`(N, S)`, the number of the neighbour to move to."""
+    """The index of the neighbor to move to, `(N, S)`."""
     pixel_weight: Array
-    """`(N, S)`, 0 for all pixels but those of a predicted boundary that should move."""
+    """The weight of each pixel, 0 except on the part of a predicted boundary that should move, `(N, S)`."""
     amount: Array
-    """The number of those pixels."""
+    """The number of pixels that should move."""
     smoothing: float
     reduction: Literal["mean", "sum"] = "mean"
 
@@ -44,8 +44,8 @@ class ActiveBoundaryTerm(Term):
 
     def count(self, block: Block) -> Sums:
         xp = block.xp
-        divergences = xp.stack([self._divergence(block, neighbour) for neighbour in self._neighbours(block)], axis=1)
-        losses = -xp.sum(self._wanted(block) * _log_softmax(divergences, block), axis=1)
+        divergences = xp.stack([self._divergence(block, neighbor) for neighbor in self._neighbors(block)], axis=1)
+        losses = -xp.sum(self._smoothed_direction(block) * _log_softmax(divergences, block), axis=1)
         return (block.sum(losses * self.pixel_weight[block.image_slice, ...], axis=1),)
 
     def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Array]:
@@ -59,40 +59,40 @@ class ActiveBoundaryTerm(Term):
 
     def pull(self, block: Block, state: Array) -> Array:
         xp = block.xp
-        neighbours = self._neighbours(block)
-        divergences = xp.stack([self._divergence(block, neighbour) for neighbour in neighbours], axis=1)
-        slope = xp.exp(_log_softmax(divergences, block)) - self._wanted(block)
+        neighbors = self._neighbors(block)
+        divergences = xp.stack([self._divergence(block, neighbor) for neighbor in neighbors], axis=1)
+        slope = xp.exp(_log_softmax(divergences, block)) - self._smoothed_direction(block)
         weight = self.pixel_weight[block.image_slice, ...] * xp.astype(state, block.dtype, copy=False)
         slope = slope * weight[:, None, :]
-        # The slopes of a pixel add to 0, so that its own probabilities fall out of the sum.
+        # The slopes of a pixel sum to 0, so its own probabilities cancel.
         result = xp.zeros_like(block.logits)
-        for number, (probability, _) in enumerate(neighbours):
+        for number, (probability, _) in enumerate(neighbors):
             result = result - slope[:, number : number + 1, :] * probability
         return block.where_valid(result)
 
-    def _neighbours(self, block: Block) -> list[tuple[Array, Array]]:
-        """The probabilities of the neighbours in every direction, and their logarithms; constants."""
-        xp, still = block.xp, block.backend.stop_gradient
-        maps = [still(block.probabilities), still(block.finite_log_probabilities)]
+    def _neighbors(self, block: Block) -> list[tuple[Array, Array]]:
+        """Return the probabilities of the neighbor in each direction and their logarithms, without a gradient."""
+        xp, stop_gradient = block.xp, block.backend.stop_gradient
+        maps = [stop_gradient(block.probabilities), stop_gradient(block.finite_log_probabilities)]
         shape = (block.images, block.classes, *self.spatial)
-        found = []
+        neighbors = []
         for offset in directions(self.spatial):
-            moved = [neighbors_at(xp.reshape(array, shape), offset, xp, fill=None) for array in maps]
-            found.append((xp.reshape(moved[0], maps[0].shape), xp.reshape(moved[1], maps[1].shape)))
-        return found
+            shifted = [neighbors_at(xp.reshape(array, shape), offset, xp, fill=None) for array in maps]
+            neighbors.append((xp.reshape(shifted[0], maps[0].shape), xp.reshape(shifted[1], maps[1].shape)))
+        return neighbors
 
-    def _divergence(self, block: Block, neighbour: tuple[Array, Array]) -> Array:
-        """KL(neighbour, pixel), `(B, P)`."""
-        probability, logarithm = neighbour
+    def _divergence(self, block: Block, neighbor: tuple[Array, Array]) -> Array:
+        """Return KL(neighbor, pixel), `(B, P)`."""
+        probability, logarithm = neighbor
         return block.xp.sum(probability * (logarithm - block.finite_log_probabilities), axis=1)
 
-    def _wanted(self, block: Block) -> Array:
-        """The smoothed direction, `(B, directions, P)`."""
+    def _smoothed_direction(self, block: Block) -> Array:
+        """Return the one-hot directions with label smoothing, `(B, directions, P)`."""
         xp = block.xp
         count = len(directions(self.spatial))
         numbers = xp.arange(count, dtype=self.direction.dtype, device=block.device)
-        hot = xp.astype(self.direction[block.image_slice, ...][:, None, :] == numbers[None, :, None], block.dtype)
-        return (1 - self.smoothing) * hot + self.smoothing / count
+        one_hot = xp.astype(self.direction[block.image_slice, ...][:, None, :] == numbers[None, :, None], block.dtype)
+        return (1 - self.smoothing) * one_hot + self.smoothing / count
 
 
 def _log_softmax(scores: Array, block: Block) -> Array:
@@ -102,15 +102,19 @@ def _log_softmax(scores: Array, block: Block) -> Array:
 
 
 def directions(spatial: Sequence[int]) -> list[tuple[int, ...]]:
-    """The offsets to all neighbours, those along fewer axes first; along an axis of one element there are none."""
+    """Return the offsets to all neighbors, those along fewer axes first.
+
+    A pixel has no neighbors along an axis of one element.
+    """
     offsets = [offset for offset in product(*((-1, 0, 1) if length > 1 else (0,) for length in spatial)) if any(offset)]
     return sorted(offsets, key=lambda offset: sum(step != 0 for step in offset))
 
 
 def boundary_distance(target: Array, valid: Array | None, backend: Backend) -> Array:
-    """The distance to the target's boundary less one, at least 0, `(N, 1, *spatial)`.
+    """Return the distance to the boundary of the target minus one, at least 0, `(N, 1, *spatial)`.
 
-    `target` is `(N, C, *spatial)`; boundary are the pixels that differ from the next one along an axis, both valid.
+    A pixel lies on the boundary if it differs from the next pixel along an axis and both are valid. `target` has shape
+    `(N, C, *spatial)`.
     """
     xp = backend.xp
     boundary = xp.zeros((target.shape[0], 1, *target.shape[2:]), dtype=xp.bool, device=backend.device(target))
@@ -126,9 +130,9 @@ def boundary_distance(target: Array, valid: Array | None, backend: Backend) -> A
 
 
 def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> Array:
-    """The pixels that differ most from the next ones, at most a share of each image, and their neighbours.
+    """Return the mask of the predicted boundary, boolean `(N, 1, *spatial)`.
 
-    Boolean `(N, 1, *spatial)`.
+    It holds the pixels that diverge most from the next pixels, at most a share of each image, and their neighbors.
     """
     xp = block.xp
     shape = (block.images, block.classes, *spatial)
@@ -142,10 +146,10 @@ def predicted_boundary(block: Block, spatial: tuple[int, ...], share: float) -> 
             each = xp.where(valid & neighbors_at(valid, offset, xp, fill=None), each, xp.zeros_like(each))
         divergence = divergence + each
     flat = xp.reshape(divergence, (block.images, block.pixels))
-    most = min(int(share * block.pixels), block.pixels - 1)
+    rank = min(int(share * block.pixels), block.pixels - 1)
     if block.pixels == 0:
         return divergence > 0
-    level = xp.sort(flat, axis=1, descending=True)[:, most : most + 1]
+    level = xp.sort(flat, axis=1, descending=True)[:, rank : rank + 1]
     level = xp.where(level > 1e-5, level, xp.full_like(level, 1e-5))
     strong = xp.reshape(xp.astype(flat > level, xp.uint8), (block.images, 1, *spatial))
     grown, _ = dilate(strong, range(2, 2 + len(spatial)), xp)
@@ -163,56 +167,54 @@ def active_boundary(
     max_distance: float = 20.0,
     **options: Unpack[PairKeywords],
 ) -> Plan:
-    r"""Active boundary loss: predicted boundaries move to the neighbour that is nearest to the target's boundary.
+    r"""Compute the active boundary loss: move predicted boundaries to the neighbor closest to the target boundary.
 
     .. math:: \ell = \frac{1}{|B|} \sum_{i \in B} \frac{\min(d_i, m)}{m}\,
        \mathrm{CE}_\epsilon\left(\mathrm{softmax}_k\, \mathrm{KL}(p_{i + k} \,\|\, p_i),\; \arg\min_k d_{i + k}\right)
 
-    with k the directions to all neighbours (8 in the plane), d the distance to the target's boundary less one, and B
-    the pixels of the predicted boundary of which a neighbour is nearer to the target's. The predicted boundary are the
-    pixels whose probabilities diverge most from the next ones, and their neighbours.
+    k runs over the directions to all neighbors (8 in 2D). d is the distance to the target boundary minus one. The
+    predicted boundary consists of the pixels whose probabilities diverge most from the next pixels, and their
+    neighbors. B is the part of the predicted boundary where a neighbor is closer to the target boundary.
 
     Parameters
     ----------
     input : array
-        Logits of two classes or more, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+        Logits of at least two classes, shape (N, C, \*spatial), floating.
+    {target}
     field : array, optional
-        d, shape (N, \*spatial), as a data loader may make it; made here if not given.
+        Precomputed d, shape (N, \*spatial). By default it is computed here.
     share : float, default 0.01
-        At most this share of each image's pixels are the predicted boundary, before their neighbours join; from 0 to 1.
+        Largest share of the pixels of an image that the predicted boundary covers without its neighbors, from 0 to 1.
     label_smoothing : float, default 0.2
-        How much of the target is spread over all directions, in [0, 1).
+        Share of the target that is spread evenly over all directions, in [0, 1).
     max_distance : float, default 20.0
-        m, the distance from which on pixels weigh alike, more than 0.
+        m, the distance beyond which all pixels have the same weight, greater than 0.
     class_axis : int, default 1
         The axis of the classes; -1 for channels-last.
     ignore_index : int, optional
-        An id, of a class or not, whose pixels are no boundary, with zero gradient.
+        Label to ignore. Its pixels are never part of a boundary and have no gradient. The label may lie outside the
+        range of the classes.
     mask : array of bool, optional
-        Shape (N, \*spatial), true where a pixel counts.
+        Shape (N, \*spatial), True at pixels that count.
     reduction : {"mean", "sum"}, default "mean"
-        The mean over the pixels of B, or the sum.
+        Return the mean over the pixels of B or their sum.
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32; 0 where there is no boundary to move.
+    {returns_number}
+        It is 0 if no boundary should move.
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit; if pixels have no neighbours.
+    {raises}
+        Also if all spatial axes have a length of 1.
 
     Notes
     -----
-    The gradient is in the pixel's own logits: those of its neighbours, the boundaries and the directions are constants
-    of the derivative, as in the authors' code. That code takes the share of the whole batch by raising a threshold in
-    steps, makes ignored pixels boundary, and smooths to 1 - e + e/8 less than this one, whose shares add to 1. Meant
-    to be added to cross entropy and Lovasz-softmax.
+    As in the authors' code, only the logits of the pixel itself have a gradient. Its neighbors, the boundaries and the
+    directions are constants. Their code differs in three ways. It selects the share from the whole batch by raising a
+    threshold in steps. It treats ignored pixels as boundary. Its smoothed labels do not sum to 1. Add this loss to
+    cross entropy and Lovasz-softmax.
 
     References
     ----------
@@ -240,7 +242,7 @@ def active_boundary(
     backend, spatial = batch.backend, layout.rows_shape[1:]
     xp = backend.xp
     if not directions(spatial):
-        msg = f"active_boundary is of neighbours, of which images of shape {spatial} have none."
+        msg = f"active_boundary needs at least one spatial axis longer than 1; got shape {spatial}."
         raise ValueError(msg)
     block = whole_block(replace(batch, logits=backend.stop_gradient(batch.logits)))
     plane = (block.images, 1, *spatial)
@@ -255,13 +257,13 @@ def active_boundary(
             raise ValueError(msg)
         distance = xp.reshape(field, plane)
     distance = backend.stop_gradient(xp.astype(distance, batch.compute_dtype, copy=False))
-    # Beyond the edge a pixel stands for its neighbour, and ties go to the neighbours: the pixel itself comes last.
+    # At the edge a pixel replaces its missing neighbor. The pixel itself comes last, so ties go to the neighbors.
     outside = distance if valid is None else xp.where(valid, distance, xp.full_like(distance, float("inf")))
     around = [neighbors_at(outside, offset, xp, fill=None) for offset in directions(spatial)]
     choice = xp.argmin(xp.concat([*around, outside], axis=1), axis=1, keepdims=True)
     moving = predicted_boundary(block, spatial, share) & (choice < len(around))
     nearness = xp.where(distance < max_distance, distance / max_distance, xp.ones_like(distance))
-    unknown = xp.where(xp.isnan(outside), outside, xp.zeros_like(outside))  # NaN in the field is not lost
+    unknown = xp.where(xp.isnan(outside), outside, xp.zeros_like(outside))  # keeps NaN of the field
     weight = xp.where(moving, nearness, xp.zeros_like(nearness)) + unknown
     term = ActiveBoundaryTerm(
         spatial=spatial,

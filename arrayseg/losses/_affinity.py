@@ -1,4 +1,4 @@
-"""Affinity losses: of pairs of neighbours, whether they belong together."""
+"""Affinity losses: compare predictions at pairs of pixels that belong to the same class or not."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["AffinityFieldTerm", "PairTerm", "Pairs", "WindowAffinityTerm", "affi
 
 Pairs = Literal["pairs", "pixels"]
 
-#: Below this an affinity, or its complement, has no smaller logarithm, and no derivative.
+#: Affinities and their complements are clipped here before the logarithm. Below it they have no gradient.
 LEAST_AFFINITY = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairTerm(Term):
-    """The mean over pairs of pixels of a function of the maps at both and of whether their targets are the same."""
+    """The mean over pairs of pixels of a loss that depends on both pixels and on whether their targets are equal."""
 
     spatial: tuple[int, ...]
     reduction: Literal["mean", "sum"] = "mean"
@@ -39,30 +39,33 @@ class PairTerm(Term):
 
     @abstractmethod
     def offsets(self) -> Iterator[tuple[int, ...]]:
-        """From a pixel to its neighbours, one of each two that are opposite."""
+        """Yield the offsets from a pixel to its partners, only one of two opposite offsets."""
 
     @abstractmethod
     def maps(self, block: Block) -> Sequence[Array]:
-        """The maps that pairs are a function of, `(B, C, P)`."""
+        """Return the maps that the losses depend on, `(B, C, P)`."""
 
     @abstractmethod
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
-        """The loss of each pair in both orders, `(B, 1 or C, *pairs)`, from the maps at its pixels."""
+        """Return the loss of each pair, summed over both orders, `(B, 1 or C, *pairs)`."""
 
     @abstractmethod
     def derivatives(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
-        """The gradient of the losses in what `pull_maps` takes, at the first and at the second pixel."""
+        """Return the gradients of the losses at the first and at the second pixels, as `pull_maps` expects them."""
 
     @abstractmethod
     def pull_maps(self, block: Block, gradient: Array) -> Array:
-        """From that gradient, `(B, C, P)`, to one in the scores."""
+        """Return the gradient with respect to the logits from the gradient of `derivatives`, `(B, C, P)`."""
 
     def weight(self, offset: tuple[int, ...], like: Array, block: Block) -> Array | None:
-        """How often a pair counts in one order, of a shape that broadcasts with `(*pairs)`; None for once."""
+        """Return how often each pair counts in one order, or None if every pair counts once.
+
+        The result broadcasts with `(*pairs)`.
+        """
         return None
 
     def amount(self, pairs: Array, block: Block) -> Array:
-        """What the mean divides by, `(B,)`, from the weight of the pairs."""
+        """Return the denominator of the mean from the total weight of the pairs, `(B,)`."""
         return pairs
 
     def count(self, block: Block) -> Sums:
@@ -90,15 +93,15 @@ class PairTerm(Term):
         scale = xp.astype(state, block.dtype, copy=False)
         result = xp.zeros_like(maps[0])
         for first, second, same, weight in self._pairs(block):
-            places = [array[first] for array in maps], [array[second] for array in maps]
-            of_first, of_second = self.derivatives(*places, same, xp)
-            result[first] += of_first * (weight * scale)
-            result[second] += of_second * (weight * scale)
+            ends = [array[first] for array in maps], [array[second] for array in maps]
+            by_first, by_second = self.derivatives(*ends, same, xp)
+            result[first] += by_first * (weight * scale)
+            result[second] += by_second * (weight * scale)
         flat = xp.reshape(result, (block.images, block.classes, block.pixels))
         return block.where_valid(self.pull_maps(block, flat))
 
     def _pairs(self, block: Block) -> Iterator[tuple[Box, Box, Array, Array]]:
-        """Where the first and the second pixels are, whether their targets are the same, and what each pair counts."""
+        """Yield, for each offset, the slices of first and second pixels, equality of targets, and weights of pairs."""
         xp = block.xp
         target = block.ids[:, None, :] if block.batch.has_ids and not block.batch.binary else block.target
         target = self._shaped(target, xp)
@@ -121,7 +124,7 @@ class PairTerm(Term):
 
 
 def _half(offsets: Iterator[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
-    """One of each two opposite offsets: that whose first step forward comes first."""
+    """Yield one of each two opposite offsets: the one whose first nonzero step is positive."""
     for offset in offsets:
         if next((step for step in offset if step), 0) > 0:
             yield offset
@@ -129,7 +132,7 @@ def _half(offsets: Iterator[tuple[int, ...]]) -> Iterator[tuple[int, ...]]:
 
 @dataclass(frozen=True, kw_only=True)
 class AffinityFieldTerm(PairTerm):
-    """The divergence of neighbours that belong together, and what it lacks to a margin of those that do not."""
+    """The term of the affinity field: divergence within a class, and its shortfall from a margin between classes."""
 
     margin: float
     distance: int
@@ -143,61 +146,63 @@ class AffinityFieldTerm(PairTerm):
     def amount(self, pairs: Array, block: Block) -> Array:
         if self.denominator == "pairs":
             return pairs
-        neighbours = 3 ** sum(length > 1 for length in self.spatial) - 1
-        return block.valid_amount * (neighbours * (block.classes if block.batch.binary else 1))
+        neighbors = 3 ** sum(length > 1 for length in self.spatial) - 1
+        return block.valid_amount * (neighbors * (block.classes if block.batch.binary else 1))
 
     def maps(self, block: Block) -> Sequence[Array]:
-        """Probabilities, their logarithms and, of independent classes, those of the complements, and these."""
-        probabilities, shared = block.probabilities, block.backend.functions.finite_where_zero
+        """Return the probabilities and their logarithms.
+
+        For independent classes, the logarithms of the complements and the complements follow.
+        """
+        probabilities, finite = block.probabilities, block.backend.functions.finite_where_zero
         if block.batch.binary:
             (log_p, log_other), complements = block.log_of_sides, block.complements
-            return probabilities, shared(log_p, probabilities), shared(log_other, complements), complements
+            return probabilities, finite(log_p, probabilities), finite(log_other, complements), complements
         return probabilities, block.finite_log_probabilities
 
     def losses(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> Array:
         return sum(
-            self._of_divergence(self._divergence(*ordered, xp), same, xp)
-            for ordered in ((first, second), (second, first))
+            self._loss_of(self._divergence(*ordered, xp), same, xp) for ordered in ((first, second), (second, first))
         )
 
     def derivatives(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
         by_first, by_second = self._derivative(first, second, same, xp)
-        and_second, and_first = self._derivative(second, first, same, xp)
-        return by_first + and_first, by_second + and_second
+        reverse_second, reverse_first = self._derivative(second, first, same, xp)
+        return by_first + reverse_first, by_second + reverse_second
 
     def pull_maps(self, block: Block, gradient: Array) -> Array:
         if block.batch.binary:
             return gradient
-        # It adds to nothing over the classes; what rounding leaves is that of the likeliest one.
+        # The gradient sums to 0 over the classes. Subtracting the rounding error leaves it with the likeliest class.
         return gradient - block.probabilities * block.xp.sum(gradient, axis=1, keepdims=True)
 
     def _divergence(self, true: Sequence[Array], other: Sequence[Array], xp: Any) -> Array:
-        """KL(true, other), of one distribution a pixel or of one a pixel and class."""
+        """Return KL(true, other), for one distribution per pixel or one per pixel and class."""
         if len(true) == 2:
             return xp.sum(true[0] * (true[1] - other[1]), axis=1, keepdims=True)
         return true[0] * (true[1] - other[1]) + true[3] * (true[2] - other[2])
 
-    def _of_divergence(self, divergence: Array, same: Array, xp: Any) -> Array:
-        lacking = xp.where(divergence >= self.margin, xp.zeros_like(divergence), self.margin - divergence)
-        return xp.where(same, self.same_weight * divergence, self.different_weight * lacking)
+    def _loss_of(self, divergence: Array, same: Array, xp: Any) -> Array:
+        shortfall = xp.where(divergence >= self.margin, xp.zeros_like(divergence), self.margin - divergence)
+        return xp.where(same, self.same_weight * divergence, self.different_weight * shortfall)
 
     def _derivative(self, true: Sequence[Array], other: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
-        """In the scores of both pixels."""
+        """Return the derivatives of one order with respect to the logits of both pixels."""
         divergence = self._divergence(true, other, xp)
         zero = xp.zeros_like(divergence)
-        pushed = xp.where(divergence >= self.margin, zero, zero - self.different_weight)
-        slope = xp.where(same, zero + self.same_weight, pushed)
+        between_classes = xp.where(divergence >= self.margin, zero, zero - self.different_weight)
+        slope = xp.where(same, zero + self.same_weight, between_classes)
         if len(true) == 2:
             by_true = true[0] * (true[1] - other[1] - divergence)
             return slope * by_true, slope * (other[0] - true[0])
         by_true = true[0] * true[3] * (true[1] - other[1] - true[2] + other[2])
-        more = xp.where(other[0] > 0.5, true[3] - other[3], other[0] - true[0])
-        return slope * by_true, slope * more
+        by_other = xp.where(other[0] > 0.5, true[3] - other[3], other[0] - true[0])
+        return slope * by_true, slope * by_other
 
 
 @dataclass(frozen=True, kw_only=True)
 class WindowAffinityTerm(PairTerm):
-    """The binary cross entropy of the affinities of all pairs in all windows."""
+    """The term of the context prior: binary cross entropy of the affinities of all pairs in all windows."""
 
     window: int
 
@@ -207,7 +212,7 @@ class WindowAffinityTerm(PairTerm):
         yield from _half(product(*(range(-steps, steps + 1) for steps in reach)))
 
     def weight(self, offset: tuple[int, ...], like: Array, block: Block) -> Array:
-        """In how many windows both pixels are; a pixel is a pair with itself in one order alone."""
+        """Return the number of windows that contain both pixels. A pixel pairs with itself in only one order."""
         weight = block.xp.ones((), dtype=block.dtype, device=block.device) * (1.0 if any(offset) else 0.5)
         for number, (step, length) in enumerate(zip(offset, self.spatial, strict=True)):
             width, apart = self._width(length), abs(step)
@@ -222,7 +227,10 @@ class WindowAffinityTerm(PairTerm):
         return weight
 
     def maps(self, block: Block) -> Sequence[Array]:
-        """Probabilities and, where exclusive ones do add to 1 or they are independent, their complements."""
+        """Return the probabilities and their complements.
+
+        With `activation=None`, exclusive probabilities need not sum to 1, so only the probabilities are returned.
+        """
         probabilities = block.where_valid(block.probabilities)
         if block.batch.activation is None and not block.batch.binary:
             return (probabilities,)
@@ -249,7 +257,7 @@ class WindowAffinityTerm(PairTerm):
         return block.pull_back(gradient)
 
     def _shares(self, first: Sequence[Array], second: Sequence[Array], same: Array, xp: Any) -> tuple[Array, Array]:
-        """The probability that both pixels are of one class or not, as their targets are, and 1 less it."""
+        """Return the probability that the pair agrees with its targets on same or different, and its complement."""
         one, other = first[0], second[0]
         if len(first) == 1:
             together = xp.sum(one * other, axis=1, keepdims=True)
@@ -265,13 +273,13 @@ class WindowAffinityTerm(PairTerm):
 
 
 def pair_plan(input: Array, target: Array, options: PairOptions, make: Callable[..., PairTerm], **own: Any) -> Sweep:
-    """Return the plan of a loss of pairs; `make` creates its term, with fields of its own."""
+    """Return the plan of a loss of pairs. `make` creates its term from the keywords in `own`."""
     layout, batch = prepare(input, target, options)
     term = make(spatial=layout.rows_shape[1:], reduction=options.reduction, **own)
     return Sweep(input, layout, batch.with_unknown_targets(), [term], [1.0])
 
 
-#: Options of other losses that losses of pairs do not have.
+#: Options that losses of pairs do not support.
 WITHOUT_WEIGHTS = ("pixel_weights", "class_weights")
 
 
@@ -288,54 +296,48 @@ def affinity_field(
     activation: Literal["softmax", "sigmoid"] = "softmax",
     **options: Unpack[PairKeywords],
 ) -> Plan:
-    r"""Affinity field loss: neighbours of one class predict alike, neighbours of two classes do not.
+    r"""Compute the affinity field loss: neighbors should agree within a class and differ between classes.
 
     .. math:: \ell = \frac{1}{|\mathcal P|} \sum_{(i, j) \in \mathcal P}
        \begin{cases} \lambda\, D_{ji} & t_i = t_j \\ \mu \max(m - D_{ji}, 0) & t_i \ne t_j \end{cases}, \qquad
        D_{ji} = \mathrm{KL}(p_j \,\|\, p_i)
 
-    over the pairs of a pixel and each of its neighbours (8 in the plane, 26 in space).
+    The mean runs over all pairs of a pixel and one of its neighbors (8 in 2D, 26 in 3D).
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: pixels are alike
-        where all values are equal.
+    {input_spatial}
+    {target}
+        Two pixels belong to the same class if all their values are equal.
     margin : float, default 3.0
-        m, the divergence from which on neighbours of two classes are different enough, at least 0.
+        m, the divergence at which neighbors of different classes have no loss, at least 0.
     distance : int, default 1
-        How many pixels away neighbours are, at least 1.
+        Distance in pixels to the neighbors, at least 1.
     same_weight : float, default 1.0
-        The weight of pairs of one class, at least 0.
+        Weight of pairs of the same class, at least 0.
     different_weight : float, default 1.0
-        The weight of pairs of two classes, at least 0.
+        Weight of pairs of different classes, at least 0.
     denominator : {"pairs", "pixels"}, default "pairs"
-        What the mean divides by: the pairs of valid pixels, or the valid pixels times the neighbours that one has away
-        from the edge.
+        What the mean divides by: the number of valid pairs, or the number of valid pixels times the number of neighbors
+        of an interior pixel.
     activation : {"softmax", "sigmoid"}, default "softmax"
-        Which probabilities the logits make: of exclusive classes, or of independent ones. Independent classes have a
-        divergence each, and the mean is over them too.
+        How to turn `input` into probabilities: "softmax" for mutually exclusive classes, "sigmoid" for independent
+        ones. Each independent class has its own divergence, and the mean also runs over these classes.
     {options}
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    CoinCheung's ``AffinityFieldLoss`` has ``denominator="pixels"``. The authors take the means over the pairs of one
-    class and of two apart, and learn the distance. Two neighbours alike by one class of a value per class are of one
-    class in that class alone.
+    CoinCheung's ``AffinityFieldLoss`` uses ``denominator="pixels"``. The authors average pairs of the same class and
+    pairs of different classes separately, and learn the distance. With ``activation="sigmoid"``, two pixels are alike
+    or different in each class separately.
 
     References
     ----------
@@ -377,46 +379,43 @@ def context_prior_affinity(
     activation: Activation = "softmax",
     **options: Unpack[PairKeywords],
 ) -> Plan:
-    r"""Context prior affinity loss: whether any two pixels of a window are of one class.
+    r"""Compute the context prior affinity loss: whether any two pixels of a window belong to the same class.
 
     .. math:: \ell = -\frac{1}{|\mathcal P|} \sum_{(i, j) \in \mathcal P}
        \begin{cases} \log a_{ij} & t_i = t_j \\ \log (1 - a_{ij}) & t_i \ne t_j \end{cases}, \qquad
        a_{ij} = \sum_c p_{ic}\, p_{jc}
 
-    over all pairs of pixels, in both orders and with themselves, of every window that lies within the image: a pair in
-    several windows counts in each.
+    The mean runs over all pairs of pixels in every window that lies within the image. It includes both orders, and each
+    pixel with itself. A pair that lies in several windows counts once in each.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: pixels are alike
-        where all values are equal.
+    {input_spatial}
+    {target}
+        Two pixels belong to the same class if all their values are equal.
     window : int, default 3
-        How many pixels wide a window is, at least 1.
+        Width of a window in pixels, at least 1.
     activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make: of exclusive classes, or of independent ones, each of which has affinities
-        of being there at both pixels or at neither. With None the input holds probabilities.
+        How to turn `input` into probabilities: "softmax" for mutually exclusive classes, "sigmoid" for independent
+        ones, None if `input` already contains probabilities. Each independent class has its own affinity, the
+        probability that the class is present at both pixels or at neither.
     {options}
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit; if an image is smaller than a window.
+    {raises}
+        Also if an image is smaller than a window.
 
     Notes
     -----
-    The paper's affinity is a map of its own that a network predicts for all pixels; as in CoinCheung's ``AffinityLoss``
-    it is here that of the prediction, in windows; there, of logits instead of probabilities. Logarithms are of at least
-    1e-6, below which there is no gradient. Axes of one element are left out of the windows.
+    In the paper, a network predicts the affinity of all pairs of pixels as a separate map. Here, as in CoinCheung's
+    ``AffinityLoss``, the affinity is computed from the prediction within windows. CoinCheung's code computes it from
+    logits instead of probabilities. Affinities are clipped at 1e-6 before the logarithm and have no gradient below.
+    Windows do not extend along axes of one element.
 
     References
     ----------
@@ -434,6 +433,6 @@ def context_prior_affinity(
     sweep = pair_plan(input, target, PairOptions(activation=activation, **options), WindowAffinityTerm, window=window)
     spatial = sweep.layout.rows_shape[1:]
     if any(1 < length < window for length in spatial):
-        msg = f"A window of {window} pixels does not fit an image of shape {spatial}; choose a smaller `window`."
+        msg = f"A window of {window} pixels does not fit into an image of shape {spatial}. Choose a smaller `window`."
         raise ValueError(msg)
     return sweep

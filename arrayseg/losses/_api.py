@@ -12,7 +12,7 @@ from arrayseg._checks import check_flag
 from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends import backend_of
+from arrayseg.backends import Backend, backend_of
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._composed import Composed, method_of
 from arrayseg.losses._inputs import check_axis_is_clear, plain
@@ -56,20 +56,20 @@ def loss(
         signature = inspect.Signature([*own, *shared], return_annotation="Array")
         names = frozenset(signature.parameters)
         flags = frozenset(each.name for each in signature.parameters.values() if isinstance(each.default, bool))
-        positional = sum(each.kind is not each.KEYWORD_ONLY for each in own)
+        positional = [each.name for each in own if each.kind is not each.KEYWORD_ONLY]
         has_class_axis = "class_axis" in names
 
         @wraps(build)
         def plan(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
             if not kwargs.keys() <= names:
                 raise_unknown(build.__name__, kwargs.keys() - names, names)
-            if len(args) > positional:
+            if len(args) > len(positional):
                 _raise_positional(build.__name__, len(args), signature)
-            if has_class_axis and "class_axis" not in kwargs and len(args) == positional:
+            if has_class_axis and "class_axis" not in kwargs and len(args) == len(positional):
                 check_axis_is_clear(*args)
             for name in flags & kwargs.keys():
                 check_flag(name, kwargs[name])
-            return build(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
+            return build(*map(plain, positional, args), **{name: plain(name, kwargs[name]) for name in kwargs})
 
         @raises_here
         @wraps(build)
@@ -149,7 +149,7 @@ class ValueAndGrad(Composed):
         if method is not None:  # a loss with deep supervision, whose input is several arrays
             value, gradients = method(input, target, **options)
             return value, gradients
-        build = plan_of(self.loss)
+        build = method_of(self.loss, "plan")
         if build is None:
             return backend_of(input).differentiate(lambda array: self.loss(array, target, **options), input)
         plan = build(input, target, **options)
@@ -159,9 +159,8 @@ class ValueAndGrad(Composed):
                 "reduction='mean' or 'sum'. To weight pixels, pass `pixel_weights`."
             )
             raise ValueError(msg)
-        if plan.backend.uses_closed_form(*plan.arrays):
-            return plan.backend.value_and_gradient(plan)
-        return plan.backend.differentiate(lambda array: build(array, target, **options).plain(), input)
+        backend: Backend = plan.backend
+        return backend.value_and_gradient(plan, lambda array: build(array, target, **options).plain(), input)
 
 
 def grad(function: Callable[..., Array], /) -> Callable[..., Array]:

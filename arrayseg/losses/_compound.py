@@ -1,4 +1,4 @@
-"""Compound losses: weighted sums of other losses, which share what they can."""
+"""Weighted sums of losses, over one input or over outputs of several resolutions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Summed", "compound", "deep_supervision", "outer_formula", "summed"]
 
 @dataclass(frozen=True)
 class Summed(Plan):
-    """The weighted sum of plans of one input."""
+    """The weighted sum of plans that have the same input."""
 
     parts: Sequence[Plan]
     factors: Sequence[float]
@@ -73,15 +73,15 @@ class Summed(Plan):
 
 
 def summed(parts: Sequence[Plan], factors: Sequence[float]) -> Plan:
-    """The weighted sum of plans of one input, with as few sweeps over it as there are kinds of pixels."""
+    """Return the weighted sum of plans that have the same input. Sweeps over the same pixels become one sweep."""
     merged: list[Plan] = []
     weights: list[float] = []
     for part, factor in zip(parts, factors, strict=True):
-        for place, other in enumerate(merged):
+        for index, other in enumerate(merged):
             if isinstance(part, Sweep) and isinstance(other, Sweep) and _same_pixels(part, other):
-                more = _scaled(part, factor)
-                merged[place] = replace(
-                    other, terms=[*other.terms, *more.terms], factors=[*other.factors, *more.factors]
+                added = _scaled(part, factor)
+                merged[index] = replace(
+                    other, terms=[*other.terms, *added.terms], factors=[*other.factors, *added.factors]
                 )
                 break
         else:
@@ -91,12 +91,12 @@ def summed(parts: Sequence[Plan], factors: Sequence[float]) -> Plan:
 
 
 def _scaled(sweep: Sweep, factor: float) -> Sweep:
-    """Return a sweep times a number."""
+    """Return a sweep whose loss is multiplied by a factor."""
     return replace(sweep, factors=[factor * own for own in sweep.factors])
 
 
 def outer_formula(formula: Formula, outer: Outer) -> Formula:
-    """A function of a pixel's loss."""
+    """Return the formula that applies `outer` to the loss of each pixel."""
 
     def composed(log_probability: Array, xp: Any) -> tuple[Array, Array]:
         value, slope = formula(log_probability, xp)
@@ -107,15 +107,18 @@ def outer_formula(formula: Formula, outer: Outer) -> Formula:
 
 
 def _same_pixels(part: Sweep, other: Sweep) -> bool:
-    """Whether two sweeps are over equal pixels; compilers, which cannot tell, find what is shared themselves."""
-    one, two = part.batch, other.batch
-    if part.layout != other.layout or _settings(one) != _settings(two):
+    """Return whether two sweeps read equal arrays with equal settings.
+
+    Under a compiler the values are unknown and the answer is False. Compilers find shared computations themselves.
+    """
+    first, second = part.batch, other.batch
+    if part.layout != other.layout or _settings(first) != _settings(second):
         return False
-    if not one.backend.is_concrete(part.input, *one.constants, *two.constants):
+    if not first.backend.is_concrete(part.input, *first.constants, *second.constants):
         return False
-    pairs = zip(_arrays(one), _arrays(two), strict=True)
-    with one.backend.reading():
-        return all(a is b or (a is not None and b is not None and _equal(a, b, one.xp)) for a, b in pairs)
+    pairs = zip(_arrays(first), _arrays(second), strict=True)
+    with first.backend.reading():
+        return all(a is b or (a is not None and b is not None and _equal(a, b, first.xp)) for a, b in pairs)
 
 
 def _settings(batch: Batch) -> tuple[Any, ...]:
@@ -126,8 +129,8 @@ def _arrays(batch: Batch) -> tuple[Array | None, ...]:
     return batch.target, batch.mask, batch.pixel_weights, batch.class_weights
 
 
-def _equal(one: Array, two: Array, xp: Any) -> bool:
-    return one.shape == two.shape and one.dtype == two.dtype and bool(xp.all(one == two))
+def _equal(first: Array, second: Array, xp: Any) -> bool:
+    return first.shape == second.shape and first.dtype == second.dtype and bool(xp.all(first == second))
 
 
 Loss = Callable[..., Array]
@@ -135,30 +138,38 @@ Loss = Callable[..., Array]
 
 @raises_here
 def compound(parts: Mapping[Loss, float] | Sequence[tuple[Loss, float]], /) -> Loss:
-    r"""The weighted sum of losses, as a loss.
+    r"""Make a loss that is the weighted sum of other losses.
 
-    Parts that see the same pixels with the same activation share one softmax and one sweep over the logits.
+    .. math:: \ell = \sum_k w_k \, \ell_k
+
+    Parts with the same pixels and the same activation share one softmax and one sweep over the logits.
 
     Parameters
     ----------
     parts : mapping or sequence of (callable, float)
-        Losses of `arrayseg.losses`, `functools.partial` of them or other compounds, each with its weight: a number,
-        or one that JAX or a compiler traces. A weight that PyTorch is to learn multiplies the loss outside.
+        Pairs of a loss ℓ and its weight w. A loss is a function of `arrayseg.losses`, a `functools.partial` of one, or
+        another compound. A weight is a number, or a traced number of JAX or a compiler. To learn a weight in PyTorch,
+        multiply the result of the loss by it instead.
 
     Returns
     -------
     callable
-        ``(input, target, **options) -> array``, a loss like others: `arrayseg.value_and_grad` takes it. An option
-        goes to every part that has it; to give one to a single part, use a partial. It prints as the call that made
-        it, compares by its parts, and pickles where they do.
+        The loss, ``(input, target, **options) -> array``, which `arrayseg.value_and_grad` accepts like any other loss.
+        An option goes to every part that has it. To set an option of a single part, use a partial. The `repr` is the
+        call that made the compound. Compounds with equal parts are equal, and a compound pickles if its parts do.
 
     Raises
     ------
     TypeError
-        If a part is not a loss of arrayseg, or a weight not a number, or a tensor that requires a gradient; on the
-        call, if no part has an option.
+        If a part is not a loss of arrayseg, or a weight is not a number or is a tensor that requires a gradient. On the
+        call, if an option belongs to no part.
     ValueError
-        If there is no part; on the call, if ``reduction="none"``, as the parts' maps may have different shapes.
+        If there are no parts. On the call, if ``reduction="none"``, because the losses of the parts may have different
+        shapes.
+
+    See Also
+    --------
+    deep_supervision : Sum a loss over outputs of several resolutions.
 
     Examples
     --------
@@ -183,14 +194,17 @@ def compound(parts: Mapping[Loss, float] | Sequence[tuple[Loss, float]], /) -> L
         raise ValueError(msg)
     for part, _ in pairs:
         if plan_of(part) is None:
-            msg = f"A compound is made of losses of arrayseg, functools.partial of them or compounds; got {part!r}."
+            msg = (
+                "A compound is made of losses of arrayseg, a functools.partial of one, or other compounds; got "
+                f"{part!r}."
+            )
             raise TypeError(msg)
     return Compound(tuple((part, check_number("weight", weight)) for part, weight in pairs))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Compound(Composed):
-    """The weighted sum of losses: `(input, target, **options) -> array`. An option goes to every part that has it."""
+    """A weighted sum of losses: `(input, target, **options) -> array`. An option goes to every part that has it."""
 
     parts: tuple[tuple[Loss, float], ...]
     takes: tuple[frozenset[str] | None, ...] = field(init=False)
@@ -207,26 +221,26 @@ class Compound(Composed):
         return plan.backend.attach(plan)
 
     def plan(self, input: Array, target: Array, **options: Any) -> Plan:
-        """Return the plan of a call."""
+        """Return the plan of a call, checked but not computed."""
         unknown = [name for name in options if not any(taken is None or name in taken for taken in self.takes)]
         if unknown:
             close = get_close_matches(unknown[0], set().union(*(taken or () for taken in self.takes)), n=1)
-            hint = f"did you mean `{close[0]}`?" if close else "give a part its own with functools.partial."
-            msg = f"No part of the compound has an option `{unknown[0]}`; {hint}"
+            hint = f"Did you mean `{close[0]}`?" if close else "To set an option of one part, use functools.partial."
+            msg = f"No part of the compound has an option `{unknown[0]}`. {hint}"
             raise TypeError(msg)
-        found = []
+        plans = []
         for (part, _), taken in zip(self.parts, self.takes, strict=True):
             own = {name: options[name] for name in options if taken is None or name in taken}
             build = plan_of(part)
             assert build is not None, part  # `compound` has checked it
-            found.append(build(input, target, **own))
-        if not all(part.is_scalar for part in found):
+            plans.append(build(input, target, **own))
+        if not all(plan.is_scalar for plan in plans):
             msg = (
-                "A compound is one number: its parts' losses may have different shapes with reduction='none'. "
-                "Use reduction='mean' or 'sum', or call the parts."
+                "A compound is one number, because with reduction='none' the losses of its parts may have different "
+                "shapes. Use reduction='mean' or 'sum', or call the parts."
             )
             raise ValueError(msg)
-        return summed(found, [weight for _, weight in self.parts])
+        return summed(plans, [weight for _, weight in self.parts])
 
     def __repr__(self) -> str:
         pairs = [(shown(part), weight) for part, weight in self.parts]
@@ -237,35 +251,45 @@ class Compound(Composed):
 
 @raises_here
 def deep_supervision(loss: Loss, /, weights: Sequence[float] | None = None) -> Callable[..., Array]:
-    r"""The weighted sum of a loss over outputs of several resolutions.
+    r"""Make a loss that is the weighted sum of one loss over outputs of several resolutions.
+
+    .. math:: \ell = \sum_k w_k \, \ell(z_k, y_k)
+
+    Here z_k is an output and y_k the target at its resolution.
 
     Parameters
     ----------
     loss : callable
-        A loss of `arrayseg.losses`, a `functools.partial` of one or a compound.
+        A loss of `arrayseg.losses`, a `functools.partial` of one, or a compound.
     weights : sequence of float, optional
-        One for each output; 1, 1/2, 1/4, ..., divided by their sum, if not given. As those of `compound`.
+        The weight w of each output, of the same kind as a weight of `compound`. The default is 1, 1/2, 1/4, ...,
+        divided by their sum.
 
     Returns
     -------
     callable
-        ``(inputs, target, **options) -> array``, the inputs a sequence of logits from fine to coarse. The target is one
-        array, resized by nearest neighbours to every input that has another resolution, as are ``mask`` and
-        ``pixel_weights``; or a sequence of one target for each input. `arrayseg.value_and_grad` of it gives the value
-        and a list of gradients. It prints as the call that made it, compares by its arguments, and pickles.
+        The loss, ``(inputs, target, **options) -> array``. The inputs are a sequence of logits from fine to coarse. The
+        target is one array or a sequence of one array for each input. Targets, ``mask`` and ``pixel_weights`` are
+        resized to the resolution of each input by nearest neighbors. `arrayseg.value_and_grad` of this loss returns the
+        value and a list of gradients. The `repr` is the call that made the loss. Losses made with equal arguments are
+        equal, and they pickle if `loss` does.
 
     Raises
     ------
     TypeError
-        If a weight is not a number, or is a tensor that requires a gradient; on the call, if the inputs are one array.
+        If a weight is not a number or is a tensor that requires a gradient. On the call, if `inputs` is one array.
     ValueError
-        On the call, if the numbers of inputs, targets and weights differ, or maps of several resolutions would be
-        added, with ``reduction="none"``.
+        On the call, if the numbers of inputs, targets and weights differ, or if ``reduction="none"`` gives losses of
+        different shapes.
+
+    See Also
+    --------
+    multi_scale : Average a loss over several resolutions of the same logits.
 
     Notes
     -----
-    The weights are those of nnU-Net, which also leaves the coarsest output out (a last weight of 0). MONAI does not
-    divide by the sum. A pixel of the coarse target is the one that its centre falls in.
+    The default weights are those of nnU-Net, which also omits the coarsest output (a last weight of 0). MONAI does not
+    divide by the sum. A pixel of a resized target is the pixel of the target that contains its center.
 
     References
     ----------
@@ -287,12 +311,12 @@ def deep_supervision(loss: Loss, /, weights: Sequence[float] | None = None) -> C
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DeepSupervision(Composed):
-    """The weighted sum of a loss over outputs of several resolutions: `(inputs, target, **options) -> array`."""
+    """A weighted sum of one loss over outputs of several resolutions: `(inputs, target, **options) -> array`."""
 
     loss: Loss
     weights: tuple[float, ...] | None = None
     class_axis: int | None = field(init=False)
-    """The class axis where the call names none."""
+    """The class axis of calls that do not name one."""
 
     made_by = "deep_supervision"
 
@@ -302,13 +326,13 @@ class DeepSupervision(Composed):
     @raises_here
     def __call__(self, inputs: Sequence[Array], target: Any, **options: Any) -> Array:
         values = [
-            share * self.loss(input, wanted, **own)
-            for share, input, wanted, own in self._levels(inputs, target, options)
+            weight * self.loss(input, resized, **own)
+            for weight, input, resized, own in self._levels(inputs, target, options)
         ]
         if len({tuple(value.shape) for value in values}) > 1:
             shapes = ", ".join(str(tuple(value.shape)) for value in values)
             msg = (
-                f"Losses of several resolutions are added, but reduction='none' gives arrays of the shapes {shapes}. "
+                f"Cannot add losses of several resolutions: reduction='none' gives arrays of the shapes {shapes}. "
                 "Use reduction='mean' or 'sum', or call the loss on each input."
             )
             raise ValueError(msg)
@@ -316,47 +340,47 @@ class DeepSupervision(Composed):
 
     @raises_here
     def value_and_grad(self, inputs: Sequence[Array], target: Any, **options: Any) -> tuple[Array, list[Array]]:
-        """Return the value and the gradient in each input."""
+        """Return the value and the list of gradients with respect to the inputs."""
         values, gradients = [], []
-        for share, input, wanted, own in self._levels(inputs, target, options):
-            value, gradient = value_and_grad(self.loss)(input, wanted, **own)
-            values.append(share * value)
-            gradients.append(share * gradient)
+        for weight, input, resized, own in self._levels(inputs, target, options):
+            value, gradient = value_and_grad(self.loss)(input, resized, **own)
+            values.append(weight * value)
+            gradients.append(weight * gradient)
         return sum(values[1:], start=values[0]), gradients
 
     def _levels(
         self, inputs: Sequence[Array], target: Any, options: dict[str, Any]
     ) -> list[tuple[float, Array, Array, dict[str, Any]]]:
-        """Return the weight of each input, the input, its target and its options."""
+        """Return for each input its weight, the input itself, its target and its options."""
         if is_array(inputs):
             msg = (
                 "`inputs` must be a sequence of arrays, one for each resolution; got one array of shape "
-                f"{tuple(inputs.shape)}. Of one resolution call the loss itself."
+                f"{tuple(inputs.shape)}. For one resolution, call the loss itself."
             )
             raise TypeError(msg)
         targets = [target] * len(inputs) if is_array(target) else list(target)
-        shares = [0.5**level for level in range(len(inputs))] if self.weights is None else self.weights
-        if not len(inputs) == len(targets) == len(shares) > 0:
-            counts = f"{len(targets)}, {len(shares)} and {len(inputs)}"
+        weights = [0.5**level for level in range(len(inputs))] if self.weights is None else self.weights
+        if not len(inputs) == len(targets) == len(weights) > 0:
+            counts = f"{len(targets)}, {len(weights)} and {len(inputs)}"
             msg = f"There must be at least one input, and as many targets and weights as inputs; got {counts}."
             raise ValueError(msg)
-        total = sum(shares) if self.weights is None else 1.0
-        found = []
-        for share, input, whole in zip(shares, inputs, targets, strict=True):
+        total = sum(weights) if self.weights is None else 1.0
+        levels = []
+        for weight, input, full in zip(weights, inputs, targets, strict=True):
             layout = layout_of(input, options.get("class_axis", self.class_axis), backend_of(input))
             size = layout.rows_shape[1:]
             own = {**options}
             for name in ("mask", "pixel_weights"):
                 if own.get(name) is not None:
                     own[name] = _nearest(own[name], size)
-            has_classes = whole.ndim == len(layout.shape)
-            resized = _nearest(whole, size, class_axis=layout.class_axis if has_classes else None)
-            found.append((share / total, input, resized, own))
-        return found
+            has_classes = full.ndim == len(layout.shape)
+            resized = _nearest(full, size, class_axis=layout.class_axis if has_classes else None)
+            levels.append((weight / total, input, resized, own))
+        return levels
 
 
 def class_axis_of(loss: Loss) -> int | None:
-    """Return the class axis of a loss where a call names none: its default, or that of a partial."""
+    """Return the class axis of calls of a loss that do not name one: its default, or the one a partial sets."""
     if isinstance(loss, Compound):
         return class_axis_of(loss.parts[0][0])
     parameter = inspect.signature(loss).parameters.get("class_axis")
@@ -364,12 +388,12 @@ def class_axis_of(loss: Loss) -> int | None:
 
 
 def _options_of(part: Loss) -> frozenset[str] | None:
-    """The options that a part takes; None for all. Those that a partial sets are its own."""
+    """Return the options that a call may pass to a part, without those that a partial sets; None means any option."""
     if isinstance(part, partial):
         taken = _options_of(part.func)
         return None if taken is None else taken - part.keywords.keys()
     if isinstance(part, Compound):
-        known = [each for each in part.takes if each is not None]
+        known = [names for names in part.takes if names is not None]
         return None if len(known) < len(part.takes) else frozenset().union(*known)
     parameters = inspect.signature(part).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
@@ -378,13 +402,13 @@ def _options_of(part: Loss) -> frozenset[str] | None:
 
 
 def _nearest(array: Array, size: tuple[int, ...], class_axis: int | None = None) -> Array:
-    """Return an array `(N, *spatial)`, or with a class axis, with its spatial axes resized by nearest neighbors."""
+    """Resize the spatial axes of an array by nearest neighbors. Shape `(N, *spatial)`, or with a class axis."""
     backend = backend_of(array)
     axes = [axis for axis in range(1, array.ndim) if axis != class_axis]
-    for axis, length in zip(axes, size, strict=False):  # the loss has a sentence for other numbers of axes
-        whole = array.shape[axis]
-        if whole != length:
-            places = [(2 * place + 1) * whole // (2 * length) for place in range(length)]
-            index = backend.asarray(places, dtype=backend.count_dtype(array), like=array)
-            array = backend.xp.take(array, index, axis=axis)
+    for axis, length in zip(axes, size, strict=False):  # the loss itself checks the number of axes
+        old = array.shape[axis]
+        if old != length:
+            nearest = [(2 * index + 1) * old // (2 * length) for index in range(length)]
+            indices = backend.asarray(nearest, dtype=backend.count_dtype(array), like=array)
+            array = backend.xp.take(array, indices, axis=axis)
     return array

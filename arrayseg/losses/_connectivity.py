@@ -1,4 +1,4 @@
-"""Semantic connectivity loss: of connected components."""
+"""Semantic connectivity loss: compare the connected components of prediction and target."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ __all__ = ["ConnectivityTerm", "matched_components", "semantic_connectivity"]
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectivityTerm(Term):
-    """A constant, plus the weighted intersections over unions of components, plus the weighted misses of classes."""
+    """A constant plus the weighted IoU of pairs of components plus the weighted misses of unpredicted classes."""
 
     cells: Array
-    """`(N, C, S)`, each pixel's place in the table of its image and class."""
+    """The index of each pixel in the component table of its image and class, `(N, C, S)`."""
     sizes: Array
-    """`(N, C, 1, columns)`, the pixels of the target's components."""
+    """The number of pixels of each component of the target, `(N, C, 1, columns)`."""
     weights: Array
-    """`(N, C, rows, columns)`, of the intersections over unions; 0 for those that do not count."""
+    """The weight of the IoU of each pair of components, 0 for pairs that do not count, `(N, C, rows, columns)`."""
     missed: Array
-    """`(N, C)`, of the target's pixels times what their probability lacks to 1."""
+    """The weight of the sum of 1 - p over the target pixels of each class, `(N, C)`."""
     constant: Array
+    """The sum of the weights of all classes: the value if nothing overlaps."""
     reduction: Literal["mean", "sum"] = "mean"
 
     whole_images = True
@@ -77,15 +78,16 @@ class ConnectivityTerm(Term):
 
 
 def matched_components(
-    predicted: Array, wanted: Array, *, connectivity: int, most: int, mean: bool, backend: Backend
+    predicted: Array, target: Array, *, connectivity: int, max_components: int, mean: bool, backend: Backend
 ) -> dict[str, Any]:
-    """The fields of a `ConnectivityTerm`, from boolean masks `(N, C, *spatial)` of known values."""
-    xp, device = backend.xp, backend.device(wanted)
-    images, classes, *spatial = wanted.shape
-    dtype = backend.sum_dtype(wanted)
-    places = [(image, number) for image in range(images) for number in range(classes)]
+    """Return the fields of a `ConnectivityTerm`, from concrete boolean masks `(N, C, *spatial)`."""
+    xp, device = backend.xp, backend.device(target)
+    images, classes, *spatial = target.shape
+    dtype = backend.sum_dtype(target)
     pairs = [
-        _components(predicted[(*place, ...)], wanted[(*place, ...)], connectivity, most, backend) for place in places
+        _components(predicted[image, number, ...], target[image, number, ...], connectivity, max_components, backend)
+        for image in range(images)
+        for number in range(classes)
     ]
     rows, columns = (1 + max((_greatest(pair[which], xp) for pair in pairs), default=0) for which in (0, 1))
     cells = xp.zeros((images, classes, prod(spatial)), dtype=xp.int32, device=device)
@@ -97,14 +99,14 @@ def matched_components(
         counts = xp.astype(xp.reshape(xp.stack(tables), counts.shape), dtype)
     sizes = xp.sum(counts, axis=2, keepdims=True)
     touch = counts[:, :, 1:, 1:] > 0
-    wanted_parts = _number(sizes[:, :, :, 1:] > 0, 3, dtype, xp)
+    target_parts = _count(sizes[:, :, :, 1:] > 0, 3, dtype, xp)
     predicted_parts = xp.sum(counts, axis=3, keepdims=True)[:, :, 1:, :] > 0
-    alone = _number(predicted_parts & ~xp.any(touch, axis=3, keepdims=True), 2, dtype, xp)
-    # Every class that the target has counts alike, in every image.
-    of_class = xp.astype(wanted_parts[:, :, 0, 0] > 0, dtype)
+    alone = _count(predicted_parts & ~xp.any(touch, axis=3, keepdims=True), 2, dtype, xp)
+    # Every class that occurs in the target of an image has the same weight.
+    of_class = xp.astype(target_parts[:, :, 0, 0] > 0, dtype)
     if mean:
         of_class = of_class / (_at_least_one(xp.sum(of_class, axis=1, keepdims=True), xp) * max(images, 1))
-    shared = _at_least_one(_number(touch, 2, dtype, xp), xp) * _at_least_one(wanted_parts + alone, xp)
+    shared = _at_least_one(_count(touch, 2, dtype, xp), xp) * _at_least_one(target_parts + alone, xp)
     weights = -xp.astype(touch, dtype) * of_class[:, :, None, None] / shared
     weights = xp.concat([xp.zeros_like(counts[:, :, :1, 1:]), weights], axis=2)
     nowhere = ~xp.any(predicted_parts, axis=(2, 3))
@@ -121,7 +123,7 @@ def _greatest(numbers: Array, xp: Namespace) -> int:
     return 0 if 0 in numbers.shape else int(xp.max(numbers))
 
 
-def _number(mask: Array, axis: int, dtype: DType, xp: Namespace) -> Array:
+def _count(mask: Array, axis: int, dtype: DType, xp: Namespace) -> Array:
     return xp.sum(xp.astype(mask, dtype), axis=axis, keepdims=True)
 
 
@@ -129,14 +131,19 @@ def _at_least_one(counts: Array, xp: Namespace) -> Array:
     return xp.where(counts > 1, counts, xp.ones_like(counts))
 
 
-def _components(predicted: Array, wanted: Array, connectivity: int, most: int, backend: Backend) -> tuple[Array, Array]:
-    """The components of both masks; the first few of the prediction where it has more than twice as many."""
+def _components(
+    predicted: Array, target: Array, connectivity: int, max_components: int, backend: Backend
+) -> tuple[Array, Array]:
+    """Label the components of both masks.
+
+    If the prediction has more than twice as many components as the target, only its first `max_components` are kept.
+    """
     xp = backend.xp
     first, second = (
-        backend.masks.connected_components(mask, connectivity=connectivity) for mask in (predicted, wanted)
+        backend.masks.connected_components(mask, connectivity=connectivity) for mask in (predicted, target)
     )
-    if _greatest(first, xp) > max(most, 2 * _greatest(second, xp)):
-        first = xp.where(first <= most, first, xp.zeros_like(first))
+    if _greatest(first, xp) > max(max_components, 2 * _greatest(second, xp)):
+        first = xp.where(first <= max_components, first, xp.zeros_like(first))
     return first, second
 
 
@@ -150,59 +157,59 @@ def semantic_connectivity(
     max_components: int = 9,
     **options: Unpack[PairKeywords],
 ) -> Plan:
-    r"""Semantic connectivity-aware loss: how well connected components of prediction and target match.
+    r"""Compute the semantic connectivity-aware loss: how well the components of prediction and target match.
 
     .. math:: \ell_c = 1 - \frac{1}{|T| + |P_0|} \sum_{t \in T} \frac{1}{|P_t|} \sum_{p \in P_t} \mathrm{IoU}(p, t),
        \qquad \mathrm{IoU}(p, t) = \frac{\sum_{p \cap t} q}{\sum_p q + |t| - \sum_{p \cap t} q}
 
-    for every class that an image has, with T the components of the target, P_t the predicted ones that share a pixel
-    with t, P_0 those that share none with any, and q the probabilities. Where the class is predicted nowhere, the loss
-    is :math:`1 + \frac{1}{|\Omega|} \sum t (1 - q)`.
+    The loss runs over every class that occurs in the target of an image. T are the components of the target. P_t are
+    the predicted components that share a pixel with t, P_0 the predicted components that overlap no target component.
+    q are the probabilities. If a class is not predicted anywhere, its loss is
+    :math:`1 + \frac{1}{|\Omega|} \sum t (1 - q)`.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
-        it is more than a half.
+    {input_spatial}
+    {target_mask}
     activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make: of exclusive classes, of which the most probable is predicted, or of
-        independent ones, which are predicted where they are more than a half. With None the input holds probabilities.
+        How to turn `input` into probabilities: "softmax" for mutually exclusive classes, "sigmoid" for independent
+        ones, None if `input` already contains probabilities. The most probable of exclusive classes is predicted.
+        Independent classes are predicted where their probability exceeds 0.5.
     class_axis : int or None, default 1
         The axis of the classes; -1 for channels-last. None for one binary channel without such an axis.
     ignore_index : int, optional
-        An id, of a class or not, whose pixels are in no component, with zero gradient.
+        Label to ignore. Its pixels belong to no component and have no gradient. The label may lie outside the range of
+        the classes.
     mask : array of bool, optional
-        Shape (N, \*spatial), true where a pixel counts.
+        Shape (N, \*spatial), True at pixels that count.
     connectivity : int, optional
-        In how many coordinates neighbours may differ: 1 (4 neighbours in the plane, 6 in space) to the number of
-        spatial axes (8, 26), the default.
+        Number of coordinates in which neighbors may differ, from 1 (4 neighbors in 2D, 6 in 3D) to the number of
+        spatial axes (8 neighbors in 2D, 26 in 3D). The default is the number of spatial axes.
     max_components : int, default 9
-        How many predicted components of a class count, in the order of their first pixels, where it has more than
-        twice as many as the target; at least 1. Matching takes memory for all pairs of components.
+        Number of predicted components of a class that count, at least 1. The limit applies only if there are more than
+        twice as many as in the target, and keeps the components whose first pixels come first. Matching needs memory
+        for all pairs of components.
     reduction : {"mean", "sum"}, default "mean"
-        The mean over the classes of an image and then over the images, or the sum.
+        Return the mean over the classes of an image and then over the images, or the sum.
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
     TypeError
-        If an argument is of the wrong kind, or of another library than the input; under a compiler or a transform that
-        hides values, as components are found from known ones.
+        If an argument has the wrong type or comes from a different array library. Also under a compiler or transform
+        that hides the values of arrays, because finding components needs them.
     ValueError
-        If a shape, a device, an option or an id does not fit.
+        If shapes or devices do not match, an option is invalid, or a label is out of range.
 
     Notes
     -----
-    Components are found on the host from the values of the prediction, and are constants of the derivative; the
-    gradient in the probabilities is exact. The defaults are those of PaddleSeg, whose code multiplies the predicted ids
-    where this loss has probabilities: the value is the same where these are 0 and 1, of a binary target. JAX finds the
-    components inside of ``jax.grad``, not of ``jax.jit`` and ``jax.vmap``.
+    Components are found on the host from the values of the prediction and have no gradient. The gradient with respect
+    to the probabilities is exact. The defaults follow PaddleSeg, whose code uses predicted labels in place of the
+    probabilities. Both agree for a binary target if the probabilities are 0 and 1. In JAX, the loss works inside
+    ``jax.grad`` but not inside ``jax.jit`` or ``jax.vmap``.
 
     References
     ----------
@@ -229,8 +236,9 @@ def semantic_connectivity(
     constant = replace(batch, logits=backend.stop_gradient(batch.logits))
     if not backend.is_concrete(constant.logits, *constant.constants):
         msg = (
-            "semantic_connectivity finds connected components from known values, which compilers and transforms hide; "
-            "call it outside of them (jax.grad and torch.autograd are fine)."
+            "semantic_connectivity needs the values of its arrays to find connected components, but a compiler or "
+            "transform hides them. Call it outside jax.jit, jax.vmap and torch.compile. It works with jax.grad and "
+            "torch.autograd."
         )
         raise TypeError(msg)
     block = whole_block(constant)
@@ -241,14 +249,14 @@ def semantic_connectivity(
         best = xp.astype(xp.argmax(block.logits, axis=1, keepdims=True), classes.dtype)
         predicted = best == classes[None, :, None]
     predicted = predicted if block.valid is None else predicted & block.valid[:, None, :]
-    wanted = block.one_hot if batch.has_ids else block.target > 0.5
+    target_masks = block.one_hot if batch.has_ids else block.target > 0.5
     shape = (*batch.shape[:2], *spatial) if spatial else (*batch.shape[:2], 1)
-    found = matched_components(
+    components = matched_components(
         xp.reshape(predicted, shape),
-        xp.reshape(wanted, shape),
+        xp.reshape(target_masks, shape),
         connectivity=len(shape) - 2 if connectivity is None else connectivity,
-        most=int(max_components),
+        max_components=max_components,
         mean=shared.reduction == "mean",
         backend=backend,
     )
-    return Sweep(input, layout, batch, [ConnectivityTerm(**found, reduction=shared.reduction)], [1.0])
+    return Sweep(input, layout, batch, [ConnectivityTerm(**components, reduction=shared.reduction)], [1.0])

@@ -1,4 +1,4 @@
-"""Pixel losses of the user's own formulas."""
+"""Pixel losses from a user's own formula."""
 
 from __future__ import annotations
 
@@ -20,43 +20,50 @@ __all__ = ["pixel_loss"]
 
 @raises_here
 def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Array]:
-    r"""A pixel loss of your own, from a formula of the log-probability.
+    r"""Make a pixel loss from a formula of the log-probability.
 
-    The loss of a pixel of class y is phi(log p_y); with a soft target t it is sum_c t_c phi(log p_c), and with sigmoid
-    t phi(log p) + (1 - t) phi(log(1 - p)) for each class. It has every option that pixel losses share (see
-    `cross_entropy`), runs on every backend, and has gradients there: from the derivative that the formula gives on
-    NumPy, CuPy and eager PyTorch, and by automatic differentiation of its first result on JAX and under compilers.
+    The formula φ defines the loss of a pixel: φ(log p_y) for class y, and sum_c t_c φ(log p_c) for a soft target t.
+    With "sigmoid" the loss of each class is t φ(log p) + (1 - t) φ(log(1 - p)).
+
+    The loss has every option that pixel losses share (see `cross_entropy`), runs on every backend and has gradients on
+    each. On NumPy, CuPy and eager PyTorch they come from the derivative that the formula returns. On JAX and under
+    compilers they come from automatic differentiation of the formula's first result.
 
     Parameters
     ----------
     formula : callable
-        ``(log_probability, xp) -> (value, derivative)``: an array of log-probabilities, of any shape and at most 0, and
-        the namespace of its library; the value of the loss there and its derivative in the log-probability, of the same
-        shape. Keyword-only parameters of the formula become options of the loss.
+        ``(log_probability, xp) -> (value, derivative)``.
+
+        `log_probability` is an array of any shape with values of at most 0, and `xp` is the namespace of its library.
+        The results have the same shape: φ and its derivative with respect to the log-probability. Keyword-only
+        parameters of the formula become options of the loss.
 
     Returns
     -------
     callable
-        ``(input, target, **options) -> array``, with the name and the docstring of the formula.
+        The loss, ``(input, target, **options) -> array``, with the name and the docstring of `formula`.
 
     Raises
     ------
     TypeError
-        If the formula has an option that all pixel losses have already.
+        If the formula has a parameter with the name of an option that all pixel losses have. On the call, if an
+        argument has the wrong type or comes from a different array library.
+    ValueError
+        On the call, if shapes or devices do not match, an option is invalid, or a label is out of range.
 
     See Also
     --------
-    region_loss : The same for scores of overlap.
+    region_loss : Make a region loss from the formula of a score of overlap.
 
     Notes
     -----
-    Log-probabilities go down to -200 and further, and up to 0: take ``xp.expm1(l)`` for p - 1, and powers rather than
-    quotients of p. Guard a division that may be by 0 with ``where`` on both sides. `arrayseg.testing.assert_gradient`
+    Log-probabilities range from 0 down to -200 and below. Use ``xp.expm1(l)`` for p - 1, and powers of p instead of
+    quotients. Guard a division by a possible 0 with ``where`` on both sides. `arrayseg.testing.assert_gradient`
     compares the derivative with finite differences.
 
     Examples
     --------
-    The mean squared error of the probability of the target, (1 - p)^2, as an option to a power:
+    The squared error of the target's probability is (1 - p)². The exponent becomes an option of the loss:
 
     >>> import numpy as np
     >>> import arrayseg
@@ -76,9 +83,9 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
     """
     own = [p for p in signature(formula).parameters.values() if p.kind is Parameter.KEYWORD_ONLY]
     names = [parameter.name for parameter in own]
-    taken = set(names) & ({field.name for field in fields(PixelOptions)} | {"input", "target"})
-    if taken:
-        msg = f"`{min(taken)}` is an option of every pixel loss; give that of the formula another name."
+    repeated = set(names) & ({field.name for field in fields(PixelOptions)} | {"input", "target"})
+    if repeated:
+        msg = f"`{min(repeated)}` is an option of every pixel loss. Rename that parameter of the formula."
         raise TypeError(msg)
 
     def plan(input: Array, target: Array, **options: Any) -> Plan:
@@ -86,8 +93,8 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
         return pixel_plan(input, target, partial(formula, **chosen) if chosen else formula, PixelOptions(**options))
 
     arguments = [p for p in signature(plan).parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
-    rest = Parameter("options", Parameter.VAR_KEYWORD)
-    vars(plan)["__signature__"] = Signature([*arguments, *own, rest])
+    shared = Parameter("options", Parameter.VAR_KEYWORD)
+    vars(plan)["__signature__"] = Signature([*arguments, *own, shared])
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(plan, name, getattr(formula, name, None) or getattr(plan, name))
     return loss(PixelOptions)(plan)

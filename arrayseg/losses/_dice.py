@@ -1,4 +1,4 @@
-"""Region losses: scores of the overlap of prediction and target, per image and class or pooled."""
+"""Dice, Jaccard and Tversky losses, and region losses from a user's own score."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from typing import Any, Unpack
 
 from arrayseg._checks import check_choice, check_number, check_numbers
 from arrayseg._errors import raises_here
-from arrayseg._typing import (
-    Array,
-    SmoothForm,
-)
+from arrayseg._typing import Array, SmoothForm
 from arrayseg.engine import region_scores
 from arrayseg.engine.batch import Layout
 from arrayseg.engine.plan import Plan
@@ -25,6 +22,7 @@ from arrayseg.losses._options import RegionKeywords, RegionOptions
 __all__ = ["dice", "jaccard", "ratio", "region_loss", "region_plan", "smoothing", "tversky"]
 
 Smooth = float | tuple[float, float]
+"""What is added to both the numerator and the denominator of a score, or to each of them."""
 
 
 def region_plan(
@@ -35,13 +33,13 @@ def region_plan(
     make: Callable[..., Term] = RegionTerm,
     **own: Any,
 ) -> Sweep:
-    """Return the plan of a region loss with a score; `make` creates its term, with fields of its own."""
+    """Return the plan of a region loss with this score. `make` creates the term; `own` are further fields of it."""
     layout, batch = prepare(input, target, options)
     return Sweep(input, layout, batch, [region_term(options, layout, make, score=score, **own)], [1.0])
 
 
 def region_term(options: RegionOptions, layout: Layout, make: Callable[..., Term] = RegionTerm, **own: Any) -> Term:
-    """Return the term that `make` creates from the shared options and from fields of its own."""
+    """Create a term with `make` from the shared options and from `own`, its other fields."""
     return make(
         reduction=options.reduction,
         pool=options.pool,
@@ -54,15 +52,15 @@ def region_term(options: RegionOptions, layout: Layout, make: Callable[..., Term
 
 
 def smoothing(smooth: Smooth) -> tuple[float, float]:
-    """Return what is added to the numerator and to the denominator."""
+    """Return the two numbers to add, to the numerator and to the denominator."""
     if isinstance(smooth, str) or not isinstance(smooth, Iterable) or getattr(smooth, "shape", None) == ():
         number = check_number("smooth", smooth, 0)
         return number, number
-    both = check_numbers("smooth", smooth, 0)
-    if len(both) != 2:
+    numbers = check_numbers("smooth", smooth, 0)
+    if len(numbers) != 2:
         msg = f"`smooth` must be a number or (numerator, denominator); got {smooth!r}."
         raise ValueError(msg)
-    return both[0], both[1]
+    return numbers[0], numbers[1]
 
 
 def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) -> Score:
@@ -75,44 +73,59 @@ def ratio(alpha: float, beta: float, smooth: Smooth, smooth_form: SmoothForm) ->
 
 @raises_here
 def region_loss(score: OverlapScore) -> Callable[..., Array]:
-    r"""A region loss of your own, from the formula of its score.
+    r"""Make a region loss from the formula of its score.
 
-    The loss has every option that region losses share (see `dice`), runs on every backend, and has gradients there:
-    from the derivatives that the formula gives on NumPy, CuPy and eager PyTorch, and by automatic differentiation of
-    its first result on JAX and under compilers.
+    The loss has every option that region losses share (see `dice`), runs on every backend and has gradients on each.
+    On NumPy, CuPy and eager PyTorch they come from the derivatives that the formula returns. On JAX and under
+    compilers they come from automatic differentiation of the formula's first result.
 
     Parameters
     ----------
     score : callable
-        ``(overlap, xp) -> (loss, by_intersection, by_prediction)``. The overlap has four arrays of one shape, (N, C) or
-        as `pool` says: `intersection` I = sum p t, `prediction` P = sum p, `target` T = sum t and `pixels`, the
-        weight of the pixels that took part; `xp` is the namespace of their library. The results are the loss of each
-        and its derivatives in I and P, of the same shape; the loss may have one column, for all classes together.
+        ``(overlap, xp) -> (loss, by_intersection, by_prediction)``.
+
+        `overlap` is a named tuple of four arrays of one shape, (N, C) unless `pool` says otherwise: `intersection`
+        I = sum p t, `prediction` P = sum p, `target` T = sum t, and `pixels`, the sum of the pixel weights. `xp` is
+        the namespace of their library.
+
+        The results are the loss for each element and its derivatives with respect to I and P, of the same shape. The
+        loss may have a single column, which then stands for all classes together.
 
     Returns
     -------
     callable
-        ``(input, target, **options) -> array``, with the name and the docstring of the score.
+        The loss, ``(input, target, **options) -> array``, with the name and the docstring of `score`.
+
+    Raises
+    ------
+    TypeError
+        On the call, if an argument has the wrong type or comes from a different array library.
+    ValueError
+        On the call, if shapes or devices do not match, an option is invalid, or a label is out of range.
+
+    See Also
+    --------
+    pixel_loss : Make a pixel loss from a formula of the log-probability.
 
     Notes
     -----
-    Guard a division that may be by 0 with ``where`` on both sides, ``xp.where(x > 0, 1 / xp.where(x > 0, x, one),
-    zero)``: else automatic differentiation makes NaN of it. `arrayseg.testing.assert_gradient` compares the
-    derivatives with finite differences.
+    Guard a division by a possible 0 with ``where`` on both sides, as in
+    ``xp.where(x > 0, 1 / xp.where(x > 0, x, one), zero)``. Otherwise automatic differentiation returns NaN.
+    `arrayseg.testing.assert_gradient` compares the derivatives with finite differences.
 
     Examples
     --------
-    The Kulczynski loss, one minus the mean of precision and recall:
+    The Kulczynski loss is one minus the mean of precision and recall:
 
     >>> import numpy as np
     >>> from arrayseg.losses import region_loss
     >>> from arrayseg.testing import assert_gradient
     >>> @region_loss
     ... def kulczynski(overlap, xp):
-    ...     hit, predicted, wanted, _ = overlap
-    ...     precision, recall = hit / (predicted + 1e-5), hit / (wanted + 1e-5)
-    ...     by_hit = -(1 / (predicted + 1e-5) + 1 / (wanted + 1e-5)) / 2
-    ...     return 1 - (precision + recall) / 2, by_hit, precision / (predicted + 1e-5) / 2
+    ...     intersection, predicted, target = overlap.intersection, overlap.prediction + 1e-5, overlap.target + 1e-5
+    ...     precision, recall = intersection / predicted, intersection / target
+    ...     loss = 1 - (precision + recall) / 2
+    ...     return loss, -(1 / predicted + 1 / target) / 2, precision / predicted / 2
     >>> probabilities, ids = np.array([[[0.8, 0.3], [0.2, 0.7]]]), np.array([[0, 1]])
     >>> round(float(kulczynski(probabilities, ids, activation=None)), 4)
     0.2487
@@ -123,7 +136,7 @@ def region_loss(score: OverlapScore) -> Callable[..., Array]:
     def plan(input: Array, target: Array, **options: Unpack[RegionKeywords]) -> Plan:
         return region_plan(input, target, region_scores.of_overlap(score), RegionOptions(**options))
 
-    del plan.__wrapped__  # the signature is the loss's own
+    del plan.__wrapped__  # so that `inspect.signature` sees the parameters of `plan`, not those of the score
     return loss(RegionOptions)(plan)
 
 
@@ -136,7 +149,7 @@ def dice(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Soft Dice loss.
+    r"""Compute the soft Dice loss.
 
     .. math:: \ell = 1 - \frac{2 I + s}{P + T + s'}, \quad I = \sum p t,\; P = \sum p,\; T = \sum t
 
@@ -145,8 +158,7 @@ def dice(
     {input}
     {target}
     {smooth}
-    smooth_form : {"double", "tp"}, default "double"
-        Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    {smooth_form_dice}
     {options}
 
     Returns
@@ -160,12 +172,15 @@ def dice(
     Notes
     -----
     The defaults give the numbers of ``monai.losses.DiceLoss(softmax=True, to_onehot_y=True)`` 1.6.
-    segmentation-models-pytorch pools the batch, nnU-Net returns the negative score, kornia pools the classes, and
-    optax and Keras smooth with 1 and 1e-7. Without smoothing, two empty sets agree (a loss of 0).
+    segmentation-models-pytorch pools the batch, nnU-Net returns the negative score, and kornia pools the classes.
+    optax smooths with 1, Keras with 1e-7. Without smoothing the loss of two empty sets is 0.
+
+    ``soft_tp="l2"`` squares both sums of the denominator, as in the paper.
 
     References
     ----------
-    Milletari et al., "V-Net" (2016), https://arxiv.org/abs/1606.04797, squares both sums (``soft_tp="l2"``).
+    Milletari et al., "V-Net: fully convolutional neural networks for volumetric medical image segmentation" (2016),
+    https://arxiv.org/abs/1606.04797.
 
     Examples
     --------
@@ -187,7 +202,7 @@ def jaccard(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Soft Jaccard loss, also called IoU loss.
+    r"""Compute the soft Jaccard loss, also called IoU loss.
 
     .. math:: \ell = 1 - \frac{2 I + s}{2 (P + T - I) + s'}, \quad I = \sum p t,\; P = \sum p,\; T = \sum t
 
@@ -197,7 +212,7 @@ def jaccard(
     {target}
     {smooth}
     smooth_form : {"double", "tp"}, default "double"
-        As in the formula, or (I + s) / (P + T - I + s').
+        "double" is the formula above. "tp" smooths (I + s) / (P + T - I + s').
     {options}
 
     Returns
@@ -210,8 +225,8 @@ def jaccard(
 
     Notes
     -----
-    The defaults give the numbers of ``monai.losses.DiceLoss(jaccard=True, softmax=True, to_onehot_y=True)`` 1.6,
-    whose smoothing weighs half of what ``smooth_form="tp"`` and segmentation-models-pytorch make of it.
+    The defaults give the numbers of ``monai.losses.DiceLoss(jaccard=True, softmax=True, to_onehot_y=True)`` 1.6. The
+    same `smooth` has twice the effect with ``smooth_form="tp"``, the form of segmentation-models-pytorch.
 
     References
     ----------
@@ -239,7 +254,7 @@ def tversky(
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Tversky loss: Dice with separate weights for false positives and false negatives.
+    r"""Compute the Tversky loss: Dice with separate weights for false positives and false negatives.
 
     .. math:: \ell = 1 - \frac{TP + s}{TP + \alpha FP + \beta FN + s'},
        \quad TP = \sum p t,\; FP = \sum p (1 - t),\; FN = \sum (1 - p) t
@@ -253,8 +268,7 @@ def tversky(
     beta : float, default 0.5
         The weight of false negatives, at least 0.
     {smooth}
-    smooth_form : {"double", "tp"}, default "tp"
-        As in the formula, or with TP, FP and FN doubled.
+    {smooth_form_tp}
     {options}
 
     Returns
@@ -267,8 +281,8 @@ def tversky(
 
     Notes
     -----
-    The defaults give the numbers of ``monai.losses.TverskyLoss(softmax=True, to_onehot_y=True)`` 1.6. Up to Keras
-    3.15 and in the papers of Abraham and of Yeung, alpha (or delta) weighs false negatives instead.
+    The defaults give the numbers of ``monai.losses.TverskyLoss(softmax=True, to_onehot_y=True)`` 1.6. In Keras up
+    to 3.15, and in the papers on `focal_tversky` and `unified_focal`, alpha (or delta) weights false negatives.
 
     References
     ----------

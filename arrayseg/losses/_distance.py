@@ -1,4 +1,4 @@
-"""Field losses: pixels weighed by their distance to the boundaries of the target."""
+"""Distance-map losses: weight pixels by their distance to the boundaries of the target."""
 
 from __future__ import annotations
 
@@ -40,65 +40,66 @@ __all__ = [
 
 
 def mean_amount(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
-    """The score of a loss that is a mean over pixels: its one amount by their weight."""
+    """Return the mean over pixels of the only amount, and its derivative."""
     inverse = inverse_of(cells.pixels, xp)
     return cells.hit * inverse, (inverse,)
 
 
 def log_one_plus(value: Array, xp: Any) -> tuple[Array, Array]:
-    """log(1 + value) and its derivative."""
+    """Return log(1 + value) and its derivative."""
     return xp.log1p(value), 1 / (1 + value)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldTerm(RegionTerm):
-    """A region loss whose amounts are of a field."""
+    """A region term whose amounts depend on a given map, such as distances."""
 
     field: Array
-    """`(N, C, S)`, in the compute dtype."""
+    """The map, `(N, C, S)`, in the compute dtype."""
 
     has_own_amounts = True
 
-    def at(self, block: Block) -> Array:
-        """The field of a block, `(B, C, P)`, 0 where a pixel is not valid."""
+    def block_field(self, block: Block) -> Array:
+        """Return the map for this block, 0 at pixels that are not valid, `(B, C, P)`."""
         return block.where_valid(self.field[block.image_slice, :, block.pixel_slice])
 
 
 @dataclass(frozen=True, kw_only=True)
 class BoundaryTerm(FieldTerm):
-    """The probabilities times the field: linear."""
+    """The term of the boundary loss: probabilities times the map."""
 
     cells = 1
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
-        return (block.where_valid(block.probabilities) * self.at(block),)
+        return (block.where_valid(block.probabilities) * self.block_field(block),)
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        return block.where_valid(block.cast(by[0]) * self.at(block))
+        return block.where_valid(block.cast(by[0]) * self.block_field(block))
 
 
 @dataclass(frozen=True, kw_only=True)
 class HausdorffTerm(FieldTerm):
-    """The squared error times the field: quadratic."""
+    """The term of the Hausdorff losses: squared errors times the map."""
 
     cells = 1
     needs_probabilities = True
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
-        return (block.where_valid(block.errors) ** 2 * self.at(block),)
+        return (block.where_valid(block.errors) ** 2 * self.block_field(block),)
 
     def derivative(self, block: Block, *by: Array) -> Array:
-        return block.where_valid(2 * block.cast(by[0]) * block.errors * self.at(block))
+        return block.where_valid(2 * block.cast(by[0]) * block.errors * self.block_field(block))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FieldDiceTerm(FieldTerm):
-    """The cells of Dice times the field; or the hits alone."""
+    """The term of Dice whose true positives, false positives and false negatives are multiplied by the map."""
 
     hits_alone: bool
+    """Whether the map multiplies only the true positives."""
 
     def amounts(self, block: Block) -> tuple[Array, ...]:
-        target, outside, field = block.target, block.outside, self.at(block)
+        target, outside, field = block.target, block.outside, self.block_field(block)
         probability, complement = block.where_valid(block.probabilities), block.where_valid(block.complements)
         if not self.hits_alone:
             return tuple(cell * field for cell in (probability * target, probability * outside, complement * target))
@@ -108,18 +109,15 @@ class FieldDiceTerm(FieldTerm):
     def derivative(self, block: Block, *by: Array) -> Array:
         by_hit, by_alarm, by_miss = by
         inside, by_alarm = block.cast(by_hit - by_miss), block.cast(by_alarm)
-        target, field = block.target, self.at(block)
+        target, field = block.target, self.block_field(block)
         if not self.hits_alone:
             return block.where_valid((inside * target + by_alarm * block.outside) * field)
         return block.where_valid((inside - by_alarm) * (target * field) + by_alarm)
 
 
-# Erosions of the error.
-
-
 @dataclass(frozen=True, kw_only=True)
 class ErosionTerm(RegionTerm):
-    """The squared error, eroded again and again; what survives longer weighs more."""
+    """The term of the erosion loss: squared errors, weighted more the more erosions they survive."""
 
     spatial: tuple[int, ...]
     iterations: int
@@ -153,10 +151,10 @@ class ErosionTerm(RegionTerm):
 
 
 def erosions(array: Array, iterations: int, alpha: float, xp: Any) -> Primitive:
-    """Sum over k of (k + 1)^alpha times the map eroded k + 1 times, `(B, C, *spatial)`.
+    """Return the sum over k of k^alpha times the map eroded k times, and its pull-back, `(B, C, *spatial)`.
 
-    An erosion is the mean of an element and its neighbours along the axes (of which there are none beyond the edge),
-    less a half, and then stretched to 0 and 1, plane by plane.
+    An erosion averages each element with its neighbors along the axes, subtracts 0.5, clips at 0, and rescales every
+    image and class to the range 0 to 1. Elements outside the image count as 0.
     """
     axes = tuple(range(2, array.ndim))
     total, pulls = xp.zeros_like(array), []
@@ -187,7 +185,7 @@ def _eroded_once(array: Array, axes: tuple[int, ...], xp: Any) -> Primitive:
     value = xp.where(flat, reduced, (reduced - least) * inverse)
 
     def pull(cotangent: Array) -> Array:
-        # Elements that tie for the least or greatest share its derivative, as in the libraries' own `min` and `max`.
+        # Elements that tie for the minimum or maximum share its derivative, as in the libraries' own `min` and `max`.
         zero = xp.zeros_like(spread)
         by_spread = -xp.sum(cotangent * value, axis=axes, keepdims=True) * inverse
         by_least = xp.where(flat, zero, -xp.sum(cotangent, axis=axes, keepdims=True) * inverse - by_spread)
@@ -201,9 +199,10 @@ def _eroded_once(array: Array, axes: tuple[int, ...], xp: Any) -> Primitive:
 
 
 def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
-    """The mean of an element and its neighbours along the axes, 0 beyond the edge; its own pull-back.
+    """Average each element with its neighbors along the axes, with 0 outside the image.
 
-    An axis of one element has no neighbours, so that an image and a volume of one slice are eroded alike.
+    The operation is its own pull-back. An axis of one element has no neighbors, so an image and a volume of one slice
+    are eroded in the same way.
     """
     long = [axis for axis in axes if array.shape[axis] > 1]
     total = array
@@ -215,12 +214,12 @@ def _cross_mean(array: Array, axes: tuple[int, ...], xp: Any) -> Array:
 Binarize = Literal["threshold", "argmax"]
 Sides = Literal["both", "inside"]
 
-#: Options of region losses that have no meaning for a field.
+#: Options of region losses that do not apply to losses with a map.
 WITHOUT = ("soft_tp",)
 
 
 class FieldBatch:
-    """A batch of a region loss with fields: the masks of its target and prediction, and fields in canonical form."""
+    """The batch of a region loss that uses maps: it makes the class masks and brings maps into canonical form."""
 
     def __init__(self, input: Array, target: Array, field: Array | None, options: RegionOptions) -> None:
         self.input, self.options = input, options
@@ -233,18 +232,18 @@ class FieldBatch:
             common_backend(input=input, field=field)
             if tuple(field.shape) != self.layout.shape:
                 msg = (
-                    f"`field` must have the shape of `input`, {self.layout.shape}: a value for every class; got "
-                    f"{tuple(field.shape)}. arrayseg.distance_maps makes such maps."
+                    f"`field` must have one value per class in the shape of `input`, {self.layout.shape}; got shape "
+                    f"{tuple(field.shape)}. The functions of arrayseg.distance_maps create such maps."
                 )
                 raise ValueError(msg)
 
     def masks(self) -> Array:
-        """Where each class of the target is, boolean `(N, C, *spatial)`."""
+        """Return the mask of each class in the target, boolean `(N, C, *spatial)`."""
         block = whole_block(self.batch)
         return self._shaped(block.one_hot if self.batch.has_ids else block.target > 0.5)
 
     def predicted_masks(self, binarize: Binarize) -> Array:
-        """Where each class is predicted, of the same shape; a constant of the derivative."""
+        """Return the mask of each predicted class, boolean `(N, C, *spatial)`, without a gradient."""
         xp = self.backend.xp
         constant = replace(self.batch, logits=self.backend.stop_gradient(self.batch.logits))
         block = whole_block(constant)
@@ -252,11 +251,11 @@ class FieldBatch:
             return self._shaped(block.where_valid(block.probabilities) > 0.5)
         classes = xp.arange(block.classes, dtype=self.backend.count_dtype(block.logits), device=block.device)
         best = xp.astype(xp.argmax(block.logits, axis=1, keepdims=True), classes.dtype)
-        hot = best == classes[None, :, None]
-        return self._shaped(hot if block.valid is None else hot & block.valid[:, None, :])
+        is_best = best == classes[None, :, None]
+        return self._shaped(is_best if block.valid is None else is_best & block.valid[:, None, :])
 
     def rows(self, field: Array) -> Array:
-        """A field of the input's shape or `(N, C, *spatial)` as `(N, C, S)`, in the compute dtype."""
+        """Return a map as `(N, C, S)` in the compute dtype, from the shape of the input or from `(N, C, *spatial)`."""
         xp = self.backend.xp
         if field is self.given:
             rows = self.layout.canonical(self.backend.stop_gradient(field), xp)
@@ -265,7 +264,7 @@ class FieldBatch:
         return xp.astype(rows, self.batch.compute_dtype, copy=False)
 
     def plan(self, make: Callable[..., Term], **own: Any) -> Sweep:
-        """Return the plan of a region loss; `make` creates its term, with fields of its own."""
+        """Return the plan of a region loss. `make` creates its term from the keywords in `own`."""
         term = region_term(self.options, self.layout, make, **own)
         return Sweep(self.input, self.layout, self.batch, [term], [1.0])
 
@@ -273,7 +272,7 @@ class FieldBatch:
         return self.backend.xp.reshape(array, (*self.batch.shape[:2], *self.spatial))
 
 
-#: The highest power of a distance; the tenth erosion has a weight of 1e30 with it, which float32 holds.
+#: Highest power of a distance. It gives the tenth erosion a weight of 1e30, which still fits float32.
 HIGHEST_POWER = 30
 
 
@@ -289,7 +288,7 @@ def hausdorff_plan(
     outer: Any,
     options: RegionOptions,
 ) -> Sweep:
-    """The sweep of a Hausdorff distance loss."""
+    """Return the plan of a Hausdorff distance loss."""
     alpha = check_number("alpha", alpha, 0, HIGHEST_POWER, above=True)
     check_choice("binarize", binarize, Binarize)
     check_choice("sides", sides, Sides)
@@ -317,47 +316,41 @@ def boundary(
     inside_offset: float = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Boundary loss, also called surface loss: probabilities weighed by their signed distance to the boundary.
+    r"""Compute the boundary loss, also called surface loss: probabilities times signed distances to the boundary.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i p_i\, \phi_i, \qquad
-       \phi_i = d_i \text{ outside of the target}, \; -(d_i - o) \text{ inside}
+       \phi_i = d_i \text{ outside the target}, \; -(d_i - o) \text{ inside}
 
-    with d the Euclidean distance to the nearest pixel of the other side; 0 for a class that is nowhere or everywhere.
+    d is the Euclidean distance to the nearest pixel on the other side of the boundary. A class that covers no pixel or
+    all pixels has distances of 0.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
-        it is more than a half.
+    {input_spatial}
+    {target_mask}
     field : array, optional
-        The signed distances, of the input's shape, as a data loader makes them with
-        `arrayseg.distance_maps.signed_distance_map`; made here if not given.
+        Precomputed signed distances, in the shape of `input`. A data loader can create them with
+        `arrayseg.distance_maps.signed_distance_map`. By default they are computed here.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each. Not used with a `field`.
+        Distance between neighboring pixels: one number for all spatial axes or one per axis. Not used with a `field`.
     inside_offset : float, default 1.0
-        o, what is taken off the distance inside, at least 0; 0 makes both sides alike. Not used with a `field`.
+        o, subtracted from the distance inside the target, at least 0; 0 treats both sides alike. Not used with a
+        `field`.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The defaults give the numbers of ``monai.losses.BoundaryLoss(softmax=True, to_onehot_y=True)`` 1.6, which has no
-    spacing, and of the authors' code. The loss may be negative: it is least, not 0, where the prediction is right.
-    It is meant to be added to a region loss.
+    The defaults give the same numbers as ``monai.losses.BoundaryLoss(softmax=True, to_onehot_y=True)`` 1.6, which has
+    no spacing, and as the authors' code. The loss may be negative: a correct prediction has the lowest value, not 0.
+    Add it to a region loss.
 
     References
     ----------
@@ -395,54 +388,46 @@ def hausdorff_distance_transform(
     one_sided: bool = False,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Hausdorff distance loss by distance transforms: errors weighed by how far they are from the boundaries.
+    r"""Compute the Hausdorff distance loss by distance transforms: errors weighted by their distance to the boundaries.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i (p_i - t_i)^2 \left(d(p)_i^\alpha + d(t)_i^\alpha\right)
 
-    with d(t) and d(p) the Euclidean distances to the boundary of the target and of the predicted class; 0 for a class
-    that is nowhere or everywhere.
+    d(t) and d(p) are the Euclidean distances to the boundaries of the target and of the predicted class. A class that
+    covers no pixel or all pixels has distances of 0.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
-        it is more than a half.
+    {input_spatial}
+    {target_mask}
     field : array, optional
-        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if
-        not given.
+        Precomputed d(t), in the shape of `input`. A data loader can create it with
+        `arrayseg.distance_maps.distance_map`. By default it is computed here.
     alpha : float, default 2.0
-        The power of the distances, more than 0 and at most 30.
+        Exponent of the distances, greater than 0 and at most 30.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each.
+        Distance between neighboring pixels: one number for all spatial axes or one per axis.
     binarize : {"threshold", "argmax"}, default "threshold"
-        Where a class is predicted: where its probability is more than a half, or where it is the most probable.
+        Where a class counts as predicted: where its probability exceeds 0.5, or where it is the most probable class.
     sides : {"both", "inside"}, default "both"
-        Where distances count: on both sides of a boundary, or only inside of the class.
+        Whether distances count on both sides of a boundary or only inside the class.
     one_sided : bool, default False
-        Whether d(p) is left out, which is as good where the prediction is already near, and costs no distance
-        transform if `field` is given.
+        Leave out d(p). This is sufficient once the prediction is close to the target, and needs no distance transform
+        if `field` is given.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
     ``exclude_background=True`` gives the numbers of ``monai.losses.HausdorffDTLoss(softmax=True, to_onehot_y=True)``
-    1.6, whose default that is. The code of Kervadec et al. has ``binarize="argmax", sides="inside"``. The distances of
-    the prediction are a constant of the derivative.
+    1.6, which excludes the background by default. The code of Kervadec et al. uses ``binarize="argmax",
+    sides="inside"``. The distances to the predicted boundary have no gradient.
 
     References
     ----------
@@ -477,54 +462,46 @@ def log_hausdorff_distance_transform(
     one_sided: bool = False,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""The logarithm of one plus the Hausdorff distance loss by distance transforms.
+    r"""Compute the logarithm of one plus the Hausdorff distance loss by distance transforms.
 
     .. math:: \ell = \log\left(1 +
        \frac{1}{|\Omega|} \sum_i (p_i - t_i)^2 \left(d(p)_i^\alpha + d(t)_i^\alpha\right)\right)
 
-    with d(t) and d(p) the Euclidean distances to the boundary of the target and of the predicted class; 0 for a class
-    that is nowhere or everywhere.
+    d(t) and d(p) are the Euclidean distances to the boundaries of the target and of the predicted class. A class that
+    covers no pixel or all pixels has distances of 0.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
-        it is more than a half.
+    {input_spatial}
+    {target_mask}
     field : array, optional
-        d(t), of the input's shape, as a data loader makes it with `arrayseg.distance_maps.distance_map`; made here if
-        not given.
+        Precomputed d(t), in the shape of `input`. A data loader can create it with
+        `arrayseg.distance_maps.distance_map`. By default it is computed here.
     alpha : float, default 2.0
-        The power of the distances, more than 0 and at most 30.
+        Exponent of the distances, greater than 0 and at most 30.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each.
+        Distance between neighboring pixels: one number for all spatial axes or one per axis.
     binarize : {"threshold", "argmax"}, default "threshold"
-        Where a class is predicted: where its probability is more than a half, or where it is the most probable.
+        Where a class counts as predicted: where its probability exceeds 0.5, or where it is the most probable class.
     sides : {"both", "inside"}, default "both"
-        Where distances count: on both sides of a boundary, or only inside of the class.
+        Whether distances count on both sides of a boundary or only inside the class.
     one_sided : bool, default False
-        Whether d(p) is left out, which is as good where the prediction is already near, and costs no distance
-        transform if `field` is given.
+        Leave out d(p). This is sufficient once the prediction is close to the target, and needs no distance transform
+        if `field` is given.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
     ``exclude_background=True`` gives the numbers of ``monai.losses.LogHausdorffDTLoss(softmax=True, to_onehot_y=True)``
-    1.6. The logarithm is of the reduced loss, or of every entry with ``reduction="none"``.
+    1.6. The logarithm is applied to the reduced loss, or to every entry with ``reduction="none"``.
 
     References
     ----------
@@ -555,43 +532,36 @@ def hausdorff_erosion(
     iterations: int = 10,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Hausdorff distance loss by erosions: what survives more erosions of the squared error weighs more.
+    r"""Compute the Hausdorff distance loss by erosions: squared errors that survive more erosions weigh more.
 
     .. math:: \ell = \frac{1}{|\Omega|} \sum_i \sum_{k=1}^{K} k^\alpha\, (e_k)_i, \quad e_0 = (p - t)^2, \quad
        e_k = \mathrm{stretch}\left(\max(\bar e_{k-1} - \tfrac12, 0)\right)
 
-    with :math:`\bar e` the mean of a pixel and its neighbours along the axes, and stretch to 0 and 1 by the extremes of
-    every image and class.
+    :math:`\bar e` is the mean of a pixel and its neighbors along the axes. "stretch" rescales every image and class to
+    the range 0 to 1.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape.
+    {input_spatial}
+    {target}
     alpha : float, default 2.0
-        The power of the number of erosions, from 0 to 30.
+        Exponent of the number of erosions, from 0 to 30.
     iterations : int, default 10
-        K, how often the error is eroded, at least 1.
+        K, the number of erosions, at least 1.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The value is that of ``kornia.losses.HausdorffERLoss`` 0.9 of probabilities. An error less than three pixels wide
-    has no weight. Beyond the edge of the image there is no error.
+    The value equals ``kornia.losses.HausdorffERLoss`` 0.9 applied to probabilities. An error region less than three
+    pixels wide has no weight. Errors are 0 outside the image.
 
     References
     ----------
@@ -625,49 +595,41 @@ def distance_weighted_dice(
     weigh: Literal["all", "hits"] = "all",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Dice whose pixels weigh more near the boundary of the target.
+    r"""Compute a Dice loss whose pixels weigh more near the boundary of the target.
 
     .. math:: \ell = 1 - \frac{2 \sum w p t + s}{\sum w p + \sum w t + s'}, \qquad
        w = 2 - \frac{d}{\max d} \text{ on each side of the boundary}
 
-    with d the Euclidean distance to the nearest pixel of the other side; w is 1 for a class that is nowhere or
-    everywhere.
+    d is the Euclidean distance to the nearest pixel on the other side of the boundary. A class that covers no pixel or
+    all pixels has w = 1.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
-        it is more than a half.
+    {input_spatial}
+    {target_mask}
     field : array, optional
-        w, or any non-negative weights, of the input's shape, as a data loader makes them with
-        `arrayseg.distance_maps.boundary_weight_map`; made here if not given.
+        Precomputed w, or any other non-negative weights, in the shape of `input`. A data loader can create them with
+        `arrayseg.distance_maps.boundary_weight_map`. By default they are computed here.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each. Not used with a `field`.
+        Distance between neighboring pixels: one number for all spatial axes or one per axis. Not used with a `field`.
     smooth : float or (float, float), default 1e-5
-        s of the numerator and s' of the denominator, at least 0.
+        s in the numerator and s' in the denominator, at least 0. One number sets both.
     weigh : {"all", "hits"}, default "all"
-        What the weights multiply: all three sums, or the true positives alone.
+        What the weights multiply: all three sums, or only the true positives.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    SegLossOdyssey's ``DistBinaryDiceLoss`` has ``weigh="hits"``, which is less than 0 where a prediction is right. With
-    weights of 1 the loss is `dice`.
+    SegLossOdyssey's ``DistBinaryDiceLoss`` uses ``weigh="hits"``; a correct prediction then has a negative loss. With
+    weights of 1 the loss equals `dice`.
 
     References
     ----------

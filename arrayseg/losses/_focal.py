@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Unpack
 
-from arrayseg._checks import check_choice, check_number
+from arrayseg._checks import check_choice, check_number, is_exactly
 from arrayseg._typing import Activation, Array, Namespace, Weights
 from arrayseg.backends import backend_of
 from arrayseg.engine import pixel_formulas
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
-from arrayseg.engine.pixel_formulas import Formula
+from arrayseg.engine.pixel_formulas import Formula, guarded_power, limited
 from arrayseg.engine.pixel_term import MeanTerm, PixelTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.sweep import Sums
@@ -256,9 +256,28 @@ def asymmetric(
         target,
         pixel_formulas.focal(gamma_positive),
         PixelOptions(activation=activation, **options),
-        negative_formula=pixel_formulas.asymmetric_negative(gamma_negative, margin),
+        negative_formula=asymmetric_negative(gamma_negative, margin),
         binary=True,
     )
+
+
+def asymmetric_negative(gamma: float, margin: float) -> Formula:
+    """-r^gamma log(1 - r), r = max(1 - e^l - margin, 0): negatives with a probability below the margin are let go."""
+    if is_exactly(margin, 0):
+        return pixel_formulas.focal(gamma)
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        excess = -xp.expm1(log_probability) - margin
+        outside = excess <= 0
+        zero = xp.zeros_like(excess)
+        excess = xp.where(outside, zero, excess)
+        power, by_excess = guarded_power(excess, gamma, xp)
+        rest = xp.where(excess > 0.5, xp.exp(log_probability) + margin, 1 - excess)  # at least the margin
+        log_rest = xp.where(excess > 0.5, xp.log(rest), xp.log1p(-xp.where(excess > 0.5, zero, excess)))
+        slope = (by_excess * log_rest - power / rest) * xp.exp(log_probability)
+        return xp.where(outside, zero, -power * log_rest), xp.where(outside, zero, slope)
+
+    return formula
 
 
 @loss(PixelOptions, without=("reduction", "denominator"))
@@ -317,10 +336,23 @@ def normalized_focal(
     gamma = check_number("gamma", gamma, 0)
     shared = PixelOptions(**options)
     positive, negative = _focal_alphas(alpha, input, shared)
-    make = partial(NormalizedTerm, weight=pixel_formulas.focal_weight(gamma), constant_weight=constant_weight)
+    make = partial(NormalizedTerm, weight=focal_weight(gamma), constant_weight=constant_weight)
     return pixel_plan(
         input, target, pixel_formulas.focal(gamma), shared, make, positive_weights=positive, negative_weights=negative
     )
+
+
+def focal_weight(gamma: float) -> Formula:
+    """(1 - e^l)^gamma, the weight of the focal loss on its own."""
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        rest = -xp.expm1(log_probability)
+        if is_exactly(gamma, 0):
+            return rest * 0 + 1, rest * 0  # NaN stays NaN
+        value, slope = guarded_power(rest, gamma, xp)
+        return value, slope * (rest - 1)
+
+    return formula
 
 
 @loss(PixelOptions)
@@ -383,10 +415,25 @@ def reduced_focal(
     """
     gamma = check_number("gamma", gamma, 0)
     threshold = check_number("threshold", threshold, 0, 1, above=True, below=True)
-    formula = pixel_formulas.reduced_focal(gamma, threshold, 1 - threshold if continuous else threshold)
+    formula = reduced_focal_formula(gamma, threshold, 1 - threshold if continuous else threshold)
     shared = PixelOptions(**options)
     positive, negative = _focal_alphas(alpha, input, shared)
     return pixel_plan(input, target, formula, shared, positive_weights=positive, negative_weights=negative)
+
+
+def reduced_focal_formula(gamma: float, threshold: float, divisor: float) -> Formula:
+    """-l where e^l is at most the threshold, -((1 - e^l) / divisor)^gamma l above."""
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        rest = -xp.expm1(log_probability)
+        easy = rest < 1 - threshold
+        one, zero = xp.ones_like(rest), xp.zeros_like(rest)
+        power, by_rest = guarded_power(xp.where(easy, rest / divisor, one), gamma, xp)
+        weight = xp.where(easy, power, one)
+        slope = xp.where(easy, by_rest * (rest - 1) / divisor, zero)
+        return -weight * log_probability, -weight - slope * limited(log_probability, xp)
+
+    return formula
 
 
 @loss(MeanOptions)

@@ -1,4 +1,4 @@
-"""Generalised Dice losses: one score for all classes together."""
+"""Generalized Dice losses, which have one score for all classes together."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["generalized", "generalized_dice", "generalized_wasserstein_dice", "p
 
 Weighting = Literal["square", "simple", "uniform"]
 
-#: Options of region losses that have no meaning if a score puts the classes together.
+#: Options of region losses that have no meaning if one score covers all classes.
 TOGETHER = ("class_weights", "weight_norm")
 
 
@@ -36,7 +36,7 @@ def generalized_dice(
     smooth: Smooth = 1e-5,
     **options: Unpack[JointKeywords],
 ) -> Plan:
-    r"""Generalised Dice loss: Dice of all classes together, each weighted by its size.
+    r"""Compute the generalized Dice loss: one Dice score of all classes, each weighted by the size of its target.
 
     .. math:: \ell = 1 - \frac{2 \sum_c w_c I_c + s}{\sum_c w_c (P_c + T_c) + s'}, \qquad w_c = 1 / T_c^2
 
@@ -44,21 +44,15 @@ def generalized_dice(
     ----------
     {input}
     {target}
-    weighting : {"square", "simple", "uniform"}, default "square"
-        The weight of a class: 1 / T², 1 / T or 1.
-    absent : {"keep", "zero", "exclude"}, default "keep"
-        A class without a target pixel: has the greatest weight of the other classes of its image (or batch), or, both
-        with "zero" and "exclude", is left out of the sums.
-    pool : {"image", "batch"}, default "image"
-        Over what the sums run: each image, or the batch.
+    {weighting}
+    {absent_joint}
+    {pool_joint}
     {smooth}
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` of shape (N,), or ()
-        for a pooled batch.
+    {returns_joint}
 
     Raises
     ------
@@ -66,9 +60,9 @@ def generalized_dice(
 
     Notes
     -----
-    The defaults give the numbers of ``monai.losses.GeneralizedDiceLoss(softmax=True, to_onehot_y=True)`` since 1.3. As
-    the weights are small for large structures, s is not: of a structure of 300 pixels 1 / T² is about 1e-5.
-    ``optax.losses.multiclass_generalized_dice_loss`` weighs each class's own Dice instead.
+    The defaults give the numbers of ``monai.losses.GeneralizedDiceLoss(softmax=True, to_onehot_y=True)`` since 1.3.
+    The weights of large structures are small, so s matters: for 300 pixels, 1 / T² is about 1e-5.
+    ``optax.losses.multiclass_generalized_dice_loss`` weights the Dice score of each class instead.
 
     References
     ----------
@@ -99,32 +93,26 @@ def penalty_generalized_dice(
     smooth: Smooth = 1e-5,
     **options: Unpack[JointKeywords],
 ) -> Plan:
-    r"""Penalised generalised Dice loss, steeper where the prediction is bad.
+    r"""Compute the penalized generalized Dice loss, which is steeper for a bad prediction.
 
-    .. math:: \ell = \frac{g}{1 + k (1 - g)}, \qquad g = \text{the generalised Dice loss}
+    .. math:: \ell = \frac{g}{1 + k (1 - g)}, \qquad g = \text{the generalized Dice loss}
 
     Parameters
     ----------
     {input}
     {target}
     penalty : float, default 2.5
-        k, at least 0; 0 gives the generalised Dice loss.
-    weighting : {"square", "simple", "uniform"}, default "square"
-        The weight of a class: 1 / T², 1 / T or 1.
-    absent : {"keep", "zero", "exclude"}, default "keep"
-        A class without a target pixel: has the greatest weight of the other classes of its image (or batch), or, both
-        with "zero" and "exclude", is left out of the sums.
-    pool : {"image", "batch"}, default "image"
-        Over what the sums run: each image, or the batch.
+        The strength k of the penalty, at least 0. With 0 the loss equals `generalized_dice`.
+    {weighting}
+    {absent_joint}
+    {pool_joint}
     smooth : float or (float, float), default 1e-5
-        Added to the numerator and the denominator of g, at least 0.
+        Smoothing: the numbers to add to the numerator and the denominator of g, at least 0. A single number sets both.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` of shape (N,), or ()
-        for a pooled batch.
+    {returns_joint}
 
     Raises
     ------
@@ -132,7 +120,7 @@ def penalty_generalized_dice(
 
     Notes
     -----
-    SegLossOdyssey puts the negative score in the place of g, and so computes something else.
+    SegLossOdyssey uses the negative score instead of g, which is a different loss.
 
     References
     ----------
@@ -163,7 +151,7 @@ def generalized_wasserstein_dice(
     smooth: Smooth = 1e-5,
     **options: Unpack[JointKeywords],
 ) -> Plan:
-    r"""Generalised Wasserstein Dice loss: Dice in which some mistakes are worse than others.
+    r"""Compute the generalized Wasserstein Dice loss, in which some mistakes cost more than others.
 
     .. math:: \ell = 1 - \frac{2 \sum_i \alpha_{y_i} (1 - W_i) + s}{2 \sum_i \alpha_{y_i} (1 - W_i) + \sum_i W_i + s'},
        \qquad W_i = \sum_c M_{y_i c} \, p_{ic}
@@ -173,34 +161,29 @@ def generalized_wasserstein_dice(
     {input}
     {target_probability}
     distances : array or nested sequence of float
-        M, shape (C, C): how bad a prediction of the class of the column is where that of the row is right, in [0, 1],
-        0 on the diagonal.
+        The matrix M of costs in [0, 1], shape (C, C). The row is the target class and the column the predicted class.
+        The diagonal is 0.
     weighting : {"default", "gdl"}, default "default"
-        alpha: 1 for all classes but 0; or 1 / (T + 1) as in generalised Dice, which then weighs the denominator too.
-    pool : {"image", "batch"}, default "image"
-        Over what the sums run: each image, or the batch.
+        The class weights α. "default": 0 for class 0 and 1 for the others. "gdl": 1 / (T + 1), as in generalized Dice;
+        they then also weight the denominator.
+    {pool_joint}
     {smooth}
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` of shape (N,), or ()
-        for a pooled batch.
+    {returns_joint}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit, or the distances are not a matrix of C rows and columns
-        from 0 to 1.
+    {raises}
+        Also if `distances` is not a matrix of shape (C, C) with values from 0 to 1.
 
     Notes
     -----
-    The defaults give the numbers of ``monai.losses.GeneralizedWassersteinDiceLoss`` since 1.6, which divides the
-    matrix by its greatest entry; up to 1.5 it mixed the images of a batch. With distances of 1 between all classes it
-    is the Dice of foreground and background for two classes.
+    The defaults give the numbers of ``monai.losses.GeneralizedWassersteinDiceLoss`` since 1.6, which divides the matrix
+    by its largest entry. Up to 1.5 it mixed the images of a batch. For two classes at a distance of 1, the loss is the
+    Dice loss of the foreground.
 
     References
     ----------
@@ -209,14 +192,15 @@ def generalized_wasserstein_dice(
 
     Examples
     --------
-    A tumour core (2) mistaken for its oedema (1) is half as bad as for healthy tissue (0):
+    To predict edema (1) for a tumor core (2) costs half as much as to predict healthy tissue (0):
 
     >>> import numpy as np
     >>> from arrayseg.losses import generalized_wasserstein_dice
     >>> distances = [[0, 1, 1], [1, 0, 0.5], [1, 0.5, 0]]
-    >>> core_as_oedema, core_as_healthy = np.array([[[0.0], [1.0], [0.0]]]), np.array([[[1.0], [0.0], [0.0]]])
-    >>> for probabilities in (core_as_oedema, core_as_healthy):
-    ...     loss = generalized_wasserstein_dice(probabilities, np.array([[2]]), distances=distances, activation=None)
+    >>> ids = np.array([[2]])
+    >>> edema, healthy = np.array([[[0.0], [1.0], [0.0]]]), np.array([[[1.0], [0.0], [0.0]]])
+    >>> for probabilities in (edema, healthy):
+    ...     loss = generalized_wasserstein_dice(probabilities, ids, distances=distances, activation=None)
     ...     print(round(float(loss), 4))
     0.3333
     1.0
@@ -234,7 +218,7 @@ def generalized_wasserstein_dice(
 
 
 def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth) -> Score:
-    """The score of generalised Dice, its arguments checked."""
+    """Check the arguments and return the score of generalized Dice."""
     check_choice("weighting", weighting, Weighting)
     check_choice("absent", absent, Absent)
     check_together(pool)
@@ -243,32 +227,32 @@ def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth
 
 
 def check_together(pool: Pool) -> None:
-    """Raise on a pool that a score of all classes does not have."""
+    """Check that `pool` is one that a score of all classes has."""
     if isinstance(pool, str) and pool in ("micro", "all"):
-        msg = f"pool={pool!r} puts the classes together before they can be weighted; use pool='image' or 'batch'."
+        msg = f"pool={pool!r} puts the classes together before they can be weighted. Use pool='image' or 'batch'."
         raise ValueError(msg)
     check_choice("pool", pool, ("image", "batch"))
 
 
 def _cost_matrix(distances: Array | Sequence[Sequence[float]], input: Array) -> Array:
-    """The distances as an array on the input's device, their values checked."""
+    """Check the values of the distances and return them as an array on the device of `input`."""
     backend = backend_of(input)
     xp = backend.xp
     if is_array(distances):
         common_backend(input=input, distances=distances)
     else:
         if not is_several(distances):
-            msg = f"`distances` must be a matrix, of shape (C, C), or C rows of numbers; got {distances!r}."
+            msg = f"`distances` must be an array of shape (C, C) or C rows of C numbers; got {distances!r}."
             raise TypeError(msg)
         rows = [check_numbers("distances", row) for row in distances]
         if len({len(row) for row in rows}) > 1:
-            msg = f"`distances` must be a matrix; got rows of different lengths: {rows}."
+            msg = f"`distances` has rows of different lengths: {rows}. Give C rows of C numbers."
             raise ValueError(msg)
         dtype = xp.float64 if input.dtype == xp.float64 else xp.float32
         distances = backend.asarray(rows, dtype=dtype, like=input)
     if backend.is_concrete(distances) and 0 not in distances.shape:
         least, greatest = extremes(backend, distances)
         if not 0 <= least <= greatest <= 1:
-            msg = f"`distances` must be from 0 to 1; got {least} to {greatest}. Divide them by the greatest."
+            msg = f"`distances` must be from 0 to 1; got {least} to {greatest}. Divide them by the largest."
             raise ValueError(msg)
     return distances

@@ -121,9 +121,9 @@ def check_axis_is_clear(input: Any, target: Any) -> None:
         raise ValueError(msg)
 
 
-def plain(value: Any) -> Any:
+def plain(name: str, value: Any) -> Any:
     """Convert an array of a subclass to a plain array of its library. Return any other value unchanged."""
-    return backend_of(value).unwrap(value) if is_array(value) else value
+    return backend_of(value, name).unwrap(value) if hasattr(value, "ndim") else value
 
 
 def is_array(values: object) -> TypeGuard[Array]:

@@ -1,4 +1,4 @@
-"""Ranking losses: the Lovasz extension of the Jaccard loss."""
+"""Lovasz losses, which rank the errors of all pixels to extend the Jaccard loss."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ from arrayseg.losses._api import loss
 from arrayseg.losses._inputs import entering_classes, prepare
 from arrayseg.losses._options import LovaszKeywords, LovaszOptions
 
-__all__ = ["Lovasz", "jaccard_steps", "lovasz_hinge", "lovasz_softmax"]
+__all__ = ["Lovasz", "lovasz_hinge", "lovasz_softmax"]
+
+Classes = Literal["present", "all"] | Sequence[int]
+LovaszPool = Literal["image", "batch"]
 
 
-class Groups(NamedTuple):
-    """What was found of each set of pixels that is ranked, `(N, C)`, or `(1, C)` for a pooled batch."""
+class Results(NamedTuple):
+    """The results for each set of ranked pixels. Shape `(N, C)`, or `(1, C)` for a pooled batch."""
 
     loss: Array
     target: Array
-    """How many pixels of the target."""
+    """The number of target pixels."""
     pixels: Array
-    """How many valid pixels."""
+    """The number of valid pixels."""
 
 
 @dataclass(frozen=True)
 class Lovasz(BatchPlan):
-    """A Lovasz loss of whole arrays: errors by blocks, ranks by classes, a pull-back by blocks."""
+    """The plan of a Lovasz loss. Errors and their pull-back are computed in blocks, ranks class by class."""
 
     hinge: bool
-    """Whether the errors are hinge losses of the scores, or distances of probabilities from the target."""
-    pool: Literal["image", "batch"]
+    """Whether the errors are hinge losses of the logits, instead of distances of the probabilities from the target."""
+    pool: LovaszPool
     classes: Sequence[int] | None = None
-    """The classes that enter; None for all."""
+    """The classes that enter the mean. None means all."""
     present: bool = False
-    """Whether only classes with target pixels enter."""
+    """Whether only classes with target pixels enter the mean."""
     reduction: Reduction = "mean"
 
     @property
@@ -50,24 +53,23 @@ class Lovasz(BatchPlan):
     def plain(self) -> Array:
         xp, backend, block = self.batch.xp, self.batch.backend, whole_block(self.batch)
         images, classes, _ = self.batch.shape
-        everything = slice(0, images), slice(0, classes)
         errors = self._rows(self._errors(block))
-        hot, valid = self._marks(block, *everything)
+        is_target, valid = self._target_and_valid(block, slice(0, images), slice(0, classes))
         order = backend.sorting.argsort_descending(backend.stop_gradient(errors))
-        steps = jaccard_steps(hot, valid, order, errors.dtype, backend)
+        steps = _jaccard_steps(is_target, valid, order, errors.dtype, backend)
         losses = block.sum(xp.take_along_axis(errors, order, axis=1) * steps, axis=1)
-        return self._reduced(self._groups([self._found(losses, hot, valid)]))
+        return self._reduce(self._join([self._result(losses, is_target, valid)]))
 
     def value(self) -> Array:
-        errors = self._buffer(None)
-        return self._reduced(self._groups(self._rank(errors, gradient=False)))
+        errors = self._all_errors(None)
+        return self._reduce(self._join(self._rank(errors, gradient=False)))
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         xp, batch = self.batch.xp, self.batch
         gradient, canonical = self.new_gradient(wide=wide)
-        buffer = self._buffer(canonical)  # the errors, then the gradient in them
-        groups = self._groups(self._rank(buffer, gradient=True))
-        weight = xp.astype(self._weight(groups), buffer.dtype)
+        buffer = self._all_errors(canonical)  # holds the errors first, then their gradient
+        results = self._join(self._rank(buffer, gradient=True))
+        weight = xp.astype(self._weight(results), buffer.dtype)
         weight = xp.broadcast_to(weight, batch.shape[:2])[:, :, None]
 
         def pull(block: Block) -> None:
@@ -77,10 +79,10 @@ class Lovasz(BatchPlan):
             canonical[images, :, pixels] = xp.astype(pulled, canonical.dtype, copy=False)
 
         BatchBlocks(batch).map(pull)
-        return self._reduced(groups), gradient
+        return self._reduce(results), gradient
 
-    def _buffer(self, gradient: Array | None) -> Array:
-        """Return the errors of all pixels, `(N, C, S)`, in the memory of the gradient if they fit there."""
+    def _all_errors(self, gradient: Array | None) -> Array:
+        """Return the errors of all pixels, in the memory of the gradient if its dtype fits. Shape `(N, C, S)`."""
         xp, batch = self.batch.xp, self.batch
         errors = gradient
         if errors is None or errors.dtype != batch.compute_dtype:
@@ -94,107 +96,121 @@ class Lovasz(BatchPlan):
         return errors
 
     def _rank(self, buffer: Array, *, gradient: bool) -> list[tuple[Array, Array, Array]]:
-        """What is found of each set; its errors are replaced by the gradient in the probabilities or scores."""
+        """Rank the errors of each set and return its loss, target size and number of valid pixels.
+
+        With `gradient`, overwrite the errors in `buffer` with the gradient in the probabilities or logits.
+        """
         xp, backend = self.batch.xp, self.batch.backend
-        bare = whole_block(self.batch)
+        whole = whole_block(self.batch)
 
         def rank(part: tuple[slice, slice]) -> tuple[Array, Array, Array]:
             images, classes = part
             errors = self._rows(buffer[images, classes, :])
-            hot, valid = self._marks(bare, images, classes)
+            is_target, valid = self._target_and_valid(whole, images, classes)
             order = backend.sorting.argsort_descending(errors)
-            steps = backend.sorting.place(jaccard_steps(hot, valid, order, errors.dtype, backend), order)
-            losses = bare.sum(steps * errors, axis=1)
+            steps = backend.sorting.place(_jaccard_steps(is_target, valid, order, errors.dtype, backend), order)
+            losses = whole.sum(steps * errors, axis=1)
             if gradient:
-                steps *= 1 - 2 * xp.astype(hot, errors.dtype)  # an error falls where the score of its class rises
-                if self.hinge:
-                    steps *= xp.where(errors > 0, xp.ones_like(errors), errors)  # 0 or NaN, as the error is
+                # The error of a target pixel falls as its score rises; the errors of other pixels rise.
+                steps *= 1 - 2 * xp.astype(is_target, errors.dtype)
+                if self.hinge:  # the factor is 1, or 0 or NaN as the error is
+                    steps *= xp.where(errors > 0, xp.ones_like(errors), errors)
                 shape = (classes.stop - classes.start, images.stop - images.start, self.batch.shape[2])
                 buffer[images, classes, :] = xp.permute_dims(xp.reshape(steps, shape), (1, 0, 2))
-            return self._found(losses, hot, valid)
+            return self._result(losses, is_target, valid)
 
         return backend.parallel_map(rank, self._sets())
 
     def _sets(self) -> list[tuple[slice, slice]]:
-        """The (images, classes) that are ranked at a time: several small ones, or one that fills a block."""
+        """Return the slices of images and classes to rank together: as many sets as fit into a block, at least one."""
         images, classes, count = self.batch.shape
         block_bytes = self.batch.backend.block_bytes(self.batch.logits)
-        together = self.pool == "batch" or images == 0
-        rows = [slice(0, images)] if together else [slice(row, row + 1) for row in range(images)]
-        size = 16 * count * (images if self.pool == "batch" else 1)  # an order has 8 bytes, and so on
-        at_once = classes if block_bytes is None or size == 0 else max(1, block_bytes // size)
+        pooled = self.pool == "batch" or images == 0
+        rows = [slice(0, images)] if pooled else [slice(row, row + 1) for row in range(images)]
+        # Bytes to rank one class: 8 for each index of the order, 8 for the error and the masks.
+        size = 16 * count * (images if self.pool == "batch" else 1)
+        classes_at_once = classes if block_bytes is None or size == 0 else max(1, block_bytes // size)
         return [
-            (row, slice(start, min(start + at_once, classes))) for row in rows for start in range(0, classes, at_once)
+            (row, slice(start, min(start + classes_at_once, classes)))
+            for row in rows
+            for start in range(0, classes, classes_at_once)
         ]
 
     def _errors(self, block: Block) -> Array:
-        """How wrong each score is, at least 0, `(B, C, P)`; 0 where a pixel is not valid."""
+        """Return the error of each class at each pixel, at least 0, and 0 for invalid pixels. Shape `(B, C, P)`."""
         xp = block.xp
-        hot = xp.astype(_hot(block), block.dtype)
+        is_target = xp.astype(_is_target(block), block.dtype)
         if self.hinge:
-            margin = 1 - (2 * hot - 1) * block.logits
-            # 1, 0 or NaN: a factor, so that NaN is in the derivative too
-            fixed = block.backend.stop_gradient(margin)
-            active = xp.where(fixed > 0, xp.ones_like(margin), xp.where(fixed <= 0, xp.zeros_like(margin), fixed))
+            margin = 1 - (2 * is_target - 1) * block.logits
+            # A factor of 1, 0 or NaN, so that a NaN reaches the derivative too.
+            constant = block.backend.stop_gradient(margin)
+            at_most_zero = xp.where(constant <= 0, xp.zeros_like(margin), constant)
+            active = xp.where(constant > 0, xp.ones_like(margin), at_most_zero)
             return block.where_valid(xp.where(active == 0, xp.zeros_like(margin), margin) * active)
-        return block.where_valid(xp.where(_hot(block), block.complements, block.probabilities))
+        return block.where_valid(xp.where(_is_target(block), block.complements, block.probabilities))
 
-    def _marks(self, block: Block, images: slice, classes: slice) -> tuple[Array, Array | None]:
-        """Which pixels are of the class and which are valid, boolean `(sets, pixels)`."""
+    def _target_and_valid(self, block: Block, images: slice, classes: slice) -> tuple[Array, Array | None]:
+        """Return which pixels are in the class, and which are valid or None if all are. Boolean `(sets, pixels)`."""
         if block.batch.has_ids:
             ids = block.ids[images, None, :]
             numbers = block.xp.arange(classes.start, classes.stop, dtype=ids.dtype, device=block.device)
-            hot = ids == numbers[None, :, None]
-            hot = hot if block.valid is None else hot & block.valid[images, None, :]
+            is_target = ids == numbers[None, :, None]
+            is_target = is_target if block.valid is None else is_target & block.valid[images, None, :]
         else:
-            hot = _hot(block)[images, classes, :]
-        rows = self._rows(hot)
+            is_target = _is_target(block)[images, classes, :]
+        rows = self._rows(is_target)
         if block.valid is None:
             return rows, None
-        valid = block.xp.broadcast_to(block.valid[images, None, :], hot.shape)
+        valid = block.xp.broadcast_to(block.valid[images, None, :], is_target.shape)
         return rows, self._rows(valid)
 
     def _rows(self, cube: Array) -> Array:
-        """`(sets, pixels)` of `(B, C, P)`: each class of an image, or of all images."""
+        """Reshape `(B, C, P)` to `(sets, pixels)`. A set is a class of one image, or of all images if pooled."""
         xp, (images, classes, count) = self.batch.xp, cube.shape
         if self.pool == "image":
             return xp.reshape(cube, (images * classes, count))
         return xp.reshape(xp.permute_dims(cube, (1, 0, 2)), (classes, images * count))
 
-    def _found(self, losses: Array, hot: Array, valid: Array | None) -> tuple[Array, Array, Array]:
+    def _result(self, losses: Array, is_target: Array, valid: Array | None) -> tuple[Array, Array, Array]:
+        """Return the losses of sets, their target sizes and their numbers of valid pixels. Shape `(sets,)` each."""
         xp, dtype = self.batch.xp, losses.dtype
-        target = xp.sum(xp.astype(hot, xp.int32), axis=1)
-        pixels = xp.full_like(target, hot.shape[1]) if valid is None else xp.sum(xp.astype(valid, xp.int32), axis=1)
+        target = xp.sum(xp.astype(is_target, xp.int32), axis=1)
+        pixels = (
+            xp.full_like(target, is_target.shape[1]) if valid is None else xp.sum(xp.astype(valid, xp.int32), axis=1)
+        )
         return losses, xp.astype(target, dtype), xp.astype(pixels, dtype)
 
-    def _groups(self, found: list[tuple[Array, Array, Array]]) -> Groups:
+    def _join(self, results: list[tuple[Array, Array, Array]]) -> Results:
+        """Concatenate the results of all sets."""
         shape = (1 if self.pool == "batch" else self.batch.shape[0], self.batch.shape[1])
         xp = self.batch.xp
-        return Groups(*(xp.reshape(xp.concat(parts, axis=0), shape) for parts in zip(*found, strict=True)))
+        return Results(*(xp.reshape(xp.concat(parts, axis=0), shape) for parts in zip(*results, strict=True)))
 
-    def _weight(self, groups: Groups) -> Array:
-        """What each loss counts in the result: in the mean every image as much, and in it every class."""
+    def _weight(self, results: Results) -> Array:
+        """Return the weight of each loss. In the mean, images count equally, and so do the classes of an image."""
         xp, batch = self.batch.xp, self.batch
         total = batch.shape[1]
-        entering = range(total) if self.classes is None else self.classes
-        row = [1.0 if number in entering else 0.0 for number in range(total)]
-        counted = batch.backend.asarray([row], dtype=groups.loss.dtype, like=groups.loss)
-        counted = counted * xp.astype(groups.pixels > 0, groups.loss.dtype)
+        chosen = range(total) if self.classes is None else self.classes
+        row = [1.0 if number in chosen else 0.0 for number in range(total)]
+        counted = batch.backend.asarray([row], dtype=results.loss.dtype, like=results.loss)
+        counted = counted * xp.astype(results.pixels > 0, results.loss.dtype)
         if self.present:
-            counted = counted * xp.astype(groups.target > 0, groups.loss.dtype)
+            counted = counted * xp.astype(results.target > 0, results.loss.dtype)
         weight = counted
         if batch.class_weights is not None:
             weight = weight * xp.astype(batch.class_weights, weight.dtype, copy=False)[None, :]
         if self.reduction != "mean":
             return weight
         classes = xp.sum(counted, axis=1, keepdims=True)
-        some = classes > 0
-        rows = xp.sum(xp.astype(some, classes.dtype))
-        return xp.where(some, weight / xp.where(some, classes * rows, xp.ones_like(classes)), xp.zeros_like(weight))
+        has_classes = classes > 0
+        images = xp.sum(xp.astype(has_classes, classes.dtype))
+        divisor = xp.where(has_classes, classes * images, xp.ones_like(classes))
+        return xp.where(has_classes, weight / divisor, xp.zeros_like(weight))
 
-    def _reduced(self, groups: Groups) -> Array:
+    def _reduce(self, results: Results) -> Array:
+        """Return the weighted sum of the losses, or the weighted losses with reduction "none"."""
         xp = self.batch.xp
-        losses = groups.loss * self._weight(groups)
+        losses = results.loss * self._weight(results)
         if self.reduction != "none":
             losses = xp.sum(losses)
         else:
@@ -204,52 +220,49 @@ class Lovasz(BatchPlan):
         return xp.astype(losses, self.batch.compute_dtype, copy=False)
 
 
-def _hot(block: Block) -> Array:
-    """Which classes are the target, boolean `(B, C, P)`."""
+def _is_target(block: Block) -> Array:
+    """Return which classes each pixel belongs to. Boolean, shape `(B, C, P)`."""
     return block.one_hot if block.batch.has_ids else block.target > 0.5
 
 
-def jaccard_steps(hot: Array, valid: Array | None, order: Array, dtype: DType, backend: Backend) -> Array:
-    """The steps of the Jaccard loss as pixels are counted wrong in an order, `(sets, pixels)`; 0 where not valid.
+def _jaccard_steps(is_target: Array, valid: Array | None, order: Array, dtype: DType, backend: Backend) -> Array:
+    """Return the increase of the Jaccard loss at each pixel as pixels become wrong in this order; 0 for invalid pixels.
 
-    After some of them, what is left of the T target pixels is the intersection, and T with the others the union. One of
-    the target then takes a step of 1 / union, any other one of intersection / (union (union - 1)): no difference of
-    two nearly equal losses.
+    The intersection is the number of target pixels that are still right. The union is the number of target pixels plus
+    the number of other pixels that are wrong. A target pixel increases the loss by 1 / union, any other pixel by
+    intersection / (union (union - 1)). These forms avoid the difference of two nearly equal losses.
+
+    The shape is `(sets, pixels)`.
     """
     xp = backend.xp
-    ranked = xp.take_along_axis(hot, order, axis=1)
-    total = xp.sum(xp.astype(hot, xp.int32), axis=1, keepdims=True, dtype=xp.int32)
-    left = total - _cumulative_count(xp, ranked)
+    ranked = xp.take_along_axis(is_target, order, axis=1)
+    total = xp.sum(xp.astype(is_target, xp.int32), axis=1, keepdims=True, dtype=xp.int32)
+    intersection = total - _cumulative_count(xp, ranked)
     if valid is None:
-        counted = None
-        every = xp.ones((1, ranked.shape[1]), dtype=xp.bool, device=backend.device(hot))
-        seen = _cumulative_count(xp, every)
+        ranked_valid = None
+        wrong = _cumulative_count(xp, xp.ones((1, ranked.shape[1]), dtype=xp.bool, device=backend.device(is_target)))
     else:
-        counted = xp.take_along_axis(valid, order, axis=1)
-        seen = _cumulative_count(xp, counted)
-    union = xp.astype(left + seen, dtype)
+        ranked_valid = xp.take_along_axis(valid, order, axis=1)
+        wrong = _cumulative_count(xp, ranked_valid)
+    union = xp.astype(intersection + wrong, dtype)
     before = union - 1
-    first = xp.astype(before <= 0, dtype)  # the first pixel, of a set without a target: from 0 to all wrong
-    steps = (xp.astype(left, dtype) + first) / (before + first * (1 - before))
-    is_hot = xp.astype(ranked, dtype)
-    steps = is_hot + (1 - is_hot) * steps
+    first = xp.astype(before <= 0, dtype)  # the first pixel of a set without target pixels: the loss becomes 1
+    steps = (xp.astype(intersection, dtype) + first) / (before + first * (1 - before))
+    target = xp.astype(ranked, dtype)
+    steps = target + (1 - target) * steps
     steps = steps / (union + xp.astype(union <= 0, dtype))
-    return steps if counted is None else steps * xp.astype(counted, dtype)
+    return steps if ranked_valid is None else steps * xp.astype(ranked_valid, dtype)
 
 
 def _cumulative_count(xp: Namespace, mask: Array) -> Array:
-    """Count the True elements up to each place of the last axis, as int32."""
+    """Count the true elements up to each index of the last axis, as int32."""
     return xp.cumulative_sum(xp.astype(mask, xp.int32), axis=-1, dtype=xp.int32)
-
-
-Classes = Literal["present", "all"] | Sequence[int]
-LovaszPool = Literal["image", "batch"]
 
 
 def lovasz_plan(
     input: Array, target: Array, options: LovaszOptions, *, hinge: bool, classes: Classes, pool: LovaszPool
 ) -> Lovasz:
-    """Return the plan of a Lovasz loss."""
+    """Check the options and return the plan of a Lovasz loss."""
     check_choice("pool", pool, LovaszPool)
     if isinstance(classes, str):
         check_choice("classes", classes, ("present", "all"))
@@ -277,24 +290,25 @@ def lovasz_softmax(
     activation: Activation = "softmax",
     **options: Unpack[LovaszKeywords],
 ) -> Plan:
-    r"""Lovasz-softmax loss: the convex extension of the Jaccard loss to probabilities.
+    r"""Compute the Lovasz-softmax loss, the convex extension of the Jaccard loss to probabilities.
 
     .. math:: \ell_c = \sum_k e_{\pi(k)} \, (\Delta_k - \Delta_{k-1}), \qquad e_i = |t_{ic} - p_{ic}|,\quad
        e_{\pi(1)} \ge e_{\pi(2)} \ge \dots
 
-    Δ_k is the Jaccard loss of class c where the k pixels with the largest errors are wrong and the others right.
+    Δ_k is the Jaccard loss of class c if the k pixels with the largest errors are wrong and the others are right.
 
     Parameters
     ----------
     {input}
     {target_mask}
     classes : {"present", "all"} or sequence of int, default "present"
-        The classes that enter the mean: those with target pixels in the image (or batch), all, or those named.
+        The classes that enter the mean: "present" for those with target pixels in the image (or batch), "all", or
+        their numbers.
     pool : {"batch", "image"}, default "batch"
-        Whether the pixels of the batch are ranked together, or those of each image.
+        Whether to rank the pixels of the batch together or the pixels of each image.
     activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make: of exclusive classes, or of independent ones. With None the input holds
-        probabilities.
+        How to turn `input` into probabilities: "softmax" for mutually exclusive classes, "sigmoid" for independent
+        ones, None if `input` already contains probabilities.
     {options}
 
     Returns
@@ -307,11 +321,12 @@ def lovasz_softmax(
 
     Notes
     -----
-    The defaults give the number of the authors' ``lovasz_softmax`` on ``softmax(logits)``, and of
-    segmentation-models-pytorch and mmsegmentation. kornia has ``pool="image", classes="all"``, right since 0.9.0; up to
-    there it took class ids for the target. Pixels whose errors are equal keep their order, so that the gradient is one
-    and the same on every backend. In float32 errors that differ by less than its rounding are equal. Images without a
-    valid pixel do not count in the mean.
+    The defaults give the numbers of the authors' ``lovasz_softmax`` on ``softmax(logits)``, of
+    segmentation-models-pytorch and of mmsegmentation. kornia uses ``pool="image", classes="all"``. Before version 0.9.0
+    it mistook the class ids for target values.
+
+    Pixels with equal errors keep their order, so the gradient is the same on every backend. In float32, errors that
+    differ by less than its rounding are equal. Images without a valid pixel do not enter the mean.
 
     References
     ----------
@@ -338,22 +353,23 @@ def lovasz_hinge(
     pool: LovaszPool = "image",
     **options: Unpack[LovaszKeywords],
 ) -> Plan:
-    r"""Lovasz hinge loss: the convex extension of the Jaccard loss to the margins of binary logits.
+    r"""Compute the Lovasz hinge loss, the convex extension of the Jaccard loss to the margins of binary logits.
 
     .. math:: \ell_c = \sum_k \max(e_{\pi(k)}, 0) \, (\Delta_k - \Delta_{k-1}), \qquad
        e_i = 1 - (2 t_{ic} - 1) z_{ic},\quad e_{\pi(1)} \ge e_{\pi(2)} \ge \dots
 
-    Δ_k is the Jaccard loss of class c where the k pixels with the largest errors are wrong and the others right.
+    Δ_k is the Jaccard loss of class c if the k pixels with the largest errors are wrong and the others are right.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating; each class against the rest.
+    {input}
+        Each class is scored against the others.
     {target_mask}
     classes : {"all", "present"} or sequence of int, default "all"
-        The classes that enter the mean: all, those with target pixels in the image (or batch), or those named.
+        The classes that enter the mean: "all", "present" for those with target pixels in the image (or batch), or
+        their numbers.
     pool : {"image", "batch"}, default "image"
-        Whether the pixels of each image are ranked, or those of the batch together.
+        Whether to rank the pixels of each image or the pixels of the batch together.
     {options}
 
     Returns
@@ -366,12 +382,12 @@ def lovasz_hinge(
 
     Notes
     -----
-    The defaults give the number of the authors' ``lovasz_hinge``; segmentation-models-pytorch has ``pool="batch"`` and,
-    for several labels, ranks all channels as one. Images without a valid pixel do not count in the mean.
+    The defaults give the numbers of the authors' ``lovasz_hinge``. segmentation-models-pytorch uses ``pool="batch"``
+    and, for several labels, ranks all channels as one. Images without a valid pixel do not enter the mean.
 
     References
     ----------
-    Berman et al., "The Lovász-softmax loss" (2018), https://arxiv.org/abs/1705.08790; Yu and Blaschko, "Learning
+    Berman et al., "The Lovász-softmax loss" (2018), https://arxiv.org/abs/1705.08790. Yu and Blaschko, "Learning
     submodular losses with the Lovász hinge" (2015).
 
     Examples

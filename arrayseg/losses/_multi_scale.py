@@ -1,4 +1,4 @@
-"""A loss of the same logits at several resolutions."""
+"""The mean of a loss over several resolutions of the same logits."""
 
 from __future__ import annotations
 
@@ -22,39 +22,45 @@ __all__ = ["multi_scale"]
 def multi_scale(
     loss: Callable[..., Array], /, scales: Sequence[int] = (1, 2, 4), weights: Sequence[float] | None = None
 ) -> Callable[..., Array]:
-    r"""The weighted mean of a loss over resolutions of the same logits, made by averaging.
+    r"""Make a loss that is the weighted sum of one loss over several resolutions of the same logits.
 
     .. math:: \ell = \sum_k w_k\, \ell(A_{s_k} z, y_{s_k})
 
-    with A the average over boxes of s pixels a side and y the target resized by nearest neighbours.
+    A_s averages the logits over boxes of s pixels a side, and y_s is the target, resized by nearest neighbors.
 
     Parameters
     ----------
     loss : callable
-        A loss of `arrayseg.losses`, a `functools.partial` of one or a compound, with a scalar result.
+        A loss of `arrayseg.losses`, a `functools.partial` of one, or a compound, with a scalar result.
     scales : sequence of int, default (1, 2, 4)
-        The sides of the boxes in pixels; 1 is the input as it is. A box that the edge cuts averages what is inside.
+        The side length of the boxes in pixels, for each resolution. 1 is the input itself. A box at the edge averages
+        the pixels inside the image.
     weights : sequence of float, optional
-        One for each scale; equal ones that add up to 1 if not given. As those of `compound`.
+        The weight w of each scale, of the same kind as a weight of `compound`. The default weights are equal and add up
+        to 1.
 
     Returns
     -------
     callable
-        ``(input, target, **options) -> array``, with the options of `loss`; `arrayseg.value_and_grad` takes it. It
-        prints as the call that made it, compares by its arguments, and pickles.
+        The loss, ``(input, target, **options) -> array``, with the options of `loss`. `arrayseg.value_and_grad` accepts
+        it like any other loss. The `repr` is the call that made the loss. Losses made with equal arguments are equal,
+        and they pickle if `loss` does.
 
     Raises
     ------
     TypeError
-        If a scale is not a whole number, or a weight not a number, or a tensor that requires a gradient.
+        If a scale is not a whole number, or a weight is not a number or is a tensor that requires a gradient.
     ValueError
-        If a scale is less than 1, or there is not one weight for each; on the call, if maps of several resolutions
-        would be added, with ``reduction="none"``.
+        If a scale is less than 1, or the numbers of scales and weights differ. On the call, if ``reduction="none"``
+        gives losses of different shapes.
+
+    See Also
+    --------
+    deep_supervision : Sum a loss over outputs of several layers, which have different resolutions.
 
     Notes
     -----
-    It differs from `deep_supervision`, whose inputs are the outputs of several layers. PaddleSeg builds the pyramid by
-    bilinear interpolation.
+    PaddleSeg resizes the logits by bilinear interpolation instead.
 
     References
     ----------
@@ -71,23 +77,23 @@ def multi_scale(
     >>> round(float(value), 4), gradient.shape
     (0.5384, (1, 2, 4, 6))
     """
-    sides = tuple(check_index("scales", scale) for scale in check_numbers("scales", scales, 1))
-    shares = None if weights is None else check_numbers("weights", weights)
-    if shares is not None and len(shares) != len(sides):
-        msg = f"There must be one weight for each of the {len(sides)} scales; got {len(shares)}."
+    sizes = tuple(check_index("scales", scale) for scale in check_numbers("scales", scales, 1))
+    numbers = None if weights is None else check_numbers("weights", weights)
+    if numbers is not None and len(numbers) != len(sizes):
+        msg = f"There must be one weight for each of the {len(sizes)} scales; got {len(numbers)} weights."
         raise ValueError(msg)
-    return MultiScale(loss, sides, shares)
+    return MultiScale(loss, sizes, numbers)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MultiScale(Composed):
-    """The weighted mean of a loss over averages of one input: `(input, target, **options) -> array`."""
+    """A weighted sum of one loss over averages of the logits: `(input, target, **options) -> array`."""
 
     loss: Callable[..., Array]
     scales: tuple[int, ...] = (1, 2, 4)
     weights: tuple[float, ...] | None = None
     of_levels: DeepSupervision = field(init=False)
-    """The weighted sum over the averages."""
+    """The weighted sum of the loss over a list of logits."""
 
     made_by = "multi_scale"
 
@@ -102,14 +108,14 @@ class MultiScale(Composed):
 
     @raises_here
     def value_and_grad(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
-        """Return the value and the gradient in the input."""
+        """Return the value and the gradient with respect to the input."""
         pyramid, axes = self._pyramid(input, options)
         value, gradients = self.of_levels.value_and_grad(pyramid, target, **options)
-        parts = [_spread(part, scale, axes, input) for part, scale in zip(gradients, self.scales, strict=True)]
+        parts = [_pull_back(part, scale, axes, input) for part, scale in zip(gradients, self.scales, strict=True)]
         return value, backend_of(input).xp.astype(sum(parts[1:], start=parts[0]), input.dtype, copy=False)
 
     def _pyramid(self, input: Array, options: dict[str, Any]) -> tuple[list[Array], list[int]]:
-        """Return the averages, of half precision in float32, and the spatial axes."""
+        """Return the averaged logits of each scale and the spatial axes. Half precision becomes float32."""
         layout = layout_of(input, options.get("class_axis", self.of_levels.class_axis), backend_of(input))
         axes = [axis for axis in range(1, input.ndim) if axis != layout.class_axis]
         xp = backend_of(input).xp
@@ -118,7 +124,7 @@ class MultiScale(Composed):
 
 
 def _averaged(array: Array, scale: int, axes: Sequence[int]) -> Array:
-    """The averages over boxes; those at the edge are of what is inside."""
+    """Return the averages over boxes. A box at the edge averages the elements inside the array."""
     backend = backend_of(array)
     xp = backend.xp
     if scale == 1:
@@ -126,31 +132,31 @@ def _averaged(array: Array, scale: int, axes: Sequence[int]) -> Array:
     for axis in axes:
         shape = array.shape
         boxes = ceil(shape[axis] / scale)
-        rest = xp.zeros(
+        padding = xp.zeros(
             (*shape[:axis], boxes * scale - shape[axis], *shape[axis + 1 :]),
             dtype=array.dtype,
             device=backend.device(array),
         )
-        boxed = xp.reshape(xp.concat([array, rest], axis=axis), (*shape[:axis], boxes, scale, *shape[axis + 1 :]))
-        array = xp.sum(boxed, axis=axis + 1, dtype=array.dtype) * _share(array, shape[axis], scale, axis)
+        boxed = xp.reshape(xp.concat([array, padding], axis=axis), (*shape[:axis], boxes, scale, *shape[axis + 1 :]))
+        array = xp.sum(boxed, axis=axis + 1, dtype=array.dtype) * _inverse_sizes(array, shape[axis], scale, axis)
     return array
 
 
-def _spread(gradient: Array, scale: int, axes: Sequence[int], input: Array) -> Array:
-    """The pull-back of the averages: each pixel has its share of the gradient of its box."""
+def _pull_back(gradient: Array, scale: int, axes: Sequence[int], input: Array) -> Array:
+    """Return the gradient with respect to the input, given the gradient with respect to its averages."""
     xp = backend_of(input).xp
     if scale == 1:
         return gradient
     for axis in axes:
         length = input.shape[axis]
-        whole = xp.repeat(gradient * _share(gradient, length, scale, axis), scale, axis=axis)
-        gradient = whole[(*[slice(None)] * axis, slice(0, length), ...)]
+        padded = xp.repeat(gradient * _inverse_sizes(gradient, length, scale, axis), scale, axis=axis)
+        gradient = padded[(*[slice(None)] * axis, slice(0, length), ...)]
     return gradient
 
 
-def _share(like: Array, length: int, scale: int, axis: int) -> Array:
-    """1 over the pixels of each box along an axis, to be multiplied with an array of boxes."""
+def _inverse_sizes(like: Array, length: int, scale: int, axis: int) -> Array:
+    """Return 1 / size for each box along an axis, in a shape that broadcasts against an array of boxes."""
     boxes = ceil(length / scale)
     sizes = [min(scale, length - scale * box) for box in range(boxes)]
-    shares = backend_of(like).asarray([1 / size for size in sizes], dtype=like.dtype, like=like)
-    return shares[(*[None] * axis, slice(None), *[None] * (like.ndim - axis - 1))]
+    inverse = backend_of(like).asarray([1 / size for size in sizes], dtype=like.dtype, like=like)
+    return inverse[(*[None] * axis, slice(None), *[None] * (like.ndim - axis - 1))]

@@ -1,4 +1,4 @@
-"""Compound losses with a name: a region loss and a pixel loss of one softmax and one sweep."""
+"""Named sums of a region loss and pixel losses, which share one softmax and one sweep."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from arrayseg._checks import check_number
-from arrayseg._typing import (
-    Absent,
-    Array,
-    Pool,
-    Reduction,
-    SmoothForm,
-)
+from arrayseg._typing import Absent, Array, Pool, Reduction, SmoothForm
 from arrayseg.engine import pixel_formulas, region_scores
 from arrayseg.engine.pixel_formulas import Formula
 from arrayseg.engine.pixel_term import PixelTerm
@@ -48,7 +42,7 @@ def dice_cross_entropy(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Dice and cross entropy, in one sweep.
+    r"""Compute the sum of the Dice loss and cross entropy.
 
     .. math:: \ell = \lambda_D \left(1 - \frac{2 I + s}{P + T + s'}\right) + \lambda_C \, \text{CE}
 
@@ -57,15 +51,13 @@ def dice_cross_entropy(
     {input}
     {target}
     dice_weight : float, default 1
-        λ_D, at least 0.
+        The weight λ_D of the Dice part, at least 0.
     cross_entropy_weight : float, default 1
-        λ_C, at least 0.
+        The weight λ_C of the cross entropy, at least 0.
     label_smoothing : float, default 0
-        In [0, 1): the share of the target that is spread evenly over the classes, in the cross entropy.
-    smooth : float or (float, float), default 1e-5
-        Added to the numerator and the denominator of the Dice part, at least 0.
-    smooth_form : {"double", "tp"}, default "double"
-        As for `dice`.
+        The part of the target that cross entropy spreads evenly over the classes, in [0, 1).
+    {smooth_dice}
+    {smooth_form_dice}
     {options}
 
     Returns
@@ -78,11 +70,12 @@ def dice_cross_entropy(
 
     Notes
     -----
-    The defaults give the numbers of ``monai.losses.DiceCELoss(softmax=True, to_onehot_y=True)`` 1.6, nnU-Net's loss for
-    ``pool="batch"``, without background, up to a constant. Class weights multiply both parts, and their sum over the
-    pixels divides the cross entropy, as in torch. Which classes enter the Dice part (`classes`, `exclude_background`)
-    does not touch the cross entropy. With "sigmoid" it is the binary one, a mean over classes too, where MONAI has
-    that of softmax for more channels than one.
+    The defaults give the numbers of ``monai.losses.DiceCELoss(softmax=True, to_onehot_y=True)`` 1.6. With
+    ``pool="batch", exclude_background=True`` the loss is that of nnU-Net, up to a constant.
+
+    `class_weights` multiply both parts. As in PyTorch, the sum of the weights over the pixels divides the cross
+    entropy. `classes` and `exclude_background` affect only the Dice part. With "sigmoid" the cross entropy is binary
+    and is averaged over classes too. MONAI instead uses softmax cross entropy for more than one channel.
 
     References
     ----------
@@ -115,7 +108,7 @@ def dice_focal(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Dice and focal loss, in one sweep.
+    r"""Compute the sum of the Dice loss and the focal loss.
 
     .. math:: \ell = \lambda_D \left(1 - \frac{2 I + s}{P + T + s'}\right)
        - \lambda_F \, \frac{1}{N} \sum_i (1 - p_{i, y_i})^\gamma \log p_{i, y_i}
@@ -125,15 +118,12 @@ def dice_focal(
     {input}
     {target}
     dice_weight : float, default 1
-        λ_D, at least 0.
+        The weight λ_D of the Dice part, at least 0.
     focal_weight : float, default 1
-        λ_F, at least 0.
-    gamma : float, default 2
-        The focusing exponent, at least 0; 0 gives cross entropy.
-    smooth : float or (float, float), default 1e-5
-        Added to the numerator and the denominator of the Dice part, at least 0.
-    smooth_form : {"double", "tp"}, default "double"
-        As for `dice`.
+        The weight λ_F of the focal part, at least 0.
+    {gamma}
+    {smooth_dice}
+    {smooth_form_dice}
     {options}
 
     Returns
@@ -146,12 +136,12 @@ def dice_focal(
 
     Notes
     -----
-    The focal part has the activation of the Dice part. MONAI's DiceFocalLoss takes the focal loss of sigmoids even with
-    ``softmax=True``, and divides it by C too.
+    Both parts have the same activation. MONAI's DiceFocalLoss uses sigmoids in its focal loss even with
+    ``softmax=True``, and also divides it by C.
 
     References
     ----------
-    Zhu et al., "AnatomyNet" (2018), https://arxiv.org/abs/1808.05238; Lin et al., "Focal loss for dense object
+    Zhu et al., "AnatomyNet" (2018), https://arxiv.org/abs/1808.05238. Lin et al., "Focal loss for dense object
     detection" (2017), https://arxiv.org/abs/1708.02002.
 
     Examples
@@ -165,9 +155,8 @@ def dice_focal(
     gamma = check_number("gamma", gamma, 0)
     shared = CompoundOptions(**options)
     sweep = region_plan(input, target, ratio(0.5, 0.5, smooth, smooth_form), shared)
-    return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=shared.reduction), focal_weight)]
-    )
+    term = PixelTerm(formula=pixel_formulas.focal(gamma), reduction=shared.reduction)
+    return _with_terms(sweep, dice_weight, [(term, focal_weight)])
 
 
 @loss(CompoundOptions, without=TOGETHER)
@@ -184,7 +173,7 @@ def generalized_dice_focal(
     smooth: Smooth = 1e-5,
     **options: Unpack[JointKeywords],
 ) -> Plan:
-    r"""Generalised Dice and focal loss, in one sweep.
+    r"""Compute the sum of the generalized Dice loss and the focal loss.
 
     .. math:: \ell = \lambda_D \left(1 - \frac{2 \sum_c w_c I_c + s}{\sum_c w_c (P_c + T_c) + s'}\right)
        - \lambda_F \, \frac{1}{N} \sum_i (1 - p_{i, y_i})^\gamma \log p_{i, y_i}
@@ -194,19 +183,14 @@ def generalized_dice_focal(
     {input}
     {target}
     dice_weight : float, default 1
-        λ_D, at least 0.
+        The weight λ_D of the Dice part, at least 0.
     focal_weight : float, default 1
-        λ_F, at least 0.
-    gamma : float, default 2
-        The focusing exponent, at least 0; 0 gives cross entropy.
-    weighting : {"square", "simple", "uniform"}, default "square"
-        The weight w of a class: 1 / T², 1 / T or 1.
-    absent : {"keep", "zero", "exclude"}, default "keep"
-        A class without a target pixel, as for `generalized_dice`.
-    pool : {"image", "batch"}, default "image"
-        Over what the sums of the Dice part run: each image, or the batch.
-    smooth : float or (float, float), default 1e-5
-        Added to the numerator and the denominator of the Dice part, at least 0.
+        The weight λ_F of the focal part, at least 0.
+    {gamma}
+    {weighting}
+    {absent_joint}
+    {pool_joint}
+    {smooth_dice}
     {options}
 
     Returns
@@ -219,8 +203,8 @@ def generalized_dice_focal(
 
     Notes
     -----
-    MONAI's GeneralizedDiceFocalLoss takes the focal loss of sigmoids even with ``softmax=True``, and divides it by C
-    too.
+    MONAI's GeneralizedDiceFocalLoss uses sigmoids in its focal loss even with ``softmax=True``, and also divides it by
+    C.
 
     References
     ----------
@@ -239,9 +223,8 @@ def generalized_dice_focal(
     score = generalized(weighting, absent, pool, smooth)
     shared = CompoundOptions(pool=pool, **options)
     sweep = region_plan(input, target, score, shared)
-    return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=pixel_formulas.focal(gamma), reduction=shared.reduction), focal_weight)]
-    )
+    term = PixelTerm(formula=pixel_formulas.focal(gamma), reduction=shared.reduction)
+    return _with_terms(sweep, dice_weight, [(term, focal_weight)])
 
 
 @loss(CompoundOptions)
@@ -255,7 +238,7 @@ def combo(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Combo loss: weighted cross entropy and Dice, in one sweep.
+    r"""Compute the combo loss, a weighted sum of cross entropy and the Dice loss.
 
     .. math:: \ell = -\frac{\alpha}{N} \sum_i b_{y_i} \log p_{i, y_i}
        + (1 - \alpha) \left(1 - \frac{2 I + s}{P + T + s'}\right)
@@ -265,14 +248,12 @@ def combo(
     {input}
     {target}
     alpha : float, default 0.5
-        In [0, 1]: the share of the cross entropy.
+        The weight of the cross entropy, in [0, 1].
     beta : float, default 0.5
-        In [0, 1]: b of classes from 1 on, and of positive targets with "sigmoid"; 1 - beta is that of class 0, and of
-        negative targets. Above 1/2, false negatives cost more.
-    smooth : float or (float, float), default 1e-5
-        Added to the numerator and the denominator of the Dice part, at least 0.
-    smooth_form : {"double", "tp"}, default "double"
-        As for `dice`.
+        The weight b of the classes from 1 on, in [0, 1]. Class 0 has the weight 1 - beta. With "sigmoid" these are the
+        weights of positive and negative targets. Above 1/2, false negatives cost more.
+    {smooth_dice}
+    {smooth_form_dice}
     {options}
 
     Returns
@@ -285,7 +266,8 @@ def combo(
 
     Notes
     -----
-    In the paper the score of Dice is subtracted, not one minus it added: less by ``1 - alpha``, with the same gradient.
+    The paper subtracts the Dice score instead of adding one minus the score. Its value is smaller by ``1 - alpha``; the
+    gradient is the same.
 
     References
     ----------
@@ -322,7 +304,7 @@ def exponential_logarithmic(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Exponential logarithmic loss: powers of log-Dice and of cross entropy, in one sweep.
+    r"""Compute the exponential logarithmic loss, a sum of powers of the log-Dice loss and of cross entropy.
 
     .. math:: \ell = w_D \, \text{mean}_c (-\log D_c)^{\gamma_D}
        + w_C \, \frac{\sum_i w_{y_i} (-\log p_{i, y_i})^{\gamma_C}}{\sum_i w_{y_i}}, \qquad
@@ -333,19 +315,18 @@ def exponential_logarithmic(
     {input}
     {target}
     dice_weight : float, default 0.8
-        w_D, at least 0.
+        The weight w_D of the Dice part, at least 0.
     cross_entropy_weight : float, default 0.2
-        w_C, at least 0.
+        The weight w_C of the cross entropy, at least 0.
     dice_exponent : float, default 0.3
-        γ_D, greater than 0.
+        The exponent γ_D of the Dice part, greater than 0.
     cross_entropy_exponent : float, default 0.3
-        γ_C, greater than 0.
+        The exponent γ_C of the cross entropy, greater than 0.
     floor : float, default 1e-7
-        The least D, in (0, 1); of a lower one there is no gradient.
+        The lower bound of D, in (0, 1). Below it the gradient is 0.
     smooth : float or (float, float), default 1
-        s of the numerator and s' of the denominator of D, at least 0.
-    smooth_form : {"double", "tp"}, default "double"
-        As for `dice`.
+        Smoothing of D: s in the numerator and s' in the denominator, at least 0. A single number sets both.
+    {smooth_form_dice}
     {options}
 
     Returns
@@ -358,8 +339,8 @@ def exponential_logarithmic(
 
     Notes
     -----
-    The paper weighs the classes of the cross entropy by the square root of their rarity; `class_weights` multiply both
-    parts. SegLossOdyssey leaves the cross entropy without the power.
+    The paper weights the classes of the cross entropy by the inverse square root of their frequency. Here
+    `class_weights` multiply both parts. SegLossOdyssey does not raise the cross entropy to a power.
 
     References
     ----------
@@ -380,9 +361,8 @@ def exponential_logarithmic(
     formula = outer_formula(pixel_formulas.cross_entropy, region_scores.power(cross_entropy_exponent))
     shared = CompoundOptions(**options)
     sweep = region_plan(input, target, score, shared)
-    return _with_terms(
-        sweep, dice_weight, [(PixelTerm(formula=formula, reduction=shared.reduction), cross_entropy_weight)]
-    )
+    term = PixelTerm(formula=formula, reduction=shared.reduction)
+    return _with_terms(sweep, dice_weight, [(term, cross_entropy_weight)])
 
 
 @loss(CompoundOptions, without=("pool", "soft_tp"))
@@ -397,7 +377,7 @@ def unified_focal(
     smooth: Smooth = 1e-5,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Unified focal loss: focal Tversky and focal loss of one pair of parameters, in one sweep.
+    r"""Compute the unified focal loss, a sum of a focal Tversky and a focal loss with shared parameters.
 
     .. math:: \ell = \lambda \, \text{mean}_c (1 - TI_c)^{1 - \gamma}
        - (1 - \lambda) \, \frac{1}{N} \sum_i d_{y_i} (1 - p_{i, y_i})^{\gamma} \log p_{i, y_i}, \qquad
@@ -408,17 +388,18 @@ def unified_focal(
     {input}
     {target}
     weight : float, default 0.5
-        λ in [0, 1], the share of the Tversky part.
+        The weight λ of the Tversky part, in [0, 1].
     delta : float, default 0.6
-        In [0, 1]: the weight of false negatives, and d of classes from 1 on (of positive targets with "sigmoid"); d of
-        class 0 is 1 - delta.
+        The weight δ of false negatives and the weight d of the classes from 1 on, in [0, 1]. Class 0 has the weight
+        1 - delta. With "sigmoid" these are the weights of positive and negative targets.
     gamma : float, default 0.5
-        In [0, 1): how much what is right already is held back.
+        The focusing exponent γ, in [0, 1). The larger it is, the less nearly right pixels and classes count.
     asymmetric : bool, default False
-        Whether the background alone is held back in the focal part, and the foreground alone in the Tversky part; for
-        exclusive classes.
+        Apply γ only to the background in the focal part and only to the foreground in the Tversky part. Requires
+        mutually exclusive classes.
     smooth : float or (float, float), default 1e-5
-        Added to the numerator and the denominator of the Tversky part, at least 0.
+        Smoothing of the Tversky index: s in the numerator and s' in the denominator, at least 0. A single number sets
+        both.
     {options}
 
     Returns
@@ -431,8 +412,9 @@ def unified_focal(
 
     Notes
     -----
-    The authors' code has these defaults for two classes; for more, all but class 0 are foreground here. MONAI's
-    AsymmetricUnifiedFocalLoss has delta = 0.7 and exchanges the two shares. Class weights multiply both parts.
+    The authors' code has these defaults and two classes. With more classes, all except class 0 are foreground here.
+    MONAI's AsymmetricUnifiedFocalLoss has delta = 0.7 and exchanges the two weights. `class_weights` multiply both
+    parts.
 
     References
     ----------
@@ -459,7 +441,10 @@ def unified_focal(
     if not asymmetric:
         terms = [_balanced(sweep, focal, (1 - delta, delta), shared.reduction)]
     elif sweep.batch.binary:
-        msg = "`asymmetric` tells class 0, the background, from others; independent classes have none. Use softmax."
+        msg = (
+            "`asymmetric` treats class 0 as the background, which independent classes do not have. Use "
+            "activation='softmax'."
+        )
         raise ValueError(msg)
     else:
         terms = [
@@ -470,21 +455,23 @@ def unified_focal(
 
 
 def _with_terms(sweep: Sweep, factor: float, terms: Sequence[tuple[PixelTerm, float]]) -> Sweep:
-    """A region loss times its factor, with pixel losses of the same pixels."""
+    """Return the sum of a region loss and pixel losses, each with its weight, in one sweep."""
     factors = [check_number("weight", weight, 0) for weight in (factor, *(weight for _, weight in terms))]
     return replace(sweep, terms=[*sweep.terms, *(term for term, _ in terms)], factors=factors)
 
 
 def _balanced(sweep: Sweep, formula: Formula, weights: tuple[float, float], reduction: Reduction) -> PixelTerm:
-    """A pixel loss with weights of background (class 0, or negative targets) and foreground that no mean divides by."""
+    """Return a pixel loss with weights of the background and the foreground, by which its mean does not divide.
+
+    The background is class 0 or, for independent classes, the negative targets.
+    """
     classes, backend = sweep.layout.classes, sweep.batch.backend
     background, foreground = weights
 
     def row(*numbers: float) -> Array:
-        """One number for each class, which a compiler may trace."""
-        dtype, xp = sweep.batch.compute_dtype, backend.xp
-        each = [backend.asarray(number, dtype=dtype, like=sweep.input) for number in numbers]
-        return xp.stack(each)
+        """Return an array of numbers, one for each class. A compiler may trace them."""
+        dtype = sweep.batch.compute_dtype
+        return backend.xp.stack([backend.asarray(number, dtype=dtype, like=sweep.input) for number in numbers])
 
     if sweep.batch.binary:
         positive, negative = (row(*[number] * classes) for number in (foreground, background))

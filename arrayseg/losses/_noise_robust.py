@@ -8,9 +8,8 @@ from typing import Unpack
 from arrayseg._checks import check_choice, check_number, is_exactly, is_traced
 from arrayseg._typing import Activation, Array, Namespace
 from arrayseg.backends import Backend
-from arrayseg.engine import pixel_formulas
 from arrayseg.engine.block import Block
-from arrayseg.engine.pixel_formulas import expm1_ratio
+from arrayseg.engine.pixel_formulas import Formula, cross_entropy, expm1_ratio
 from arrayseg.engine.pixel_term import MeanTerm
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
@@ -62,7 +61,17 @@ def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack
     1.6269
     """
     epsilon = check_number("epsilon", epsilon, -1)
-    return pixel_plan(input, target, pixel_formulas.poly(epsilon), PixelOptions(**options))
+    return pixel_plan(input, target, poly_formula(epsilon), PixelOptions(**options))
+
+
+def poly_formula(epsilon: float) -> Formula:
+    """-l + epsilon (1 - e^l)."""
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        value = -log_probability - epsilon * xp.expm1(log_probability)
+        return value, -1 - epsilon * xp.exp(log_probability)
+
+    return formula
 
 
 # The number of Newton steps before the two differentiated ones. With all seven, the probabilities summed to 1 within
@@ -197,7 +206,25 @@ def generalized_cross_entropy(
     0.6138
     """
     q = check_number("q", q, 0, 1)
-    return pixel_plan(input, target, pixel_formulas.generalized_cross_entropy(q), PixelOptions(**options))
+    return pixel_plan(input, target, generalized_cross_entropy_formula(q), PixelOptions(**options))
+
+
+#: Below this exponent (1 - p^q) / q is -log p in every digit, and q log p may be 0.
+LEAST_EXPONENT = 1e-20
+
+
+def generalized_cross_entropy_formula(q: float) -> Formula:
+    """(1 - e^(q l)) / q, which is -l for q = 0."""
+    traced = is_traced(q)
+    if not traced and q < LEAST_EXPONENT:
+        return cross_entropy
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        steps = q * log_probability
+        value = -log_probability * expm1_ratio(steps, xp) if traced else xp.expm1(steps) / -q
+        return value, -xp.exp(steps)
+
+    return formula
 
 
 @loss(PixelOptions)
@@ -261,9 +288,20 @@ def symmetric_cross_entropy(
     alpha = check_number("alpha", alpha, 0)
     beta = check_number("beta", beta, 0)
     log_zero = check_number("log_zero", log_zero, -float("inf"), 0)
-    return pixel_plan(
-        input, target, pixel_formulas.symmetric_cross_entropy(alpha, beta, log_zero), PixelOptions(**options)
-    )
+    return pixel_plan(input, target, symmetric_cross_entropy_formula(alpha, beta, log_zero), PixelOptions(**options))
+
+
+def symmetric_cross_entropy_formula(alpha: float, beta: float, log_zero: float) -> Formula:
+    """-alpha l - beta A (1 - e^l): with A for log 0, the second part is the cross entropy of the swapped arguments."""
+    reverse = beta * log_zero
+
+    def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
+        value = reverse * xp.expm1(log_probability)
+        if not is_exactly(alpha, 0):  # 0 times an infinite logarithm would be NaN
+            value = value - alpha * log_probability
+        return value, reverse * xp.exp(log_probability) - alpha
+
+    return formula
 
 
 @loss(PixelOptions, without=("activation",))

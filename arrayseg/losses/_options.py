@@ -56,7 +56,7 @@ def option(default: Any, kind: Any, text: str) -> Any:
 
 
 class Options:
-    """The base class of options. It raises if the value of an option is not one of its choices."""
+    """The base of options. It raises for a value that is not one of the choices of its option."""
 
     choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
@@ -72,18 +72,19 @@ class Options:
 
 
 def described(options: Any, names: Sequence[str]) -> str:
-    """Return the numpydoc entries of the given options of a dataclass."""
-    return "\n".join(_entry(each) for each in fields(options) if each.name in names)
+    """Return the numpydoc entries of the options of a dataclass that have these names."""
+    return "\n".join(_entry(item) for item in fields(options) if item.name in names)
 
 
-def _entry(each: Field[Any]) -> str:
-    kind, choices = each.metadata["kind"], each.metadata["choices"]
+def _entry(item: Field[Any]) -> str:
+    """Return the numpydoc entry of an option: its name, type, default and description."""
+    kind, choices = item.metadata["kind"], item.metadata["choices"]
     if choices:
         words = ", ".join(f'"{choice}"' for choice in choices if choice is not None)
-        kind = f"{{{words}}} or None" if None in choices and each.default is not None else f"{{{words}}}"
-    default = repr(each.default).replace("'", '"')
-    text = indent(fill(each.metadata["text"], WIDTH, break_on_hyphens=False, break_long_words=False), "    ")
-    return f"{each.name} : {kind}, {'optional' if each.default is None else f'default {default}'}\n{text}"
+        kind = f"{{{words}}} or None" if None in choices and item.default is not None else f"{{{words}}}"
+    default = "optional" if item.default is None else "default " + repr(item.default).replace("'", '"')
+    text = indent(fill(item.metadata["text"], WIDTH, break_on_hyphens=False, break_long_words=False), "    ")
+    return f"{item.name} : {kind}, {default}\n{text}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +100,8 @@ class BatchOptions(Options):
     class_axis: int | None = option(
         1,
         "int or None",
-        "The axis of the classes; -1 for channels-last arrays, which are not copied. None for one binary channel "
-        "without a class axis.",
+        "The axis of the classes; -1 for channels-last, which needs no copy. None for one binary channel without a "
+        "class axis.",
     )
     ignore_index: int | None = option(
         None,
@@ -113,7 +114,7 @@ class BatchOptions(Options):
         None, "array", r"The weight of the loss of each pixel, at least 0. Shape (N, \*spatial)."
     )
     class_weights: Weights | None = option(
-        None, "array or sequence of float", "The weight of the loss of each class, at least 0. Shape (C,)."
+        None, "array or sequence of float", "The weight of the loss of each class. Shape (C,)."
     )
 
 
@@ -122,18 +123,16 @@ class MeanOptions(BatchOptions):
     """The options of means over pixels."""
 
     reduction: Reduction = option(
-        "mean",
-        Reduction,
-        'How to reduce the losses of the pixels to a number. "none" returns them all; ignored pixels have a loss of 0.',
+        "mean", Reduction, 'The result: one number, or with "none" the loss of each pixel, 0 for ignored pixels.'
     )
     denominator: Denominator = option(
         "weights",
         Denominator,
-        'The divisor of "mean". "weights" is the sum of the weights of the valid pixels: their pixel weights, times '
-        "the class weights for ids of exclusive classes, times C for independent classes. "
-        '"valid" is the number of valid pixels, and "all" the number of all pixels, including ignored ones. '
-        '"elements" is the number of valid pixels times C. "positives" is the number of positive targets; for '
-        "exclusive classes, these are the pixels that are not class 0.",
+        'What "mean" divides by: "weights" for the sum of the weights of the valid pixels, "valid" for their number, '
+        '"all" for the number of all pixels (ignored pixels too), "elements" for the number of valid pixels times '
+        'C, "positives" for the number of positive targets. A weight is a pixel weight, times the class weight if the '
+        "target holds ids of exclusive classes, and times C for independent classes. The positive targets of exclusive "
+        "classes are the pixels that are not class 0.",
     )
 
 
@@ -142,7 +141,7 @@ class PixelOptions(MeanOptions):
     """The options of pixel losses."""
 
     label_smoothing: float = option(
-        0.0, "float", "In [0, 1). The fraction of the target that is spread evenly over the classes."
+        0.0, "float", "The part of the target to spread evenly over the classes, in [0, 1)."
     )
 
     def __post_init__(self) -> None:
@@ -167,14 +166,13 @@ class RegionOptions(BatchOptions):
     reduction: Reduction = option(
         "mean",
         Reduction,
-        'How to reduce the losses to a number. "none" returns them all, with shape (N, C), (C,), (N,) or (), depending '
-        "on `pool`.",
+        'The result: one number, or with "none" the loss of each score.',
     )
     pool: Pool = option(
         "image",
         Pool,
-        'The pixels that a score sums over: each class of each image for "image", each class of the batch for "batch", '
-        'all classes of each image for "micro", or everything for "all".',
+        "What the sums of a score run over: each class of each image, each class of the batch, all classes of each "
+        'image, or everything. With ``reduction="none"`` the shape is (N, C), (C,), (N,) or ().',
     )
     absent: Absent = option(
         "keep",
@@ -184,14 +182,14 @@ class RegionOptions(BatchOptions):
     soft_tp: SoftTruePositive = option(
         "product",
         SoftTruePositive,
-        'The true positive of probability p and target t. "product" is p t. '
-        r'"l1" is (p + t - \|p - t\|) / 2, which gives a loss of 0 if p and t are equal, also for soft targets. '
-        '"l2" is p t, with p² and t² in the other sums.',
+        r'The true positive of probability p and target t. "product": p t. "l1": (p + t - \|p - t\|) / 2, with which '
+        'the loss is 0 if input and target are equal, even for soft targets. "l2": p t, with p² and t² in the other '
+        "sums.",
     )
     classes: Sequence[int] | None = option(
         None,
         "sequence of int",
-        "The classes that enter the mean or, if classes are pooled, the sums. The softmax still runs over all classes.",
+        "The classes that enter the mean or, if pooled, the sums. The softmax still includes all classes.",
     )
     exclude_background: bool = option(False, "bool", "Exclude class 0; equivalent to ``classes=range(1, C)``.")
 
@@ -199,7 +197,8 @@ class RegionOptions(BatchOptions):
         super().__post_init__()
         if self.class_weights is not None and self.pool in ("micro", "all"):
             msg = (
-                f"pool={self.pool!r} pools the classes before the score. `class_weights` needs pool='image' or 'batch'."
+                f"`class_weights` needs pool='image' or 'batch', because pool={self.pool!r} puts the classes together "
+                "before the score."
             )
             raise ValueError(msg)
 
@@ -227,14 +226,14 @@ class LovaszOptions(BatchOptions):
     class_weights: Weights | None = option(
         None,
         "array or sequence of float",
-        "The weight of the loss of each class, at least 0. The mean divides by the number of classes that count, not "
-        "by their weights. Shape (C,).",
+        "The weight of the loss of each class. Shape (C,). The mean divides by the number of classes that count, not "
+        "by their weights.",
     )
     reduction: Reduction = option(
         "mean",
         Reduction,
-        'How to reduce the losses: "mean" is the mean over images of the mean over the classes that count. "none" '
-        "returns the loss of every class, with shape (N, C) or, for a pooled batch, (C,).",
+        'The result: the mean over images of the mean over the classes that count, the sum, or with "none" the loss of '
+        "every class. The shape is then (N, C), or (C,) for a pooled batch.",
     )
     exclude_background: bool = option(False, "bool", "Exclude class 0.")
 

@@ -1,4 +1,4 @@
-"""Functions of Dice, Jaccard and Tversky losses: powers, logarithms, and F-beta."""
+"""Losses that transform a Dice, Jaccard or Tversky score: powers, logarithms, log-cosh and F-beta."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def focal_tversky(
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Focal Tversky loss: a power of the Tversky loss.
+    r"""Compute the focal Tversky loss, a power of the Tversky loss.
 
     .. math:: \ell = \left(1 - \frac{TP + s}{TP + \alpha FP + \beta FN + s'}\right)^{\gamma}
 
@@ -42,12 +42,11 @@ def focal_tversky(
     beta : float, default 0.7
         The weight of false negatives, at least 0.
     exponent : float, default 0.75
-        The power, greater than 0; the paper writes it as 1 / gamma with gamma = 4/3.
+        The exponent, the γ of the formula, greater than 0. The paper writes it as 1 / gamma, with gamma = 4/3.
     power_of : {"score", "mean"}, default "score"
-        Whether the power is taken of each score's loss, or of their mean or sum.
+        Whether to raise the loss of each score to the power, or the reduced loss.
     {smooth}
-    smooth_form : {"double", "tp"}, default "tp"
-        As in the formula, or with TP, FP and FN doubled.
+    {smooth_form_tp}
     {options}
 
     Returns
@@ -60,9 +59,9 @@ def focal_tversky(
 
     Notes
     -----
-    In the paper, and in its authors' code, alpha = 0.7 weighs false negatives. segmentation-models-pytorch and
-    SegLossOdyssey take the power of the mean (``power_of="mean"``). For exponents below 1 the slope grows without bound
-    towards a perfect prediction; where the loss is 0 it is taken to be 0.
+    In the paper and in its authors' code, alpha = 0.7 is the weight of false negatives. segmentation-models-pytorch and
+    SegLossOdyssey raise the mean to the power (``power_of="mean"``). For an exponent below 1 the gradient grows without
+    bound as the prediction approaches the target. Where the loss is 0, its gradient is defined as 0.
 
     References
     ----------
@@ -95,7 +94,7 @@ def asymmetric_f_beta(
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Asymmetric similarity loss: one minus the F-beta score.
+    r"""Compute the asymmetric similarity loss, one minus the F-beta score.
 
     .. math:: \ell = 1 - \frac{TP + s}{TP + \frac{\beta^2}{1 + \beta^2} FN + \frac{1}{1 + \beta^2} FP + s'}
 
@@ -104,10 +103,9 @@ def asymmetric_f_beta(
     {input}
     {target}
     beta : float, default 1.5
-        How much more a recall counts than a precision, at least 0; 1 gives Dice.
+        The importance of recall relative to precision, at least 0. With 1 the loss equals Dice.
     {smooth}
-    smooth_form : {"double", "tp"}, default "tp"
-        As in the formula, or with TP, FP and FN doubled.
+    {smooth_form_tp}
     {options}
 
     Returns
@@ -120,8 +118,8 @@ def asymmetric_f_beta(
 
     Notes
     -----
-    It is `tversky` with ``alpha = 1 / (1 + beta**2)`` and ``beta = beta**2 / (1 + beta**2)``. SegLossOdyssey smooths
-    with 1 and returns the score.
+    The loss equals `tversky` with ``alpha = 1 / (1 + beta**2)`` and ``beta = beta**2 / (1 + beta**2)``. SegLossOdyssey
+    smooths with 1 and returns the score.
 
     References
     ----------
@@ -151,7 +149,7 @@ def log_dice(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Logarithmic Dice loss.
+    r"""Compute the logarithmic Dice loss.
 
     .. math:: \ell = -\log \max\left(\frac{2 I + s}{P + T + s'}, \epsilon\right)
 
@@ -160,10 +158,9 @@ def log_dice(
     {input}
     {target}
     floor : float, default 1e-7
-        The least score, in (0, 1); of a lower one there is no gradient.
+        The lower bound ε of the score, in (0, 1). Below it the gradient is 0.
     {smooth}
-    smooth_form : {"double", "tp"}, default "double"
-        Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    {smooth_form_dice}
     {options}
 
     Returns
@@ -176,7 +173,7 @@ def log_dice(
 
     Notes
     -----
-    It is the `log_loss=True` of ``segmentation_models_pytorch.losses.DiceLoss``, which pools the batch.
+    The formula is that of ``segmentation_models_pytorch.losses.DiceLoss(log_loss=True)``, which pools the batch.
 
     References
     ----------
@@ -204,7 +201,7 @@ def log_jaccard(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Logarithmic Jaccard loss.
+    r"""Compute the logarithmic Jaccard loss.
 
     .. math:: \ell = -\log \max\left(\frac{2 I + s}{2 (P + T - I) + s'}, \epsilon\right)
 
@@ -213,10 +210,10 @@ def log_jaccard(
     {input}
     {target}
     floor : float, default 1e-7
-        The least score, in (0, 1); of a lower one there is no gradient.
+        The lower bound ε of the score, in (0, 1). Below it the gradient is 0.
     {smooth}
     smooth_form : {"double", "tp"}, default "double"
-        As in the formula, or (I + s) / (P + T - I + s').
+        "double" is the formula above. "tp" smooths (I + s) / (P + T - I + s').
     {options}
 
     Returns
@@ -229,8 +226,8 @@ def log_jaccard(
 
     Notes
     -----
-    It is the `log_loss=True` of ``segmentation_models_pytorch.losses.JaccardLoss``, which pools the batch and smooths
-    as ``smooth_form="tp"``.
+    The formula is that of ``segmentation_models_pytorch.losses.JaccardLoss(log_loss=True)``, which pools the batch and
+    smooths as ``smooth_form="tp"`` does.
 
     References
     ----------
@@ -256,7 +253,7 @@ def log_cosh_dice(
     smooth_form: SmoothForm = "double",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Log-cosh Dice loss, smoother than Dice near its least value.
+    r"""Compute the log-cosh Dice loss, which is smoother than Dice near its minimum.
 
     .. math:: \ell = \log \cosh \left(1 - \frac{2 I + s}{P + T + s'}\right)
 
@@ -265,8 +262,7 @@ def log_cosh_dice(
     {input}
     {target}
     {smooth}
-    smooth_form : {"double", "tp"}, default "double"
-        Where smoothing is added: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    {smooth_form_dice}
     {options}
 
     Returns
@@ -279,7 +275,7 @@ def log_cosh_dice(
 
     Notes
     -----
-    The authors pool all there is (``pool="all"``) and smooth with 1.
+    The author's code pools all images and classes (``pool="all"``) and smooths with 1.
 
     References
     ----------
@@ -302,7 +298,7 @@ def log_cosh_dice(
 
 
 def log_ratio(weight: float, smooth: Smooth, smooth_form: SmoothForm, floor: float) -> Score:
-    """The score of the logarithms of Dice and Jaccard, where mistakes of both kinds have a weight of 1/2 or 1."""
+    """Check the arguments and return the score of log-Dice (`weight` 1/2) or log-Jaccard (`weight` 1)."""
     check_choice("smooth_form", smooth_form, SmoothForm)
     floor = check_number("floor", floor, 0, 1, above=True, below=True)
     return region_scores.log_tversky(weight, weight, smoothing(smooth), 2 if smooth_form == "double" else 1, floor)

@@ -11,33 +11,69 @@ __all__ = ["LOSS"]
 LOSS = {
     "input": r"""
         input : array
-            Logits with any number of spatial axes. Floating, shape (N, C, \*spatial).
+            Logits of floating dtype. Shape (N, C, \*spatial), with any number of spatial axes.
     """,
     "input_spatial": r"""
         input : array
-            Logits. Floating, shape (N, C, \*spatial).
+            Logits of floating dtype. Shape (N, C, \*spatial).
     """,
     "target": r"""
         target : array
-            Class ids: integer, shape (N, \*spatial). Or a value for every class: shape of `input`.
+            Class ids of integer dtype and shape (N, \*spatial), or a value for every class, in the shape of `input`.
     """,
     "target_probability": r"""
         target : array
-            Class ids: integer, shape (N, \*spatial). Or the probability of every class: shape of `input`.
+            Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
+            `input`.
     """,
     "target_binary": r"""
         target : array
-            For every class 0, 1 or a probability in between: shape of `input`. Or class ids, each class against the
-            others: integer, shape (N, \*spatial). With one channel the class axis may be absent.
+            For every class 0, 1 or a probability in between, in the shape of `input`. Class ids of integer dtype and
+            shape (N, \*spatial) stand for each class against the others. With one channel the class axis may be absent.
     """,
     "target_mask": r"""
         target : array
-            Class ids: integer, shape (N, \*spatial). Or a value for every class, which counts as 1 above 1/2 and as 0
-            otherwise: shape of `input`.
+            Class ids of integer dtype and shape (N, \*spatial), or a value for every class, in the shape of `input`. A
+            value above 1/2 counts as 1, any other value as 0.
     """,
     "smooth": """
         smooth : float or (float, float), default 1e-5
-            s of the numerator and s' of the denominator, at least 0.
+            Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
+    """,
+    "smooth_dice": """
+        smooth : float or (float, float), default 1e-5
+            Smoothing of the Dice score: s in the numerator and s' in the denominator, at least 0. A single number sets
+            both.
+    """,
+    "smooth_form_dice": """
+        smooth_form : {"double", "tp"}, default "double"
+            The smoothed Dice score: (2 I + s) / (P + T + s'), or (TP + s) / (TP + FP/2 + FN/2 + s').
+    """,
+    "smooth_form_tp": """
+        smooth_form : {"double", "tp"}, default "tp"
+            "tp" is the formula above. "double" doubles TP, FP and FN before smoothing.
+    """,
+    "gamma": """
+        gamma : float, default 2
+            The focusing exponent γ, at least 0. With 0 the focal loss is cross entropy.
+    """,
+    "weighting": """
+        weighting : {"square", "simple", "uniform"}, default "square"
+            The weight w of a class whose target has T pixels: 1 / T², 1 / T or 1.
+    """,
+    "absent_joint": """
+        absent : {"keep", "zero", "exclude"}, default "keep"
+            How to treat a class that does not occur in the target. "keep" gives it the largest weight among the other
+            classes of the image (or batch). "zero" and "exclude" leave it out of the sums.
+    """,
+    "pool_joint": """
+        pool : {"image", "batch"}, default "image"
+            Whether the sums run over each image or over the batch.
+    """,
+    "returns_joint": """
+        array
+            The loss: a number, or with ``reduction="none"`` an array of shape (N,), or () for ``pool="batch"``. Its
+            dtype is that of `input`, but at least float32.
     """,
     "returns_number": """
         array

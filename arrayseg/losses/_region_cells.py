@@ -1,4 +1,4 @@
-"""Region losses of all four cells of the confusion matrix: true negatives count too."""
+"""Region losses of all four cells of the confusion matrix, true negatives included."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def matthews_corrcoef(
     cell_smooth: float = 0.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Loss of the Matthews correlation coefficient, of each class against the rest.
+    r"""Compute the loss of the Matthews correlation coefficient, for each class against the others.
 
     .. math:: \ell = 1 - \frac{TP \cdot TN - FP \cdot FN + s}
        {\sqrt{(TP + FP) (TP + FN) (TN + FP) (TN + FN) + s'}}
@@ -35,9 +35,9 @@ def matthews_corrcoef(
     {input}
     {target}
     smooth : float or (float, float), default (0, 1e-5)
-        s of the numerator and s' under the root, at least 0.
+        Smoothing: s in the numerator and s' under the root, at least 0. A single number sets both.
     cell_smooth : float, default 0
-        Added to each of TP, FP, FN and TN, at least 0.
+        Number to add to each of TP, FP, FN and TN, at least 0.
     {options}
 
     Returns
@@ -50,8 +50,8 @@ def matthews_corrcoef(
 
     Notes
     -----
-    The defaults give the numbers of ``monai.losses.MCCLoss(softmax=True, to_onehot_y=True)`` 1.6: a class that is
-    absent (or everywhere) has a loss of 1 without a gradient, and one of 0 if the prediction has no error at all.
+    The defaults give the numbers of ``monai.losses.MCCLoss(softmax=True, to_onehot_y=True)`` 1.6. If a class
+    covers no pixel or every pixel, its loss is 1 and its gradient 0; the loss is 0 if the prediction has no error.
     segmentation-models-pytorch adds 1e-5 to each cell and pools the batch (``cell_smooth=1e-5, smooth=0, pool="all"``).
 
     References
@@ -82,7 +82,7 @@ def sensitivity_specificity(
     smooth: float = 1e-5,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Sensitivity-specificity loss: the squared errors inside and outside the target, weighed against each other.
+    r"""Compute the sensitivity-specificity loss, a weighted sum of the squared errors inside and outside the target.
 
     .. math:: \ell = r \frac{\sum (t - p)^2 t}{\sum t + s} + (1 - r) \frac{\sum (t - p)^2 (1 - t)}{\sum (1 - t) + s}
 
@@ -91,9 +91,9 @@ def sensitivity_specificity(
     {input}
     {target}
     sensitivity_weight : float, default 0.1
-        r in [0, 1], the weight of the error inside the target.
+        The weight r of the error inside the target, in [0, 1].
     smooth : float, default 1e-5
-        s, at least 0; without it, an empty side has no error.
+        Smoothing s of both denominators, at least 0. With 0, a side without pixels has an error of 0.
     {options}
 
     Returns
@@ -106,7 +106,7 @@ def sensitivity_specificity(
 
     Notes
     -----
-    The paper tries r from 0.01 to 0.1 and finds 0.05 best; SegLossOdyssey has 0.1.
+    The paper tries r from 0.01 to 0.1 and finds 0.05 best. SegLossOdyssey uses 0.1.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Structure losses: of centrelines, so that thin and branching structures stay connected."""
+"""Skeleton losses: compare centerlines, so that thin and branching structures stay connected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["BoundaryCenterlineTerm", "CenterlineTerm", "cb_dice", "cl_dice", "di
 
 @dataclass(frozen=True)
 class HarmonicTerm(RegionTerm):
-    """One minus the harmonic mean of two shares of sums over pixels, pooled as other region losses."""
+    """One minus the harmonic mean of a precision and a sensitivity, pooled like other region losses."""
 
     spatial: tuple[int, ...] = ()
     iterations: int = 3
@@ -40,11 +40,14 @@ class HarmonicTerm(RegionTerm):
 
     @abstractmethod
     def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
-        """What the sums of the first share and of the second run over, right and wrong ones, `(B, C, P)`."""
+        """Return the summands of both scores, `(B, C, P)` each.
+
+        They are the right and the wrong part of the precision, then the right and the wrong part of the sensitivity.
+        """
 
     @abstractmethod
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
-        """From the gradients in the parts, `(B, C, P)`, to one in the probabilities."""
+        """Return the gradient with respect to the probabilities from the gradients with respect to the parts."""
 
     def count(self, block: Block) -> Sums:
         sums = [block.sum(block.weighted(amount), axis=2) for amount in (*self.parts(block), block.target)]
@@ -53,15 +56,15 @@ class HarmonicTerm(RegionTerm):
     def solve(self, sums: Sums, batch: Batch, factor: float) -> tuple[Array, Any]:
         xp = batch.xp
         chosen = self._chosen(sums[0], batch)
-        hit, alarm, found, lost, target, count = self._pooled(sums, chosen, xp)
-        precision, imprecise, by_hit, by_alarm = _shares(hit, alarm, self.smooth, xp)
-        sensitivity, insensitive, by_found, by_lost = _shares(found, lost, self.smooth, xp)
+        hit, alarm, covered, missed, target, count = self._pooled(sums, chosen, xp)
+        precision, imprecision, by_hit, by_alarm = _shares(hit, alarm, self.smooth, xp)
+        sensitivity, insensitivity, by_covered, by_missed = _shares(covered, missed, self.smooth, xp)
         total = precision + sensitivity + self.epsilon
-        nothing = total == 0
-        inverse = 1 / xp.where(nothing, xp.ones_like(total), total)
-        # 1 - 2 a b / (a + b + e), without a difference
-        wrong = precision * insensitive + sensitivity * imprecise + self.epsilon
-        losses = xp.where(nothing, xp.ones_like(total), wrong * inverse)
+        is_zero = total == 0
+        inverse = 1 / xp.where(is_zero, xp.ones_like(total), total)
+        # Equals 1 - 2 a b / (a + b + e), but subtracts no nearly equal numbers.
+        wrong = precision * insensitivity + sensitivity * imprecision + self.epsilon
+        losses = xp.where(is_zero, xp.ones_like(total), wrong * inverse)
         by_precision = -2 * sensitivity * (sensitivity + self.epsilon) * inverse**2
         by_sensitivity = -2 * precision * (precision + self.epsilon) * inverse**2
         weight, counts = self._weight(target, count, chosen, batch)
@@ -70,8 +73,8 @@ class HarmonicTerm(RegionTerm):
         derivatives = (
             by_precision * by_hit,
             by_precision * by_alarm,
-            by_sensitivity * by_found,
-            by_sensitivity * by_lost,
+            by_sensitivity * by_covered,
+            by_sensitivity * by_missed,
         )
         takes_part, zero = counts if chosen is None else counts & chosen, xp.zeros_like(sums[0])
         scale = weight * factor
@@ -84,14 +87,14 @@ class HarmonicTerm(RegionTerm):
         return block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
 
     def skeleton(self, block: Block, maps: Array) -> Array:
-        """The skeletons of maps `(B, C, P)`."""
+        """Return the soft skeletons of maps `(B, C, P)`."""
         xp = block.xp
         return self._flat(soft_skeleton(self._shaped(maps, xp), self.iterations, self._axes, xp), block)
 
     def pull_skeleton(self, block: Block, cotangent: Array) -> Array:
-        """From a gradient in the skeleton of the probabilities to one in them.
+        """Return the gradient with respect to the probabilities from the gradient with respect to their skeleton.
 
-        One class at a time, so that what the pull-backs hold on to stays in cache.
+        It processes one class at a time, so that the intermediate arrays of the pull-back stay in cache.
         """
         xp = block.xp
         maps, cotangent = (self._shaped(array, xp) for array in (block.where_valid(block.probabilities), cotangent))
@@ -114,21 +117,22 @@ class HarmonicTerm(RegionTerm):
 
 @dataclass(frozen=True)
 class CenterlineTerm(HarmonicTerm):
-    """How much of the prediction's skeleton lies in the target, and of the target's in the prediction."""
+    """The term of clDice: how much of each skeleton lies in the other map."""
 
     def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
         probability = block.where_valid(block.probabilities)
-        skeleton, wanted = self.skeleton(block, probability), self._target_skeleton(block)
+        skeleton, target_skeleton = self.skeleton(block, probability), self._target_skeleton(block)
         complement = block.where_valid(block.complements)
-        return skeleton * block.target, skeleton * block.outside, wanted * probability, wanted * complement
+        covered, missed = target_skeleton * probability, target_skeleton * complement
+        return skeleton * block.target, skeleton * block.outside, covered, missed
 
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
-        by_hit, by_alarm, by_found, by_lost = cotangents
+        by_hit, by_alarm, by_covered, by_missed = cotangents
         through = self.pull_skeleton(block, by_hit * block.target + by_alarm * block.outside)
-        return through + (by_found - by_lost) * self._target_skeleton(block)
+        return through + (by_covered - by_missed) * self._target_skeleton(block)
 
     def _target_skeleton(self, block: Block) -> Array:
-        """The skeleton of the target; that of ids is found in bytes."""
+        """Return the skeleton of the target. Labels are eroded as bytes, which is faster."""
         xp = block.xp
         target = xp.astype(block.one_hot, xp.uint8) if block.batch.has_ids else block.target
         return xp.astype(self.skeleton(block, target), block.dtype, copy=False)
@@ -136,30 +140,31 @@ class CenterlineTerm(HarmonicTerm):
 
 @dataclass(frozen=True, kw_only=True)
 class BoundaryCenterlineTerm(HarmonicTerm):
-    """The same with fields of radii, which weigh boundaries and thin branches, as constants of the derivative.
+    """The term of cbDice: clDice weighted by maps of radii, which have no gradient.
 
-    With S the skeleton of the probabilities p, the parts are a S of (u + v p) S, and b p of c + e p.
+    S is the skeleton of the probabilities p. The precision is the share of a S in (u + v p) S, the sensitivity the
+    share of b p in c + e p.
     """
 
     fields: Array
-    """a, u, v, b, c and e, `(6, N, C, S)`, in the compute dtype."""
+    """The maps a, u, v, b, c and e, `(6, N, C, S)`, in the compute dtype."""
 
     def parts(self, block: Block) -> tuple[Array, Array, Array, Array]:
         probability = block.where_valid(block.probabilities)
         skeleton = self.skeleton(block, probability)
-        a, u, v, b, c, e = self._at(block)
-        alarm, lost = (u + v * probability - a) * skeleton, block.where_valid(c + (e - b) * probability)
-        return a * skeleton, alarm, b * probability, lost
+        a, u, v, b, c, e = self._block_fields(block)
+        alarm, missed = (u + v * probability - a) * skeleton, block.where_valid(c + (e - b) * probability)
+        return a * skeleton, alarm, b * probability, missed
 
     def pull_parts(self, block: Block, cotangents: Sequence[Array]) -> Array:
-        by_hit, by_alarm, by_found, by_lost = cotangents
+        by_hit, by_alarm, by_covered, by_missed = cotangents
         probability = block.where_valid(block.probabilities)
-        a, u, v, b, _, e = self._at(block)
+        a, u, v, b, _, e = self._block_fields(block)
         through = self.pull_skeleton(block, by_hit * a + by_alarm * (u + v * probability - a))
         direct = by_alarm * v * self.skeleton(block, probability)
-        return through + direct + by_found * b + by_lost * (e - b)
+        return through + direct + by_covered * b + by_missed * (e - b)
 
-    def _at(self, block: Block) -> list[Array]:
+    def _block_fields(self, block: Block) -> list[Array]:
         part = self.fields[:, block.image_slice, :, block.pixel_slice]
         return [part[number, ...] for number in range(6)]
 
@@ -167,23 +172,23 @@ class BoundaryCenterlineTerm(HarmonicTerm):
 def _shares(
     right: Array, wrong: Array, smooth: tuple[float, float], xp: Namespace
 ) -> tuple[Array, Array, Array, Array]:
-    """The shares of right and of wrong ones, smoothed, and the derivatives of the first in both sums.
+    """Return the smoothed shares of `right` and `wrong` in their sum, and the derivatives of the first share.
 
-    Of nothing, everything is right.
+    If both sums are 0, the share of `right` is 1.
     """
     above, below = smooth
     right, wrong = right + above, wrong + (below - above)
-    nothing = right + wrong == 0
+    is_empty = right + wrong == 0
     zero, one = xp.zeros_like(right), xp.ones_like(right)
-    inverse = xp.where(nothing, zero, 1 / xp.where(nothing, one, right + wrong))
-    share, other = xp.where(nothing, one, right * inverse), wrong * inverse
+    inverse = xp.where(is_empty, zero, 1 / xp.where(is_empty, one, right + wrong))
+    share, other = xp.where(is_empty, one, right * inverse), wrong * inverse
     return share, other, other * inverse, -share * inverse
 
 
 def centerline_plan(
     input: Array, target: Array, options: RegionOptions, *, iterations: int, smooth: Smooth, epsilon: float
 ) -> Sweep:
-    """Return the plan of a centerline Dice."""
+    """Return the plan of a centerline Dice loss."""
     iterations = check_index("iterations", iterations, 0)
     epsilon = check_number("epsilon", epsilon, 0)
     layout, batch = prepare(input, target, options)
@@ -209,53 +214,45 @@ def cb_dice(
     spacing: Spacing = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Centreline boundary Dice (cbDice) loss: clDice that also knows radii.
+    r"""Compute the centerline boundary Dice (cbDice) loss: clDice that also compares radii.
 
     .. math:: \ell = 1 - \frac{2\, T_p T_s}{T_p + T_s}, \quad
        T_p = \frac{\sum w_p S(p)\, d_t t + s}{\sum w_p S(p)\, r + s'}, \quad
        T_s = \frac{\sum w_t S(t)\, d_p p + s}{\sum w_t S(t)\, r' + s'}
 
-    For the hard sets of prediction (more than a half) and target, d is the distance to the boundary inside, at most the
-    largest radius R on the skeleton of its image and class (at least 1), and divided by it; the radius is d on the
-    skeleton, and the weight w its inverse (in three dimensions the inverse of its square). r is the radius of the
-    target, or that of the prediction times p where the target has no skeleton; r' is the other way round. S is the soft
-    skeleton of `cl_dice`.
+    The distances come from hard masks of the target and of the prediction (probabilities above 0.5). Inside a mask, d
+    is the distance to its boundary, clipped at R and divided by R. R is the largest radius on the skeleton of the same
+    image and class, and at least 1. The radius is d on the skeleton. The weight w is its inverse, in three dimensions
+    the inverse of its square. r is the radius of the target, or the radius of the prediction times p where the target
+    has no skeleton. r' is defined in the same way with both roles exchanged. S is the soft skeleton of `cl_dice`.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
-        it is more than a half.
+    {input_spatial}
+    {target_mask}
     iterations : int, default 10
-        How often the maps are eroded, at least 0: the largest radius in pixels of a structure.
+        Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
     smooth : float or (float, float), default 1.0
-        s of the numerators and s' of the denominators, at least 0.
+        s in the numerators and s' in the denominators, at least 0. One number sets both.
     spacing : float or sequence of float, default 1.0
-        The distance between neighbours, along every spatial axis or along each.
+        Distance between neighboring pixels: one number for all spatial axes or one per axis.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The authors' code returns the negative score, of the whole batch (``pool="all"``) and of one foreground: for two
-    classes that is ``classes=(1,)``; for more it puts the largest of the foreground logits against the background,
-    where this loss is of every class. Distances, radii and weights are constants of the derivative. With ``smooth=0``
-    the harmonic mean has no derivative where both shares are 0, as no structure meets the other map: there it counts
-    as 0, in a learned `smooth` too.
+    The authors' code returns the negative score of the whole batch (``pool="all"``) for a single foreground. For two
+    classes this is ``classes=(1,)``. For more classes, their code compares the largest foreground logit with the
+    background, whereas this loss scores every class. Distances, radii and weights have no gradient. With ``smooth=0``
+    the harmonic mean is not differentiable where both shares are 0, because no structure meets the other map. The
+    derivative is defined as 0 there, also with respect to a learned `smooth`.
 
     References
     ----------
@@ -276,23 +273,25 @@ def cb_dice(
     iterations = check_index("iterations", iterations, 0)
     backend, batch, steps = prepared.backend, prepared.batch, check_spacing(spacing, len(prepared.spatial))
     xp, axes = backend.xp, range(2, 2 + len(prepared.spatial))
-    wanted, predicted = prepared.masks(), prepared.predicted_masks("threshold")
+    target_masks, predicted = prepared.masks(), prepared.predicted_masks("threshold")
     block = whole_block(replace(batch, logits=backend.stop_gradient(batch.logits)))
-    maps = xp.reshape(block.where_valid(block.probabilities), wanted.shape)
-    wanted_skeleton = skeletons.soft_skeleton(xp.astype(wanted, xp.uint8), iterations, axes, xp) > 0
+    maps = xp.reshape(block.where_valid(block.probabilities), target_masks.shape)
+    target_skeleton = skeletons.soft_skeleton(xp.astype(target_masks, xp.uint8), iterations, axes, xp) > 0
     predicted_skeleton = skeletons.soft_skeleton(maps, iterations, axes, xp) > 0.5
-    inside, _ = distance_fields.boundary_distances(wanted, steps, backend)
-    depth, radius, weight = skeletons.centerline_fields(wanted, wanted_skeleton, inside, axes, xp)
+    inside, _ = distance_fields.boundary_distances(target_masks, steps, backend)
+    depth, radius, weight = skeletons.centerline_fields(target_masks, target_skeleton, inside, axes, xp)
     inside, _ = distance_fields.boundary_distances(predicted, steps, backend)
-    its_depth, its_radius, its_weight = skeletons.centerline_fields(predicted, predicted_skeleton, inside, axes, xp)
+    predicted_depth, predicted_radius, predicted_weight = skeletons.centerline_fields(
+        predicted, predicted_skeleton, inside, axes, xp
+    )
     zero = xp.zeros_like(inside)
     amounts = [
-        its_weight * depth,
-        its_weight * radius,
-        xp.where(radius > 0, zero, its_weight * its_radius),
-        weight * its_depth,
-        xp.where(its_radius > 0, zero, weight * radius),
-        weight * its_radius,
+        predicted_weight * depth,
+        predicted_weight * radius,
+        xp.where(radius > 0, zero, predicted_weight * predicted_radius),
+        weight * predicted_depth,
+        xp.where(predicted_radius > 0, zero, weight * radius),
+        weight * predicted_radius,
     ]
     return prepared.plan(
         BoundaryCenterlineTerm,
@@ -313,47 +312,41 @@ def cl_dice(
     epsilon: float = 1e-4,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Soft centreline Dice (clDice) loss: how much of each skeleton lies in the other map.
+    r"""Compute the soft centerline Dice (clDice) loss: how much of each skeleton lies in the other map.
 
     .. math:: \ell = 1 - \frac{2\, T_p T_s}{T_p + T_s + \epsilon}, \quad
        T_p = \frac{\sum S(p)\, t + s}{\sum S(p) + s'}, \quad T_s = \frac{\sum S(t)\, p + s}{\sum S(t) + s'}
 
-    with the soft skeleton :math:`S(e) = 1 - \prod_k (1 - d_k)`, where :math:`e_0 = e`, :math:`e_{k+1}` is the erosion
-    of :math:`e_k` by a cross, and :math:`d_k = \max(e_k - \mathrm{dilation}(e_{k+1}), 0)` for k up to `iterations`.
+    The soft skeleton is :math:`S(e) = 1 - \prod_k (1 - d_k)`. Here :math:`e_0 = e`, :math:`e_{k+1}` is the erosion of
+    :math:`e_k` by a cross, and :math:`d_k = \max(e_k - \mathrm{dilation}(e_{k+1}), 0)` for k up to `iterations`.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating; usually two or three spatial axes.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value in [0, 1] for every class, of the input's shape.
+    {input_spatial}
+        There are usually two or three spatial axes.
+    {target_probability}
     iterations : int, default 3
-        How often the maps are eroded, at least 0: the largest radius in pixels of a structure.
+        Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
     smooth : float or (float, float), default 1.0
-        s of the numerators and s' of the denominators, at least 0.
+        s in the numerators and s' in the denominators, at least 0. One number sets both.
     epsilon : float, default 1e-4
-        What is added to the denominator of the harmonic mean, at least 0.
+        Added to the denominator of the harmonic mean, at least 0.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    ``pool="micro"`` gives the numbers of ``monai.losses.SoftclDiceLoss(softmax=True, to_onehot_y=True)`` 1.6. Up to
-    MONAI 1.5, and in the authors' code, the sums are of the whole batch without the background (``pool="all"``,
-    ``exclude_background=True``, ``epsilon=0``). Pixels that do not count are background of both maps before the
-    skeletons are made. Where neighbours tie, pairs of them share the gradient evenly, on every backend.
+    ``pool="micro"`` gives the numbers of ``monai.losses.SoftclDiceLoss(softmax=True, to_onehot_y=True)`` 1.6. MONAI up
+    to 1.5 and the authors' code sum over the whole batch without the background (``pool="all"``,
+    ``exclude_background=True``, ``epsilon=0``). Ignored pixels become background in both maps before the skeletons are
+    computed. Where two neighbors tie, they share the gradient evenly, on every backend.
 
     References
     ----------
@@ -386,39 +379,35 @@ def dice_cl_dice(
     dice_pool: Pool | None = None,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Dice and centreline Dice together, over one softmax.
+    r"""Compute the weighted sum of Dice and centerline Dice losses with one softmax.
 
     .. math:: \ell = (1 - \alpha)\, \ell_\mathrm{Dice} + \alpha\, \ell_\mathrm{clDice}
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating; usually two or three spatial axes.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value in [0, 1] for every class, of the input's shape.
+    {input_spatial}
+        There are usually two or three spatial axes.
+    {target_probability}
     alpha : float, default 0.5
-        The share of the centreline Dice, from 0 to 1.
+        Weight of the centerline Dice, from 0 to 1.
     iterations : int, default 3
-        How often the maps are eroded, at least 0: the largest radius in pixels of a structure.
+        Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
     smooth : float or (float, float), default 1.0
-        Of the numerators and of the denominators of both losses, at least 0.
+        Added to the numerators and denominators of both losses, at least 0. One number sets both.
     epsilon : float, default 1e-4
-        What is added to the denominator of the harmonic mean, at least 0.
+        Added to the denominator of the harmonic mean, at least 0.
     dice_pool : {"image", "batch", "micro", "all"}, optional
-        `pool` of Dice, where it is another than that of the centreline Dice.
+        `pool` of the Dice loss. By default it is the `pool` of the centerline Dice.
     {options}
 
     Returns
     -------
-    array
-        The loss, a number of the input's dtype, at least float32.
+    {returns_number}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit; if the reduction is ``"none"``.
+    {raises}
+        Also if `reduction` is ``"none"``.
 
     Notes
     -----
@@ -442,7 +431,10 @@ def dice_cl_dice(
     alpha = check_number("alpha", alpha, 0, 1)
     shared = RegionOptions(**options)
     if shared.reduction == "none":
-        msg = "dice_cl_dice is a sum of two losses of different shapes; use reduction='mean' or 'sum', or each alone."
+        msg = (
+            "dice_cl_dice adds two losses of different shapes, so reduction='none' is not supported. Use 'mean' or "
+            "'sum', or call dice and cl_dice separately."
+        )
         raise ValueError(msg)
     sweep = centerline_plan(input, target, shared, iterations=iterations, smooth=smooth, epsilon=epsilon)
     if dice_pool is not None:
@@ -462,48 +454,41 @@ def skeleton_recall(
     smooth: Smooth = 1.0,
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Skeleton recall loss: how much of the target's skeleton is not found.
+    r"""Compute the skeleton recall loss: how much of the target's skeleton the prediction misses.
 
     .. math:: \ell = 1 - \frac{\sum p\, k + s}{\sum k + s'}
 
-    with k the skeleton of the target, dilated within its class.
+    k is the skeleton of the target, dilated within its class.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial), floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or a value for every class, of the input's shape: of the class where
-        it is more than a half.
+    {input_spatial}
+    {target_mask}
     skeleton_map : array, optional
-        k, of the input's shape, as a data loader makes it with `arrayseg.distance_maps.skeleton_map` or with a skeleton
-        of another kind; made here if not given.
+        Precomputed k, in the shape of `input`. A data loader can create it with `arrayseg.distance_maps.skeleton_map`
+        or with any other skeletonization. By default it is computed here.
     iterations : int, default 10
-        How often the target is eroded, at least 0: the largest radius in pixels of a structure. Not used with a
-        `skeleton_map`.
+        Number of erosions of the target, at least 0. It should reach the radius in pixels of the widest structure. Not
+        used with a `skeleton_map`.
     tube : int, default 2
-        How often the skeleton is dilated by a cross, within its class. Not used with a `skeleton_map`.
+        Number of dilations of the skeleton by a cross, within its class, at least 0. Not used with a `skeleton_map`.
     smooth : float or (float, float), default 1.0
-        s of the numerator and s' of the denominator, at least 0.
+        s in the numerator and s' in the denominator, at least 0. One number sets both.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or with ``reduction="none"`` an array as `pool`
-        says.
+    {returns_pool}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The authors return the negative recall, without the background (``exclude_background=True``), thin with
-    ``skimage.morphology.skeletonize`` and dilate twice. It costs no more than a Dice if the `skeleton_map` is given.
+    The authors' code returns the negative recall without the background (``exclude_background=True``). It thins the
+    target with ``skimage.morphology.skeletonize`` and dilates it twice. With a given `skeleton_map`, the loss takes as
+    long as a Dice loss.
 
     References
     ----------
@@ -529,5 +514,5 @@ def skeleton_recall(
     if skeleton_map is None:
         axes = range(2, 2 + len(prepared.spatial))
         skeleton_map = skeletons.tubes(xp.astype(prepared.masks(), xp.uint8), iterations, tube, axes, xp)
-    wanted = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=whole_block(batch).valid)
-    return replace(prepared.plan(RegionTerm, score=score), batch=wanted)
+    batch = replace(batch, target=prepared.rows(skeleton_map), ignore_index=None, mask=whole_block(batch).valid)
+    return replace(prepared.plan(RegionTerm, score=score), batch=batch)

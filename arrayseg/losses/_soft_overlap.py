@@ -1,4 +1,4 @@
-"""Region losses that are 0 at any equal pair of distributions, and their means over batch, images and classes."""
+"""Jaccard and Dice losses that are 0 where prediction and soft target are equal, and their fine-grained means."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from functools import partial
 from typing import Any, Literal, Unpack
 
 from arrayseg._checks import check_number, check_numbers
-from arrayseg._typing import (
-    Array,
-    Pool,
-    SmoothForm,
-    SoftTruePositive,
-)
+from arrayseg._typing import Array, Pool, SmoothForm, SoftTruePositive
 from arrayseg.engine import region_scores
 from arrayseg.engine.plan import Plan
 from arrayseg.engine.region_term import RegionBlend, RegionTerm
@@ -34,19 +29,18 @@ def jaccard_metric(
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Jaccard metric loss: soft Jaccard that is 0 where prediction and soft target are equal.
+    r"""Compute the Jaccard metric loss, a soft Jaccard loss that is 0 where prediction and soft target are equal.
 
     .. math:: \ell = 1 - \frac{TP + s}{|p|_1 + |t|_1 - TP + s'}, \qquad TP = \frac{|p|_1 + |t|_1 - |p - t|_1}{2}
 
     Parameters
     ----------
     {input}
-    target : array
-        The value of every class, of the input's shape; or class ids of shape (N, \*spatial), integer.
+    {target}
     smooth : float or (float, float), default 1e-3
-        s of the numerator and s' of the denominator, at least 0.
+        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
     smooth_form : {"double", "tp"}, default "tp"
-        As in the formula, or with both doubled before smoothing.
+        "tp" is the formula above. "double" doubles numerator and denominator before smoothing.
     {options}
 
     Returns
@@ -59,8 +53,8 @@ def jaccard_metric(
 
     Notes
     -----
-    It is `jaccard` with ``soft_tp="l1"``, and for hard targets `jaccard` itself. Where p and t are equal the
-    derivative is the mean of those on both sides.
+    The loss equals `jaccard` with ``soft_tp="l1"``, and for hard targets it equals `jaccard`. Where p and t are equal,
+    the derivative is the mean of the left and the right derivative.
 
     References
     ----------
@@ -91,19 +85,18 @@ def dice_semimetric(
     smooth_form: SmoothForm = "tp",
     **options: Unpack[RegionKeywords],
 ) -> Plan:
-    r"""Dice semimetric loss: soft Dice that is 0 where prediction and soft target are equal.
+    r"""Compute the Dice semimetric loss, a soft Dice loss that is 0 where prediction and soft target are equal.
 
     .. math:: \ell = 1 - \frac{TP + s}{(|p|_1 + |t|_1) / 2 + s'}, \qquad TP = \frac{|p|_1 + |t|_1 - |p - t|_1}{2}
 
     Parameters
     ----------
     {input}
-    target : array
-        The value of every class, of the input's shape; or class ids of shape (N, \*spatial), integer.
+    {target}
     smooth : float or (float, float), default 1e-3
-        s of the numerator and s' of the denominator, at least 0.
+        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
     smooth_form : {"double", "tp"}, default "tp"
-        As in the formula, or with both doubled before smoothing.
+        "tp" is the formula above. "double" doubles numerator and denominator before smoothing.
     {options}
 
     Returns
@@ -116,8 +109,8 @@ def dice_semimetric(
 
     Notes
     -----
-    It is `dice` with ``soft_tp="l1"``, and for hard targets `dice` itself. It is what ``segmentation_models_pytorch``
-    computes since 0.4 and MONAI with ``soft_label=True``.
+    The loss equals `dice` with ``soft_tp="l1"``, and for hard targets it equals `dice`. ``segmentation_models_pytorch``
+    computes this loss since 0.4, and MONAI with ``soft_label=True``.
 
     References
     ----------
@@ -151,33 +144,32 @@ def fine_grained_jaccard(
     soft_tp: SoftTruePositive = "l1",
     **options: Any,
 ) -> Plan:
-    r"""Loss of the fine-grained mean IoU: of the batch, of the images and of the classes (JDT loss).
+    r"""Compute the loss of the fine-grained mean IoU over batch, images and classes (JDT loss).
 
     .. math:: \ell = w_D \frac{1}{C} \sum_c \ell_c + w_I \frac{1}{N} \sum_n \frac{1}{C_n} \sum_c \ell_{nc}
        + w_C \frac{1}{C} \sum_c \frac{1}{N_c} \sum_n \ell_{nc}
 
-    Here ℓ_nc is the Jaccard loss of class c in image n and ℓ_c that of the batch; the sums run over classes that are
-    present in the target: C of the batch, C_n of an image; N_c are the images with class c.
+    Here ℓ_nc is the Jaccard loss of class c in image n, and ℓ_c its Jaccard loss in the batch. The sums run over the
+    classes that occur in the target: C in the batch and C_n in image n. N_c images contain class c.
 
     Parameters
     ----------
     {input}
     {target}
     weights : sequence of three floats, default (1/3, 1/3, 1/3)
-        w_D of the batch's mean IoU, w_I of the images' and w_C of the classes', at least 0.
+        The weights w_D of the mean over the batch, w_I over images and w_C over classes, at least 0.
     alpha : float, default 1
-        The weight of false positives, at least 0; with beta, 1 for Jaccard and 1/2 for Dice.
+        The weight of false positives, at least 0. Set both `alpha` and `beta` to 1 for Jaccard or to 1/2 for Dice.
     beta : float, default 1
         The weight of false negatives, at least 0.
     exponent : float, default 1
-        The power of each ℓ, greater than 0.
+        The exponent of each ℓ, greater than 0.
     smooth : float or (float, float), default 1e-3
-        s of the numerator and s' of the denominator, at least 0.
+        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
     smooth_form : {"double", "tp"}, default "tp"
-        Where smoothing is added: to TP and TP + alpha FP + beta FN, or to twice those.
+        "tp" smooths TP and TP + alpha FP + beta FN. "double" doubles both before smoothing.
     soft_tp : {"l1", "product", "l2"}, default "l1"
-        What a true positive of probability p and target t is, as for `dice`; they differ for soft targets alone, but
-        for "l2".
+        The true positive of probability p and target t, as for `dice`. For hard targets "l1" and "product" are equal.
     {options}
 
     Returns
@@ -190,8 +182,8 @@ def fine_grained_jaccard(
 
     Notes
     -----
-    The JDTLoss of the authors has weights (1, 0, 0) by default. `alpha` and `beta` of 1/2 give the Dice form, others
-    the Tversky form.
+    The authors' JDTLoss has weights (1, 0, 0) by default. Other values of `alpha` and `beta` than 1 and 1/2 give the
+    Tversky form.
 
     References
     ----------
@@ -210,7 +202,7 @@ def fine_grained_jaccard(
     exponent = check_number("exponent", exponent, 0, above=True)
     weights = check_numbers("weights", weights, 0)
     if len(weights) != 3:
-        msg = f"`weights` must be three numbers, of the batch, the images and the classes; got {weights!r}."
+        msg = f"`weights` must be three numbers, for the batch, the images and the classes; got {weights!r}."
         raise ValueError(msg)
     score = region_scores.chain(ratio(alpha, beta, smooth, smooth_form), region_scores.power(exponent))
     return region_plan(
@@ -223,7 +215,7 @@ def fine_grained_jaccard(
 
 
 def _blend(weights: Sequence[float]) -> Callable[..., Term]:
-    """What makes the three means of a score, of which those with a weight take part."""
+    """Return a function that creates the term of the weighted sum of the three means of a score."""
     means: tuple[tuple[Pool, Literal["scores", "images", "classes"]], ...] = (
         ("batch", "scores"),
         ("image", "images"),

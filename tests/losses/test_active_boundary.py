@@ -27,8 +27,8 @@ def test_there_is_something_to_move():
     assert_allclose(gradient.sum(axis=1), 0, atol=LAST_BITS)
 
 
-def test_gradient_of_one_pixel_while_its_neighbours_stand_still():
-    """Every third pixel is moved alone, in a case where no other pixel of weight is its neighbour."""
+def test_gradient_of_one_pixel_while_its_neighbors_stand_still():
+    """Every third pixel is moved alone, in a case where no other pixel of weight is its neighbor."""
     weight = np.zeros((2, 9, 14))
     weight[:, 1::3, 1::3] = 1
     field = np.where(weight, 3.0, np.inf)
@@ -40,7 +40,7 @@ def test_gradient_of_one_pixel_while_its_neighbours_stand_still():
     assert value > 0
 
     def standing(moved):
-        # The pixels of this image move, their neighbours are those of the other: constants of the derivative.
+        # The pixels of this image move, their neighbors are those of the other: constants of the derivative.
         return surrogate(moved, LOGITS, options["field"], 20.0, 0.2)
 
     assert_allclose(value, standing(LOGITS), rtol=FLOAT64)
@@ -62,7 +62,7 @@ def log_softmax(logits):
 
 def surrogate(moved, still, distance, largest, smoothing):
     """The formula, pixel by pixel, with every pixel on the predicted boundary."""
-    own, neighbours = log_softmax(moved), log_softmax(still)
+    own, neighbors = log_softmax(moved), log_softmax(still)
     rows, columns = distance.shape[1:]
     offsets = directions((rows, columns))
     total, count = 0.0, 0
@@ -73,7 +73,7 @@ def surrogate(moved, still, distance, largest, smoothing):
             continue
         scores = []
         for number, at_row, at_column in places:
-            q = neighbours[number, :, at_row, at_column]
+            q = neighbors[number, :, at_row, at_column]
             scores.append((np.exp(q) * (q - own[image, :, row, column])).sum())
         logs = np.array(scores) - np.log(np.exp(scores).sum())
         wanted = np.full(len(offsets), smoothing / len(offsets))
@@ -147,6 +147,6 @@ def test_wrong_options_are_named(options, words):
         losses.active_boundary(LOGITS, IDS, **options)
 
 
-def test_pixels_without_neighbours_are_refused():
-    with pytest.raises(ValueError, match="neighbours"):
+def test_pixels_without_neighbors_are_refused():
+    with pytest.raises(ValueError, match="longer than 1"):
         losses.active_boundary(LOGITS[:, :, 0, 0], IDS[:, 0, 0])

@@ -427,7 +427,7 @@ def test_errors():
         deep_supervision(dice, weights=(1, 1, 1))([LOGITS], [IDS])
     with pytest.raises(ValueError, match="There must be at least one input"):
         deep_supervision(dice)([], [])
-    with pytest.raises(ValueError, match="`asymmetric` tells class 0, the background, from others"):
+    with pytest.raises(ValueError, match="`asymmetric` treats class 0 as the background"):
         unified_focal(LOGITS, IDS, asymmetric=True, activation="sigmoid")
     with pytest.raises(ValueError, match="`alpha` must be from 0 to 1"):
         combo(LOGITS, IDS, alpha=2)
