@@ -85,6 +85,7 @@ def loss(
 
 
 def _raise_positional(name: str, count: int, signature: inspect.Signature) -> NoReturn:
+    """Raise an error about options that are passed by position."""
     options = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
     msg = (
         f"{name} takes `input` and `target` by position; got {count} arguments. Pass options by keyword, as in "

@@ -294,6 +294,7 @@ def _divergence(
     activation: Activation,
     **options: Unpack[MeanKeywords],
 ) -> Plan:
+    """Check the options of a divergence loss and return its plan."""
     temperature = check_number("temperature", temperature, 0, above=True)
     if activation is None and (target_logits or not is_exactly(temperature, 1)):
         msg = (

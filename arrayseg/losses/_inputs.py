@@ -231,6 +231,7 @@ def _canonical_target(input: Array, target: Array, layout: Layout, backend: Back
 
 
 def _check_ignore_index(ignore_index: int, target: Array, layout: Layout, backend: Backend, *, is_ids: bool) -> None:
+    """Raise if the target holds a value per class, which `ignore_index` cannot match."""
     one_channel = layout.classes == 1 and backend.xp.isdtype(target.dtype, "integral")
     if not is_ids and not one_channel:
         msg = (
