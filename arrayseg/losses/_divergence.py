@@ -163,8 +163,8 @@ def kl_divergence(
     ----------
     {input}
     target : array
-        The probability of every class: shape of `input`. Or, with `target_logits`, the logits of a teacher: shape of
-        `input`. Or class ids: integer, shape (N, \*spatial).
+        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
+        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
     temperature : float, default 1
         T, the divisor of the logits, above 0.
     target_logits : bool, default False
@@ -235,8 +235,8 @@ def jensen_shannon(
     ----------
     {input}
     target : array
-        The probability of every class: shape of `input`. Or, with `target_logits`, the logits of a teacher: shape of
-        `input`. Or class ids: integer, shape (N, \*spatial).
+        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
+        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
     temperature : float, default 1
         T, the divisor of the logits, above 0.
     target_logits : bool, default False

@@ -169,7 +169,7 @@ def ohem_cross_entropy(
     Returns
     -------
     {returns_pixels}
-        The losses of other pixels are 0.
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
@@ -230,7 +230,7 @@ def top_k_cross_entropy(
     Returns
     -------
     {returns_pixels}
-        The losses of other pixels are 0.
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
@@ -293,7 +293,7 @@ def bootstrapped_cross_entropy(
     Returns
     -------
     {returns_pixels}
-        The losses of other pixels are 0.
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
