@@ -164,8 +164,11 @@ class TorchBackend(SharingBackend):
             return _ClosedForm.apply(input, plan)
         return plan.plain()
 
-    def value_and_gradient(self, plan: PlanLike, /) -> tuple[Array, Array]:
-        return _value_and_gradient(plan)
+    def value_and_gradient(
+        self, plan: PlanLike, function: Callable[[Array], Array], input: Array, /
+    ) -> tuple[Array, Array]:
+        closed = self.uses_closed_form(*plan.arrays)
+        return _value_and_gradient(plan) if closed else self.differentiate(function, input)
 
     def block_bytes(self, array: Array, /) -> int:
         return 256_000_000 if array.is_cuda else 1_700_000

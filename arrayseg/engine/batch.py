@@ -88,6 +88,7 @@ class Batch:
     class_weights: Array | None = None
 
     xp: Namespace = field(init=False, repr=False, compare=False)
+    device: Any = field(init=False, repr=False, compare=False)
     shape: tuple[int, int, int] = field(init=False, repr=False, compare=False)
     """N, C, S."""
     has_ids: bool = field(init=False, repr=False, compare=False)
@@ -100,13 +101,10 @@ class Batch:
         xp, dtype = self.backend.xp, self.logits.dtype
         derived = object.__setattr__
         derived(self, "xp", xp)
+        derived(self, "device", self.backend.device(self.logits))
         derived(self, "shape", tuple(self.logits.shape))
         derived(self, "has_ids", self.target.ndim == 2)
         derived(self, "compute_dtype", dtype if dtype in (xp.float32, xp.float64) else xp.float32)
-
-    def gradient_dtype(self, *, wide: bool) -> DType:
-        """Return the dtype of the gradient: of the logits, or with `wide` of the arithmetic."""
-        return self.compute_dtype if wide else self.logits.dtype
 
     @property
     def sum_dtype(self) -> DType:

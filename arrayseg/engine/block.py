@@ -55,13 +55,10 @@ class Block(ABC):
         self.backend = batch.backend
         self.xp = batch.xp
         self.dtype = batch.compute_dtype
-        self.device = batch.backend.device(batch.logits)
+        self.device = batch.device
         self.images, self.classes, self.pixels = batch.shape
+        #: What may be overwritten, in the sweep that passes over the block.
         self.workspace = Workspace(batch.backend)
-
-    def use(self, workspace: Workspace) -> None:
-        """Take from a workspace what may be overwritten, from now on."""
-        self.workspace = workspace
 
     def changed(self, **changes: Any) -> Self:
         """Return a block of the same images and pixels with other fields of its batch."""
@@ -155,7 +152,8 @@ class Block(ABC):
     @once
     def logits(self) -> Array:
         """The logits in the compute dtype, `(B, C, P)`, with 0 instead of those that are not selected, even NaN."""
-        return self._where(self.selected, self.backend.blocks.as_block(self.batch.logits, self.dtype))
+        logits = self.backend.blocks.as_block(self.batch.logits, self.dtype)
+        return logits if self.selected is None else self._where(self.selected, logits)
 
     @once
     def selected(self) -> Array | None:
@@ -190,11 +188,9 @@ class Block(ABC):
 
     def where_valid(self, array: Array) -> Array:
         """Return an array `(B, P)` or `(B, C, P)` with 0 where a pixel is not valid."""
-        return self._where(self.valid, array)
+        return array if self.valid is None else self._where(self.valid, array)
 
-    def _where(self, pixels: Array | None, array: Array) -> Array:
-        if pixels is None:
-            return array
+    def _where(self, pixels: Array, array: Array) -> Array:
         pixels = pixels if array.ndim == 2 else pixels[:, None, :]
         return self.xp.where(pixels, array, self.xp.zeros((), dtype=array.dtype, device=self.device))
 

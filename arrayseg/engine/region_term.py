@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial, reduce
+from math import prod
 from operator import add
 from typing import Any, Literal
 
@@ -110,14 +111,15 @@ class RegionTerm(Term):
 
     def _sums_of_ids(self, block: SoftmaxById) -> list[Array]:
         """Return the sums of the cells and of the target, given ids: three histograms and one sum."""
-        xp, weight = block.xp, block.weight
+        weight = block.weight
         hits, misses, alarm = block.probabilities_by_id()
-        hit, miss = (block.sum_by_id(each if weight is None else each * weight) for each in (hits, misses))
-        target = block.sum_by_id(weight)
+        if weight is not None:
+            hits, misses = hits * weight, misses * weight
+        hit, miss, target = block.sum_by_id(hits), block.sum_by_id(misses), block.sum_by_id(weight)
         if self.cells == 3:
             return [hit, alarm, miss, target]
         # The sum over the other classes is exactly 0 if every pixel belongs to this class.
-        return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
+        return [hit, alarm, miss, block.xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
 
     def _sums_of_cells(self, block: Block) -> list[Array]:
         """Return the sums of the cells and of the target. None of them is a difference."""
@@ -233,7 +235,9 @@ class RegionTerm(Term):
             if batch.class_weights is not None:
                 weight = one * xp.astype(batch.class_weights, one.dtype, copy=False)[None, :]
                 counted = counted * weight if self.weight_norm == "sum" else counted
-        if self.reduction == "mean":
+        if self.reduction == "mean" and counted is one:
+            weight = weight / prod(one.shape)
+        elif self.reduction == "mean":
             axis = {"scores": (0, 1), "images": 1, "classes": 0}[self.average]
             total = xp.sum(counted, axis=axis, keepdims=True)
             empty = total == 0

@@ -47,11 +47,6 @@ class Term(ABC):
     whole_images: bool = False
     reduction: Reduction
 
-    @property
-    def is_scalar(self) -> bool:
-        """Whether the result is one number."""
-        return self.reduction != "none"
-
     def pulls_from_kept(self, batch: Batch) -> bool:
         """Return whether `pull` needs nothing of the logits except what a block keeps of its activation."""
         return False
@@ -119,9 +114,9 @@ def _block_slices(batch: Batch, *, whole_images: bool) -> list[Slices]:
     """Return the slices of every block: parts of an image, or several small images at a time."""
     images, classes, pixels = batch.shape
     block_bytes = batch.backend.block_bytes(batch.logits)
-    if block_bytes is None or 0 in batch.shape:
-        return [(slice(0, images), slice(0, pixels))]
     itemsize = 8 if batch.compute_dtype == batch.xp.float64 else 4
+    if block_bytes is None or images * classes * pixels * itemsize <= block_bytes:
+        return [(slice(0, images), slice(0, pixels))]
     length = max(pixels if whole_images else 1, block_bytes // (classes * itemsize))
     if length < pixels:
         parts = -(-pixels // length)
@@ -149,7 +144,7 @@ class Sweep(BatchPlan):
 
     @property
     def is_scalar(self) -> bool:
-        return all(term.is_scalar for term in self.terms)
+        return "none" not in [term.reduction for term in self.terms]
 
     def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Sweep:
         terms = [_with_arrays(term, convert) for term in self.terms]
@@ -211,7 +206,7 @@ class Sweep(BatchPlan):
 
         def count(block: Block) -> list[Sums]:
             view = _view(gradient, block)
-            block.use(Workspace(self.batch.backend, view if fits else None, has_gradient=True))
+            block.workspace = Workspace(self.batch.backend, view if fits else None, has_gradient=True)
             sums = self._count(block, with_losses=True)
             _write(view, block.kept)
             return sums
@@ -230,11 +225,12 @@ class Sweep(BatchPlan):
 
         Sums of losses alone need one activation in any case, in the second sweep.
         """
-        return (
-            gradient.dtype == self.batch.compute_dtype
-            and all(term.pulls_from_kept(self.batch) for term in self.terms)
-            and not all(term.is_sum_of_losses for term in self.terms)
-        )
+        is_needed = False
+        for term in self.terms:
+            if not term.pulls_from_kept(self.batch):
+                return False
+            is_needed = is_needed or not term.is_sum_of_losses
+        return is_needed and bool(gradient.dtype == self.batch.compute_dtype)
 
     def _can_hold_products(self, gradient: Array) -> bool:
         """Return whether products of a block can be written into the gradient without a change of layout or dtype."""
@@ -273,7 +269,7 @@ class Sweep(BatchPlan):
         for index in reversed(range(len(self.terms))):
             term, is_last = self.terms[index], index == 0
             room = view if is_last and self._can_hold_products(gradient) else None
-            block.use(Workspace(self.batch.backend, room, has_gradient=True, is_last_use=is_last))
+            block.workspace = Workspace(self.batch.backend, room, has_gradient=True, is_last_use=is_last)
             if with_values and term.is_sum_of_losses:
                 value, pulled = term.pull_with_value(block, states[index])
                 values.append(value)
@@ -291,7 +287,7 @@ class Sweep(BatchPlan):
 
     @property
     def _is_map(self) -> bool:
-        return any(not term.is_scalar and term.is_sum_of_losses for term in self.terms)
+        return any(term.reduction == "none" and term.is_sum_of_losses for term in self.terms)
 
     def _restored(self, rows: Array) -> Array:
         return self.layout.restore_rows(self._cast(rows), self.batch.xp)

@@ -127,9 +127,9 @@ def check_axis_is_clear(input: Any, target: Any) -> None:
         raise ValueError(msg)
 
 
-def plain(value: Any) -> Any:
+def plain(name: str, value: Any) -> Any:
     """Return an array of a subclass as a plain array of its library, and any other value unchanged."""
-    return backend_of(value).unwrap(value) if is_array(value) else value
+    return backend_of(value, name).unwrap(value) if hasattr(value, "ndim") else value
 
 
 def is_array(values: object) -> TypeGuard[Array]:

@@ -343,7 +343,7 @@ def test_bootstrapped_cross_entropy():
     assert same(bootstrapped_cross_entropy(LOGITS, empty, min_kept=5, ignore_index=255), one)
 
 
-# Neighbours and points.
+# Neighbors and points.
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
@@ -389,7 +389,7 @@ def test_point_sampled_cross_entropy_is_that_of_torchs_grid_sample(shape):
     assert same(gradient, given_logits.grad.numpy(), 1e-11)
 
 
-def test_points_at_pixel_centres_give_cross_entropy():
+def test_points_at_pixel_centers_give_cross_entropy():
     rows, columns = np.meshgrid((np.arange(5) + 0.5) / 5, (np.arange(7) + 0.5) / 7, indexing="ij")
     points = np.stack([np.stack([rows, columns], axis=-1).reshape(-1, 2)] * 2)
     at_points = partial(point_sampled_cross_entropy, points=points)

@@ -15,9 +15,9 @@ SHAPE = (24, 37)
 
 def discs(rng, number):
     rows, columns = np.arange(SHAPE[0])[:, None], np.arange(SHAPE[1])
-    centres = rng.random((number, 2)) * SHAPE
+    centers = rng.random((number, 2)) * SHAPE
     radii = rng.uniform(2, 8, number)
-    return np.asarray([(rows - y) ** 2 + (columns - x) ** 2 < r**2 for (y, x), r in zip(centres, radii, strict=True)])
+    return np.asarray([(rows - y) ** 2 + (columns - x) ** 2 < r**2 for (y, x), r in zip(centers, radii, strict=True)])
 
 
 def image(seed):

@@ -76,7 +76,7 @@ for name in distance_maps.__all__:
 for name in class_weights.__all__:
     CALLS[name] = ((IDS,), LABELS) if name == "pixel_counts" else ((np.asarray([3, 1, 2]),), {})
 
-#: Other arrays, of which other options are read.
+#: Other arrays, for the functions that read other options.
 CHANNELS = PROBABILITIES > 0.5
 OTHERS = [
     (metrics.confusion_matrix, (PROBABILITIES, IDS), LABELS),
