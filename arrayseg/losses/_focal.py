@@ -606,5 +606,5 @@ def focal_cosine(
     gamma = check_number("gamma", gamma, 0)
     alpha = check_number("alpha", alpha, 0)
     focal_weight = check_number("focal_weight", focal_weight, 0)
-    term = FocalCosineTerm(focal(gamma), focal_weight * alpha)
+    term = FocalCosineTerm(pixel_formulas.focal(gamma), focal_weight * alpha)
     return mean_plan(input, target, term, MeanOptions(activation="softmax", **options), binary=False)
