@@ -50,7 +50,7 @@ def uses(option):
 
 def test_absent_has_one_annotation_and_default():
     assert {(use.annotation, use.default, use.kind.name) for use in uses("absent")} == {
-        ("Absent", "skip", "KEYWORD_ONLY")
+        ("AbsentScore", "skip", "KEYWORD_ONLY")
     }
 
 
