@@ -24,6 +24,7 @@ __all__ = [
     "map_arrays",
     "mean_of_defined",
     "mean_score",
+    "nonzero",
     "ratio",
     "replace_undefined",
     "square_root",
@@ -204,9 +205,14 @@ def check_counts(backend: Backend, name: str, counts: Array) -> None:
 def divide(xp: Namespace, numerator: Array, denominator: Array) -> Score:
     """Return a quotient with finite derivatives: 0 and undefined for 0 / 0, infinite for another division by 0."""
     zero = denominator == 0
-    values = numerator / xp.where(zero, xp.ones_like(denominator), denominator)
+    values = numerator / nonzero(xp, denominator)
     no_numerator = numerator == 0
     return Score(xp.where(zero & ~no_numerator, inf, values), zero & no_numerator)
+
+
+def nonzero(xp: Namespace, divisor: Array) -> Array:
+    """Return the divisor, with 1 instead of 0 where another value replaces the quotient."""
+    return xp.where(divisor == 0, xp.ones_like(divisor), divisor)
 
 
 def ratio(xp: Namespace, numerator: Array, denominator: Array, absent: AbsentScore = nan) -> Array:

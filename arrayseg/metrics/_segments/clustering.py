@@ -17,6 +17,7 @@ from arrayseg.metrics._compute import (
     computed_from,
     divide,
     map_arrays,
+    nonzero,
     ratio,
     replace_undefined,
     square_root,
@@ -276,7 +277,7 @@ def variation_of_information(table: Table, *, absent: AbsentScore = "skip") -> V
     """
 
     def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> VariationOfInformation:
-        split, merge = (_bits(xp, joint, total, part / _nonzero(xp, joint)) for part in (actual, predicted))
+        split, merge = (_bits(xp, joint, total, part / nonzero(xp, joint)) for part in (actual, predicted))
         return VariationOfInformation(split, merge, split + merge)
 
     result: VariationOfInformation = _compute(table, formula, absent)
@@ -392,9 +393,9 @@ def normalized_mutual_information(
     check_choice("average", average, tuple(_AVERAGES))
 
     def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
-        of_target, of_prediction = (_bits(xp, joint, total, total / _nonzero(xp, part)) for part in (actual, predicted))
-        both = _bits(xp, joint, total, total / _nonzero(xp, joint))
-        shared = _bits(xp, joint, total, joint / _nonzero(xp, actual) * (total / _nonzero(xp, predicted)))
+        of_target, of_prediction = (_bits(xp, joint, total, total / nonzero(xp, part)) for part in (actual, predicted))
+        both = _bits(xp, joint, total, total / nonzero(xp, joint))
+        shared = _bits(xp, joint, total, joint / nonzero(xp, actual) * (total / nonzero(xp, predicted)))
         return ratio(xp, shared, _AVERAGES[average](xp, of_target, of_prediction, both), absent)
 
     result: Array = _compute(table, formula, absent)
@@ -457,8 +458,3 @@ def _bits(xp: Namespace, joint: Array, total: Array, factor: Array) -> Array:
     there = joint > 0
     logarithm = xp.log2(xp.where(there, factor, xp.ones_like(factor)))
     return ratio(xp, xp.sum(xp.where(there, joint * logarithm, xp.zeros_like(joint))), total, 0.0)
-
-
-def _nonzero(xp: Namespace, array: Array) -> Array:
-    """Return a divisor, with 1 instead of 0 for pairs of labels that do not occur."""
-    return xp.where(array == 0, xp.ones_like(array), array)

@@ -17,6 +17,7 @@ from arrayseg.metrics._compute import (
     compute,
     computed_from,
     mean_score,
+    nonzero,
     ratio,
     take_classes,
     to_device,
@@ -335,7 +336,7 @@ def _iou(xp: Namespace, first: Overlaps, second: Overlaps, both: Overlaps, in_vo
     """
     void = first.per_first(xp.where(in_void, first.counts, xp.zeros_like(first.counts)))
     union = (first.first_areas - void)[first.rows] + second.second_areas[second.columns] - both.counts
-    return both.counts / xp.where(union == 0, xp.ones_like(union), union)
+    return both.counts / nonzero(xp, union)
 
 
 def _segment_maps(name: str, maps: Sequence[Array]) -> dict[str, Array]:
