@@ -22,7 +22,8 @@ Reduction: TypeAlias = Literal["mean", "sum", "none"]
 Denominator: TypeAlias = Literal["weights", "valid", "all", "elements", "positives"]
 Pool: TypeAlias = Literal["image", "batch", "micro", "all"]
 SmoothForm: TypeAlias = Literal["double", "tp"]
-Absent: TypeAlias = Literal["keep", "zero", "exclude"]
+AbsentTarget: TypeAlias = Literal["keep", "zero", "exclude"]
+"""What a class without a target pixel adds to a loss: its loss, 0, or nothing."""
 SoftTruePositive: TypeAlias = Literal["product", "l1", "l2"]
 WeightNorm: TypeAlias = Literal["sum"] | None
 Spacing: TypeAlias = float | Sequence[float]

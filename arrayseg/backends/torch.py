@@ -125,7 +125,10 @@ class TorchBackend(SharingBackend):
         return torch.asarray(values, dtype=dtype, device=like.device)
 
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
-        host: np.ndarray[Any, Any] = array.detach().cpu().numpy()
+        on_host = array.detach().cpu()
+        if on_host.dtype == torch.bfloat16:  # NumPy has no such dtype; float32 holds the same values
+            on_host = on_host.float()
+        host: np.ndarray[Any, Any] = on_host.numpy()
         return host
 
     def numpy_views(self, *arrays: Array | None) -> tuple[np.ndarray[Any, Any] | None, ...] | None:

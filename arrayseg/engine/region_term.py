@@ -16,7 +16,7 @@ from math import prod
 from operator import add
 from typing import Any, Literal
 
-from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
+from arrayseg._typing import AbsentTarget, Array, Pool, Reduction, SoftTruePositive, WeightNorm
 from arrayseg.engine.activations import SoftmaxById
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
@@ -44,7 +44,7 @@ class RegionTerm(Term):
     score: Score = unscored
     reduction: Reduction = "mean"
     pool: Pool = "image"
-    absent: Absent = "keep"
+    absent: AbsentTarget = "keep"
     soft_tp: SoftTruePositive = "product"
     classes: Sequence[int] | None = None
     """The classes that enter, or None if all do."""

@@ -607,4 +607,4 @@ def focal_cosine(
     alpha = check_number("alpha", alpha, 0)
     focal_weight = check_number("focal_weight", focal_weight, 0)
     term = FocalCosineTerm(pixel_formulas.focal(gamma), focal_weight * alpha)
-    return mean_plan(input, target, term, MeanOptions(activation="softmax", **options))
+    return mean_plan(input, target, term, MeanOptions(activation="softmax", **options), binary=False)

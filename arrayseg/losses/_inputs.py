@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 from arrayseg._checks import check_index, check_indices, check_number, check_numbers
 from arrayseg._typing import Array, Weights
@@ -49,7 +49,7 @@ def prepare(
         The shared options of the call.
     binary : bool, optional
         Whether classes are independent. By default the activation decides, and a single channel of probabilities is
-        binary.
+        binary. False means that the loss has no sigmoid.
     bounded_target : bool, default True
         Whether a floating target must lie in [0, 1].
     log_input : bool, default False
@@ -58,9 +58,11 @@ def prepare(
     activation, mask, pixel_weights = options.activation, options.mask, options.pixel_weights
     backend = common_backend(input=input, target=target, mask=mask, pixel_weights=pixel_weights)
     layout = layout_of(input, options.class_axis, backend)
+    if layout.classes == 1 and binary is False:
+        _raise_single_channel(log_input=log_input)
     if binary is None:
         binary = activation == "sigmoid" or (activation is None and layout.classes == 1)
-    if not binary and layout.classes == 1:
+    if layout.classes == 1 and not binary:
         msg = (
             "Over a single channel softmax is always 1, so this loss would be 0 for any input. "
             "Use activation='sigmoid' for one binary channel, or pass one channel per class."
@@ -106,6 +108,21 @@ def prepare(
         class_weights=class_numbers("class_weights", options.class_weights, layout.classes, input, backend),
     )
     return layout, batch
+
+
+def _raise_single_channel(*, log_input: bool) -> NoReturn:
+    """Raise the error of a loss of exclusive classes, which has no sigmoid."""
+    if log_input:
+        why = "The probability of a single class is always 1"
+        channels = "log(1 - p) and log(p)"
+    else:
+        why = "Over a single channel softmax is always 1"
+        channels = "zeros and the logits: the second probability is then the sigmoid"
+    msg = (
+        f"{why}, so this loss would not depend on the input. It has no form for one binary channel. Give one channel "
+        f"per class, such as {channels}."
+    )
+    raise ValueError(msg)
 
 
 def check_axis_is_clear(input: Any, target: Any) -> None:

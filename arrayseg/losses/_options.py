@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypedDict, get_args
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import (
-    Absent,
+    AbsentTarget,
     Activation,
     Array,
     Denominator,
@@ -174,9 +174,9 @@ class RegionOptions(BatchOptions):
         "What the sums of a score run over: each class of each image, each class of the batch, all classes of each "
         'image, or everything. With ``reduction="none"`` the shape is (N, C), (C,), (N,) or ().',
     )
-    absent: Absent = option(
+    absent: AbsentTarget = option(
         "keep",
-        Absent,
+        AbsentTarget,
         "How to treat a class that does not occur in the target: keep its loss, set it to 0, or drop it from the mean.",
     )
     soft_tp: SoftTruePositive = option(
@@ -311,4 +311,4 @@ class RegionKeywords(JointKeywords, total=False):
     class_weights: Weights | None
     weight_norm: WeightNorm
     pool: Pool
-    absent: Absent
+    absent: AbsentTarget

@@ -120,6 +120,19 @@ def test_average_precision_on_every_library(library):
         np.testing.assert_allclose(to_numpy(score(library.asarray, masks)), expected, rtol=1e-12)
 
 
+def test_confidences_in_half_precision(library):
+    """Of 0.9 and 0.8, rounded, the wrong detection comes first."""
+    masks = np.zeros((2, 3, 4), dtype=bool)
+    masks[0, 0, :2] = masks[1, 2, 1:] = True
+    for dtype in ("float16", "bfloat16"):
+        if not hasattr(library.xp, dtype):
+            continue
+        scores = library.xp.asarray([0.9, 0.8], dtype=getattr(library.xp, dtype))
+        matches = metrics.match_detections(library.asarray(masks), scores, library.asarray(masks[1:]))
+        np.testing.assert_allclose(to_numpy(matches.scores), [0.9, 0.8], rtol=2**-8)
+        assert float(metrics.coco_average_precision(matches)) == pytest.approx(0.5)
+
+
 def test_images_without_detections_or_targets(library):
     some = library.asarray(discs(np.random.default_rng(0), 2))
     none, scores = some[:0, ...], library.asarray(np.asarray([0.5, 0.4]))

@@ -99,7 +99,7 @@ def may_be_right(annotation, value):
         return value is True or (isinstance(value, Integral) and value == 1)
     if annotation.startswith("int"):
         return isinstance(value, Integral) and not isinstance(value, bool)
-    if annotation.startswith(("float", "Absent", "Spacing")):
+    if annotation.startswith(("float", "AbsentScore", "Spacing")):
         return np.ndim(value) < 2 and np.asarray(value).dtype.kind in "iuf" and not np.isnan(value).any()
     return not annotation.startswith("Literal") and type(value) not in (str, tuple, object, float, bool)
 
