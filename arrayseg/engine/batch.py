@@ -96,6 +96,9 @@ class Batch:
     compute_dtype: DType = field(init=False, repr=False, compare=False)
     """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
 
+    sum_dtype: DType = field(init=False, repr=False, compare=False)
+    """The dtype of sums over pixels, the widest of the device."""
+
     def __post_init__(self) -> None:
         """Derive the other fields once: a call asks for them dozens of times."""
         xp, dtype = self.backend.xp, self.logits.dtype
@@ -104,11 +107,8 @@ class Batch:
         derived(self, "device", self.backend.device(self.logits))
         derived(self, "shape", tuple(self.logits.shape))
         derived(self, "has_ids", self.target.ndim == 2)
+        derived(self, "sum_dtype", self.backend.sum_dtype(self.logits))
         derived(self, "compute_dtype", dtype if dtype in (xp.float32, xp.float64) else xp.float32)
-
-    @property
-    def sum_dtype(self) -> DType:
-        return self.backend.sum_dtype(self.logits)
 
     @property
     def constants(self) -> list[Array]:

@@ -57,6 +57,8 @@ class Block(ABC):
         self.dtype = batch.compute_dtype
         self.device = batch.device
         self.images, self.classes, self.pixels = batch.shape
+        #: Sum the products of two arrays `(B, C, P)` over pixels, in the widest dtype the device has.
+        self.sum_products = batch.backend.blocks.sum_products
         #: What may be overwritten, in the sweep that passes over the block.
         self.workspace = Workspace(batch.backend)
 
@@ -220,10 +222,6 @@ class Block(ABC):
         if axis == array.ndim - 1:
             return self.backend.blocks.sum_pixels(array)
         return self.xp.sum(array, axis=axis, dtype=self.batch.sum_dtype)
-
-    def sum_products(self, one: Array, two: Array) -> Array:
-        """Sum the products of two arrays `(B, C, P)` over pixels, in the widest dtype the device has."""
-        return self.backend.blocks.sum_products(one, two)
 
     def cast(self, array: Array) -> Array:
         """Return an array in the compute dtype, given it in the dtype of sums."""

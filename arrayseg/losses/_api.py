@@ -41,8 +41,8 @@ def loss(
     """Decorate a function that returns the plan of a call, and return the loss.
 
     The `**options` of the function are the fields of the dataclass `family`, except those named in `without` and those
-    that are parameters of the function. The signature of the loss shows them. In its docstring, a line `{options}`
-    becomes their descriptions, and a line such as `{input}` a paragraph of `arrayseg.losses._paragraphs`.
+    that are parameters of the function. The signature of the loss lists them. In its docstring, the line `{options}`
+    becomes their descriptions, and a line such as `{input}` becomes a paragraph of `arrayseg.losses._paragraphs`.
     """
 
     def decorate(build: Callable[Parameters, Plan]) -> LossFunction[Parameters]:
@@ -85,6 +85,7 @@ def loss(
 
 
 def _raise_positional(name: str, count: int, signature: inspect.Signature) -> NoReturn:
+    """Raise an error about options that are passed by position."""
     options = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
     msg = (
         f"{name} takes `input` and `target` by position; got {count} arguments. Pass options by keyword, as in "

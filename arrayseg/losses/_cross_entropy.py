@@ -60,10 +60,10 @@ def mean_plan(
     options: MeanOptions,
     *,
     binary: bool | None = None,
-    has_shares: bool = True,
+    bounded_target: bool = True,
 ) -> Sweep:
     """Return the plan of a loss that is the mean of `term` over pixels."""
-    layout, batch = prepare(input, target, options, binary=binary, has_shares=has_shares)
+    layout, batch = prepare(input, target, options, binary=binary, bounded_target=bounded_target)
     term = replace(term, reduction=options.reduction, denominator=options.denominator)
     return Sweep(input, layout, batch, [term], [1.0])
 

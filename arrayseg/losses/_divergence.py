@@ -163,8 +163,8 @@ def kl_divergence(
     ----------
     {input}
     target : array
-        The probability of every class: shape of `input`. Or, with `target_logits`, the logits of a teacher: shape of
-        `input`. Or class ids: integer, shape (N, \*spatial).
+        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
+        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
     temperature : float, default 1
         T, the divisor of the logits, above 0.
     target_logits : bool, default False
@@ -235,8 +235,8 @@ def jensen_shannon(
     ----------
     {input}
     target : array
-        The probability of every class: shape of `input`. Or, with `target_logits`, the logits of a teacher: shape of
-        `input`. Or class ids: integer, shape (N, \*spatial).
+        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
+        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
     temperature : float, default 1
         T, the divisor of the logits, above 0.
     target_logits : bool, default False
@@ -294,6 +294,7 @@ def _divergence(
     activation: Activation,
     **options: Unpack[MeanKeywords],
 ) -> Plan:
+    """Check the options of a divergence loss and return its plan."""
     temperature = check_number("temperature", temperature, 0, above=True)
     if activation is None and (target_logits or not is_exactly(temperature, 1)):
         msg = (
@@ -308,4 +309,6 @@ def _divergence(
         )
         raise ValueError(msg)
     term = DivergenceTerm(divergence, temperature, target_logits)
-    return mean_plan(input, target, term, MeanOptions(activation=activation, **options), has_shares=not target_logits)
+    return mean_plan(
+        input, target, term, MeanOptions(activation=activation, **options), bounded_target=not target_logits
+    )

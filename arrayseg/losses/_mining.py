@@ -20,7 +20,7 @@ from arrayseg.losses._options import ActivatedPixelKeywords, PixelOptions
 
 __all__ = [
     "Choose",
-    "Hardest",
+    "HardPixelPlan",
     "above_or_largest",
     "above_or_largest_of_image",
     "bootstrapped_cross_entropy",
@@ -35,7 +35,7 @@ Choose = Callable[[Array, Array, Backend], Array]
 
 
 @dataclass(frozen=True)
-class Hardest(DerivedPlan):
+class HardPixelPlan(DerivedPlan):
     """A pixel loss over the pixels that `choose` selects.
 
     A first sweep computes the losses. The loss is then evaluated with the selection as pixel weights.
@@ -111,6 +111,7 @@ def largest_share(share: float) -> Choose:
 
 
 def _above_or_largest(losses: Array, valid: Array, threshold: float, at_least: int, backend: Backend) -> Array:
+    """Return weights of 1 for the valid losses of each row above a threshold, or for the `at_least` largest."""
     xp, (rows, length) = backend.xp, losses.shape
     above = valid & (losses > threshold)
     dtype, device = backend.count_dtype(losses), backend.device(losses)
@@ -168,7 +169,7 @@ def ohem_cross_entropy(
     Returns
     -------
     {returns_pixels}
-        The losses of other pixels are 0.
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
@@ -202,7 +203,7 @@ def ohem_cross_entropy(
         hardness = -backend_of(threshold).xp.log(threshold)
     else:
         hardness = -log(threshold) if threshold > 0 else inf
-    return Hardest(
+    return HardPixelPlan(
         pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options)),
         above_or_largest(hardness, min_kept),
     )
@@ -229,7 +230,7 @@ def top_k_cross_entropy(
     Returns
     -------
     {returns_pixels}
-        The losses of other pixels are 0.
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
@@ -257,7 +258,7 @@ def top_k_cross_entropy(
     (1.0601, 1.0601)
     """
     share = check_number("share", share, 0, 1, above=True)
-    return Hardest(
+    return HardPixelPlan(
         pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options)), largest_share(share)
     )
 
@@ -292,7 +293,7 @@ def bootstrapped_cross_entropy(
     Returns
     -------
     {returns_pixels}
-        The losses of other pixels are 0.
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
@@ -324,4 +325,4 @@ def bootstrapped_cross_entropy(
     min_kept = check_index("min_kept", min_kept, 0)
     shared = PixelOptions(**options)
     choose = above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=shared.reduction == "mean")
-    return Hardest(pixel_plan(input, target, pixel_formulas.cross_entropy, shared), choose)
+    return HardPixelPlan(pixel_plan(input, target, pixel_formulas.cross_entropy, shared), choose)

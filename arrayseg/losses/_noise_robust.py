@@ -189,7 +189,7 @@ def generalized_cross_entropy(
 
     Notes
     -----
-    The default is that of the paper. The default of Keras is 0.5.
+    The paper recommends the default. Keras uses 0.5.
 
     References
     ----------
@@ -267,7 +267,7 @@ def symmetric_cross_entropy(
 
     Notes
     -----
-    The defaults are those of the paper for CIFAR-10. Implementations that clamp the target at 1e-4 correspond to
+    The paper uses the defaults for CIFAR-10. Implementations that clamp the target at 1e-4 correspond to
     ``log_zero=-9.2103``. For a soft target, the loss is the mean of the losses of the class ids, weighted by their
     probabilities, as in all pixel losses of arrayseg. The formula does not use log t.
 
@@ -349,7 +349,7 @@ def bi_tempered(
 
     Notes
     -----
-    Newton's method finds the normalizer to machine precision, and the gradient is that of the exact solution. Other
+    Newton's method finds the normalizer to machine precision, and the gradient differentiates the exact solution. Other
     libraries stop after five fixed-point iterations and differentiate these. The class weight of a pixel is the weight
     of its target class, as in `cross_entropy`. At ``label_smoothing=0``, the derivative with respect to
     `label_smoothing` is one-sided. For ``t1=1`` it is infinite, and arrayseg returns a large number.

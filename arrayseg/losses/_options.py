@@ -1,6 +1,6 @@
-"""The options that losses share: names, defaults, checks and descriptions, in one dataclass per family.
+"""Dataclasses with the names, defaults, checks and descriptions of the options that losses share.
 
-The dictionary types name the same options for static type checkers, which cannot read them off a dataclass.
+The TypedDicts repeat the options for static type checkers, which cannot derive keyword arguments from a dataclass.
 """
 
 from __future__ import annotations
@@ -42,12 +42,15 @@ __all__ = [
     "described",
 ]
 
-#: The width of a line of text in a docstring, without its indentation.
+#: The width of the text of a docstring, without indentation.
 WIDTH = 112
 
 
 def option(default: Any, kind: Any, text: str) -> Any:
-    """Return the field of an option: its default, its choices or the name of its type, and its description."""
+    """Return the dataclass field of an option.
+
+    `kind` is the name of its type in a docstring, or its choices. `text` is its description.
+    """
     choices = kind if isinstance(kind, tuple) else get_args(kind)
     return field(default=default, metadata={"choices": choices, "kind": kind, "text": text})
 
@@ -86,7 +89,7 @@ def _entry(item: Field[Any]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(Options):
-    """The options that say what the arrays mean and which pixels count."""
+    """The options that define what the arrays mean and which pixels count."""
 
     activation: Activation = option(
         "softmax",
@@ -104,7 +107,7 @@ class BatchOptions(Options):
         None,
         "int",
         "The label to ignore. Its pixels contribute neither to the loss nor to the gradient. The label may lie outside "
-        "the range of the classes.",
+        "the class range.",
     )
     mask: Array | None = option(None, "array of bool", r"True where a pixel counts. Shape (N, \*spatial).")
     pixel_weights: Array | None = option(
@@ -157,7 +160,8 @@ class RegionOptions(BatchOptions):
     weight_norm: WeightNorm = option(
         None,
         ("sum", None),
-        'What the mean divides by: with None the number of classes that count, with "sum" the sum of their weights.',
+        'The divisor of the mean over classes: None for the number of classes that count, "sum" for the sum of their '
+        "class weights.",
     )
     reduction: Reduction = option(
         "mean",
@@ -203,7 +207,7 @@ class RegionOptions(BatchOptions):
 class CompoundOptions(RegionOptions):
     """The options of a region loss plus a pixel loss."""
 
-    reduction: Reduction = option("mean", ("mean", "sum"), "How both parts are reduced.")
+    reduction: Reduction = option("mean", ("mean", "sum"), "How to reduce both parts.")
 
     def __post_init__(self) -> None:
         if isinstance(self.reduction, str) and self.reduction == "none":
@@ -236,15 +240,15 @@ class LovaszOptions(BatchOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions(BatchOptions):
-    """The options of losses of pairs of pixels."""
+    """The options of losses over pairs of pixels."""
 
     reduction: Literal["mean", "sum"] = option(
-        "mean", ("mean", "sum"), "The result: the mean over the pairs in both orders, or their sum."
+        "mean", ("mean", "sum"), "The mean or the sum over the pairs in both orders."
     )
 
 
 class PairKeywords(TypedDict, total=False):
-    """The keywords of losses of pairs, for static type checkers."""
+    """The keywords of losses over pairs of pixels, for static type checkers."""
 
     class_axis: int | None
     ignore_index: int | None

@@ -19,7 +19,7 @@ from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import pixel_plan
 from arrayseg.losses._options import ActivatedPixelKeywords, PixelOptions
 
-__all__ = ["AtPoints", "point_sampled_cross_entropy", "random_points", "uncertain_points"]
+__all__ = ["PointPlan", "point_sampled_cross_entropy", "random_points", "uncertain_points"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Corners:
 
 
 @dataclass(frozen=True)
-class AtPoints(DerivedPlan):
+class PointPlan(DerivedPlan):
     """A pixel loss of linearly interpolated scores and of the target of the nearest pixel, evaluated at points.
 
     `of` is the loss of all pixels. The points are `(N, K, D)`, with coordinates from 0 to 1 along each spatial axis.
@@ -44,7 +44,7 @@ class AtPoints(DerivedPlan):
     def arrays(self) -> tuple[Array, ...]:
         return (*self.of.arrays, self.points)
 
-    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> AtPoints:
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> PointPlan:
         return replace(self, of=self.of.converted(backend, convert), points=convert(self.points))
 
     def plain(self) -> Array:
@@ -220,7 +220,7 @@ def point_sampled_cross_entropy(
     Notes
     -----
     A point is uncertain if its two largest scores are close or, with sigmoid, if a score is close to 0. Beyond the
-    centers of the outermost pixels, the score is that of the border; detectron2 interpolates with zeros there and
+    centers of the outermost pixels, the score equals the border score; detectron2 interpolates with zeros there and
     orders coordinates as x, y. The choice of the points has no gradient. Points in ignored pixels have no target, but
     the scores of ignored pixels still enter the interpolation.
 
@@ -246,7 +246,7 @@ def point_sampled_cross_entropy(
         )
         raise ValueError(msg)
     if points is None:
-        return AtPoints(sweep, _draw_points(sweep, num_points, oversampling, importance, seed))
+        return PointPlan(sweep, _draw_points(sweep, num_points, oversampling, importance, seed))
     backend = common_backend(input=input, points=points)
     xp = backend.xp
     images, *spatial = sweep.layout.rows_shape
@@ -263,7 +263,7 @@ def point_sampled_cross_entropy(
         if not inside:
             msg = "`points` must lie from 0 to 1 along each axis. Divide pixel coordinates by the length of their axis."
             raise ValueError(msg)
-    return AtPoints(sweep, xp.astype(points, sweep.batch.compute_dtype, copy=False))
+    return PointPlan(sweep, xp.astype(points, sweep.batch.compute_dtype, copy=False))
 
 
 def _draw_points(sweep: Sweep, num_points: int, oversampling: float, importance: float, seed: int) -> Array:

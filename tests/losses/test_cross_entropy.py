@@ -306,7 +306,7 @@ WRONG = {
     "a void label that is not declared": (ValueError, "pass ignore_index=255", {"target": GOOD_IDS + 255}),
     "another void label": (
         ValueError,
-        "besides ignore_index=255.* got 7",
+        "or ignore_index=255.* got 7",
         {"target": GOOD_IDS + 7, "ignore_index": 255},
     ),
     "ignore_index of soft targets": (ValueError, "with `mask`", {"target": GOOD_LOGITS, "ignore_index": 255}),
