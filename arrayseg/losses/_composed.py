@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field, dataclass, fields
 from functools import partial
+from types import MethodType
 from typing import Any, ClassVar, cast
 
-__all__ = ["Composed", "method_of", "shown"]
+from arrayseg._errors import raises_here
+
+__all__ = ["Composed", "FormulaLoss", "method_of", "shown"]
 
 
 class Composed:
@@ -35,6 +39,42 @@ class Composed:
 
     def _key(self) -> Any:
         return _comparable([getattr(self, each.name) for each in self._arguments()])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FormulaLoss(Composed):
+    """A loss of a user's formula, with the name, docstring and signature of the function that computes it."""
+
+    formula: Callable[..., Any]
+    maker: Callable[..., Callable[..., Any]]
+    """The public function that made the loss, `pixel_loss` or `region_loss`."""
+    function: Callable[..., Any]
+
+    def __post_init__(self) -> None:
+        names = ("__name__", "__qualname__", "__module__", "__doc__", "__signature__", "plan")
+        vars(self).update({name: getattr(self.function, name) for name in names})
+
+    @raises_here
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        return self.function(*args, **options)
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Bind like a function, so that `help` shows the signature as for a function."""
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"{self.maker.__name__}({shown(self.formula)})"
+
+    def __reduce__(self) -> Any:
+        """Return the name of a decorated loss, which hides the formula of that name, or else the call that made it."""
+        path: str = vars(self)["__qualname__"]
+        named: object = sys.modules.get(vars(self)["__module__"])
+        for name in path.split("."):
+            named = getattr(named, name, None)
+        return path if named is self else (self.maker, (self.formula,))
+
+    def _key(self) -> Any:
+        return _comparable((self.maker, self.formula))
 
 
 def shown(value: Any) -> str:

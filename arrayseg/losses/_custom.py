@@ -12,6 +12,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._api import loss
+from arrayseg.losses._composed import FormulaLoss
 from arrayseg.losses._cross_entropy import pixel_plan
 from arrayseg.losses._options import PixelOptions
 
@@ -97,4 +98,4 @@ def pixel_loss(formula: Callable[..., tuple[Array, Array]]) -> Callable[..., Arr
     vars(plan)["__signature__"] = Signature([*arguments, *own, shared])
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(plan, name, getattr(formula, name, None) or getattr(plan, name))
-    return loss(PixelOptions)(plan)
+    return FormulaLoss(formula, pixel_loss, loss(PixelOptions)(plan))

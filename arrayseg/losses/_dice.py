@@ -16,6 +16,7 @@ from arrayseg.engine.region_scores import OverlapScore, Score
 from arrayseg.engine.region_term import RegionTerm
 from arrayseg.engine.sweep import Sweep, Term
 from arrayseg.losses._api import loss
+from arrayseg.losses._composed import FormulaLoss
 from arrayseg.losses._inputs import entering_classes, prepare
 from arrayseg.losses._options import RegionKeywords, RegionOptions
 
@@ -137,7 +138,7 @@ def region_loss(score: OverlapScore) -> Callable[..., Array]:
         return region_plan(input, target, region_scores.of_overlap(score), RegionOptions(**options))
 
     del plan.__wrapped__  # so that `inspect.signature` sees the parameters of `plan`, not those of the score
-    return loss(RegionOptions)(plan)
+    return FormulaLoss(score, region_loss, loss(RegionOptions)(plan))
 
 
 @loss(RegionOptions)

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import pickle
+import pydoc
 from functools import partial
 
 import numpy as np
@@ -300,7 +301,9 @@ OBJECTS = {
         [(partial(focal, gamma=3.0), 1.0), (compound({dice: 2.0}), 0.5)]
     ),
     "compound([(dice, 0.5), (dice, 0.25)])": compound([(dice, 0.5), (dice, 0.25)]),
-    "compound({missing_probability: 1.0, missed: 0.5})": compound({missing_probability: 1.0, missed: 0.5}),
+    "compound({pixel_loss(missing_probability): 1.0, region_loss(missed): 0.5})": compound(
+        {missing_probability: 1.0, missed: 0.5}
+    ),
     "deep_supervision(dice)": deep_supervision(dice),
     "deep_supervision(compound({dice: 1.0}), weights=(1, 0.5))": deep_supervision(compound({dice: 1.0}), [1, 0.5]),
     "multi_scale(dice)": multi_scale(dice),
@@ -309,7 +312,7 @@ OBJECTS = {
     ),
     "value_and_grad(dice)": arrayseg.value_and_grad(dice),
     "grad(compound({dice: 1.0}))": arrayseg.grad(compound({dice: 1.0})),
-    "value_and_grad(multi_scale(missed))": arrayseg.value_and_grad(multi_scale(missed)),
+    "value_and_grad(multi_scale(region_loss(missed)))": arrayseg.value_and_grad(multi_scale(missed)),
 }
 
 
@@ -330,6 +333,48 @@ def test_what_is_made_of_losses_prints_copies_and_pickles(text, made):
     assert made.__doc__.endswith(".")
     with pytest.raises(AttributeError):
         made.loss = dice
+
+
+def linear(log_probability, xp):
+    return -log_probability, -xp.ones_like(log_probability)
+
+
+def overlooked(overlap, xp):
+    return 1 - overlap.intersection, -xp.ones_like(overlap.target), xp.zeros_like(overlap.target)
+
+
+CUSTOM = {
+    "pixel_loss(missing_probability)": missing_probability,
+    "region_loss(missed)": missed,
+    "pixel_loss(linear)": pixel_loss(linear),
+    "region_loss(overlooked)": region_loss(overlooked),
+}
+
+
+@pytest.mark.parametrize(("text", "made"), CUSTOM.items(), ids=CUSTOM)
+def test_losses_of_formulas_print_copy_and_pickle(text, made):
+    """As decorators, which hide the formula, and as functions of a formula that has a name of its own."""
+    assert repr(made) == text
+    for other in (pickle.loads(pickle.dumps(made)), copy.copy(made), copy.deepcopy(made)):
+        assert other == made
+        assert hash(other) == hash(made)
+        assert repr(other) == text
+        assert np.array_equal(other(LOGITS, IDS), made(LOGITS, IDS))
+    assert made.__name__ == text.partition("(")[2][:-1]
+    shown = pydoc.render_doc(made, renderer=pydoc.plaintext)
+    assert f"{made.__name__}(input" in shown
+    assert "ignore_index" in shown
+    with pytest.raises(AttributeError):
+        made.formula = linear
+
+
+def test_losses_of_formulas_compare_by_maker_and_formula():
+    assert pixel_loss(linear) == pixel_loss(linear)
+    assert len(set(CUSTOM.values())) == len(CUSTOM)
+    unnamed = pixel_loss(lambda log_probability, xp: (-log_probability, -xp.ones_like(log_probability)))
+    assert unnamed != pixel_loss(linear)
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(unnamed)
 
 
 def test_what_is_made_of_losses_compares_by_its_arguments():
