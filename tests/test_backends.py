@@ -202,10 +202,8 @@ EXAMPLE = ExampleBackend()
 EXAMPLE = {
     "arrayseg/backends/example.py": ("", ADAPTER),
     "arrayseg/backends/registry.py": (
-        '    """Return the adapter of the library with one of these top-level modules, or None."""\n',
-        '    if "array_api_strict" in owners:\n'
-        "        from arrayseg.backends.example import EXAMPLE\n\n"
-        "        return EXAMPLE\n",
+        "        from arrayseg.backends.cupy import CUPY as backend\n",
+        '    elif "array_api_strict" in owners:\n        from arrayseg.backends.example import EXAMPLE as backend\n',
     ),
     "arrayseg/backends/names.py": ("LIBRARIES = {", '"example": ("array-api-strict",), '),
     "arrayseg/testing/_backends.py": (
