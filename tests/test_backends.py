@@ -202,7 +202,7 @@ EXAMPLE = ExampleBackend()
 EXAMPLE = {
     "arrayseg/backends/example.py": ("", ADAPTER),
     "arrayseg/backends/registry.py": (
-        "        from arrayseg.backends.cupy import CUPY as backend\n",
+        "        from arrayseg.backends.jax import JAX as backend\n",
         '    elif "array_api_strict" in owners:\n        from arrayseg.backends.example import EXAMPLE as backend\n',
     ),
     "arrayseg/backends/names.py": ("LIBRARIES = {", '"example": ("array-api-strict",), '),

@@ -64,7 +64,7 @@ class Backend:
     counts : Counts
         Histograms and the range of labels.
     sorting : Sorting
-        Stable descending order.
+        Stable descending order, and counts along it.
     masks : Masks
         Distances and connected components.
     """

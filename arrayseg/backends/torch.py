@@ -70,6 +70,10 @@ class TorchSorting(Sorting):
     def place(self, values: Array, order: Array, /) -> Array:
         return torch.empty_like(values).scatter_(-1, order, values)
 
+    def cumulative_count(self, mask: Array, /) -> Array:
+        # array_api_compat's function has a cache, about which torch.compile warns.
+        return torch.cumsum(mask, -1, dtype=torch.int32)
+
 
 class TorchBackend(SharingBackend):
     """PyTorch on any device, eagerly, under torch.compile and under torch.func."""

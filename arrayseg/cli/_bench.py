@@ -24,11 +24,20 @@ from arrayseg.testing import Case, Library, installed, loss_cases, metric_cases
 
 __all__ = ["bench"]
 
+#: Shapes of logits by name, those of the published benchmarks.
+SIZES = {
+    "small": (1, 4, 64, 64),
+    "2-D": (4, 19, 512, 512),
+    "binary": (16, 1, 512, 512),
+    "3-D": (2, 4, 128, 128, 128),
+}
+
 
 @dataclass(frozen=True)
 class Figures:
     """The time and memory of a function on a backend, or the error that kept it from being measured."""
 
+    shape: tuple[int, ...]
     kind: str
     function: str
     backend: str
@@ -46,6 +55,9 @@ def bench(
     shape: Annotated[
         str, typer.Option(metavar="N,C,H,W", help="Shape of the logits: images, classes and spatial axes.")
     ] = "2,4,128,128",
+    sizes: Annotated[
+        str | None, typer.Option(metavar="NAME,...", help=f"Named shapes instead of --shape: {', '.join(SIZES)}.")
+    ] = None,
     functions: Annotated[
         str | None, typer.Option(metavar="NAME,...", help="Losses and metrics to measure; by default all.")
     ] = None,
@@ -68,19 +80,21 @@ def bench(
     check_environment()
     check_output_file(output)
     os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # torch's profiler, which records the memory, prints a lot
-    sizes = parse_shape(shape)
+    shapes = [parse_shape(shape)] if sizes is None else [SIZES[name] for name in parse_names("--sizes", sizes, SIZES)]
     libraries = choose_libraries(backends, dtype)
-    cases = choose_cases(functions, sizes)
+    cases = [(shape, case) for shape in shapes for case in choose_cases(functions, shape)]
     figures = []
     with console(stderr=True).status("Measuring ...") as status:
         for library in libraries:
-            for case in cases:
+            for each, case in cases:
                 status.update(f"Measuring {case.name} on {library.name} ...")
-                figures.append(measure_case(case, library, dtype, repeat))
+                figures.append(measure_case(each, case, library, dtype, repeat))
 
-    console().print(table_of(figures, f"shape {sizes}, {dtype}, {repeat} calls"))
+    for each in shapes:
+        rows = [row for row in figures if row.shape == each]
+        console().print(table_of(rows, f"shape {each}, {dtype}, {repeat} calls"))
     if output is not None:
-        record = {"arrayseg": __version__, "shape": sizes, "dtype": dtype, "repeat": repeat}
+        record = {"arrayseg": __version__, "dtype": dtype, "repeat": repeat}
         content = {**record, "results": [asdict(row) for row in figures]}
         output.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     failures = [row for row in figures if row.error is not None]
@@ -140,9 +154,9 @@ def resized(array: np.ndarray[Any, Any], images: int, spatial: list[int]) -> np.
     return repeated
 
 
-def measure_case(case: Case, library: Library, dtype: str, repeat: int) -> Figures:
+def measure_case(shape: tuple[int, ...], case: Case, library: Library, dtype: str, repeat: int) -> Figures:
     """Return the figures of a case on a backend; for a loss, of its value and gradient."""
-    row = Figures("loss" if case.is_loss else "metric", case.name, library.name)
+    row = Figures(shape, "loss" if case.is_loss else "metric", case.name, library.name)
     try:
         arrays = [placed(array, library, dtype) for array in (case.input, case.target)]
         options = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Unpack
 
 from arrayseg._checks import check_choice
-from arrayseg._typing import Activation, Array, DType, Namespace, Reduction
+from arrayseg._typing import Activation, Array, DType, Reduction
 from arrayseg.backends import Backend
 from arrayseg.engine.activations import whole_block
 from arrayseg.engine.block import Block
@@ -237,13 +237,15 @@ def _jaccard_steps(is_target: Array, valid: Array | None, order: Array, dtype: D
     xp = backend.xp
     ranked = xp.take_along_axis(is_target, order, axis=1)
     total = xp.sum(xp.astype(is_target, xp.int32), axis=1, keepdims=True, dtype=xp.int32)
-    intersection = total - _cumulative_count(xp, ranked)
+    intersection = total - backend.sorting.cumulative_count(ranked)
     if valid is None:
         ranked_valid = None
-        wrong = _cumulative_count(xp, xp.ones((1, ranked.shape[1]), dtype=xp.bool, device=backend.device(is_target)))
+        wrong = backend.sorting.cumulative_count(
+            xp.ones((1, ranked.shape[1]), dtype=xp.bool, device=backend.device(is_target))
+        )
     else:
         ranked_valid = xp.take_along_axis(valid, order, axis=1)
-        wrong = _cumulative_count(xp, ranked_valid)
+        wrong = backend.sorting.cumulative_count(ranked_valid)
     union = xp.astype(intersection + wrong, dtype)
     before = union - 1
     first = xp.astype(before <= 0, dtype)  # the first pixel of a set without target pixels: the loss becomes 1
@@ -252,11 +254,6 @@ def _jaccard_steps(is_target: Array, valid: Array | None, order: Array, dtype: D
     steps = target + (1 - target) * steps
     steps = steps / (union + xp.astype(union <= 0, dtype))
     return steps if ranked_valid is None else steps * xp.astype(ranked_valid, dtype)
-
-
-def _cumulative_count(xp: Namespace, mask: Array) -> Array:
-    """Count the true elements up to each index of the last axis, as int32."""
-    return xp.cumulative_sum(xp.astype(mask, xp.int32), axis=-1, dtype=xp.int32)
 
 
 def lovasz_plan(
