@@ -10,7 +10,7 @@ from arrayseg.backends.numpy import NUMPY
 
 __all__ = ["adapter_of", "generic_adapter", "not_an_array", "own_adapter"]
 
-#: The top-level modules of the classes of arrays. Classes of other modules may derive from one of these.
+#: The modules of array classes, for a quick answer. The bases of all other classes are searched too.
 LIBRARIES = ("numpy", "torch", "jax", "jaxlib", "cupy")
 
 #: How to convert objects of other packages to an array, by the top-level module of their class.
@@ -30,7 +30,7 @@ CONVERSIONS = {
 
 
 # Written so that torch.compile traces it without a graph break or a warning: names instead of isinstance with modules
-# that may not be installed, literal imports inside the branches, no table of module names and no lru_cache.
+# that may not be installed, literal imports inside the branches, no table of adapters and no lru_cache.
 def own_adapter(array: Array, name: str) -> Backend | None:
     """Return the adapter of the array's library if it has one of its own, otherwise None."""
     own = type(array).__module__.partition(".")[0]

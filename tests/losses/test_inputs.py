@@ -268,3 +268,12 @@ def test_the_loss_of_no_pixels_is_0(library, case, activation, shape):
         assert float(value) == 0
         assert tuple(gradient.shape) == shape
         assert float(case.function(logits, library.asarray(target), **options)) == 0
+
+
+@pytest.mark.parametrize("name", ["input", "target", "mask", "pixel_weights"])
+def test_an_array_that_is_not_plain_is_refused_by_its_name(name):
+    logits, ids = np.zeros((1, 2, 3)), np.zeros((1, 3), dtype=int)
+    arrays = {"input": logits, "target": ids, "mask": ids == 0, "pixel_weights": np.ones((1, 3))}
+    arrays[name] = np.ma.masked_array(arrays[name])
+    with pytest.raises(TypeError, match=f"^`{name}` is a masked array"):
+        losses.dice(arrays.pop("input"), arrays.pop("target"), **arrays)
