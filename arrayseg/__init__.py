@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    # The presets of thirty libraries are read when they are asked for: they would double the time of the import.
+    # The presets of thirty libraries would double the import time, so they are imported on first use.
     if name == "compat":
         return import_module("arrayseg.compat")
     msg = f"module {__name__!r} has no attribute {name!r}"

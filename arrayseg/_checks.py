@@ -1,8 +1,8 @@
-"""Checks of the arguments that are not arrays of pixels: choices, numbers, indices, spacings.
+"""Check arguments that are not arrays of pixels: choices, numbers, indices and spacings.
 
-Each check raises a sentence with the name of the argument, what it must be and what it was, and returns the value as a
-plain Python object: a NumPy number, or an array of one number, is as good as a Python one. A number that a compiler
-traces is returned as it is, because its value cannot be read.
+Each check names the argument, what it must be and what it was in its error. It returns a plain Python object, also for
+a NumPy number or an array of one number. A number that a compiler traces is returned unchanged, because its value
+cannot be read.
 """
 
 from __future__ import annotations
@@ -39,13 +39,15 @@ __all__ = [
 
 
 def check_choice(name: str, value: object, choices: Any) -> Any:
-    """Return the one of the choices, a tuple or a `Literal`, that the value is."""
+    """Return the choice that equals the value. `choices` is a tuple or a `Literal`."""
     allowed = choices if isinstance(choices, tuple) else get_args(choices)
     if type(value) is str and value in allowed:
         return value
     if not getattr(value, "ndim", 0):
         check_static(name, value)
-        if isinstance(value, Hashable) and value in allowed:  # what has no hash, as arrays, may not compare with words
+        if (
+            isinstance(value, Hashable) and value in allowed
+        ):  # arrays and other unhashable values may not compare with strings
             return allowed[allowed.index(value)]
     names = [repr(choice) for choice in allowed]
     msg = f"`{name}` must be {', '.join(names[:-1])} or {names[-1]}; got {shown(value)}."
@@ -53,14 +55,14 @@ def check_choice(name: str, value: object, choices: Any) -> Any:
 
 
 def check_flag(name: str, value: Any) -> bool:
-    """Return True or False, of a value that is one of them; one of NumPy, or 0 or 1, is as good."""
+    """Return the value as a bool. NumPy booleans, 0 and 1 are accepted too."""
     return value if isinstance(value, bool) else bool(check_choice(name, value, (True, False)))
 
 
 def check_number(
     name: str, value: Any, low: float = -inf, high: float = inf, *, above: bool = False, below: bool = False
 ) -> float:
-    """Return a finite number with low <= value <= high; low < value where `above`, and value < high where `below`."""
+    """Return a finite number in [low, high]. `above` excludes the lower bound, `below` the upper one."""
     is_plain = type(value) in (int, float)
     if not is_plain and is_traced(value, name) and "bool" not in str(value.dtype):
         traced: float = value
@@ -74,14 +76,17 @@ def check_number(
 
 
 def as_number(name: str, value: Any) -> float:
-    """Return a Python number, maybe nan or infinite, of one or of an array of one number that takes no gradient."""
+    """Return a number or an array of one number as a Python number, which may be NaN or infinite.
+
+    A tensor that requires a gradient raises a TypeError, because the gradient would be lost.
+    """
     is_bool = isinstance(value, bool)
     if isinstance(value, Real) and not is_bool:
         return int(value) if isinstance(value, Integral) else float(value)
     if getattr(value, "requires_grad", False):
         msg = (
             f"`{name}` must be a plain number; got a tensor that requires a gradient, which would be lost. "
-            f"Pass float({name}), or multiply the loss with it."
+            f"Pass float({name}), or multiply the loss by the tensor."
         )
         raise TypeError(msg)
     if getattr(value, "shape", None) == () and ("float" in str(value.dtype) or "int" in str(value.dtype)):
@@ -93,17 +98,17 @@ def as_number(name: str, value: Any) -> float:
 def check_numbers(
     name: str, values: Any, low: float = -inf, high: float = inf, *, above: bool = False, below: bool = False
 ) -> tuple[float, ...]:
-    """Return one or more finite numbers in a range, of a sequence or an array, as a tuple."""
+    """Return the finite numbers of a sequence or an array as a tuple with at least one element."""
     listed = check_sequence(name, values, "numbers")
-    found = tuple(check_number(name, value, low, high, above=above, below=below) for value in listed)
-    if not found:
+    numbers = tuple(check_number(name, value, low, high, above=above, below=below) for value in listed)
+    if not numbers:
         msg = f"`{name}` must hold at least one number; got none."
         raise ValueError(msg)
-    return found
+    return numbers
 
 
 def check_index(name: str, value: Any, low: float = -inf, high: float = inf) -> int:
-    """Return a whole number with low <= value <= high; 1.0 is not one, as it may have been 0.9999 or 1.0001."""
+    """Return a whole number in [low, high]. Floats are refused, even 1.0, because they may come from rounding."""
     if type(value) is not int:
         check_static(name, value)
     try:
@@ -120,7 +125,7 @@ def check_index(name: str, value: Any, low: float = -inf, high: float = inf) -> 
 
 
 def check_indices(name: str, values: Any, count: int) -> tuple[int, ...]:
-    """Return one or more different whole numbers of 0 to `count - 1`, of a sequence or an array, as a tuple."""
+    """Return distinct whole numbers from 0 to `count - 1` as a tuple with at least one element."""
     chosen = tuple(check_index(name, value) for value in check_sequence(name, values, "whole numbers"))
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= each < count for each in chosen):
         msg = f"`{name}` must be different whole numbers from 0 to {count - 1}, at least one; got {list(chosen)}."
@@ -129,7 +134,7 @@ def check_indices(name: str, values: Any, count: int) -> tuple[int, ...]:
 
 
 def check_sequence(name: str, values: Any, what: str) -> Sequence[Any]:
-    """Return the elements of a sequence, or of an array of one axis, without a look at what they are."""
+    """Return the elements of a sequence or of an array with one axis, without checking the elements."""
     if hasattr(values, "ndim") and values.ndim != 1:
         msg = f"`{name}` must be a sequence of {what}; got an array of shape {tuple(values.shape)}."
         raise TypeError(msg)
@@ -140,7 +145,7 @@ def check_sequence(name: str, values: Any, what: str) -> Sequence[Any]:
 
 
 def check_pair(name: str, values: Any, what: str) -> tuple[Any, Any]:
-    """Return the two elements of a pair, or of an array of two along its first axis."""
+    """Return the two elements of a pair, or of an array with two elements along its first axis."""
     if hasattr(values, "ndim") and tuple(values.shape[:1]) == (2,):
         return values[0, ...], values[1, ...]
     if isinstance(values, Sequence) and not isinstance(values, str) and len(values) == 2:
@@ -150,38 +155,38 @@ def check_pair(name: str, values: Any, what: str) -> tuple[Any, Any]:
 
 
 def check_spacing(spacing: Any, axes: int, name: str = "spacing") -> tuple[float, ...]:
-    """Return the positive distance between neighbors along each axis; one number serves every axis, None is 1."""
+    """Return the positive distance between neighbors along each axis. One number applies to all axes; None means 1."""
     if spacing is None:
         return (1.0,) * axes
-    found = check_numbers(name, spacing) if is_several(spacing) else (check_number(name, spacing),) * axes
-    if len(found) != axes or not all(is_traced(number) or number > 0 for number in found):
+    steps = check_numbers(name, spacing) if is_several(spacing) else (check_number(name, spacing),) * axes
+    if len(steps) != axes or not all(is_traced(number) or number > 0 for number in steps):
         msg = f"`{name}` must be a positive number, or one for each of the {axes} spatial axes; got {shown(spacing)}."
         raise ValueError(msg)
-    return tuple(number if is_traced(number) else float(number) for number in found)
+    return tuple(number if is_traced(number) else float(number) for number in steps)
 
 
 def check_connectivity(connectivity: Any, axes: int) -> int:
-    """Return the coordinates in which neighbors may differ, from 1 to the number of axes; None is all of them."""
+    """Return the number of coordinates in which neighbors may differ, from 1 to `axes`. None means `axes`."""
     return axes if connectivity is None else check_index("connectivity", connectivity, 1, axes)
 
 
 def check_dtype(name: str, dtype: DType | None, xp: Namespace) -> DType:
-    """Return a dtype of numbers or booleans of a library; its float32 where there is none."""
+    """Return a numeric or boolean dtype of a library. None means its float32."""
     if dtype is None:
         return xp.float32
     try:
-        found = xp.empty(0, dtype=dtype).dtype
-        known = xp.isdtype(found, ("bool", "integral", "real floating"))
+        resolved = xp.empty(0, dtype=dtype).dtype
+        is_valid = xp.isdtype(resolved, ("bool", "integral", "real floating"))
     except (TypeError, ValueError):
-        known = False
-    if not known:
+        is_valid = False
+    if not is_valid:
         msg = f"`{name}` must be a dtype of the library of `target`, such as its float32; got {shown(dtype)}."
         raise TypeError(msg)
-    return found
+    return resolved
 
 
 def check_array(name: str, values: Any, shape: tuple[int, ...], like: Array) -> Array:
-    """Return the numbers of an option as an array of a shape, in the dtype and on the device of another array."""
+    """Return an option as an array of the given shape, with the dtype and device of `like`."""
     try:
         array = backend_of(like).asarray(values, dtype=like.dtype, like=like)
     except (TypeError, ValueError):
@@ -193,7 +198,7 @@ def check_array(name: str, values: Any, shape: tuple[int, ...], like: Array) -> 
 
 
 def check_static(name: str, value: object) -> None:
-    """Raise for a traced value of an option that decides which operations are computed, or the shape of a result."""
+    """Raise a TypeError if the value is traced although it decides which operations run or the shape of a result."""
     if is_traced(value, name):
         msg = (
             f"`{name}` must be a plain Python value, because it decides what is computed, but it is traced. Make it a "
@@ -203,21 +208,21 @@ def check_static(name: str, value: object) -> None:
 
 
 def is_several(value: object) -> bool:
-    """Whether a value is a sequence or an array with axes, and not one number."""
+    """Return whether a value is a sequence or an array with axes rather than one number."""
     return isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "shape", None) != ()
 
 
 def is_exactly(value: object, *numbers: float) -> bool:
-    """Whether a checked number is one of these; never one that is traced, whose value cannot be read.
+    """Return whether a checked number equals one of these; always False for a traced number.
 
-    A formula that is simpler for some numbers asks this, so that a traced number takes the general one.
+    Use it to choose a simpler formula for some numbers, so that a traced number takes the general formula.
     """
     return isinstance(value, int | float) and value in numbers
 
 
 def is_traced(value: object, name: str = "input") -> bool:
-    """Whether a value is an array that a compiler or a transform traces, so that its numbers cannot be read."""
-    if value is None or isinstance(value, int | float | str | tuple | list):  # torch.compile has symbols among these
+    """Return whether a value is an array that a compiler or transform traces, so its numbers cannot be read."""
+    if value is None or isinstance(value, int | float | str | tuple | list):  # includes the symbols of torch.compile
         return False
     return hasattr(value, "ndim") and hasattr(value, "dtype") and not backend_of(value, name).is_concrete(value)
 
@@ -235,7 +240,7 @@ def _range(low: float, high: float, above: bool = False, below: bool = False) ->
 
 
 def shown(value: object) -> str:
-    """Return what a value is, in one short line."""
+    """Describe a value in one short line, for an error message."""
     if hasattr(value, "shape") and hasattr(value, "dtype") and getattr(value, "shape", None) != ():
         return f"an array of shape {tuple(value.shape)}"
     if isinstance(value, Real):

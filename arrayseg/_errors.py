@@ -1,4 +1,4 @@
-"""Errors of the caller end in the caller's line."""
+"""Shorten tracebacks of refused arguments, so that they end in the line of the caller."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Result = TypeVar("Result")
 
 
 def raises_here(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let a function raise what it refuses as its own error, without the frames of the checks inside.
+    """Decorate a function, so that its refusals of arguments hide the frames of its internal checks.
 
-    Whatever else goes wrong keeps its whole traceback, because it is a fault of the library.
+    Any other error keeps its whole traceback, because it is a bug of the library.
     """
 
     @wraps(function)
@@ -34,7 +34,7 @@ def raises_here(function: Callable[Parameters, Result]) -> Callable[Parameters, 
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Return whether a `raise` of this library made the error, without a function of the caller in between."""
+    """Return whether a `raise` of this library caused the error, with no function of the caller in between."""
     trace, operation = error.__traceback__, None
     while trace is not None:
         module = str(trace.tb_frame.f_globals.get("__name__"))

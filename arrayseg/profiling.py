@@ -1,4 +1,4 @@
-"""Execution time and memory footprint, measured in the same way on every backend."""
+"""Measure execution time and memory footprint in the same way on every backend."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Measurement", "measure"]
 
 
 class Measurement(NamedTuple):
-    """What a call takes.
+    """The time and memory of a call.
 
     Parameters
     ----------
-    seconds
-        Median time of a call, in seconds, the device's work included.
-    spread
-        Interquartile range of the times, in seconds; 0 for a single repetition.
-    peak_bytes
-        Largest memory that a call holds at one time beyond what was held before it, its result included, in bytes; None
-        where the library keeps no record (JAX on the CPU, array-api-strict).
-    times
-        All the times, in seconds, in order.
+    seconds : float
+        Median time of a call in seconds, including the work on the device.
+    spread : float
+        Interquartile range of the times in seconds; 0 for a single repetition.
+    peak_bytes : int or None
+        Peak memory of a call in bytes, including its result but not the memory in use before the call. None if the
+        library does not record memory (JAX on the CPU, array-api-strict).
+    times : tuple of float
+        All times in seconds, in order.
 
     Examples
     --------
@@ -46,30 +46,32 @@ class Measurement(NamedTuple):
 def measure(
     function: Callable[..., Any], /, *args: Any, repeat: int = 10, warmup: int = 2, **kwargs: Any
 ) -> Measurement:
-    """Time and memory of ``function(*args, **kwargs)``, the device synchronised before and after every call.
+    """Measure the time and memory of ``function(*args, **kwargs)``.
+
+    The device is synchronized before and after every call.
 
     Parameters
     ----------
-    function
-        What to call.
-    *args, **kwargs
-        Its arguments, at least one of them an array (also in a list, tuple or dict): it says which backend's clock and
-        allocator to read.
-    repeat
-        The number of calls that are timed, 10 by default.
-    warmup
-        The number of calls before, which compile, allocate and fill caches; 2 by default.
+    function : callable
+        The function to call.
+    *args, **kwargs : object
+        Its arguments. At least one must be an array, possibly inside a list, tuple or dict. The array selects the
+        backend that synchronizes the device and records the memory.
+    repeat : int, default 10
+        Number of timed calls, at least 1.
+    warmup : int, default 2
+        Number of calls before timing starts, which compile, allocate and fill caches; at least 0.
 
     Returns
     -------
     Measurement
-        Median time and its spread, peak memory, and all the times. The peak is that of one more call, because keeping
-        the record takes time.
+        The median time, its spread, the peak memory and all times. The peak is recorded in an additional call, because
+        recording takes time.
 
     Raises
     ------
     ValueError
-        If `repeat` is less than 1 or `warmup` less than 0.
+        If `repeat` is less than 1 or `warmup` is less than 0.
     TypeError
         If no argument is an array.
 
@@ -86,7 +88,7 @@ def measure(
         raise ValueError(msg)
     arrays = list(_arrays((args, kwargs)))
     if not arrays:
-        msg = "No argument is an array, so the backend to measure is unknown; pass the arrays as arguments."
+        msg = "No argument is an array, so the backend is unknown. Pass the arrays as arguments."
         raise TypeError(msg)
     backend = backend_of(arrays[0])
 
@@ -107,7 +109,7 @@ def measure(
 
 
 def _arrays(tree: Any) -> Iterator[Array]:
-    """The arrays of nested containers."""
+    """Yield the arrays of nested containers."""
     if is_array_api_obj(tree):
         yield tree
     elif isinstance(tree, dict):

@@ -41,14 +41,14 @@ numpydoc_validation_checks = {
     "ES01",  # one line may say it all
     "GL01",  # the summary starts on the first line
     "GL02",  # and may end on it
-    "PR03",  # *args and **kwargs are told together
+    "PR03",  # *args and **kwargs share an entry
     "PR04",  # the signature may say the type
     "PR08",  # a description may begin with a formula
     "SA01",  # See Also where it helps
     "SS05",  # a quantity is named, not commanded
     "YD01",  # what a generator yields may stand under Returns or Yields
 }
-# A method of a small record is told in a line, and a constant has no docstring of its own.
+# A method of a small record needs only one line, and a constant has no docstring of its own.
 numpydoc_validation_exclude = {r"\.[A-Z]\w*\.\w+$", r"\.[A-Z_]+$"}
 
 # The prompt is not copied, nor is the output.

@@ -6,7 +6,7 @@ VOID = 255
 
 
 def scene(seed=0, *, classes=4, shape=(5, 7), images=2, scale=2.0, void=0.2):
-    """Return normal logits, and independent ids of which a share is void."""
+    """Return normal logits, and independent ids with a share of void ones."""
     generator = np.random.default_rng(seed)
     logits = scale * generator.normal(size=(images, classes, *shape))
     ids = generator.integers(0, classes, size=(images, *shape))

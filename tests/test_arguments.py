@@ -1,4 +1,4 @@
-"""An argument means one thing: one type and one default, or a reason beside it."""
+"""An argument means one thing: one type and one default, or a reason next to it."""
 
 from fnmatch import fnmatch
 

@@ -149,8 +149,8 @@ MUTANTS = [
     ),
     Mutant(
         "losses._mutual_information",
-        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1) / size",
-        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(left))), axis=-1)",
+        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(residual_root))), axis=-1) / size",
+        "xp.sum(xp.log(xp.abs(xp.linalg.diagonal(residual_root))), axis=-1)",
         "information",
         "losses/test_mutual_information.py",
     ),
@@ -174,8 +174,8 @@ MUTANTS = [
     ),
     Mutant(
         "losses._mining",
-        "xp.where(some, count - 1, count)",
-        "xp.where(some, count, count)",
+        "xp.where(positive, count - 1, count)",
+        "xp.where(positive, count, count)",
         "ohem",
         "losses/test_cross_entropy.py",
     ),

@@ -167,8 +167,13 @@ class Backend:
         """Return the value of a plan, with its gradient attached if the library differentiates."""
         return plan.value()
 
-    def value_and_gradient(self, plan: PlanLike, /) -> tuple[Array, Array]:
-        """Return the value of a plan and its gradient with respect to the input."""
+    def value_and_gradient(
+        self, plan: PlanLike, function: Callable[[Array], Array], input: Array, /
+    ) -> tuple[Array, Array]:
+        """Return the value of a plan and its gradient with respect to the input.
+
+        `function` returns the value for any input, for libraries whose own autodiff has to differentiate it.
+        """
         return plan.value_and_gradient()
 
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:

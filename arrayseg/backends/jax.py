@@ -175,6 +175,11 @@ class JaxBackend(SharingBackend):
     def attach(self, plan: PlanLike, /) -> Array:
         return plan.plain()
 
+    def value_and_gradient(
+        self, plan: PlanLike, function: Callable[[Array], Array], input: Array, /
+    ) -> tuple[Array, Array]:
+        return self.differentiate(function, input)
+
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
         value, gradient = jax.value_and_grad(function)(array)
         return value, gradient

@@ -10,6 +10,9 @@ from arrayseg.backends.numpy import NUMPY
 
 __all__ = ["adapter_of", "generic_adapter", "not_an_array", "own_adapter"]
 
+#: The top-level modules of the classes of arrays. Classes of other modules may derive from one of these.
+LIBRARIES = ("numpy", "torch", "jax", "jaxlib", "cupy")
+
 #: How to convert objects of other packages to an array, by the top-level module of their class.
 CONVERSIONS = {
     "PIL": "numpy.asarray({})",
@@ -31,9 +34,19 @@ CONVERSIONS = {
 def own_adapter(array: Array, name: str) -> Backend | None:
     """Return the adapter of the array's library if it has one of its own, otherwise None."""
     own = type(array).__module__.partition(".")[0]
-    backend = _adapter_of_library({own}) or _adapter_of_library(_owners(array))
-    if backend is not None:
-        backend.check_kind(array, name)
+    owners = {own} if own in LIBRARIES else _owners(array)
+    backend: Backend
+    if "torch" in owners:
+        from arrayseg.backends.torch import TORCH as backend
+    elif "numpy" in owners:
+        backend = NUMPY
+    elif "jax" in owners or "jaxlib" in owners:
+        from arrayseg.backends.jax import JAX as backend
+    elif "cupy" in owners:
+        from arrayseg.backends.cupy import CUPY as backend
+    else:
+        return None
+    backend.check_kind(array, name)
     return backend
 
 
@@ -49,26 +62,7 @@ def adapter_of(array: Array, name: str = "array") -> Backend:
     return own_adapter(array, name) or generic_adapter(array, name)
 
 
-def _adapter_of_library(owners: set[str]) -> Backend | None:
-    """Return the adapter of the library with one of these top-level modules, or None."""
-    if "torch" in owners:
-        from arrayseg.backends.torch import TORCH
-
-        return TORCH
-    if "numpy" in owners:
-        return NUMPY
-    if "jax" in owners or "jaxlib" in owners:
-        from arrayseg.backends.jax import JAX
-
-        return JAX
-    if "cupy" in owners:
-        from arrayseg.backends.cupy import CUPY
-
-        return CUPY
-    return None
-
-
-def _owners(array: Array) -> set[str]:
+def _owners(array: object) -> set[str]:
     """Return the top-level modules of an array's class and of its bases."""
     return {base.__module__.partition(".")[0] for base in type(array).__mro__}
 

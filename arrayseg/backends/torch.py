@@ -92,7 +92,7 @@ class TorchBackend(SharingBackend):
     def is_concrete(self, *arrays: Array | None) -> bool:
         if torch.compiler.is_compiling() or is_transformed(torch) or torch.jit.is_tracing():
             return False
-        return all(_is_read(array) for array in arrays if array is not None)
+        return all(map(_is_read, arrays))
 
     def check_kind(self, array: Array, name: str, /) -> None:
         if torch.compiler.is_compiling():
@@ -125,7 +125,10 @@ class TorchBackend(SharingBackend):
         return torch.asarray(values, dtype=dtype, device=like.device)
 
     def to_numpy(self, array: Array, /) -> np.ndarray[Any, Any]:
-        host: np.ndarray[Any, Any] = array.detach().cpu().numpy()
+        on_host = array.detach().cpu()
+        if on_host.dtype == torch.bfloat16:  # NumPy has no such dtype; float32 holds the same values
+            on_host = on_host.float()
+        host: np.ndarray[Any, Any] = on_host.numpy()
         return host
 
     def numpy_views(self, *arrays: Array | None) -> tuple[np.ndarray[Any, Any] | None, ...] | None:
@@ -149,20 +152,24 @@ class TorchBackend(SharingBackend):
         return array.detach()
 
     def uses_closed_form(self, *arrays: Array) -> bool:
-        return self.is_concrete(*arrays) and not any(_has_tangent(array) for array in arrays)
+        return self.is_concrete(*arrays) and not (is_forward_ad_active(torch) and any(map(_has_tangent, arrays)))
 
     def attach(self, plan: PlanLike, /) -> Array:
-        input, *constants = plan.arrays
-        if not self.uses_closed_form(input, *constants):
+        arrays = plan.arrays
+        if not self.uses_closed_form(*arrays):
             return plan.plain()
-        if not torch.is_grad_enabled() or not any(array.requires_grad for array in (input, *constants)):
+        is_differentiated, *others = [array.requires_grad for array in arrays]
+        if not torch.is_grad_enabled() or not (is_differentiated or any(others)):
             return _value(plan)
-        if plan.is_scalar and not any(array.requires_grad for array in constants):
-            return _ClosedForm.apply(input, plan)
+        if plan.is_scalar and not any(others):
+            return _ClosedForm.apply(arrays[0], plan)
         return plan.plain()
 
-    def value_and_gradient(self, plan: PlanLike, /) -> tuple[Array, Array]:
-        return _value_and_gradient(plan)
+    def value_and_gradient(
+        self, plan: PlanLike, function: Callable[[Array], Array], input: Array, /
+    ) -> tuple[Array, Array]:
+        closed = self.uses_closed_form(*plan.arrays)
+        return _value_and_gradient(plan) if closed else self.differentiate(function, input)
 
     def block_bytes(self, array: Array, /) -> int:
         return 256_000_000 if array.is_cuda else 1_700_000
@@ -197,11 +204,13 @@ HALVES = (torch.float16, torch.bfloat16)
 
 def _is_on_host(*arrays: torch.Tensor) -> bool:
     """Return whether NumPy can read the memory of the tensors: on the CPU, and none wraps others."""
-    return all(array.device.type == "cpu" and type(array) in PLAIN_TYPES for array in arrays)
+    return all(array.is_cpu and type(array) in PLAIN_TYPES for array in arrays)
 
 
-def _is_read(array: torch.Tensor) -> bool:
-    """Return whether a tensor has values. Tracers and meta tensors have none, other subclasses do."""
+def _is_read(array: torch.Tensor | None) -> bool:
+    """Return whether a tensor, if there is one, has values. Tracers and meta tensors have none."""
+    if array is None:
+        return True
     if array.is_meta:
         return False
     if type(array).__torch_dispatch__ is torch.Tensor.__torch_dispatch__:
@@ -239,8 +248,8 @@ def _value_and_gradient(plan: PlanLike, *, wide: bool = False) -> tuple[Array, A
 
 
 def _has_tangent(array: Array) -> bool:
-    """Return whether forward-mode AD differentiates a tensor."""
-    return is_forward_ad_active(torch) and torch.autograd.forward_ad.unpack_dual(array).tangent is not None
+    """Return whether forward-mode AD, which is active, differentiates a tensor."""
+    return torch.autograd.forward_ad.unpack_dual(array).tangent is not None
 
 
 def _cpu_peak(function: Callable[[], Result]) -> tuple[Result, int]:

@@ -13,7 +13,7 @@ import typer
 
 from arrayseg.backends.numpy.threads import thread_count
 from arrayseg.cli._console import fail
-from arrayseg.metrics._compute import Absent
+from arrayseg.metrics._compute import AbsentScore
 
 __all__ = [
     "check_environment",
@@ -69,9 +69,9 @@ def parse_classes(text: str | None, num_classes: int) -> list[int]:
     return sorted(classes)
 
 
-def parse_absent(text: str) -> Absent:
+def parse_absent(text: str) -> AbsentScore:
     """Read `skip`, `nan` or a finite number."""
-    words: dict[str, Absent] = {"skip": "skip", "nan": "nan"}
+    words: dict[str, AbsentScore] = {"skip": "skip", "nan": "nan"}
     try:
         absent = words.get(text.strip().lower()) or float(text)
     except ValueError:

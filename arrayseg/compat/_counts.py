@@ -8,7 +8,7 @@ from arrayseg import metrics
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
 from arrayseg.metrics._compute import (
-    Absent,
+    AbsentScore,
     mean_of_defined,
     replace_undefined,
     take_classes,
@@ -81,7 +81,7 @@ def mean_without_nan(scores: Array) -> Array:
 
 def replace_nan(scores: Array, number: float | None) -> Array:
     """Replace nan in scores by a number; with None, return the scores as they are."""
-    absent: Absent = "nan" if number is None else number
+    absent: AbsentScore = "nan" if number is None else number
     return replace_undefined(backend_of(scores).xp, scores, absent)
 
 

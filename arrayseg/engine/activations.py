@@ -492,6 +492,14 @@ class SoftmaxById(SoftmaxInPlace):
         alarm = self.sum_products(others, self.weighted(inverse)[:, None, :])
         return self._at_id * inverse, missed * inverse, alarm
 
+    def _split_probabilities(self) -> tuple[Array, Array]:
+        """Return the probability of each pixel's id, `(B, P)`, and the probabilities with 0 there, `(B, C, P)`."""
+        if self._probabilities is None and self.workspace.is_last_use:
+            inverse, others = 1 / self.total, self._take_others()
+            others *= inverse
+            return self._at_id * inverse[:, 0, :], others
+        return self.split_by_id(self.probabilities, copy=not self.workspace.is_last_use)
+
     def pull_back_log_at_id(self, slope: Array) -> Array:
         per_class = slope[:, None, :] if slope.ndim else slope
         if self._probabilities is None:
@@ -507,7 +515,7 @@ class SoftmaxById(SoftmaxInPlace):
         """
         xp, at_id = self.xp, self.at_id(by_id[:, :, 0])
         # The others are added without the id, whose own gradient is made of them: nothing cancels where it is nearly 1.
-        probability, others = self.split_by_id(self.probabilities, copy=not self.workspace.is_last_use)
+        probability, others = self._split_probabilities()
         if errors:
             steps = by_others * others
             missed = self.sum_classes(others)

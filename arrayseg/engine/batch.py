@@ -88,6 +88,7 @@ class Batch:
     class_weights: Array | None = None
 
     xp: Namespace = field(init=False, repr=False, compare=False)
+    device: Any = field(init=False, repr=False, compare=False)
     shape: tuple[int, int, int] = field(init=False, repr=False, compare=False)
     """N, C, S."""
     has_ids: bool = field(init=False, repr=False, compare=False)
@@ -95,22 +96,19 @@ class Batch:
     compute_dtype: DType = field(init=False, repr=False, compare=False)
     """The dtype of the arithmetic and of the loss: the input's, but float32 for half precision."""
 
+    sum_dtype: DType = field(init=False, repr=False, compare=False)
+    """The dtype of sums over pixels, the widest of the device."""
+
     def __post_init__(self) -> None:
         """Derive the other fields once: a call asks for them dozens of times."""
         xp, dtype = self.backend.xp, self.logits.dtype
         derived = object.__setattr__
         derived(self, "xp", xp)
+        derived(self, "device", self.backend.device(self.logits))
         derived(self, "shape", tuple(self.logits.shape))
         derived(self, "has_ids", self.target.ndim == 2)
+        derived(self, "sum_dtype", self.backend.sum_dtype(self.logits))
         derived(self, "compute_dtype", dtype if dtype in (xp.float32, xp.float64) else xp.float32)
-
-    def gradient_dtype(self, *, wide: bool) -> DType:
-        """Return the dtype of the gradient: of the logits, or with `wide` of the arithmetic."""
-        return self.compute_dtype if wide else self.logits.dtype
-
-    @property
-    def sum_dtype(self) -> DType:
-        return self.backend.sum_dtype(self.logits)
 
     @property
     def constants(self) -> list[Array]:

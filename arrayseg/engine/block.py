@@ -55,13 +55,12 @@ class Block(ABC):
         self.backend = batch.backend
         self.xp = batch.xp
         self.dtype = batch.compute_dtype
-        self.device = batch.backend.device(batch.logits)
+        self.device = batch.device
         self.images, self.classes, self.pixels = batch.shape
+        #: Sum the products of two arrays `(B, C, P)` over pixels, in the widest dtype the device has.
+        self.sum_products = batch.backend.blocks.sum_products
+        #: What may be overwritten, in the sweep that passes over the block.
         self.workspace = Workspace(batch.backend)
-
-    def use(self, workspace: Workspace) -> None:
-        """Take from a workspace what may be overwritten, from now on."""
-        self.workspace = workspace
 
     def changed(self, **changes: Any) -> Self:
         """Return a block of the same images and pixels with other fields of its batch."""
@@ -155,7 +154,8 @@ class Block(ABC):
     @once
     def logits(self) -> Array:
         """The logits in the compute dtype, `(B, C, P)`, with 0 instead of those that are not selected, even NaN."""
-        return self._where(self.selected, self.backend.blocks.as_block(self.batch.logits, self.dtype))
+        logits = self.backend.blocks.as_block(self.batch.logits, self.dtype)
+        return logits if self.selected is None else self._where(self.selected, logits)
 
     @once
     def selected(self) -> Array | None:
@@ -190,11 +190,9 @@ class Block(ABC):
 
     def where_valid(self, array: Array) -> Array:
         """Return an array `(B, P)` or `(B, C, P)` with 0 where a pixel is not valid."""
-        return self._where(self.valid, array)
+        return array if self.valid is None else self._where(self.valid, array)
 
-    def _where(self, pixels: Array | None, array: Array) -> Array:
-        if pixels is None:
-            return array
+    def _where(self, pixels: Array, array: Array) -> Array:
         pixels = pixels if array.ndim == 2 else pixels[:, None, :]
         return self.xp.where(pixels, array, self.xp.zeros((), dtype=array.dtype, device=self.device))
 
@@ -224,10 +222,6 @@ class Block(ABC):
         if axis == array.ndim - 1:
             return self.backend.blocks.sum_pixels(array)
         return self.xp.sum(array, axis=axis, dtype=self.batch.sum_dtype)
-
-    def sum_products(self, one: Array, two: Array) -> Array:
-        """Sum the products of two arrays `(B, C, P)` over pixels, in the widest dtype the device has."""
-        return self.backend.blocks.sum_products(one, two)
 
     def cast(self, array: Array) -> Array:
         """Return an array in the compute dtype, given it in the dtype of sums."""

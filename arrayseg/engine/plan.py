@@ -74,8 +74,8 @@ class BatchPlan(Plan):
 
     def new_gradient(self, *, wide: bool) -> tuple[Array, Array]:
         """Return an uninitialized gradient of the input's shape, and a view `(N, C, S)` to write it through."""
-        dtype, device = self.batch.gradient_dtype(wide=wide), self.backend.device(self.input)
-        return self.layout.empty(self.batch.xp, dtype, device)
+        batch = self.batch
+        return self.layout.empty(batch.xp, batch.compute_dtype if wide else batch.logits.dtype, batch.device)
 
 
 @dataclass(frozen=True)

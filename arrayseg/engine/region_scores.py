@@ -293,8 +293,8 @@ def penalized(penalty: float) -> Outer:
 
 def inverse_of(array: Array, xp: Any) -> Array:
     """1 / x, and 0 where x is 0: a share of nothing."""
-    nothing = array == 0
-    return xp.where(nothing, xp.zeros_like(array), 1 / xp.where(nothing, xp.ones_like(array), array))
+    nothing = xp.astype(array == 0, array.dtype)
+    return (1 - nothing) / (array + nothing)
 
 
 def _share(wrong: Array, right: Array, xp: Any) -> tuple[Array, Array, Array]:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import partial, reduce
+from math import prod
 from operator import add
 from typing import Any, Literal
 
-from arrayseg._typing import Absent, Array, Pool, Reduction, SoftTruePositive, WeightNorm
+from arrayseg._typing import AbsentTarget, Array, Pool, Reduction, SoftTruePositive, WeightNorm
 from arrayseg.engine.activations import SoftmaxById
 from arrayseg.engine.batch import Batch
 from arrayseg.engine.block import Block
@@ -43,7 +44,7 @@ class RegionTerm(Term):
     score: Score = unscored
     reduction: Reduction = "mean"
     pool: Pool = "image"
-    absent: Absent = "keep"
+    absent: AbsentTarget = "keep"
     soft_tp: SoftTruePositive = "product"
     classes: Sequence[int] | None = None
     """The classes that enter, or None if all do."""
@@ -79,8 +80,7 @@ class RegionTerm(Term):
         losses, derivatives = self.score(Cells(target, count, *amounts), xp)
         together = losses.shape != target.shape
         weight, counted = self._weight(target, count, chosen, batch, together=together)
-        zero = xp.zeros_like(losses)
-        losses = xp.where(counted, losses * weight, zero)  # not even NaN of a class that does not count
+        losses = xp.where(counted, losses * weight, 0.0)  # not even NaN of a class that does not count
         value = self._unreduced(losses, xp, together=together) if self.reduction == "none" else xp.sum(losses)
         scale = weight * factor
         if self.outer is not None:
@@ -110,14 +110,15 @@ class RegionTerm(Term):
 
     def _sums_of_ids(self, block: SoftmaxById) -> list[Array]:
         """Return the sums of the cells and of the target, given ids: three histograms and one sum."""
-        xp, weight = block.xp, block.weight
+        weight = block.weight
         hits, misses, alarm = block.probabilities_by_id()
-        hit, miss = (block.sum_by_id(each if weight is None else each * weight) for each in (hits, misses))
-        target = block.sum_by_id(weight)
+        if weight is not None:
+            hits, misses = hits * weight, misses * weight
+        hit, miss, target = block.sum_by_id(hits), block.sum_by_id(misses), block.sum_by_id(weight)
         if self.cells == 3:
             return [hit, alarm, miss, target]
         # The sum over the other classes is exactly 0 if every pixel belongs to this class.
-        return [hit, alarm, miss, xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
+        return [hit, alarm, miss, block.xp.sum(target, axis=1, keepdims=True) - target - alarm, target]
 
     def _sums_of_cells(self, block: Block) -> list[Array]:
         """Return the sums of the cells and of the target. None of them is a difference."""
@@ -218,28 +219,30 @@ class RegionTerm(Term):
         """
         xp = batch.xp
         like = target[:, :1] if together else target
-        one, zero = xp.ones_like(like), xp.zeros_like(like)
+        one = xp.ones_like(like)
         # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
         counts = xp.any(count != 0)
         weight = counted = one
         if not together:
             if chosen is not None and self.pool in ("image", "batch"):
                 counts = counts & chosen
-                counted = xp.where(chosen, one, zero)
+                counted = xp.where(chosen, one, 0.0)
             if self.absent != "keep":
                 counts = counts & (target != 0)
             if self.absent == "exclude":
-                counted = xp.where(counts, counted, zero)
+                counted = xp.where(counts, counted, 0.0)
             if batch.class_weights is not None:
                 weight = one * xp.astype(batch.class_weights, one.dtype, copy=False)[None, :]
                 counted = counted * weight if self.weight_norm == "sum" else counted
-        if self.reduction == "mean":
+        if self.reduction == "mean" and counted is one:  # the mean of all scores, which has no empty group
+            weight = weight / prod(one.shape)
+        elif self.reduction == "mean":
             axis = {"scores": (0, 1), "images": 1, "classes": 0}[self.average]
             total = xp.sum(counted, axis=axis, keepdims=True)
             empty = total == 0
             groups = xp.sum(xp.astype(~empty, total.dtype))
-            weight = xp.where(empty, zero, weight / xp.where(empty, xp.ones_like(total), total * groups))
-        return xp.where(counts, weight, zero), counts
+            weight = xp.where(empty, 0.0, weight / xp.where(empty, 1.0, total * groups))
+        return xp.where(counts, weight, 0.0), counts
 
     def _unreduced(self, losses: Array, xp: Any, *, together: bool = False) -> Array:
         """Return the unreduced losses, `(N, C)`, `(C,)`, `(N,)` or `()`, according to `pool`."""

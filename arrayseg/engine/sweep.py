@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from operator import add
+from operator import add, attrgetter
 from typing import Any, TypeVar
 
 from arrayseg._typing import Array, Reduction
@@ -46,11 +46,6 @@ class Term(ABC):
     #: Whether neighbors matter, so that a block must hold whole images.
     whole_images: bool = False
     reduction: Reduction
-
-    @property
-    def is_scalar(self) -> bool:
-        """Whether the result is one number."""
-        return self.reduction != "none"
 
     def pulls_from_kept(self, batch: Batch) -> bool:
         """Return whether `pull` needs nothing of the logits except what a block keeps of its activation."""
@@ -119,9 +114,9 @@ def _block_slices(batch: Batch, *, whole_images: bool) -> list[Slices]:
     """Return the slices of every block: parts of an image, or several small images at a time."""
     images, classes, pixels = batch.shape
     block_bytes = batch.backend.block_bytes(batch.logits)
-    if block_bytes is None or 0 in batch.shape:
-        return [(slice(0, images), slice(0, pixels))]
     itemsize = 8 if batch.compute_dtype == batch.xp.float64 else 4
+    if block_bytes is None or images * classes * pixels * itemsize <= block_bytes:
+        return [(slice(0, images), slice(0, pixels))]
     length = max(pixels if whole_images else 1, block_bytes // (classes * itemsize))
     if length < pixels:
         parts = -(-pixels // length)
@@ -149,7 +144,7 @@ class Sweep(BatchPlan):
 
     @property
     def is_scalar(self) -> bool:
-        return all(term.is_scalar for term in self.terms)
+        return "none" not in [term.reduction for term in self.terms]
 
     def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> Sweep:
         terms = [_with_arrays(term, convert) for term in self.terms]
@@ -208,12 +203,14 @@ class Sweep(BatchPlan):
         (2, 19, 512, 512) on one thread, Dice takes 47 ms where `_sweep_twice` takes 62, with cross entropy 51 and 77.
         """
         blocks, fits = self._blocks(), self._can_hold_products(gradient)
+        is_kept = blocks.single is None or len(self.terms) > 1  # a single term goes on where it stopped counting
 
         def count(block: Block) -> list[Sums]:
             view = _view(gradient, block)
-            block.use(Workspace(self.batch.backend, view if fits else None, has_gradient=True))
+            block.workspace = Workspace(self.batch.backend, view if fits else None, has_gradient=True)
             sums = self._count(block, with_losses=True)
-            _write(view, block.kept)
+            if is_kept:
+                _write(view, block.kept)
             return sums
 
         def pull(block: Block) -> None:
@@ -230,29 +227,32 @@ class Sweep(BatchPlan):
 
         Sums of losses alone need one activation in any case, in the second sweep.
         """
-        return (
-            gradient.dtype == self.batch.compute_dtype
-            and all(term.pulls_from_kept(self.batch) for term in self.terms)
-            and not all(term.is_sum_of_losses for term in self.terms)
-        )
+        is_needed = False
+        for term in self.terms:
+            if not term.pulls_from_kept(self.batch):
+                return False
+            is_needed = is_needed or not term.is_sum_of_losses
+        return is_needed and bool(gradient.dtype == self.batch.compute_dtype)
 
     def _can_hold_products(self, gradient: Array) -> bool:
         """Return whether products of a block can be written into the gradient without a change of layout or dtype."""
         return self.layout.is_canonical and bool(gradient.dtype == self.batch.compute_dtype)
 
     def _blocks(self) -> BatchBlocks:
-        return BatchBlocks(self.batch, whole_images=any(term.whole_images for term in self.terms))
+        return BatchBlocks(self.batch, whole_images=any(map(attrgetter("whole_images"), self.terms)))
 
     def _count(self, block: Block, *, with_losses: bool) -> list[Sums]:
         """Return the sums of each term, followed by its sum of losses if asked for.
 
         Losses are computed first: they leave exponentials that the other terms can use.
         """
-        losses: list[Sums] = []
+        sums: list[Sums] = []
         for term in self.terms:
             has_losses = with_losses and term.is_sum_of_losses
-            losses.append((block.sum(term.pixel_losses(block), axis=1),) if has_losses else ())
-        return [(*term.count(block), *own) for term, own in zip(self.terms, losses, strict=True)]
+            sums.append((block.sum(term.pixel_losses(block), axis=1),) if has_losses else ())
+        for index, term in enumerate(self.terms):
+            sums[index] = (*term.count(block), *sums[index])
+        return sums
 
     def _solve(self, sums: Sequence[Sums]) -> tuple[Array, list[Any]]:
         """Return the value, as far as it follows from the sums, and what each term needs to pull back."""
@@ -273,7 +273,7 @@ class Sweep(BatchPlan):
         for index in reversed(range(len(self.terms))):
             term, is_last = self.terms[index], index == 0
             room = view if is_last and self._can_hold_products(gradient) else None
-            block.use(Workspace(self.batch.backend, room, has_gradient=True, is_last_use=is_last))
+            block.workspace = Workspace(self.batch.backend, room, has_gradient=True, is_last_use=is_last)
             if with_values and term.is_sum_of_losses:
                 value, pulled = term.pull_with_value(block, states[index])
                 values.append(value)
@@ -291,7 +291,7 @@ class Sweep(BatchPlan):
 
     @property
     def _is_map(self) -> bool:
-        return any(not term.is_scalar and term.is_sum_of_losses for term in self.terms)
+        return any(term.reduction == "none" and term.is_sum_of_losses for term in self.terms)
 
     def _restored(self, rows: Array) -> Array:
         return self.layout.restore_rows(self._cast(rows), self.batch.xp)

@@ -5,7 +5,7 @@ from arrayseg.losses._affinity import affinity_field, context_prior_affinity
 from arrayseg.losses._balanced import balanced_binary_cross_entropy, distance_weighted_cross_entropy
 from arrayseg.losses._compound import compound, deep_supervision
 from arrayseg.losses._connectivity import semantic_connectivity
-from arrayseg.losses._cross_entropy import binary_cross_entropy, cross_entropy, focal, nll
+from arrayseg.losses._cross_entropy import binary_cross_entropy, cross_entropy, nll
 from arrayseg.losses._custom import pixel_loss
 from arrayseg.losses._dice import dice, jaccard, region_loss, tversky
 from arrayseg.losses._distance import (
@@ -16,7 +16,15 @@ from arrayseg.losses._distance import (
     log_hausdorff_distance_transform,
 )
 from arrayseg.losses._divergence import jensen_shannon, kl_divergence
-from arrayseg.losses._focal import asymmetric, dual_focal, focal_cosine, normalized_focal, quality_focal, reduced_focal
+from arrayseg.losses._focal import (
+    asymmetric,
+    dual_focal,
+    focal,
+    focal_cosine,
+    normalized_focal,
+    quality_focal,
+    reduced_focal,
+)
 from arrayseg.losses._generalized_dice import generalized_dice, generalized_wasserstein_dice, penalty_generalized_dice
 from arrayseg.losses._lovasz import lovasz_hinge, lovasz_softmax
 from arrayseg.losses._mining import bootstrapped_cross_entropy, ohem_cross_entropy, top_k_cross_entropy

@@ -237,7 +237,7 @@ def active_boundary(
     label_smoothing = check_number("label_smoothing", label_smoothing, 0, 1, below=True)
     max_distance = check_number("max_distance", max_distance, 0, above=True)
     shared = PairOptions(activation="softmax", **options)
-    layout, batch = prepare(input, target, shared)
+    layout, batch = prepare(input, target, shared, binary=False)
     batch = batch.with_unknown_targets()
     backend, spatial = batch.backend, layout.rows_shape[1:]
     xp = backend.xp

@@ -1,4 +1,4 @@
-"""What turns the plan of a loss into a public function, and calls into values and gradients."""
+"""The `loss` decorator, which builds public losses from their plans, and `value_and_grad` and `grad`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from arrayseg._checks import check_flag
 from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
-from arrayseg.backends import backend_of
+from arrayseg.backends import Backend, backend_of
 from arrayseg.engine.plan import Plan
 from arrayseg.losses._composed import Composed, method_of
 from arrayseg.losses._inputs import check_axis_is_clear, plain
@@ -32,50 +32,50 @@ class LossFunction(Protocol[Parameters]):
         """Return the loss."""
 
     def plan(self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
-        """Return the plan of the same call: everything checked, nothing computed yet."""
+        """Check the arguments and return the plan of the call, which has not computed anything yet."""
 
 
 def loss(
     family: type[Options], *, without: tuple[str, ...] = ()
 ) -> Callable[[Callable[Parameters, Plan]], LossFunction[Parameters]]:
-    """Make a loss of a function that returns the plan of a call.
+    """Decorate a function that returns the plan of a call, and return the loss.
 
-    The function's `**options` are fields of a dataclass, except those named in `without` and those that the function
-    has as parameters of its own. The signature of the loss shows them. In its docstring, a line `{options}` becomes
-    their descriptions, and a line such as `{input}` becomes a paragraph of `arrayseg.losses._paragraphs`.
+    The `**options` of the function are the fields of the dataclass `family`, except those named in `without` and those
+    that are parameters of the function. The signature of the loss lists them. In its docstring, the line `{options}`
+    becomes their descriptions, and a line such as `{input}` becomes a paragraph of `arrayseg.losses._paragraphs`.
     """
 
     def decorate(build: Callable[Parameters, Plan]) -> LossFunction[Parameters]:
         own = [each for each in inspect.signature(build).parameters.values() if each.kind is not each.VAR_KEYWORD]
-        taken = {*without, *(each.name for each in own)}
+        excluded = {*without, *(each.name for each in own)}
         shared = [
             inspect.Parameter(each.name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
             for each in fields(cast(Any, family))
-            if each.name not in taken
+            if each.name not in excluded
         ]
         signature = inspect.Signature([*own, *shared], return_annotation="Array")
         names = frozenset(signature.parameters)
         flags = frozenset(each.name for each in signature.parameters.values() if isinstance(each.default, bool))
-        places = sum(each.kind is not each.KEYWORD_ONLY for each in own)
-        may_be_unclear = "class_axis" in names
+        positional = [each.name for each in own if each.kind is not each.KEYWORD_ONLY]
+        has_class_axis = "class_axis" in names
 
         @wraps(build)
         def plan(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Plan:
             if not kwargs.keys() <= names:
                 raise_unknown(build.__name__, kwargs.keys() - names, names)
-            if len(args) > places:
+            if len(args) > len(positional):
                 _raise_positional(build.__name__, len(args), signature)
-            if may_be_unclear and "class_axis" not in kwargs and len(args) == places:
+            if has_class_axis and "class_axis" not in kwargs and len(args) == len(positional):
                 check_axis_is_clear(*args)
             for name in flags & kwargs.keys():
                 check_flag(name, kwargs[name])
-            return build(*map(plain, args), **{name: plain(value) for name, value in kwargs.items()})
+            return build(*map(plain, positional, args), **{name: plain(name, kwargs[name]) for name in kwargs})
 
         @raises_here
         @wraps(build)
         def function(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Array:
-            made = plan(*args, **kwargs)
-            return made.backend.attach(made)
+            call = plan(*args, **kwargs)
+            return call.backend.attach(call)
 
         vars(function).update(plan=plan, __signature__=signature)
         options = described(family, [each.name for each in shared])
@@ -85,50 +85,51 @@ def loss(
 
 
 def _raise_positional(name: str, count: int, signature: inspect.Signature) -> NoReturn:
-    named = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
+    """Raise an error about options that are passed by position."""
+    options = [each.name for each in signature.parameters.values() if each.kind is each.KEYWORD_ONLY]
     msg = (
-        f"{name} takes `input` and `target` by position; got {count} arguments. Name the options, as in "
-        f"{name}(input, target, {named[0]}=...)."
+        f"{name} takes `input` and `target` by position; got {count} arguments. Pass options by keyword, as in "
+        f"{name}(input, target, {options[0]}=...)."
     )
     raise TypeError(msg)
 
 
 def plan_of(function: Callable[..., Array]) -> Callable[..., Plan] | None:
-    """Return the `plan` of a loss, seen through functools.partial; None for a function that is not a loss."""
+    """Return the `plan` method of a loss or of a `functools.partial` of one, or None for any other function."""
     return method_of(function, "plan")
 
 
 def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Array, Array]]:
     """Return a function of the same arguments that returns the loss and its gradient with respect to the input.
 
-    On NumPy, CuPy and eager PyTorch the gradient is the closed form. It is computed with the value, in two sweeps over
-    blocks of pixels and without a graph. On JAX and under compilers it is the library's own derivative of the same
-    expression.
+    On NumPy, CuPy and eager PyTorch, arrayseg computes value and closed-form gradient together, in two sweeps over
+    blocks of pixels and without a graph. On JAX and under compilers, the library differentiates the same expression.
 
     Parameters
     ----------
     function : callable
-        A loss of `arrayseg.losses` or `arrayseg.compat`, a `functools.partial` of one, a compound, or, where the
-        library has automatic differentiation, any function `(input, target, **options)` with a scalar result.
+        A loss of `arrayseg.losses` or `arrayseg.compat`, a `functools.partial` of one, or a compound. If the library
+        has automatic differentiation, any function `(input, target, **options)` with a scalar result.
 
     Returns
     -------
     callable
-        `(input, target, **options) -> (value, gradient)`, the gradient with the shape, dtype and device of the input.
+        `(input, target, **options) -> (value, gradient)`. The gradient has the shape, dtype and device of the input.
 
     Raises
     ------
     ValueError
-        On the call, if the reduction is `"none"`, because only a number has a gradient.
+        When called with ``reduction="none"``, because only a scalar has a gradient.
     TypeError
-        On the call, if the function is not a loss of arrayseg and the library has no automatic differentiation.
+        When called, if the function is not a loss of arrayseg and the library has no automatic differentiation.
 
     Examples
     --------
     >>> import numpy as np
     >>> import arrayseg
-    >>> logits = np.zeros((1, 2, 1, 2))
-    >>> value, gradient = arrayseg.value_and_grad(arrayseg.losses.cross_entropy)(logits, np.array([[[0, 1]]]))
+    >>> logits = np.zeros((1, 2, 1, 2))  # (N, C, H, W)
+    >>> target = np.array([[[0, 1]]])  # (N, H, W)
+    >>> value, gradient = arrayseg.value_and_grad(arrayseg.losses.cross_entropy)(logits, target)
     >>> round(float(value), 4), gradient[0, :, 0, :].tolist()
     (0.6931, [[-0.25, 0.25], [0.25, -0.25]])
     """
@@ -137,7 +138,7 @@ def value_and_grad(function: Callable[..., Array], /) -> Callable[..., tuple[Arr
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ValueAndGrad(Composed):
-    """The value of a loss and its gradient in the input: `(input, target, **options) -> (value, gradient)`."""
+    """The function that `value_and_grad` returns: `(input, target, **options) -> (value, gradient)`."""
 
     loss: Callable[..., Array]
 
@@ -145,23 +146,22 @@ class ValueAndGrad(Composed):
 
     @raises_here
     def __call__(self, input: Array, target: Array, **options: Any) -> tuple[Array, Array]:
-        own = method_of(self.loss, "value_and_grad")
-        if own is not None:  # deep supervision, whose input is several arrays
-            value, gradients = own(input, target, **options)
+        method = method_of(self.loss, "value_and_grad")
+        if method is not None:  # a loss with deep supervision, whose input is several arrays
+            value, gradients = method(input, target, **options)
             return value, gradients
-        build = plan_of(self.loss)
+        build = method_of(self.loss, "plan")
         if build is None:
             return backend_of(input).differentiate(lambda array: self.loss(array, target, **options), input)
         plan = build(input, target, **options)
         if not plan.is_scalar:
             msg = (
-                "A gradient is of one number, but reduction='none' gives one for every pixel, image or class. "
-                "Use reduction='mean' or 'sum'; to weigh pixels yourself, pass pixel_weights."
+                "Cannot differentiate a loss with reduction='none', because the result is not a scalar. Use "
+                "reduction='mean' or 'sum'. To weight pixels, pass `pixel_weights`."
             )
             raise ValueError(msg)
-        if plan.backend.uses_closed_form(*plan.arrays):
-            return plan.backend.value_and_gradient(plan)
-        return plan.backend.differentiate(lambda array: build(array, target, **options).plain(), input)
+        backend: Backend = plan.backend
+        return backend.value_and_gradient(plan, lambda array: build(array, target, **options).plain(), input)
 
 
 def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
@@ -180,27 +180,29 @@ def grad(function: Callable[..., Array], /) -> Callable[..., Array]:
     Raises
     ------
     ValueError
-        On the call, if the reduction is `"none"`.
+        When called with ``reduction="none"``, because only a scalar has a gradient.
     TypeError
-        On the call, if the function is not a loss of arrayseg and the library has no automatic differentiation.
+        When called, if the function is not a loss of arrayseg and the library has no automatic differentiation.
 
     See Also
     --------
-    value_and_grad : The same with the value, in the same time.
+    value_and_grad : Return the value as well, in the same time.
 
     Examples
     --------
     >>> import numpy as np
     >>> import arrayseg
-    >>> arrayseg.grad(arrayseg.losses.cross_entropy)(np.zeros((1, 2)), np.array([1])).tolist()
-    [[0.5, -0.5]]
+    >>> logits = np.zeros((1, 2, 1, 2))  # (N, C, H, W)
+    >>> target = np.array([[[0, 1]]])  # (N, H, W)
+    >>> arrayseg.grad(arrayseg.losses.cross_entropy)(logits, target)[0, :, 0, :].tolist()
+    [[-0.25, 0.25], [0.25, -0.25]]
     """
     return Grad(function)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Grad(Composed):
-    """The gradient of a loss in the input: `(input, target, **options) -> gradient`."""
+    """The function that `grad` returns: `(input, target, **options) -> gradient`."""
 
     loss: Callable[..., Array]
 

@@ -1,4 +1,4 @@
-"""Losses that weigh pixels by what is counted or measured in the target."""
+"""Cross entropy with pixel weights computed from the target: class balance or distances."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from arrayseg.losses._cross_entropy import pixel_plan
 from arrayseg.losses._inputs import check_rows, extremes, layout_of
 from arrayseg.losses._options import PixelKeywords, PixelOptions
 
-__all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "positive_share"]
+__all__ = ["balanced_binary_cross_entropy", "distance_weighted_cross_entropy", "positive_fraction"]
 
 
 POOLED_AXES = {"image": (), "batch": (0,), "micro": (1,), "all": (0, 1)}
 
 
-def positive_share(batch: Batch, pool: Pool) -> Array:
-    """The share of positive targets among the valid pixels, `(N, C)`; 0 where there are none."""
+def positive_fraction(batch: Batch, pool: Pool) -> Array:
+    """Return the fraction of positive targets among the valid pixels, or 0 without valid pixels. Shape `(N, C)`."""
     xp, backend = batch.xp, batch.backend
 
     def count(block: Block) -> Sums:
@@ -36,13 +36,13 @@ def positive_share(batch: Batch, pool: Pool) -> Array:
 
     in_blocks = backend.uses_closed_form(batch.logits, *batch.constants)
     sums = BatchBlocks(batch).sum(lambda block: [count(block)])[0] if in_blocks else count(whole_block(batch))
-    positives, total = (_pooled(amount, pool, batch) for amount in sums)
+    positives, total = (_pool_sums(amount, pool, batch) for amount in sums)
     defined = total > 0
     return xp.where(defined, positives / xp.where(defined, total, xp.ones_like(total)), xp.zeros_like(total))
 
 
-def _pooled(amount: Array, pool: Pool, batch: Batch) -> Array:
-    """The sums over what is pooled, in the place of every image and class."""
+def _pool_sums(amount: Array, pool: Pool, batch: Batch) -> Array:
+    """Sum over the pooled axes and broadcast the result to every image and class."""
     axes = POOLED_AXES[pool]
     return batch.xp.broadcast_to(batch.xp.sum(amount, axis=axes, keepdims=True), amount.shape) if axes else amount
 
@@ -56,42 +56,35 @@ def balanced_binary_cross_entropy(
     activation: Activation = "sigmoid",
     **options: Unpack[PixelKeywords],
 ) -> Plan:
-    r"""Class-balanced binary cross entropy (HED): positives and negatives weigh the same together.
+    r"""Compute the class-balanced binary cross entropy (HED): positives and negatives have the same total weight.
 
     .. math:: \ell = -\frac{1}{NC} \sum_{i,c} \beta\, t_{ic} \log p_{ic} + (1 - \beta) (1 - t_{ic}) \log(1 - p_{ic}),
-       \qquad \beta = \frac{\text{negatives}}{\text{all}}
+       \qquad \beta = \frac{\text{negatives}}{\text{valid}}
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        For each class 0 or 1, or a share between, of the input's shape; or class ids of shape (N, \*spatial), each
-        class against the rest. With one channel its axis may be absent.
+    {input}
+    {target_binary}
     pool : {"image", "batch", "micro", "all"}, default "image"
-        Where positives and negatives are counted: in each image and class, each class of the batch, each image with
-        its classes together, or all there is.
+        Where to count positives and negatives: in each class of each image, in each class of the batch, over all
+        classes of each image, or over everything.
     activation : {"sigmoid"} or None, default "sigmoid"
-        None if the input holds probabilities.
+        None if `input` contains probabilities.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    HED counts in each image and sums (``reduction="sum"``); mmsegmentation's boundary loss and pytorch-toolbelt count
-    in the batch (``pool="all"``); Paddle's dynamic weights are twice these. Ignored pixels are not counted. A target
-    without positives, or without negatives, has a loss of 0.
+    HED counts in each image and returns the sum (``reduction="sum"``). The boundary loss of mmsegmentation and
+    pytorch-toolbelt count over the batch (``pool="all"``). The dynamic weights of Paddle are twice as large. Ignored
+    pixels are not counted. The loss is 0 if the target has no positives or no negatives.
 
     References
     ----------
@@ -101,19 +94,20 @@ def balanced_binary_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import balanced_binary_cross_entropy
-    >>> target = np.array([[[1, 0, 0, 0]]])
-    >>> round(float(balanced_binary_cross_entropy(np.zeros((1, 1, 4)), target, class_axis=1)), 4)
-    0.2599
+    >>> logits = np.array([[[[2.0, -1.0, 0.5, -3.0]]]])  # (N, 1, H, W)
+    >>> edges = np.array([[[[1, 0, 0, 0]]]])
+    >>> round(float(balanced_binary_cross_entropy(logits, edges)), 4)
+    0.1073
     """
     check_choice("activation", activation, ("sigmoid", None))
     check_choice("pool", pool, Pool)
     sweep = pixel_plan(
         input, target, pixel_formulas.cross_entropy, PixelOptions(activation=activation, **options), binary=True
     )
-    share = positive_share(sweep.batch, pool)
+    fraction = positive_fraction(sweep.batch, pool)
     (term,) = sweep.terms
     assert isinstance(term, PixelTerm)
-    return replace(sweep, terms=[replace(term, positive_weights=1 - share, negative_weights=share)])
+    return replace(sweep, terms=[replace(term, positive_weights=1 - fraction, negative_weights=fraction)])
 
 
 @loss(PixelOptions)
@@ -125,39 +119,33 @@ def distance_weighted_cross_entropy(
     denominator: Denominator = "valid",
     **options: Any,
 ) -> Plan:
-    r"""Cross entropy whose pixels weigh by a map of distances.
+    r"""Compute the cross entropy weighted by a distance map.
 
     .. math:: \ell = -\frac{1}{N} \sum_i (1 + d_i) \log p_{i, y_i}
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     distance : array
-        Shape (N, \*spatial), non-negative: for example distances to the boundaries of the target, of
-        `arrayseg.distance_maps.distance_map`, which a data loader can make.
+        d, at least 0. For example, the distances to the boundaries of the target, which a data loader can compute with
+        `arrayseg.distance_maps.distance_map`. Shape (N, \*spatial).
     denominator : {"valid", "weights", "all", "elements", "positives"}, default "valid"
-        What "mean" divides by, as for `cross_entropy`; "weights" are those of the distances too.
+        The divisor of "mean", as for `cross_entropy`. "weights" includes the weights 1 + d.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The paper multiplies the losses and takes their mean over pixels, hence the default of `denominator`. In
-    SegLossOdyssey the product is lost and the mean is that of the cross entropy. `pixel_weights` multiply as well.
+    The default of `denominator` follows the paper, which takes the mean over pixels. SegLossOdyssey discards the
+    product and returns the mean of the cross entropy. `pixel_weights` multiply the weights 1 + d.
 
     References
     ----------
@@ -167,26 +155,29 @@ def distance_weighted_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import distance_weighted_cross_entropy
-    >>> loss = distance_weighted_cross_entropy(np.zeros((1, 2, 2)), np.array([[0, 1]]), distance=np.array([[0.0, 2.0]]))
-    >>> round(float(loss), 4)
-    1.3863
+    >>> logits = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0]]])  # (N, H, W)
+    >>> distance = np.array([[[0.0, 2.0]]])  # (N, H, W)
+    >>> round(float(distance_weighted_cross_entropy(logits, target, distance=distance)), 4)
+    3.2539
     """
     shared = PixelOptions(denominator=denominator, **options)
     backend = common_backend(input=input, distance=distance, pixel_weights=shared.pixel_weights)
     xp = backend.xp
     layout = layout_of(input, shared.class_axis, backend)
-    rows = layout.rows_shape
-    if tuple(distance.shape) != rows:
-        msg = f"`distance` must have the shape (N, *spatial) = {rows}; got {tuple(distance.shape)}."
+    shape = layout.rows_shape
+    if tuple(distance.shape) != shape:
+        msg = f"`distance` must have the shape (N, *spatial) = {shape}; got {tuple(distance.shape)}."
         raise ValueError(msg)
-    if 0 not in rows and backend.is_concrete(distance):
+    if 0 not in shape and backend.is_concrete(distance):
         least, _ = extremes(backend, distance)
         if least < 0:
-            msg = f"`distance` must not be negative; got {least}. Of a signed map take the absolute value."
+            msg = f"`distance` must not be negative; got {least}. Pass the absolute value of a signed map."
             raise ValueError(msg)
     weights = 1 + xp.astype(distance, backend.sum_dtype(input))
-    others = options.get("pixel_weights")
-    if others is not None:
-        check_rows("pixel_weights", others, layout, backend)
-    options["pixel_weights"] = weights if others is None else weights * xp.astype(others, weights.dtype)
+    pixel_weights = options.get("pixel_weights")
+    if pixel_weights is not None:
+        check_rows("pixel_weights", pixel_weights, layout, backend)
+        weights = weights * xp.astype(pixel_weights, weights.dtype)
+    options["pixel_weights"] = weights
     return pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(denominator=denominator, **options))

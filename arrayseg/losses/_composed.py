@@ -1,4 +1,4 @@
-"""The base of objects made of losses: they are called like losses, and they print, compare, copy and pickle."""
+"""The base class of objects built from losses, which can be printed, compared, copied and pickled."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["Composed", "method_of", "shown"]
 
 
 class Composed:
-    """The base of frozen dataclasses that are made of losses, by a public function that takes their fields."""
+    """The base class of frozen dataclasses built from losses by a public function, whose arguments are their fields."""
 
-    #: The public function.
+    #: The name of the public function.
     made_by: ClassVar[str]
 
     def __repr__(self) -> str:
-        given = [(each, getattr(self, each.name)) for each in self._arguments()]
-        named = [f"{each.name}={shown(value)}" for each, value in given[1:] if value != each.default]
-        return f"{self.made_by}({', '.join([shown(given[0][1]), *named])})"
+        arguments = [(each, getattr(self, each.name)) for each in self._arguments()]
+        keywords = [f"{each.name}={shown(value)}" for each, value in arguments[1:] if value != each.default]
+        return f"{self.made_by}({', '.join([shown(arguments[0][1]), *keywords])})"
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self._key() == other._key()
@@ -38,17 +38,17 @@ class Composed:
 
 
 def shown(value: Any) -> str:
-    """Return the expression of an argument: a loss by its name, without an address."""
+    """Return the source expression of an argument. A loss is shown by its name, without its address."""
     if isinstance(value, partial):
-        given = [*map(shown, value.args), *(f"{name}={shown(option)}" for name, option in value.keywords.items())]
-        return f"partial({', '.join([shown(value.func), *given])})"
+        arguments = [*map(shown, value.args), *(f"{name}={shown(option)}" for name, option in value.keywords.items())]
+        return f"partial({', '.join([shown(value.func), *arguments])})"
     if callable(value) and not isinstance(value, Composed) and hasattr(value, "__name__"):
         return str(value.__name__)
     return repr(value)
 
 
 def method_of(function: Callable[..., Any], name: str) -> Callable[..., Any] | None:
-    """Return a method of a loss, seen through functools.partial; None where it has none of that name."""
+    """Return a method of a loss or of a `functools.partial` of one, or None if it has no such method."""
     if isinstance(function, partial):
         inner = method_of(function.func, name)
         return None if inner is None else partial(inner, *function.args, **function.keywords)
@@ -57,7 +57,7 @@ def method_of(function: Callable[..., Any], name: str) -> Callable[..., Any] | N
 
 
 def _comparable(value: Any) -> Any:
-    """Return a value that is equal for equal arguments: partials by what they hold, arrays by identity."""
+    """Return a value that is equal for equal arguments. Partials compare by content, arrays by identity."""
     if isinstance(value, partial):
         return _comparable((value.func, value.args, value.keywords))
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Divergences of the prediction from a target distribution, as distillation needs them."""
+"""Divergences between the prediction and a target distribution, used for distillation."""
 
 from __future__ import annotations
 
@@ -27,57 +27,61 @@ __all__ = [
 
 
 Divergence = Callable[[Array, Array, Namespace], tuple[Array, Array]]
-"""From log p, the target t and the namespace to the loss and its derivative in log p."""
+"""A function of log p, the target t and the namespace. It returns the loss and its derivative with respect to log p."""
 
 
 def kullback_leibler_formula(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
-    """t log(t / p)."""
-    log_target = xp.log(_positive(target, xp))
+    """Return t log(t / p) and its derivative."""
+    log_target = xp.log(_one_for_zero(target, xp))
     return target * (log_target - log_probability), -target
 
 
 def jensen_shannon_formula(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
-    """(t log(t / m) + p log(p / m)) / 2 with m = (p + t) / 2, whose derivative in p is log(p / m) / 2."""
+    """Return (t log(t / m) + p log(p / m)) / 2 with m = (p + t) / 2, and its derivative.
+
+    The derivative with respect to p is log(p / m) / 2.
+    """
     probability = xp.exp(log_probability)
     likely = target > 0.5
-    # What both lack to 1: the logarithm of a mean that is nearly 1 has its digits.
-    lacking = xp.where(likely, (xp.expm1(log_probability) + (target - 1)) / 2, xp.zeros_like(target))
-    middle = xp.where(likely, xp.ones_like(target), (probability + target) / 2)
-    log_middle = xp.log(_positive(middle, xp)) + xp.log1p(lacking)
-    log_target = xp.log(_positive(target, xp))
-    slope = probability * (limited(log_probability, xp) - log_middle) / 2
-    return slope + target * (log_target - log_middle) / 2, slope
+    # If m is close to 1, log m is computed from m - 1, which keeps its precision.
+    mean_minus_one = xp.where(likely, (xp.expm1(log_probability) + (target - 1)) / 2, xp.zeros_like(target))
+    mean = xp.where(likely, xp.ones_like(target), (probability + target) / 2)
+    log_mean = xp.log(_one_for_zero(mean, xp)) + xp.log1p(mean_minus_one)
+    log_target = xp.log(_one_for_zero(target, xp))
+    slope = probability * (limited(log_probability, xp) - log_mean) / 2
+    return slope + target * (log_target - log_mean) / 2, slope
 
 
 def _difference(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
-    """The probability and what it has more than the target, with its digits where both are nearly 1."""
+    """Return p and p - t. The difference stays precise if both are close to 1."""
     probability = xp.exp(log_probability)
     difference = xp.where(target > 0.5, xp.expm1(log_probability) + (1 - target), probability - target)
     return probability, difference
 
 
-def _positive(shares: Array, xp: Namespace) -> Array:
-    """Return the shares, with 1 for 0: nothing is multiplied with the logarithm of 0."""
-    return xp.where(shares <= 0, xp.ones_like(shares), shares)
+def _one_for_zero(probability: Array, xp: Namespace) -> Array:
+    """Return the probabilities with 1 instead of 0, whose logarithm is finite."""
+    return xp.where(probability <= 0, xp.ones_like(probability), probability)
 
 
 def dual_focal_formula(epsilon: float) -> Divergence:
-    """-log(epsilon + 1 - (p - t)^2)."""
+    """Return the divergence -log(1 + epsilon - (p - t)^2)."""
 
     def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
         probability, difference = _difference(log_probability, target, xp)
-        # 1 - (p - t)^2 as a product: next to 1 the square would cancel, and next to 0 the logarithm
+        # 1 - (p - t)^2 as a product, because a square close to 1 would cancel. If the square is close to 0, log1p of
+        # the square is more precise.
         inside = epsilon + (target - xp.expm1(log_probability)) * (probability + (1 - target))
-        near = xp.abs(difference) < 0.5
+        small = xp.abs(difference) < 0.5
         one, zero = xp.ones_like(inside), xp.zeros_like(inside)
-        close = xp.log1p(xp.where(near, epsilon - difference**2, zero))
-        return -close - xp.log(xp.where(near, one, inside)), 2 * probability * difference / inside
+        log_if_small = xp.log1p(xp.where(small, epsilon - difference**2, zero))
+        return -log_if_small - xp.log(xp.where(small, one, inside)), 2 * probability * difference / inside
 
     return divergence
 
 
 def quality_focal_formula(beta: float) -> Divergence:
-    """-|t - p|^beta t log p."""
+    """Return the divergence -|t - p|^beta t log p."""
 
     def divergence(log_probability: Array, target: Array, xp: Namespace) -> tuple[Array, Array]:
         if is_exactly(beta, 0):
@@ -94,13 +98,13 @@ def quality_focal_formula(beta: float) -> Divergence:
 
 @dataclass(frozen=True)
 class DivergenceTerm(MeanTerm):
-    """The mean of a divergence, of distributions that are softened by a temperature."""
+    """The mean over pixels of a divergence between distributions that are softened by a temperature."""
 
     divergence: Divergence
     temperature: float = 1.0
-    """What logits are divided by; the result is multiplied by its square."""
+    """The divisor of the logits. The loss is multiplied by its square."""
     target_logits: bool = False
-    """The target holds logits, which get the activation and the temperature of the input."""
+    """Whether the target contains logits. They get the same activation and temperature as the input."""
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         block = self._softened(block)
@@ -110,7 +114,7 @@ class DivergenceTerm(MeanTerm):
         return losses * self.temperature**2, None if gradient is None else gradient * self.temperature
 
     def _softened(self, block: Block) -> Block:
-        """The block with logits divided by the temperature and, where they are logits too, targets made of them."""
+        """Return the block with logits divided by the temperature and with target logits turned into probabilities."""
         changes: dict[str, Array] = {}
         if self.target_logits:
             changes["target"] = block.changed(logits=block.target / self.temperature).probabilities
@@ -130,14 +134,14 @@ class DivergenceTerm(MeanTerm):
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
         log_p, log_q = block.log_of_sides
-        other, shared = 1 - block.target, block.backend.functions.finite_where_zero
-        on, on_slope = self.divergence(shared(log_p, block.target), block.target, xp)
-        off, off_slope = self.divergence(shared(log_q, other), other, xp)
-        losses = xp.sum(self._weigh(block, on + off), axis=1)
+        complement, finite_where_zero = 1 - block.target, block.backend.functions.finite_where_zero
+        positive, positive_slope = self.divergence(finite_where_zero(log_p, block.target), block.target, xp)
+        negative, negative_slope = self.divergence(finite_where_zero(log_q, complement), complement, xp)
+        losses = xp.sum(self._weigh(block, positive + negative), axis=1)
         if scale is None:
             return losses, None
-        inner, outer = block.slopes_of_sides
-        return losses, self._weigh(block, on_slope * inner - off_slope * outer) * scale
+        by_positive, by_negative = block.slopes_of_sides
+        return losses, self._weigh(block, positive_slope * by_positive - negative_slope * by_negative) * scale
 
 
 @loss(MeanOptions)
@@ -150,47 +154,43 @@ def kl_divergence(
     activation: Activation = "softmax",
     **options: Unpack[MeanKeywords],
 ) -> Plan:
-    r"""Kullback-Leibler divergence of the prediction from the target: the distillation loss.
+    r"""Compute the Kullback-Leibler divergence of the prediction from the target, the usual distillation loss.
 
     .. math:: \ell = \frac{T^2}{N} \sum_{i,c} t_{ic} \log \frac{t_{ic}}{p_{ic}},
        \qquad p = \mathrm{softmax}(z / T)
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    {input}
     target : array
-        The share of every class, of the input's shape; or a teacher's logits (`target_logits`); or class ids of shape
-        (N, \*spatial), integer.
+        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
+        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
     temperature : float, default 1
-        T, above 0: what logits are divided by.
+        T, the divisor of the logits, above 0.
     target_logits : bool, default False
-        The target holds logits, which get the activation and the temperature of the input.
+        Whether `target` contains logits. They get the same activation and temperature as `input`.
     activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make; independent classes are distributions of two outcomes. With None the
-        input holds probabilities, and no temperature applies.
+        How to turn `input` into probabilities. With "sigmoid", each class is a distribution of two outcomes. None if
+        `input` already contains probabilities; the temperature must then be 1.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    No derivative is taken in the target. ``torch.nn.functional.kl_div(p.log(), t, reduction="batchmean")`` divides by
-    the batch, this by the pixels; its "mean" by pixels and classes (``denominator="elements"``). mmsegmentation gives
-    probabilities where that function takes logarithms, so that its value of equal distributions is negative. Weights
-    of exclusive classes are those of a pixel's target. With ``activation=None`` a probability of 0 has the logarithm
-    -100 and no derivative, as in ``torch.nn.functional.binary_cross_entropy``, where SciPy's divergence is infinite; it
-    adds 0 where the target is 0 too.
+    The target has no gradient. The mean divides by the number of pixels.
+    ``torch.nn.functional.kl_div(p.log(), t, reduction="batchmean")`` divides by the batch size instead, and its "mean"
+    by pixels times classes (``denominator="elements"``). mmsegmentation passes probabilities to that function, which
+    expects logarithms, so its value for equal distributions is negative. With softmax, the class weight of a pixel is
+    the weight of its target class. With ``activation=None``, a probability of 0 has the logarithm -100 and no gradient,
+    as in ``torch.nn.functional.binary_cross_entropy``; SciPy's divergence is infinite there. It contributes 0 if the
+    target is 0 as well.
 
     References
     ----------
@@ -200,8 +200,10 @@ def kl_divergence(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import kl_divergence
-    >>> round(float(kl_divergence(np.array([[0.0, 0.0]]), np.array([[0.2, 0.8]]))), 4)
-    0.1927
+    >>> student = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # logits, (N, C, H, W)
+    >>> teacher = np.array([[[[3.0, -2.0]], [[0.0, 1.0]]]])  # logits, (N, C, H, W)
+    >>> round(float(kl_divergence(student, teacher, target_logits=True, temperature=2.0)), 4)
+    0.0825
     """
     return _divergence(
         input,
@@ -224,43 +226,38 @@ def jensen_shannon(
     activation: Activation = "softmax",
     **options: Unpack[MeanKeywords],
 ) -> Plan:
-    r"""Jensen-Shannon divergence of prediction and target: symmetric, and at most log 2.
+    r"""Compute the Jensen-Shannon divergence of prediction and target, which is symmetric and at most log 2.
 
     .. math:: \ell = \frac{T^2}{2N} \sum_{i,c} t_{ic} \log \frac{t_{ic}}{m_{ic}} + p_{ic} \log \frac{p_{ic}}{m_{ic}},
        \qquad m = \frac{p + t}{2}, \quad p = \mathrm{softmax}(z / T)
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
+    {input}
     target : array
-        The share of every class, of the input's shape; or a teacher's logits (`target_logits`); or class ids of shape
-        (N, \*spatial), integer.
+        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
+        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
     temperature : float, default 1
-        T, above 0: what logits are divided by.
+        T, the divisor of the logits, above 0.
     target_logits : bool, default False
-        The target holds logits, which get the activation and the temperature of the input.
+        Whether `target` contains logits. They get the same activation and temperature as `input`.
     activation : {"softmax", "sigmoid"} or None, default "softmax"
-        Which probabilities the logits make; independent classes are distributions of two outcomes. With None the
-        input holds probabilities, and no temperature applies.
+        How to turn `input` into probabilities. With "sigmoid", each class is a distribution of two outcomes. None if
+        `input` already contains probabilities; the temperature must then be 1.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    No derivative is taken in the target. timm and AugMix mean the divergence of several predictions from their mean,
-    which for two is this. Weights of exclusive classes are those of a pixel's target.
+    The target has no gradient. timm and AugMix define the divergence of several predictions from their mean. For two
+    predictions, it equals this loss. With softmax, the class weight of a pixel is the weight of its target class.
 
     References
     ----------
@@ -271,8 +268,10 @@ def jensen_shannon(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import jensen_shannon
-    >>> round(float(jensen_shannon(np.array([[0.0, 0.0]]), np.array([[0.2, 0.8]]))), 4)
-    0.0507
+    >>> logits = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[[0.8, 0.1]], [[0.2, 0.9]]]])  # probabilities, (N, C, H, W)
+    >>> round(float(jensen_shannon(logits, target)), 4)
+    0.0033
     """
     return _divergence(
         input,
@@ -295,15 +294,21 @@ def _divergence(
     activation: Activation,
     **options: Unpack[MeanKeywords],
 ) -> Plan:
+    """Check the options of a divergence loss and return its plan."""
     temperature = check_number("temperature", temperature, 0, above=True)
     if activation is None and (target_logits or not is_exactly(temperature, 1)):
-        msg = "`temperature` and `target_logits` are of logits, but with activation=None the input holds probabilities."
+        msg = (
+            "`temperature` and `target_logits` need logits, but with activation=None `input` contains probabilities. "
+            "Pass logits and activation='softmax' or 'sigmoid'."
+        )
         raise ValueError(msg)
     if target_logits and tuple(target.shape) != tuple(input.shape):
         msg = (
-            f"`target` must hold a logit for each of `input`, shape {tuple(input.shape)}; got {tuple(target.shape)}. "
-            "Class ids go without `target_logits`."
+            f"With target_logits=True, `target` must have the shape of `input`, {tuple(input.shape)}; got "
+            f"{tuple(target.shape)}. For class ids, leave out `target_logits`."
         )
         raise ValueError(msg)
     term = DivergenceTerm(divergence, temperature, target_logits)
-    return mean_plan(input, target, term, MeanOptions(activation=activation, **options), has_shares=not target_logits)
+    return mean_plan(
+        input, target, term, MeanOptions(activation=activation, **options), bounded_target=not target_logits
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, Unpack
 
 from arrayseg._checks import check_choice, check_number, check_numbers, is_several
-from arrayseg._typing import Absent, Array, Pool
+from arrayseg._typing import AbsentTarget, Array, Pool
 from arrayseg.backends import backend_of, common_backend
 from arrayseg.engine import region_scores
 from arrayseg.engine.plan import Plan
@@ -31,7 +31,7 @@ def generalized_dice(
     target: Array,
     *,
     weighting: Weighting = "square",
-    absent: Absent = "keep",
+    absent: AbsentTarget = "keep",
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
     **options: Unpack[JointKeywords],
@@ -88,7 +88,7 @@ def penalty_generalized_dice(
     *,
     penalty: float = 2.5,
     weighting: Weighting = "square",
-    absent: Absent = "keep",
+    absent: AbsentTarget = "keep",
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
     **options: Unpack[JointKeywords],
@@ -217,10 +217,10 @@ def generalized_wasserstein_dice(
     return sweep
 
 
-def generalized(weighting: Weighting, absent: Absent, pool: Pool, smooth: Smooth) -> Score:
+def generalized(weighting: Weighting, absent: AbsentTarget, pool: Pool, smooth: Smooth) -> Score:
     """Check the arguments and return the score of generalized Dice."""
     check_choice("weighting", weighting, Weighting)
-    check_choice("absent", absent, Absent)
+    check_choice("absent", absent, AbsentTarget)
     check_together(pool)
     power = {"square": 2, "simple": 1, "uniform": 0}[weighting]
     return region_scores.generalized_dice(power, smoothing(smooth), keep_absent=absent == "keep")

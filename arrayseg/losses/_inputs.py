@@ -1,10 +1,10 @@
-"""Check the arrays and shared options of a loss, and bring them into the canonical form of the engine."""
+"""Check the arrays and shared options of a loss and convert them to the canonical form of the engine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 from arrayseg._checks import check_index, check_indices, check_number, check_numbers
 from arrayseg._typing import Array, Weights
@@ -34,28 +34,42 @@ def prepare(
     options: BatchOptions,
     *,
     binary: bool | None = None,
-    has_shares: bool = True,
+    bounded_target: bool = True,
     log_input: bool = False,
 ) -> tuple[Layout, Batch]:
-    """Check the arrays of a call, here and nowhere else, and return their layout and the batch.
+    """Check the arrays and shared options of a call, and return their layout and the batch.
 
-    `binary` tells independent classes from exclusive ones if the activation does not. With probabilities, a single
-    channel is binary unless `binary` is given. `has_shares` says that a floating target holds values from 0 to 1,
-    `log_input` that an input without activation holds logarithms of probabilities.
+    All losses check their arrays here.
+
+    Parameters
+    ----------
+    input, target : array
+        The arrays of the call.
+    options : BatchOptions
+        The shared options of the call.
+    binary : bool, optional
+        Whether classes are independent. By default the activation decides, and a single channel of probabilities is
+        binary. False means that the loss has no sigmoid.
+    bounded_target : bool, default True
+        Whether a floating target must lie in [0, 1].
+    log_input : bool, default False
+        Whether an input without activation contains logarithms of probabilities.
     """
     activation, mask, pixel_weights = options.activation, options.mask, options.pixel_weights
     backend = common_backend(input=input, target=target, mask=mask, pixel_weights=pixel_weights)
     layout = layout_of(input, options.class_axis, backend)
+    if layout.classes == 1 and binary is False:
+        _raise_single_channel(log_input=log_input)
     if binary is None:
         binary = activation == "sigmoid" or (activation is None and layout.classes == 1)
-    if not binary and layout.classes == 1:
+    if layout.classes == 1 and not binary:
         msg = (
-            "Over a single channel softmax is always 1, so this loss would be 0 whatever the input. "
-            "Use activation='sigmoid' for one binary channel, or give one channel per class."
+            "Over a single channel softmax is always 1, so this loss would be 0 for any input. "
+            "Use activation='sigmoid' for one binary channel, or pass one channel per class."
         )
         raise ValueError(msg)
-    rows = _target_rows(input, target, layout, backend)
-    has_ids = rows.ndim == 2
+    labels = _canonical_target(input, target, layout, backend)
+    has_ids = labels.ndim == 2
     ignore_index = options.ignore_index
     if ignore_index is not None:
         ignore_index = check_index("ignore_index", ignore_index)
@@ -65,35 +79,50 @@ def prepare(
     if pixel_weights is not None:
         check_rows("pixel_weights", pixel_weights, layout, backend)
     xp = backend.xp
-    mask_rows = None if mask is None else layout.rows(mask, xp)
-    high = layout.classes - 1 if has_ids else 1
-    what = f"class ids from 0 to {high}, as `input` has {layout.classes} classes" if has_ids else "0 and 1"
-    logits, bits = layout.canonical(input, xp), None if has_ids else _bits(rows, backend)
+    canonical_mask = None if mask is None else layout.rows(mask, xp)
+    highest = layout.classes - 1 if has_ids else 1
+    expected = f"class ids from 0 to {highest}, as `input` has {layout.classes} classes" if has_ids else "0 and 1"
+    logits, bits = layout.canonical(input, xp), None if has_ids else _as_bits(labels, backend)
     if bits is None or activation is None:
         ignores = mask is not None or ignore_index is not None
-        ignored = _ignored(rows, mask_rows, ignore_index, backend) if ignores else None
+        ignored = _ignored(labels, canonical_mask, ignore_index, backend) if ignores else None
     if bits is None:
-        plain_ids = check_ids(rows, high, what, backend, ignored, ignore_index)
-        if has_shares and not has_ids:
-            _check_shares(rows, ignored, backend)
+        all_valid = check_ids(labels, highest, expected, backend, ignored, ignore_index)
+        if bounded_target and not has_ids:
+            _check_target_probabilities(labels, ignored, backend)
     if activation is None and not log_input:
         _check_probabilities(logits, ignored, backend)
-    if (bits is not None or plain_ids) and not 0 <= (ignore_index or 0) <= high:
-        ignore_index = None  # no pixel has it, so no pixel need be compared with it
+    if (bits is not None or all_valid) and not 0 <= (ignore_index or 0) <= highest:
+        ignore_index = None  # no pixel has this label, so the engine need not search for it
     batch = Batch(
         backend=backend,
         logits=logits,
-        target=rows if bits is None else bits,
+        target=labels if bits is None else bits,
         activation=activation,
         binary=binary,
         log_input=log_input,
         classes_last=not layout.is_canonical,
         ignore_index=ignore_index,
-        mask=mask_rows,
+        mask=canonical_mask,
         pixel_weights=None if pixel_weights is None else layout.rows(pixel_weights, xp),
         class_weights=class_numbers("class_weights", options.class_weights, layout.classes, input, backend),
     )
     return layout, batch
+
+
+def _raise_single_channel(*, log_input: bool) -> NoReturn:
+    """Raise the error of a loss of exclusive classes, which has no sigmoid."""
+    if log_input:
+        why = "The probability of a single class is always 1"
+        channels = "log(1 - p) and log(p)"
+    else:
+        why = "Over a single channel softmax is always 1"
+        channels = "zeros and the logits: the second probability is then the sigmoid"
+    msg = (
+        f"{why}, so this loss would not depend on the input. It has no form for one binary channel. Give one channel "
+        f"per class, such as {channels}."
+    )
+    raise ValueError(msg)
 
 
 def check_axis_is_clear(input: Any, target: Any) -> None:
@@ -102,20 +131,20 @@ def check_axis_is_clear(input: Any, target: Any) -> None:
         return
     if backend_of(target, "target").xp.isdtype(target.dtype, ("integral", "bool")):
         msg = (
-            f"`input` and `target` both have the shape {tuple(input.shape)}, which may be one binary channel, "
-            "(N, H, W), or a value for each of C classes, (N, C, L). Pass class_axis=None for the first or "
-            "class_axis=1 for the second."
+            f"`input` and `target` both have the shape {tuple(input.shape)}, which is ambiguous: one binary channel, "
+            "(N, H, W), or a value for each of C classes, (N, C, L). Pass class_axis=None for one binary channel or "
+            "class_axis=1 for C classes."
         )
         raise ValueError(msg)
 
 
-def plain(value: Any) -> Any:
-    """Return an array of a subclass as a plain array of its library, and any other value unchanged."""
-    return backend_of(value).unwrap(value) if is_array(value) else value
+def plain(name: str, value: Any) -> Any:
+    """Convert an array of a subclass to a plain array of its library. Return any other value unchanged."""
+    return backend_of(value, name).unwrap(value) if hasattr(value, "ndim") else value
 
 
 def is_array(values: object) -> TypeGuard[Array]:
-    """Return whether values are an array, not a sequence of numbers or a number."""
+    """Return whether `values` is an array, not a number or a sequence of numbers."""
     return hasattr(values, "ndim")
 
 
@@ -136,7 +165,7 @@ def class_numbers(
     if tuple(numbers.shape) != (classes,):
         msg = (
             f"`{name}` must hold one number for each of the {classes} classes; got shape {tuple(numbers.shape)}. "
-            "Classes that are left out keep their place: they are not counted."
+            "Pass a number for excluded classes as well; it has no effect."
         )
         raise ValueError(msg)
     _check_not_negative(name, numbers, backend)
@@ -146,25 +175,25 @@ def class_numbers(
 def entering_classes(classes: Sequence[int] | None, exclude_background: bool, total: int) -> tuple[int, ...] | None:
     """Return the classes that enter a mean, or None if all do."""
     if classes is not None and exclude_background:
-        msg = f"`exclude_background` is short for classes=range(1, {total}); give one of the two, not both."
+        msg = f"`exclude_background` is equivalent to classes=range(1, {total}). Pass one of the two, not both."
         raise ValueError(msg)
     if classes is None:
         if not exclude_background:
             return None
         if total == 1:
-            msg = "`exclude_background` would leave nothing of a single channel; leave it out."
+            msg = "`exclude_background` would exclude the only channel. Leave it out for a single channel."
             raise ValueError(msg)
         return tuple(range(1, total))
     return check_indices("classes", classes, total)
 
 
 def layout_of(input: Array, class_axis: int | None, backend: Backend) -> Layout:
-    """Return the layout of an input. Raise if the input is not floating or has no such axis."""
+    """Return the layout of an input. Raise if the input is not floating or has no class axis there."""
     xp = backend.xp
     if not xp.isdtype(input.dtype, "real floating") and input.dtype not in half_dtypes(xp):
         msg = (
-            f"`input` must be floating: logits or probabilities; got dtype {input.dtype}. Class ids belong in "
-            "`target`, the second argument; for metrics of ids see arrayseg.metrics."
+            f"`input` must be floating, with logits or probabilities; got dtype {input.dtype}. Class ids belong in "
+            "`target`, the second argument. For metrics of label maps, see arrayseg.metrics."
         )
         raise TypeError(msg)
     shape = tuple(input.shape)
@@ -188,12 +217,12 @@ def layout_of(input: Array, class_axis: int | None, backend: Backend) -> Layout:
 
 
 def half_dtypes(xp: Any) -> tuple[Any, ...]:
-    """Return the half-precision dtypes that a library has; the standard has none."""
+    """Return the half-precision dtypes of a library. The Array API standard defines none."""
     return tuple(getattr(xp, name) for name in ("float16", "bfloat16") if hasattr(xp, name))
 
 
-def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend) -> Array:
-    """Return the target as ids `(N, S)` or values `(N, C, S)`."""
+def _canonical_target(input: Array, target: Array, layout: Layout, backend: Backend) -> Array:
+    """Return the target as ids `(N, S)` or as values `(N, C, S)`."""
     xp = backend.xp
     shape = tuple(target.shape)
     is_id_dtype = xp.isdtype(target.dtype, "integral")
@@ -206,55 +235,57 @@ def _target_rows(input: Array, target: Array, layout: Layout, backend: Backend) 
             return layout.rows(target, xp)
         msg = (
             f"`target` of shape {shape} must hold integer class ids for {layout.classes} classes; got dtype "
-            f"{target.dtype}. Convert it to an integer dtype, or give a value per class, of shape {layout.shape}."
+            f"{target.dtype}. Convert it to an integer dtype, or pass a value per class, of shape {layout.shape}."
         )
         raise TypeError(msg)
     msg = (
         f"`target` must hold class ids of shape {layout.rows_shape} or a value per class of shape {layout.shape}, to "
-        f"go with `input` of shape {layout.shape}; got {shape}."
+        f"match `input` of shape {layout.shape}; got {shape}."
     )
     if len(shape) == len(layout.shape) and shape == (shape[0], 1, *layout.rows_shape[1:]):
-        msg += " Drop the channel of ids: target[:, 0, ...]."
+        msg += " Remove the channel axis of the class ids: target[:, 0, ...]."
     raise ValueError(msg)
 
 
 def _check_ignore_index(ignore_index: int, target: Array, layout: Layout, backend: Backend, *, is_ids: bool) -> None:
+    """Raise if the target holds a value per class, which `ignore_index` cannot match."""
     one_channel = layout.classes == 1 and backend.xp.isdtype(target.dtype, "integral")
     if not is_ids and not one_channel:
         msg = (
-            f"`ignore_index` is a class id ({ignore_index}), but `target` holds a value per class. "
-            "Say which pixels count with `mask`, boolean of shape (N, *spatial)."
+            f"`ignore_index` ({ignore_index}) is a class id, but `target` holds a value per class. "
+            "Exclude pixels with `mask`, which is boolean and has the shape (N, *spatial)."
         )
         raise ValueError(msg)
 
 
 def check_rows(name: str, array: Array, layout: Layout, backend: Backend) -> None:
-    """Raise unless an array has one value per pixel: booleans in a mask, numbers that are not negative in weights."""
+    """Check that an array has one value per pixel: a boolean for a mask, a number of at least 0 for weights."""
     if tuple(array.shape) != layout.rows_shape:
         msg = f"`{name}` must have the shape (N, *spatial) = {layout.rows_shape}; got {tuple(array.shape)}."
         raise ValueError(msg)
     is_bool = backend.xp.isdtype(array.dtype, "bool")
     if name == "mask" and not is_bool:
         msg = (
-            f"`mask` must be boolean, true where a pixel counts; got dtype {array.dtype}. Weights are `pixel_weights`."
+            f"`mask` must be boolean, true where a pixel counts; got dtype {array.dtype}. Pass weights as "
+            "`pixel_weights`."
         )
         raise TypeError(msg)
     if name == "pixel_weights" and is_bool:
-        msg = "`pixel_weights` must be numbers; got booleans. Pass them as `mask`."
+        msg = "`pixel_weights` must be numbers; got booleans. Pass booleans as `mask`."
         raise TypeError(msg)
     if name == "pixel_weights":
         _check_not_negative(name, array, backend)
 
 
 def extremes(backend: Backend, array: Array) -> tuple[float, float]:
-    """Return the least and the greatest number of a concrete array that has at least one."""
+    """Return the minimum and maximum of a concrete array that is not empty."""
     with backend.reading():
         array = backend.stop_gradient(array)
         return float(backend.xp.min(array)), float(backend.xp.max(array))
 
 
 def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
-    """Raise if a number is negative and values can be read. NaN makes the loss NaN instead."""
+    """Raise if a number of a concrete array is negative. NaN does not raise; it makes the loss NaN."""
     if 0 in array.shape or not backend.is_concrete(array):
         return
     least, _ = extremes(backend, array)
@@ -263,93 +294,100 @@ def _check_not_negative(name: str, array: Array, backend: Backend) -> None:
         raise ValueError(msg)
 
 
-def _bits(rows: Array, backend: Backend) -> Array | None:
-    """Return a target of 0 and 1 for independent classes as compact integers, or None if it is not such a target."""
-    is_integral = rows.ndim == 3 and 0 not in rows.shape and backend.xp.isdtype(rows.dtype, "integral")
-    return backend.counts.as_bits(rows) if is_integral and backend.is_concrete(rows) else None
+def _as_bits(labels: Array, backend: Backend) -> Array | None:
+    """Return an integer target of one value per class as compact integers, or None if a value is not 0 or 1."""
+    is_integral = labels.ndim == 3 and 0 not in labels.shape and backend.xp.isdtype(labels.dtype, "integral")
+    return backend.counts.as_bits(labels) if is_integral and backend.is_concrete(labels) else None
 
 
 def check_ids(
-    ids: Array, high: int, what: str, backend: Backend, ignored: Array | None, ignore_index: int | None
+    ids: Array, highest: int, expected: str, backend: Backend, ignored: Array | None, ignore_index: int | None
 ) -> bool:
-    """Return whether every id is known to lie in 0 to `high`. Raise if one lies outside and is not `ignored`."""
+    """Return whether all ids are known to lie from 0 to `highest`. Raise if one does not and is not `ignored`.
+
+    `expected` says in the error message what the target must hold.
+    """
     xp = backend.xp
     if 0 in ids.shape or not xp.isdtype(ids.dtype, "integral") or not backend.is_concrete(ids, ignored):
         return False
-    if backend.counts.are_ids(ids, high):
+    if backend.counts.are_ids(ids, highest):
         return True
     if ignored is not None:
         with backend.reading():
             ids = xp.where(ignored, xp.zeros_like(ids), ids)
-        if backend.counts.are_ids(ids, high):
+        if backend.counts.are_ids(ids, highest):
             return False
-    raise ValueError(_wrong_id(backend.to_numpy(ids), high, what, ignore_index))
+    raise ValueError(_wrong_id_message(backend.to_numpy(ids), expected, ignore_index))
 
 
-def _wrong_id(ids: Any, high: int, what: str, ignore_index: int | None) -> str:
-    """Return the error message for ids in main memory, at least one of which lies outside 0 to `high`."""
-    least, most = int(ids.min()), int(ids.max())
-    wrong = least if least < 0 else most
-    besides = "" if ignore_index is None else f" (besides ignore_index={ignore_index})"
-    found = f"`target` must hold {what}{besides}; got {wrong}"
+def _wrong_id_message(ids: Any, expected: str, ignore_index: int | None) -> str:
+    """Return the error message for ids in main memory, at least one of which is out of range."""
+    lowest, highest = int(ids.min()), int(ids.max())
+    wrong = lowest if lowest < 0 else highest
+    or_ignored = "" if ignore_index is None else f" (or ignore_index={ignore_index})"
+    message = f"`target` must hold {expected}{or_ignored}; got {wrong}"
     if wrong > 1 and ((ids == 0) | (ids == wrong)).all() and (ids.ndim == 3 or (ids == 0).any()):
         if ids.ndim == 3:
-            return f"{found} and no third value. Is it a mask of the foreground? Then pass `target > 0`."
+            return f"{message}, and otherwise only 0. If it is a foreground mask, pass `target > 0`."
         return (
-            f"{found} and no other value but 0. Is it a mask of the foreground? Then pass `target // {wrong}`. "
-            f"Is it a void label? Then pass ignore_index={wrong}."
+            f"{message}, and otherwise only 0. If it is a foreground mask, pass `target // {wrong}`. "
+            f"If {wrong} is a void label, pass ignore_index={wrong}."
         )
     if ids.ndim == 3 and ids.shape[1] > 1:
-        return f"{found}. Does it mark void pixels? Then leave them out with `mask`."
-    return f"{found}. Is it a void label? Then pass ignore_index={wrong}."
+        return f"{message}. If it marks void pixels, exclude them with `mask`."
+    return f"{message}. If it is a void label, pass ignore_index={wrong}."
 
 
-#: How far beyond 0 and 1 a probability may lie by rounding; half precision rounds to a hundredth.
+#: How far a probability may lie outside [0, 1] because of rounding, and the same for half precision.
 ROUNDING, HALF_ROUNDING = 1e-5, 1e-2
 
 
-def _check_shares(rows: Array, ignored: Array | None, backend: Backend) -> None:
-    """Raise if a floating target lies outside [0, 1] and values can be read. NaN makes the loss NaN instead."""
-    if not (backend.xp.isdtype(rows.dtype, "real floating") or rows.dtype in half_dtypes(backend.xp)):
+def _check_target_probabilities(target: Array, ignored: Array | None, backend: Backend) -> None:
+    """Raise if a concrete floating target lies outside [0, 1]. NaN does not raise; it makes the loss NaN."""
+    if not (backend.xp.isdtype(target.dtype, "real floating") or target.dtype in half_dtypes(backend.xp)):
         return
-    wrong = _beyond(rows, ignored, backend)
+    wrong = _outside_probability(target, ignored, backend)
     if wrong is not None:
         msg = (
-            f"A floating `target` must hold values from 0 to 1; got {wrong:g}. Divide a mask of 0 and 255 by 255, or "
-            "pass `target > 0`; cast class ids to an integer dtype, without a class axis."
+            f"A floating `target` must hold values from 0 to 1; got {wrong:g}. For a mask of 0 and 255, pass "
+            "`target > 0` or divide by 255. For class ids, pass integers without a class axis."
         )
         raise ValueError(msg)
 
 
 def _check_probabilities(scores: Array, ignored: Array | None, backend: Backend) -> None:
-    """Raise if the input lies outside [0, 1] and values can be read. NaN makes the loss NaN instead."""
-    wrong = _beyond(scores, ignored if ignored is None or ignored.ndim == 3 else ignored[:, None, :], backend)
+    """Raise if a concrete input lies outside [0, 1]. NaN does not raise; it makes the loss NaN."""
+    per_class = ignored if ignored is None or ignored.ndim == 3 else ignored[:, None, :]
+    wrong = _outside_probability(scores, per_class, backend)
     if wrong is not None:
         msg = (
             f"With activation=None, `input` must hold probabilities, from 0 to 1; got {wrong:g}. For logits, pass "
-            "activation='softmax' or 'sigmoid', whichever the loss has."
+            "activation='softmax' or 'sigmoid', if the loss supports it."
         )
         raise ValueError(msg)
 
 
-def _beyond(values: Array, ignored: Array | None, backend: Backend) -> float | None:
-    """Return a valid number outside [0, 1] by more than rounding, or None if there is none or values are unknown."""
+def _outside_probability(values: Array, ignored: Array | None, backend: Backend) -> float | None:
+    """Return a value outside [0, 1] by more than rounding that is not ignored.
+
+    Return None if there is no such value or the values are not concrete.
+    """
     if 0 in values.shape or not backend.is_concrete(values, ignored):
         return None
     rounding = HALF_ROUNDING if values.dtype in half_dtypes(backend.xp) else ROUNDING
-    least, most = extremes(backend, values)
-    if ignored is not None and not -rounding <= least <= most <= 1 + rounding:
+    lowest, highest = extremes(backend, values)
+    if ignored is not None and not -rounding <= lowest <= highest <= 1 + rounding:
         with backend.reading():
-            least, most = extremes(backend, backend.xp.where(ignored, backend.xp.zeros_like(values), values))
-    return least if least < -rounding else most if most > 1 + rounding else None
+            lowest, highest = extremes(backend, backend.xp.where(ignored, backend.xp.zeros_like(values), values))
+    return lowest if lowest < -rounding else highest if highest > 1 + rounding else None
 
 
-def _ignored(rows: Array, mask: Array | None, ignore_index: int | None, backend: Backend) -> Array | None:
-    """Return where ids are ignored, in the shape of `rows`, or None if nowhere."""
+def _ignored(labels: Array, mask: Array | None, ignore_index: int | None, backend: Backend) -> Array | None:
+    """Return where the target is ignored, as booleans that broadcast to `labels`, or None if nowhere."""
     ignored = None
     if ignore_index is not None:
-        ignored = equals(backend, rows, ignore_index)
+        ignored = equals(backend, labels, ignore_index)
     if mask is not None:
-        masked = ~mask if rows.ndim == 2 else ~mask[:, None, :]
+        masked = ~mask if labels.ndim == 2 else ~mask[:, None, :]
         ignored = masked if ignored is None else ignored | masked
     return ignored

@@ -1,4 +1,4 @@
-"""Selected pixel losses: the mean over the pixels that are hardest."""
+"""Hard-pixel mining: the mean of a pixel loss over the hardest pixels."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from arrayseg.losses._options import ActivatedPixelKeywords, PixelOptions
 
 __all__ = [
     "Choose",
-    "Hardest",
+    "HardPixelPlan",
     "above_or_largest",
     "above_or_largest_of_image",
     "bootstrapped_cross_entropy",
@@ -31,103 +31,112 @@ __all__ = [
 
 
 Choose = Callable[[Array, Array, Backend], Array]
-"""From the losses `(N, S)`, the valid pixels `(N, S)` and the adapter to the weights `(N, S)` of what is kept."""
+"""A function of the losses, the valid pixels and the backend. It returns the weight of each pixel. All `(N, S)`."""
 
 
 @dataclass(frozen=True)
-class Hardest(DerivedPlan):
-    """A pixel loss over the pixels that `choose` keeps: one sweep for the losses, then the loss with new weights."""
+class HardPixelPlan(DerivedPlan):
+    """A pixel loss over the pixels that `choose` selects.
+
+    A first sweep computes the losses. The loss is then evaluated with the selection as pixel weights.
+    """
 
     of: Sweep
     choose: Choose
 
     def plain(self) -> Array:
-        return self._chosen().plain()
+        return self._weighted().plain()
 
     def value(self) -> Array:
-        return self._chosen().value()
+        return self._weighted().value()
 
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
-        return self._chosen().value_and_gradient(wide=wide)
+        return self._weighted().value_and_gradient(wide=wide)
 
-    def _chosen(self) -> Sweep:
-        """The loss with the choice as pixel weights; the choice is a constant of the derivative."""
+    def _weighted(self) -> Sweep:
+        """Return the loss with the selection as pixel weights. The selection is a constant in the gradient."""
         batch, backend = self.of.batch, self.of.batch.backend
         xp = batch.xp
-        bare = replace(batch, logits=backend.stop_gradient(batch.logits), pixel_weights=None, class_weights=None)
-        losses = replace(self.of, batch=bare).losses()
-        # A loss that is not a number is the hardest: left out, a network that diverged would have a good loss.
+        unweighted = replace(batch, logits=backend.stop_gradient(batch.logits), pixel_weights=None, class_weights=None)
+        losses = replace(self.of, batch=unweighted).losses()
+        # NaN counts as the hardest loss. Otherwise a diverged network would have a small loss.
         losses = xp.where(xp.isnan(losses), xp.full_like(losses, inf), losses)
-        valid = whole_block(bare).valid
-        kept = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)
+        valid = whole_block(unweighted).valid
+        weights = self.choose(losses, xp.ones_like(losses, dtype=xp.bool) if valid is None else valid, backend)
         if batch.pixel_weights is not None:
-            kept = kept * xp.astype(batch.pixel_weights, kept.dtype)
-        return replace(self.of, batch=replace(batch, pixel_weights=kept))
+            weights = weights * xp.astype(batch.pixel_weights, weights.dtype)
+        return replace(self.of, batch=replace(batch, pixel_weights=weights))
 
 
 def above_or_largest(threshold: float, at_least: int) -> Choose:
-    """Keep the losses above a threshold, or the `at_least` largest where these are fewer."""
+    """Select the losses of a batch above a threshold, or the `at_least` largest losses if fewer are above it."""
 
     def choose(losses: Array, valid: Array, backend: Backend) -> Array:
         xp = backend.xp
-        row, where = xp.reshape(losses, (1, -1)), xp.reshape(valid, (1, -1))
-        return xp.reshape(_above_or_largest(row, where, threshold, at_least, backend), losses.shape)
+        flat_losses, flat_valid = xp.reshape(losses, (1, -1)), xp.reshape(valid, (1, -1))
+        return xp.reshape(_above_or_largest(flat_losses, flat_valid, threshold, at_least, backend), losses.shape)
 
     return choose
 
 
 def above_or_largest_of_image(threshold: float, at_least: int, *, mean_of_images: bool) -> Choose:
-    """The same image by image; the weights of an image together are 1 where the mean is to be one of images' means."""
+    """Select the losses of each image as `above_or_largest` does for a batch.
+
+    With `mean_of_images`, the weights of each image sum to 1, so that the weighted mean is a mean of image means.
+    """
 
     def choose(losses: Array, valid: Array, backend: Backend) -> Array:
         xp = backend.xp
-        kept = _above_or_largest(losses, valid, threshold, at_least, backend)
+        weights = _above_or_largest(losses, valid, threshold, at_least, backend)
         if not mean_of_images:
-            return kept
-        total = xp.sum(kept, axis=1, keepdims=True)
-        return kept / xp.where(total > 0, total, xp.ones_like(total))
+            return weights
+        total = xp.sum(weights, axis=1, keepdims=True)
+        return weights / xp.where(total > 0, total, xp.ones_like(total))
 
     return choose
 
 
 def largest_share(share: float) -> Choose:
-    """Keep a share of the valid pixels, those with the largest losses, at least one."""
+    """Select a fraction of the valid pixels, at least one: those with the largest losses."""
 
     def choose(losses: Array, valid: Array, backend: Backend) -> Array:
         xp = backend.xp
-        row, where = xp.reshape(losses, (1, -1)), xp.reshape(valid, (1, -1))
-        total = xp.sum(xp.astype(where, backend.sum_dtype(losses)), axis=1, keepdims=True)
+        flat_losses, flat_valid = xp.reshape(losses, (1, -1)), xp.reshape(valid, (1, -1))
+        total = xp.sum(xp.astype(flat_valid, backend.sum_dtype(losses)), axis=1, keepdims=True)
         count = xp.where(total > 0, xp.floor(xp.where(total * share < 1, xp.ones_like(total), total * share)), total)
-        return xp.reshape(largest(row, where, xp.astype(count, backend.count_dtype(losses)), xp), losses.shape)
+        count = xp.astype(count, backend.count_dtype(losses))
+        return xp.reshape(largest(flat_losses, flat_valid, count, xp), losses.shape)
 
     return choose
 
 
 def _above_or_largest(losses: Array, valid: Array, threshold: float, at_least: int, backend: Backend) -> Array:
+    """Return weights of 1 for the valid losses of each row above a threshold, or for the `at_least` largest."""
     xp, (rows, length) = backend.xp, losses.shape
-    hard = valid & (losses > threshold)
+    above = valid & (losses > threshold)
     dtype, device = backend.count_dtype(losses), backend.device(losses)
     count = xp.full((rows, 1), min(at_least, length), dtype=dtype, device=device)
-    enough = xp.sum(xp.astype(hard, dtype), axis=1, keepdims=True) >= at_least
-    return xp.where(enough, xp.astype(hard, losses.dtype), largest(losses, valid, count, xp))
+    has_enough = xp.sum(xp.astype(above, dtype), axis=1, keepdims=True) >= at_least
+    return xp.where(has_enough, xp.astype(above, losses.dtype), largest(losses, valid, count, xp))
 
 
 def largest(losses: Array, valid: Array, count: Array, xp: Namespace) -> Array:
-    """1 for the `count` largest losses of each row's valid pixels, 0 for others; ties share the last places.
+    """Return weights of 1 for the `count` largest valid losses of each row, and 0 for the others.
 
-    So the mean over what is kept is that of the `count` largest, and no order of the pixels matters. The count is
-    `(rows, 1)`, at most the length of a row.
+    Pixels that tie for the last places share their weight evenly. So the weighted mean is the mean of the `count`
+    largest losses, and the order of the pixels does not matter. The count has the shape `(rows, 1)` and is at most the
+    length of a row.
     """
     if 0 in losses.shape:
         return xp.zeros_like(losses)
     ordered = xp.sort(xp.where(valid, losses, xp.full_like(losses, -1.0)), axis=1, descending=True)
-    some = count > 0
-    last = xp.take_along_axis(ordered, xp.where(some, count - 1, count), axis=1)
-    over, level = (some & valid & chosen for chosen in (losses > last, losses == last))
-    missing, tied = (xp.sum(xp.astype(chosen, count.dtype), axis=1, keepdims=True) for chosen in (over, level))
-    missing = xp.astype(count - missing, losses.dtype)
-    tied = xp.astype(xp.where(tied > 0, tied, xp.ones_like(tied)), losses.dtype)
-    return xp.astype(over, losses.dtype) + xp.astype(level, losses.dtype) * (missing / tied)
+    positive = count > 0
+    last = xp.take_along_axis(ordered, xp.where(positive, count - 1, count), axis=1)
+    above, tied = (positive & valid & selected for selected in (losses > last, losses == last))
+    above_count, tied_count = (xp.sum(xp.astype(each, count.dtype), axis=1, keepdims=True) for each in (above, tied))
+    places = xp.astype(count - above_count, losses.dtype)
+    tied_count = xp.astype(xp.where(tied_count > 0, tied_count, xp.ones_like(tied_count)), losses.dtype)
+    return xp.astype(above, losses.dtype) + xp.astype(tied, losses.dtype) * (places / tied_count)
 
 
 @loss(PixelOptions)
@@ -139,45 +148,39 @@ def ohem_cross_entropy(
     min_kept: int = 100_000,
     **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
-    r"""Cross entropy of the hard pixels of a batch: online hard example mining.
+    r"""Compute the cross entropy of the hard pixels of a batch (online hard example mining, OHEM).
 
-    Pixels whose loss exceeds ``-log(threshold)`` are kept; where these are fewer than `min_kept`, the `min_kept`
-    largest are. The result is the mean over the pixels that are kept.
+    The hard pixels are those whose loss exceeds ``-log(threshold)``. If fewer than `min_kept` do, the `min_kept` pixels
+    with the largest losses are used instead. The result is the mean over these pixels.
 
     .. math:: \ell = \frac{\sum_i k_i \ell_i}{\sum_i k_i}, \qquad
        k_i = [\ell_i > -\log \theta] \text{ or } [\ell_i \text{ is among the } n \text{ largest}]
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     threshold : float, default 0.7
-        A probability in (0, 1]: pixels whose class has less are hard.
+        In (0, 1]. A pixel is hard if the probability of its class is below the threshold.
     min_kept : int, default 100000
-        How many pixels of the batch are kept at least; all valid ones where there are fewer.
+        The minimum number of pixels of the batch to keep. All valid pixels are kept if there are fewer.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``, 0 where
-        not kept.
+    {returns_pixels}
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    Hardness is the loss before class and pixel weights. Pixels that tie for the last places share them evenly, so
-    that the value is that of the `min_kept` largest and no order of the pixels matters. mmsegmentation counts
-    `min_kept` per image and divides by all pixels (``denominator="all"``); detectron2 and nnU-Net keep a share of the
-    pixels instead.
+    Pixels are ranked by their loss before class and pixel weights. Pixels that tie for the last places share their
+    weight evenly, so the order of the pixels does not matter. mmsegmentation counts `min_kept` per image and divides by
+    all pixels (``denominator="all"``). detectron2 and nnU-Net keep a fraction of the pixels instead, as
+    `top_k_cross_entropy` does.
 
     References
     ----------
@@ -188,9 +191,9 @@ def ohem_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import ohem_cross_entropy
-    >>> probabilities = np.array([[[0.9, 0.6, 0.2], [0.1, 0.4, 0.8]]])
-    >>> ids = np.array([[0, 0, 0]])
-    >>> loss = ohem_cross_entropy(probabilities, ids, threshold=0.7, min_kept=1, activation=None)
+    >>> probabilities = np.array([[[[0.9, 0.6, 0.2]], [[0.1, 0.4, 0.8]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0, 0]]])  # (N, H, W)
+    >>> loss = ohem_cross_entropy(probabilities, target, threshold=0.7, min_kept=1, activation=None)
     >>> round(float(loss), 4), round(float(-np.log(0.6 * 0.2) / 2), 4)
     (1.0601, 1.0601)
     """
@@ -200,7 +203,7 @@ def ohem_cross_entropy(
         hardness = -backend_of(threshold).xp.log(threshold)
     else:
         hardness = -log(threshold) if threshold > 0 else inf
-    return Hardest(
+    return HardPixelPlan(
         pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options)),
         above_or_largest(hardness, min_kept),
     )
@@ -210,40 +213,34 @@ def ohem_cross_entropy(
 def top_k_cross_entropy(
     input: Array, target: Array, *, share: float = 0.1, **options: Unpack[ActivatedPixelKeywords]
 ) -> Plan:
-    r"""Cross entropy of a share of the pixels of a batch: those with the largest losses.
+    r"""Compute the cross entropy of the pixels with the largest losses, a given fraction of the batch.
 
     .. math:: \ell = \frac{\sum_i k_i \ell_i}{\sum_i k_i}, \qquad
        k_i = [\ell_i \text{ is among the } \lfloor \kappa N \rfloor \text{ largest}]
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     share : float, default 0.1
-        In (0, 1]: how many of the valid pixels of the batch are kept, rounded down, but at least one; 1 gives cross
-        entropy.
+        The fraction of the valid pixels of the batch to keep, in (0, 1]. Their number is rounded down, but at least 1.
+        ``share=1`` gives cross entropy.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``, 0 where
-        not kept.
+    {returns_pixels}
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    nnU-Net and SegLossOdyssey name the share in percent (10) and take it of all pixels, ignored ones too; detectron2
-    and Paddle as a fraction. Hardness is the loss before class and pixel weights; pixels that tie for the last places
-    share them evenly.
+    nnU-Net and SegLossOdyssey give the fraction in percent (10), relative to all pixels including ignored ones.
+    detectron2 and Paddle give a fraction. Pixels are ranked by their loss before class and pixel weights. Pixels that
+    tie for the last places share their weight evenly.
 
     References
     ----------
@@ -254,13 +251,14 @@ def top_k_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import top_k_cross_entropy
-    >>> probabilities = np.array([[[0.9, 0.6, 0.2, 0.7], [0.1, 0.4, 0.8, 0.3]]])
-    >>> loss = top_k_cross_entropy(probabilities, np.array([[0, 0, 0, 0]]), share=0.5, activation=None)
+    >>> probabilities = np.array([[[[0.9, 0.6, 0.2, 0.7]], [[0.1, 0.4, 0.8, 0.3]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0, 0, 0]]])  # (N, H, W)
+    >>> loss = top_k_cross_entropy(probabilities, target, share=0.5, activation=None)
     >>> round(float(loss), 4), round(float(-np.log(0.6 * 0.2) / 2), 4)
     (1.0601, 1.0601)
     """
     share = check_number("share", share, 0, 1, above=True)
-    return Hardest(
+    return HardPixelPlan(
         pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options)), largest_share(share)
     )
 
@@ -274,44 +272,38 @@ def bootstrapped_cross_entropy(
     min_kept: int = 4096,
     **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
-    r"""Bootstrapped cross entropy: the mean over images of the mean over their hard pixels.
+    r"""Compute the bootstrapped cross entropy: the mean over images of the mean over their hard pixels.
 
-    Pixels whose loss exceeds `loss_threshold` are kept; in an image where these are fewer than `min_kept`, the
-    `min_kept` largest are.
+    The hard pixels of an image are those whose loss exceeds `loss_threshold`. If fewer than `min_kept` do, the
+    `min_kept` pixels with the largest losses are used instead.
 
     .. math:: \ell = \frac{1}{N} \sum_n \frac{\sum_i k_{ni} \ell_{ni}}{\sum_i k_{ni}}, \qquad
        k_{ni} = [\ell_{ni} > \lambda] \text{ or } [\ell_{ni} \text{ is among the } K \text{ largest of its image}]
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     loss_threshold : float, default 0.3
-        At least 0: pixels with a greater loss are hard.
+        Pixels with a greater loss are hard. At least 0.
     min_kept : int, default 4096
-        How many pixels of each image are kept at least; all valid ones where there are fewer.
+        The minimum number of pixels of each image to keep. All valid pixels are kept if there are fewer.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``, 0 where
-        not kept.
+    {returns_pixels}
+        Pixels that are not selected have a loss of 0.
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    As Paddle has it, without defaults. `ohem_cross_entropy` differs in that it keeps pixels of the batch, by a
-    probability. Images without a valid pixel do not count in the mean. With ``reduction="sum"`` or ``"none"`` the kept
-    losses are not divided by their number.
+    Paddle computes the same loss, without default options. `ohem_cross_entropy` selects pixels over the whole batch, by
+    a probability. Images without a valid pixel do not enter the mean. With ``reduction="sum"`` or ``"none"``, the
+    selected losses are not divided by their number.
 
     References
     ----------
@@ -322,9 +314,10 @@ def bootstrapped_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import bootstrapped_cross_entropy
-    >>> probabilities = np.array([[[0.9, 0.6, 0.2], [0.1, 0.4, 0.8]], [[0.9, 0.9, 0.8], [0.1, 0.1, 0.2]]])
-    >>> ids = np.zeros((2, 3), dtype=int)
-    >>> loss = bootstrapped_cross_entropy(probabilities, ids, loss_threshold=0.3, min_kept=1, activation=None)
+    >>> foreground = np.array([[[[0.1, 0.4, 0.8]]], [[[0.1, 0.1, 0.2]]]])
+    >>> probabilities = np.concatenate([1 - foreground, foreground], axis=1)  # (N, C, H, W)
+    >>> target = np.zeros((2, 1, 3), dtype=int)  # (N, H, W)
+    >>> loss = bootstrapped_cross_entropy(probabilities, target, loss_threshold=0.3, min_kept=1, activation=None)
     >>> round(float(loss), 4), round(float(-(np.log(0.6 * 0.2) / 2 + np.log(0.8)) / 2), 4)
     (0.6416, 0.6416)
     """
@@ -332,4 +325,4 @@ def bootstrapped_cross_entropy(
     min_kept = check_index("min_kept", min_kept, 0)
     shared = PixelOptions(**options)
     choose = above_or_largest_of_image(loss_threshold, min_kept, mean_of_images=shared.reduction == "mean")
-    return Hardest(pixel_plan(input, target, pixel_formulas.cross_entropy, shared), choose)
+    return HardPixelPlan(pixel_plan(input, target, pixel_formulas.cross_entropy, shared), choose)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Unpack
 
 from arrayseg._checks import check_number
-from arrayseg._typing import Absent, Array, Pool, Reduction, SmoothForm
+from arrayseg._typing import AbsentTarget, Array, Pool, Reduction, SmoothForm
 from arrayseg.engine import pixel_formulas, region_scores
 from arrayseg.engine.pixel_formulas import Formula
 from arrayseg.engine.pixel_term import PixelTerm
@@ -168,7 +168,7 @@ def generalized_dice_focal(
     focal_weight: float = 1.0,
     gamma: float = 2.0,
     weighting: Weighting = "square",
-    absent: Absent = "keep",
+    absent: AbsentTarget = "keep",
     pool: Pool = "image",
     smooth: Smooth = 1e-5,
     **options: Unpack[JointKeywords],

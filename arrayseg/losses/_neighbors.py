@@ -1,4 +1,4 @@
-"""Losses that compare a pixel with its neighbours."""
+"""Losses that compare a pixel with its neighbors."""
 
 from __future__ import annotations
 
@@ -24,42 +24,45 @@ __all__ = ["NeighborTerm", "neighbor_aware_cross_entropy"]
 
 @dataclass(frozen=True, kw_only=True)
 class NeighborTerm(MeanTerm):
-    """The mean over pixels and classes of |z - n| or (z - n)^2, n the share of the class among the valid neighbours."""
+    """The mean over pixels and classes of |z - n| or (z - n)^2.
+
+    n is the frequency of the class among the targets of the valid neighbors.
+    """
 
     spatial: tuple[int, ...]
     size: int
-    """The side of the neighbourhood, odd."""
+    """The side length of the neighborhood, odd."""
     distance: Literal["l1", "l2"]
 
     whole_images = True
 
     def count(self, block: Block) -> Sums:
-        # The weights of classes belong to the cross entropy beside this.
+        # The class weights apply only to the cross entropy.
         return super().count(block.changed(class_weights=None))
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp = block.xp
-        difference = block.logits - self._neighbors(block)
+        difference = block.logits - self._class_frequency(block)
         if self.distance == "l2":
             distance, slope = difference**2, 2 * difference
         else:
             slope = xp.astype(difference > 0, block.dtype) - xp.astype(difference < 0, block.dtype)
             distance = difference * slope
-        share = 1 / block.classes
-        losses = block.weighted(block.where_valid(xp.sum(distance, axis=1) * share))
+        factor = 1 / block.classes
+        losses = block.weighted(block.where_valid(xp.sum(distance, axis=1) * factor))
         if scale is None:
             return losses, None
-        return losses, block.weighted(block.where_valid(slope)) * (scale * share)
+        return losses, block.weighted(block.where_valid(slope)) * (scale * factor)
 
-    def _neighbors(self, block: Block) -> Array:
-        """The share of every class among the neighbours, `(B, C, P)`; 0 where none is valid."""
+    def _class_frequency(self, block: Block) -> Array:
+        """Return the frequency of every class among the valid neighbors, or 0 without them. Shape `(B, C, P)`."""
         xp = block.xp
         valid = block.where_valid(xp.ones((block.images, 1, block.pixels), dtype=block.dtype, device=block.device))
-        hits, count = (self._box_sum(array, xp) for array in (block.target, valid))
-        return hits / xp.where(count > 0, count, xp.ones_like(count))
+        sums, count = (self._box_sum(array, xp) for array in (block.target, valid))
+        return sums / xp.where(count > 0, count, xp.ones_like(count))
 
     def _box_sum(self, array: Array, xp: Namespace) -> Array:
-        """The sum over the neighbourhood of every pixel, an axis at a time; nothing lies outside."""
+        """Return the sum over the neighborhood of every pixel, with zeros outside the image. Sum axis by axis."""
         shape = array.shape
         if 0 in shape:
             return array
@@ -81,45 +84,39 @@ def neighbor_aware_cross_entropy(
     activation: Activation = "softmax",
     **options: Unpack[PixelKeywords],
 ) -> Plan:
-    r"""Neighbour-aware calibration (NACL): cross entropy, and logits close to the labels of the neighbourhood.
+    r"""Compute the neighbor-aware cross entropy (NACL), which pulls logits towards the labels of the neighborhood.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\log p_{i, y_i} + \frac{\alpha}{C} \sum_c |z_{ic} - n_{ic}|
 
-    with :math:`n_{ic}` the share of class c among the targets of the pixels around i, itself among them.
+    where :math:`n_{ic}` is the frequency of class c among the targets of pixel i and its neighbors.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     alpha : float, default 0.1
         The weight of the distance, at least 0; 0 gives cross entropy.
     kernel_size : int, default 3
-        The side of the neighbourhood along every spatial axis, odd.
+        The side length of the neighborhood along every spatial axis, odd.
     distance : {"l1", "l2"}, default "l1"
         The absolute difference or its square.
     activation : {"softmax", "sigmoid"}, default "softmax"
-        Which probabilities the logits make; the input always holds logits.
+        How to turn logits into probabilities. `input` always contains logits.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    Shares are among the valid neighbours inside the image; the authors' code counts what lies outside as class 0. Class
-    weights and label smoothing are those of the cross entropy alone. Where a logit equals the share the derivative of
-    its distance is 0.
+    Only valid neighbors inside the image are counted. The authors' code counts pixels outside the image as class 0.
+    Class weights and label smoothing apply only to the cross entropy. If a logit equals the frequency, the derivative
+    of its distance is 0.
 
     References
     ----------
@@ -130,15 +127,17 @@ def neighbor_aware_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import neighbor_aware_cross_entropy
-    >>> round(float(neighbor_aware_cross_entropy(np.zeros((1, 2, 4)), np.array([[0, 0, 1, 1]]))), 4)
-    0.7431
+    >>> logits = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0]]])  # (N, H, W)
+    >>> round(float(neighbor_aware_cross_entropy(logits, target)), 4)
+    1.2269
     """
     check_choice("activation", activation, ("softmax", "sigmoid"))
     check_choice("distance", distance, ("l1", "l2"))
     alpha = check_number("alpha", alpha, 0)
     kernel_size = check_index("kernel_size", kernel_size)
     if kernel_size < 1 or kernel_size % 2 == 0:
-        msg = f"`kernel_size` must be odd, so that the neighbourhood has a middle; got {kernel_size!r}."
+        msg = f"`kernel_size` must be odd and positive; got {kernel_size!r}."
         raise ValueError(msg)
     shared = PixelOptions(activation=activation, **options)
     sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, shared)

@@ -1,4 +1,4 @@
-"""Pixel losses that wrong labels disturb less: bounded, or nearly so, where the prediction contradicts the label."""
+"""Pixel losses that are robust to wrong labels, and poly loss."""
 
 from __future__ import annotations
 
@@ -21,36 +21,30 @@ __all__ = ["BiTemperedTerm", "bi_tempered", "generalized_cross_entropy", "poly",
 
 @loss(PixelOptions)
 def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack[ActivatedPixelKeywords]) -> Plan:
-    r"""Poly-1 loss: cross entropy plus a multiple of the probability that is missing.
+    r"""Compute the poly-1 loss: cross entropy plus a multiple of 1 - p.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\log p_{i, y_i} + \epsilon (1 - p_{i, y_i})
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     epsilon : float, default 1
-        What is added to the first coefficient of the cross entropy's series in 1 - p, at least -1; 0 gives cross
+        The amount added to the first coefficient of the series of cross entropy in 1 - p. At least -1; 0 gives cross
         entropy.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The paper finds 1 for images and lower values for others; optax has 2 by default.
+    The paper recommends 1 for image classification and other values for other tasks. The default of optax is 2.
 
     References
     ----------
@@ -61,8 +55,10 @@ def poly(input: Array, target: Array, *, epsilon: float = 1.0, **options: Unpack
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import poly
-    >>> round(float(poly(np.array([[0.0, 0.0]]), np.array([1]))), 4)
-    1.1931
+    >>> logits = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0]]])  # (N, H, W)
+    >>> round(float(poly(logits, target)), 4)
+    1.6269
     """
     epsilon = check_number("epsilon", epsilon, -1)
     return pixel_plan(input, target, poly_formula(epsilon), PixelOptions(**options))
@@ -78,15 +74,16 @@ def poly_formula(epsilon: float) -> Formula:
     return formula
 
 
-# Newton steps before the two that are differentiated; with those, the sum was 1 to 1e-12 for t from 1 to 10 and 2 to
-# 1000 classes, whatever the spread of the scores.
+# The number of Newton steps before the two differentiated ones. With all seven, the probabilities summed to 1 within
+# 1e-12 for t from 1 to 10 and 2 to 1000 classes, for any spread of the scores.
 STEPS = 5
 
 
 def log_tempered_softmax(scores: Array, t: float, backend: Backend) -> Array:
-    """The logarithm of the tempered softmax over axis 1, of which autodiff finds the right first two derivatives.
+    """Return the logarithm of the tempered softmax over axis 1. Automatic differentiation is exact up to second order.
 
-    The first steps are constants of the derivative. Each of the last two is not, and so adds an order to what is right.
+    The first steps are constants in the derivative. The last two steps are differentiated, and each of them makes one
+    more order of the derivatives exact.
     """
     xp = backend.xp
     constants = backend.stop_gradient(scores)
@@ -99,7 +96,10 @@ def log_tempered_softmax(scores: Array, t: float, backend: Backend) -> Array:
 
 
 def newton_step(scores: Array, normalizer: Array, t: float, xp: Namespace) -> Array:
-    """A step towards a sum Z of 1, on Z^(1 - t) - 1: concave in m, and linear where all scores are equal."""
+    """Return the normalizer m after one Newton step for Z^(1 - t) = 1, where Z is the sum of the probabilities.
+
+    The left side is concave in m, and linear if all scores are equal.
+    """
     logarithms = log_exp_t(scores - normalizer, t, xp)
     total = xp.sum(xp.exp(logarithms), axis=1, keepdims=True)
     escort = xp.sum(xp.exp(t * logarithms), axis=1, keepdims=True)
@@ -107,7 +107,7 @@ def newton_step(scores: Array, normalizer: Array, t: float, xp: Namespace) -> Ar
 
 
 def log_exp_t(scores: Array, t: float, xp: Namespace) -> Array:
-    """The logarithm of the tempered exponential, of scores that are at most 0."""
+    """Return the logarithm of the tempered exponential of scores that are at most 0."""
     if is_exactly(t, 1):
         return scores
     logarithm = xp.log1p((1 - t) * scores)
@@ -115,7 +115,7 @@ def log_exp_t(scores: Array, t: float, xp: Namespace) -> Array:
 
 
 def log_t(logarithm: Array, t: float, xp: Namespace) -> Array:
-    """The tempered logarithm of a number whose logarithm is given; bounded below for t < 1."""
+    """Return the tempered logarithm of a number, given its natural logarithm. It is bounded below for t < 1."""
     if is_exactly(t, 1):
         return logarithm
     steps = (1 - t) * logarithm
@@ -124,7 +124,10 @@ def log_t(logarithm: Array, t: float, xp: Namespace) -> Array:
 
 @dataclass(frozen=True)
 class BiTemperedTerm(MeanTerm):
-    """The mean over pixels of sum_c t (log_t1 t - log_t1 p) - (t^(2 - t1) - p^(2 - t1)) / (2 - t1)."""
+    """The mean over pixels of sum_c t (log_t1 t - log_t1 p) - (t^(2 - t1) - p^(2 - t1)) / (2 - t1).
+
+    p is the tempered softmax with temperature `t2`.
+    """
 
     t1: float
     t2: float
@@ -132,7 +135,7 @@ class BiTemperedTerm(MeanTerm):
 
     def losses(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
         xp, scores, target = block.xp, block.logits, block.target
-        if block.batch.binary:  # distributions of two outcomes, with the scores z and 0, or 0 and -z
+        if block.batch.binary:  # each class is a distribution of two outcomes, with scores (z, 0), shifted to be <= 0
             zero = xp.zeros_like(scores)
             scores = xp.stack([xp.minimum(scores, zero), -xp.maximum(scores, zero)], axis=1)
             target = xp.stack([target, 1 - target], axis=1)
@@ -153,7 +156,8 @@ class BiTemperedTerm(MeanTerm):
 
     def _divergence(self, log_p: Array, target: Array, xp: Namespace) -> Array:
         power = 2 - self.t1
-        least = float(xp.finfo(target.dtype).smallest_normal)  # times 0 it is 0; its logarithm is in the derivative
+        # A lower bound keeps the logarithm finite. It is multiplied by the target, so a target of 0 still adds 0.
+        least = float(xp.finfo(target.dtype).smallest_normal)
         log_target = xp.log(xp.maximum(target, xp.full_like(target, least)))
         match = target * (log_t(log_target, self.t1, xp) - log_t(log_p, self.t1, xp))
         return match - (target**power - xp.exp(power * log_p)) / power
@@ -163,35 +167,29 @@ class BiTemperedTerm(MeanTerm):
 def generalized_cross_entropy(
     input: Array, target: Array, *, q: float = 0.7, **options: Unpack[ActivatedPixelKeywords]
 ) -> Plan:
-    r"""Generalised cross entropy: between cross entropy and the mean absolute error.
+    r"""Compute the generalized cross entropy, which lies between cross entropy and the mean absolute error.
 
     .. math:: \ell = \frac{1}{N} \sum_i \frac{1 - p_{i, y_i}^q}{q}
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     q : float, default 0.7
-        In [0, 1]: 0 gives cross entropy, 1 gives 1 - p, half the absolute error. The loss is at most 1 / q.
+        In [0, 1]. 0 gives cross entropy; 1 gives 1 - p, half the absolute error. The loss is at most 1 / q.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The default is the paper's; Keras has 0.5.
+    The paper recommends the default. Keras uses 0.5.
 
     References
     ----------
@@ -202,8 +200,10 @@ def generalized_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import generalized_cross_entropy
-    >>> round(float(generalized_cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))), 4)
-    0.5492
+    >>> logits = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0]]])  # (N, H, W)
+    >>> round(float(generalized_cross_entropy(logits, target)), 4)
+    0.6138
     """
     q = check_number("q", q, 0, 1)
     return pixel_plan(input, target, generalized_cross_entropy_formula(q), PixelOptions(**options))
@@ -237,44 +237,39 @@ def symmetric_cross_entropy(
     log_zero: float = -4.0,
     **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
-    r"""Symmetric cross entropy: cross entropy, and that of the target under the prediction.
+    r"""Compute the symmetric cross entropy: cross entropy plus reverse cross entropy.
 
     .. math:: \ell = \frac{1}{N} \sum_i -\alpha \log p_{i, y_i} - \beta A (1 - p_{i, y_i})
 
-    With A for the logarithm of 0, the second part is the cross entropy with its arguments swapped,
-    :math:`-\sum_c p_c \log t_c`.
+    The second part is the cross entropy with swapped arguments, :math:`-\sum_c p_c \log t_c`, where A replaces the
+    logarithm of 0.
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     alpha : float, default 0.1
         The weight of the cross entropy, at least 0.
     beta : float, default 1
         The weight of the reverse cross entropy, at least 0.
     log_zero : float, default -4
-        A, what stands for the logarithm of 0, at most 0; -2 makes the reverse part the mean absolute error.
+        A, the value that replaces the logarithm of 0, at most 0. -2 turns the reverse part into the mean absolute
+        error.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The defaults are the paper's for CIFAR-10. Implementations that clamp the target at 1e-4 have
-    ``log_zero=-9.2103``. A share t of a class in a soft target adds its part of the formula for an id, as in every
-    pixel loss here; log t itself is not taken.
+    The paper uses the defaults for CIFAR-10. Implementations that clamp the target at 1e-4 correspond to
+    ``log_zero=-9.2103``. For a soft target, the loss is the mean of the losses of the class ids, weighted by their
+    probabilities, as in all pixel losses of arrayseg. The formula does not use log t.
 
     References
     ----------
@@ -285,8 +280,10 @@ def symmetric_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import symmetric_cross_entropy
-    >>> round(float(symmetric_cross_entropy(np.array([[0.0, 0.0]]), np.array([1]))), 4)
-    2.0693
+    >>> logits = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0]]])  # (N, H, W)
+    >>> round(float(symmetric_cross_entropy(logits, target)), 4)
+    2.1127
     """
     alpha = check_number("alpha", alpha, 0)
     beta = check_number("beta", beta, 0)
@@ -318,7 +315,7 @@ def bi_tempered(
     label_smoothing: float = 0.0,
     **options: Unpack[MeanKeywords],
 ) -> Plan:
-    r"""Bi-tempered logistic loss: a bounded logarithm of a heavy-tailed softmax.
+    r"""Compute the bi-tempered logistic loss: a bounded logarithm of a heavy-tailed softmax.
 
     .. math:: \ell = \frac{1}{N} \sum_{i,c} t_{ic} (\log_{t_1} t_{ic} - \log_{t_1} p_{ic})
        - \frac{t_{ic}^{2 - t_1} - p_{ic}^{2 - t_1}}{2 - t_1}, \quad
@@ -328,39 +325,34 @@ def bi_tempered(
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     t1 : float, default 0.8
-        The temperature of the logarithm, in [0, 1]: below 1 the loss is bounded.
+        The temperature of the logarithm, in [0, 1]. Below 1, the loss is bounded.
     t2 : float, default 1.2
-        The temperature of the exponential, at least 1: above 1 the tails are heavy. 1 and 1 give the Kullback-Leibler
-        divergence from the target, which for ids is cross entropy.
+        The temperature of the exponential, at least 1. Above 1, the tails are heavy. ``t1=1`` and ``t2=1`` give the
+        Kullback-Leibler divergence from the target, which for class ids is cross entropy.
     activation : {"softmax", "sigmoid"}, default "softmax"
-        Exclusive classes, or independent ones, each with the scores z and 0. The input always holds logits.
+        "softmax" for mutually exclusive classes, "sigmoid" for independent ones, each with the scores z and 0.
+        `input` always contains logits.
     label_smoothing : float, default 0
-        In [0, 1): the share of the target that is spread evenly over the classes.
+        In [0, 1). The fraction of the target that is spread evenly over the classes.
     {options}
 
     Returns
     -------
-    array
-        The loss, of the input's dtype, at least float32: a number, or (N, \*spatial) with ``reduction="none"``.
+    {returns_pixels}
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    The normaliser is found by Newton's method to machine precision, and its derivative is that of the solution; other
-    libraries stop after five fixed-point iterations and differentiate those. Weights of classes are those of a pixel's
-    target, as for ids in cross entropy. The derivative in `label_smoothing` at 0 is that from above; for ``t1=1`` it is
-    infinite, and a large number is returned.
+    Newton's method finds the normalizer to machine precision, and the gradient differentiates the exact solution. Other
+    libraries stop after five fixed-point iterations and differentiate these. The class weight of a pixel is the weight
+    of its target class, as in `cross_entropy`. At ``label_smoothing=0``, the derivative with respect to
+    `label_smoothing` is one-sided. For ``t1=1`` it is infinite, and arrayseg returns a large number.
 
     References
     ----------
@@ -371,8 +363,10 @@ def bi_tempered(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import bi_tempered
-    >>> round(float(bi_tempered(np.array([[0.0, 0.0]]), np.array([1]))), 4)
-    0.5394
+    >>> logits = np.array([[[[2.0, -1.0]], [[0.0, 1.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 0]]])  # (N, H, W)
+    >>> round(float(bi_tempered(logits, target)), 4)
+    0.7814
     """
     check_choice("activation", activation, ("softmax", "sigmoid"))
     t1 = check_number("t1", t1, 0, 1)

@@ -1,4 +1,4 @@
-"""Class ids as one value per class."""
+"""One-hot encoding of class ids."""
 
 from __future__ import annotations
 
@@ -21,40 +21,41 @@ def one_hot(
     ignore_index: int | None = None,
     dtype: DType | None = None,
 ) -> Array:
-    r"""Return one value per class: 1 for a pixel's class, 0 for the others.
+    r"""Convert class ids to one value per class: 1 for the class of a pixel, 0 for all others.
 
     .. math:: t_{ic} = [y_i = c]
 
     Parameters
     ----------
     target : array
-        Class ids, shape (N, \*spatial), integer or boolean.
+        Class ids. Integer or boolean, shape (N, \*spatial).
     num_classes : int
         C, the number of classes.
     class_axis : int, default 1
-        Where the class axis stands in the result; -1 for channels-last.
+        The position of the class axis in the result; -1 for channels-last.
     ignore_index : int, optional
-        An id whose pixels are 0 in every class.
+        The label to ignore. Its pixels are 0 in every class.
     dtype : dtype, optional
-        The dtype of the result, of the target's library; its float32 if not given.
+        The dtype of the result, from the library of `target`. float32 if not given.
 
     Returns
     -------
     array
-        Shape (N, C, \*spatial), on the target's device.
+        The values, on the device of `target`. Shape (N, C, \*spatial).
 
     Raises
     ------
     TypeError
-        If the target is not an array of integers, or an option not a whole number.
+        If an argument has the wrong type.
     ValueError
-        If an option is out of its range, or an id is no class. Under a compiler, which cannot raise on values, the
-        pixels of such an id are 0 in every class.
+        If an option is invalid or a label is out of range. A compiler cannot raise on values; pixels with such a label
+        are then 0 in every class.
 
     Notes
     -----
-    ``jax.nn.one_hot`` and ``keras.utils.to_categorical`` put the classes last; ``torch.nn.functional.one_hot``
-    too, and gives integers. No loss of arrayseg needs it: each takes ids as they are.
+    ``jax.nn.one_hot`` and ``keras.utils.to_categorical`` put the class axis last. So does
+    ``torch.nn.functional.one_hot``, which returns integers. The losses of arrayseg do not need this function, because
+    they accept class ids.
 
     References
     ----------
@@ -64,7 +65,8 @@ def one_hot(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import one_hot
-    >>> one_hot(np.array([[0, 2, 255]]), 3, ignore_index=255)[0]
+    >>> label_map = np.array([[[0, 2, 255]]])  # (N, H, W)
+    >>> one_hot(label_map, 3, ignore_index=255)[0, :, 0, :]
     array([[1., 0., 0.],
            [0., 0., 0.],
            [0., 1., 0.]], dtype=float32)
@@ -87,5 +89,5 @@ def one_hot(
     shape = [1] * (target.ndim + 1)
     shape[axis] = num_classes
     dtype = check_dtype("dtype", dtype, xp)
-    hot = xp.expand_dims(ids, axis=axis) == xp.reshape(classes, tuple(shape))
-    return xp.astype(hot, dtype)
+    is_class = xp.expand_dims(ids, axis=axis) == xp.reshape(classes, tuple(shape))
+    return xp.astype(is_class, dtype)

@@ -1,4 +1,4 @@
-"""Names that options have in other libraries, so that an error can say what they are here."""
+"""The option names of other libraries, so that an error message can suggest the option of arrayseg."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NoReturn
 
 __all__ = ["raise_unknown"]
 
-#: An option of another library: the option here and how to write it; the first that the loss has is shown.
+#: For an option of another library, the options of arrayseg and how to write them. An error message suggests the first
+#: one that the loss has.
 NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "y_true": (("target", "`target`, the second argument"),),
     "labels": (("target", "`target`, the second argument"),),
@@ -38,7 +39,7 @@ NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "ignore_class": (("ignore_index", "`ignore_index`"),),
     "ignore": (("ignore_index", "`ignore_index`"),),
     "void_index": (("ignore_index", "`ignore_index`"),),
-    "from_logits": (("activation", "`activation`: None for probabilities, which is from_logits=False"),),
+    "from_logits": (("activation", "`activation`: None for probabilities (from_logits=False)"),),
     "softmax": (("activation", '`activation`: "softmax" for softmax=True, None for probabilities'),),
     "sigmoid": (("activation", '`activation`: "sigmoid" for sigmoid=True, None for probabilities'),),
     "use_softmax": (("activation", '`activation`: "softmax" or "sigmoid"'),),
@@ -46,7 +47,7 @@ NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "apply_softmax": (("activation", '`activation`: "softmax", or None for probabilities'),),
     "apply_sigmoid": (("activation", '`activation`: "sigmoid", or None for probabilities'),),
     "apply_nonlin": (("activation", '`activation`: "softmax", "sigmoid", or None for probabilities'),),
-    "other_act": (("activation", "`activation`: None for probabilities that you make yourself"),),
+    "other_act": (("activation", "`activation`: None for probabilities that you compute yourself"),),
     "mode": (("activation", '`activation`: "softmax" for "multiclass", "sigmoid" for "binary" and "multilabel"'),),
     "multiclass": (("activation", '`activation`: "softmax" for True, "sigmoid" for False'),),
     "include_background": (("exclude_background", "`exclude_background`, True for include_background=False"),),
@@ -75,18 +76,18 @@ NAMES: dict[str, tuple[tuple[str, str], ...]] = {
     "dist_matrix": (("distances", "`distances`"),),
 }
 
-#: Options of another library that are functions, or nothing at all, here.
+#: Options of another library that arrayseg does not need, or has as a function of its own, and what to do instead.
 INSTEAD = {
-    "to_onehot_y": "ids of shape (N, *spatial) are taken as they are",
-    "num_classes": "the class axis of `input` says it",
-    "jaccard": "the function is arrayseg.losses.jaccard",
-    "log_loss": "the functions are arrayseg.losses.log_dice and arrayseg.losses.log_jaccard",
-    "reduced_threshold": "the function is arrayseg.losses.reduced_focal",
-    "normalized": "the function is arrayseg.losses.normalized_focal",
-    "loss_weight": "multiply the loss",
+    "to_onehot_y": "pass class ids of shape (N, *spatial) instead",
+    "num_classes": "leave it out, because it is the length of the class axis of `input`",
+    "jaccard": "use arrayseg.losses.jaccard instead",
+    "log_loss": "use arrayseg.losses.log_dice or arrayseg.losses.log_jaccard instead",
+    "reduced_threshold": "use arrayseg.losses.reduced_focal instead",
+    "normalized": "use arrayseg.losses.normalized_focal instead",
+    "loss_weight": "multiply the loss instead",
 }
 
-#: The presets with the options of another library: of each loss, by the last name of the module.
+#: The presets with the options of another library, by the name of their module and by the name of the loss.
 PRESETS: dict[str, dict[str, str]] = {
     "monai_1_6": {
         "boundary": "boundary_loss",
@@ -159,7 +160,7 @@ PRESETS: dict[str, dict[str, str]] = {
     },
 }
 
-#: Whose option it is, where a name tells.
+#: The module of the library whose option it is, if the name is unique to it.
 PEERS = {
     **dict.fromkeys(
         (
@@ -197,27 +198,27 @@ PEERS = {
 
 
 def raise_unknown(name: str, unknown: Iterable[str], options: Collection[str]) -> NoReturn:
-    """Raise the error about an option that a loss does not have, with what it may have been meant to be."""
+    """Raise an error about an option that a loss does not have, with a suggestion what to use."""
     wrong = min(unknown, key=lambda each: (each not in NAMES and each not in PEERS, each))
-    hints = [*_own_way(wrong, options), *_preset(name, wrong)]
+    hints = [*_equivalent(wrong, options), *_preset(name, wrong)]
     if not hints and wrong in PEERS:
-        hints = [f"arrayseg.compat.{PEERS[wrong]} has losses with that library's options."]
+        hints = [f"arrayseg.compat.{PEERS[wrong]} has losses with the options of that library."]
     if not hints:
         close = get_close_matches(wrong, options, n=1)
-        hints = [f"did you mean `{close[0]}`?" if close else f"it takes {', '.join(sorted(options))}."]
+        hints = [f"did you mean `{close[0]}`?" if close else f"its options are {', '.join(sorted(options))}."]
     msg = f"{name} has no option `{wrong}`; {' '.join(hints)}"
     raise TypeError(msg)
 
 
-def _own_way(wrong: str, options: Collection[str]) -> list[str]:
-    """Return how to say it here, in a sentence or none."""
-    said = [how for option, how in NAMES.get(wrong, ()) if option in options][:1]
-    if said:
-        return [f"here it is {said[0]}."]
-    return [f"leave it out: {INSTEAD[wrong]}."] if wrong in INSTEAD else []
+def _equivalent(wrong: str, options: Collection[str]) -> list[str]:
+    """Return a sentence that suggests the equivalent of the option in arrayseg, or no sentence."""
+    for option, suggestion in NAMES.get(wrong, ()):
+        if option in options:
+            return [f"use {suggestion}."]
+    return [f"{INSTEAD[wrong]}."] if wrong in INSTEAD else []
 
 
 def _preset(name: str, wrong: str) -> list[str]:
-    """Return which preset of this loss has the option, in a sentence or none."""
+    """Return a sentence that suggests the preset of this loss that has the option, or no sentence."""
     preset = PRESETS.get(PEERS.get(wrong, ""), {}).get(name)
-    return [] if preset is None else [f"arrayseg.compat.{PEERS[wrong]}.{preset} takes it as that library does."]
+    return [] if preset is None else [f"arrayseg.compat.{PEERS[wrong]}.{preset} accepts this option."]

@@ -1,6 +1,6 @@
-"""The options that losses share: names, defaults, checks and descriptions, in one dataclass per family.
+"""Dataclasses with the names, defaults, checks and descriptions of the options that losses share.
 
-The dictionary types name the same options for static type checkers, which cannot read them off a dataclass.
+The TypedDicts repeat the options for static type checkers, which cannot derive keyword arguments from a dataclass.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, TypedDict, get_args
 
 from arrayseg._checks import check_choice, check_number
 from arrayseg._typing import (
-    Absent,
+    AbsentTarget,
     Activation,
     Array,
     Denominator,
@@ -42,18 +42,21 @@ __all__ = [
     "described",
 ]
 
-#: The width of a line of text in a docstring, without its indentation.
+#: The width of the text of a docstring, without indentation.
 WIDTH = 112
 
 
 def option(default: Any, kind: Any, text: str) -> Any:
-    """Return the field of an option: its default, its choices or the name of its type, and its description."""
+    """Return the dataclass field of an option.
+
+    `kind` is the name of its type in a docstring, or its choices. `text` is its description.
+    """
     choices = kind if isinstance(kind, tuple) else get_args(kind)
     return field(default=default, metadata={"choices": choices, "kind": kind, "text": text})
 
 
 class Options:
-    """The base of options. A value that is not one of an option's choices is refused."""
+    """The base of options. It raises for a value that is not one of the choices of its option."""
 
     choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
 
@@ -69,23 +72,24 @@ class Options:
 
 
 def described(options: Any, names: Sequence[str]) -> str:
-    """Return the numpydoc entries of some options of a dataclass."""
-    return "\n".join(_entry(each) for each in fields(options) if each.name in names)
+    """Return the numpydoc entries of the options of a dataclass that have these names."""
+    return "\n".join(_entry(item) for item in fields(options) if item.name in names)
 
 
-def _entry(each: Field[Any]) -> str:
-    kind, choices = each.metadata["kind"], each.metadata["choices"]
+def _entry(item: Field[Any]) -> str:
+    """Return the numpydoc entry of an option: its name, type, default and description."""
+    kind, choices = item.metadata["kind"], item.metadata["choices"]
     if choices:
         words = ", ".join(f'"{choice}"' for choice in choices if choice is not None)
-        kind = f"{{{words}}} or None" if None in choices and each.default is not None else f"{{{words}}}"
-    default = repr(each.default).replace("'", '"')
-    text = indent(fill(each.metadata["text"], WIDTH, break_on_hyphens=False, break_long_words=False), "    ")
-    return f"{each.name} : {kind}, {'optional' if each.default is None else f'default {default}'}\n{text}"
+        kind = f"{{{words}}} or None" if None in choices and item.default is not None else f"{{{words}}}"
+    default = "optional" if item.default is None else "default " + repr(item.default).replace("'", '"')
+    text = indent(fill(item.metadata["text"], WIDTH, break_on_hyphens=False, break_long_words=False), "    ")
+    return f"{item.name} : {kind}, {default}\n{text}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchOptions(Options):
-    """The options that say what the arrays mean and which pixels count."""
+    """The options that define what the arrays mean and which pixels count."""
 
     activation: Activation = option(
         "softmax",
@@ -96,21 +100,21 @@ class BatchOptions(Options):
     class_axis: int | None = option(
         1,
         "int or None",
-        "The axis of the classes; -1 for channels-last, which costs no copy. None for one binary channel without such "
-        "an axis.",
+        "The axis of the classes; -1 for channels-last, which needs no copy. None for one binary channel without a "
+        "class axis.",
     )
     ignore_index: int | None = option(
         None,
         "int",
         "The label to ignore. Its pixels contribute neither to the loss nor to the gradient. The label may lie outside "
-        "the range of the classes.",
+        "the class range.",
     )
-    mask: Array | None = option(None, "array of bool", r"Shape (N, \*spatial), true where a pixel counts.")
+    mask: Array | None = option(None, "array of bool", r"True where a pixel counts. Shape (N, \*spatial).")
     pixel_weights: Array | None = option(
-        None, "array", r"Shape (N, \*spatial), not negative; multiplies the loss of each pixel."
+        None, "array", r"The weight of the loss of each pixel, at least 0. Shape (N, \*spatial)."
     )
     class_weights: Weights | None = option(
-        None, "array or sequence of float", "Shape (C,); multiplies the loss of each class."
+        None, "array or sequence of float", "The weight of the loss of each class. Shape (C,)."
     )
 
 
@@ -119,15 +123,16 @@ class MeanOptions(BatchOptions):
     """The options of means over pixels."""
 
     reduction: Reduction = option(
-        "mean", Reduction, 'The result: one number, or with "none" the losses of all pixels, 0 where they are ignored.'
+        "mean", Reduction, 'The result: one number, or with "none" the loss of each pixel, 0 for ignored pixels.'
     )
     denominator: Denominator = option(
         "weights",
         Denominator,
-        'What "mean" divides by: the weights that took part (pixel weights and, for ids of exclusive classes, the '
-        "class weights; times C for independent classes, as each is a loss), the valid pixels, all pixels (ignored "
-        "ones too), the valid pixels times C, or the positive targets (for exclusive classes: pixels that are not "
-        "class 0).",
+        'What "mean" divides by: "weights" for the sum of the weights of the valid pixels, "valid" for their number, '
+        '"all" for the number of all pixels (ignored pixels too), "elements" for the number of valid pixels times '
+        'C, "positives" for the number of positive targets. A weight is a pixel weight, times the class weight if the '
+        "target holds ids of exclusive classes, and times C for independent classes. The positive targets of exclusive "
+        "classes are the pixels that are not class 0.",
     )
 
 
@@ -136,7 +141,7 @@ class PixelOptions(MeanOptions):
     """The options of pixel losses."""
 
     label_smoothing: float = option(
-        0.0, "float", "In [0, 1): the share of the target that is spread evenly over the classes."
+        0.0, "float", "The part of the target to spread evenly over the classes, in [0, 1)."
     )
 
     def __post_init__(self) -> None:
@@ -150,40 +155,41 @@ class RegionOptions(BatchOptions):
     """The options of region losses."""
 
     pixel_weights: Array | None = option(
-        None, "array", r"Shape (N, \*spatial), not negative; multiplies what each pixel adds to the sums."
+        None, "array", r"The weight of each pixel in the sums, at least 0. Shape (N, \*spatial)."
     )
     weight_norm: WeightNorm = option(
         None,
         ("sum", None),
-        'What the mean divides by: with None the number of classes that count, with "sum" the sum of their weights.',
+        'The divisor of the mean over classes: None for the number of classes that count, "sum" for the sum of their '
+        "class weights.",
     )
     reduction: Reduction = option(
         "mean",
         Reduction,
-        'The result: one number, or with "none" the loss of each score, of shape (N, C), (C,), (N,) or (), depending '
-        "on `pool`.",
+        'The result: one number, or with "none" the loss of each score.',
     )
     pool: Pool = option(
         "image",
         Pool,
-        "Which pixels the sums of a score run over: each class of each image, each class of the batch, all classes of "
-        "each image, or everything.",
+        "What the sums of a score run over: each class of each image, each class of the batch, all classes of each "
+        'image, or everything. With ``reduction="none"`` the shape is (N, C), (C,), (N,) or ().',
     )
-    absent: Absent = option(
+    absent: AbsentTarget = option(
         "keep",
-        Absent,
+        AbsentTarget,
         "How to treat a class that does not occur in the target: keep its loss, set it to 0, or drop it from the mean.",
     )
     soft_tp: SoftTruePositive = option(
         "product",
         SoftTruePositive,
-        r"The true positive of probability p and target t: p t; (p + t - \|p - t\|) / 2, whose loss is 0 where input "
-        "and target are equal, soft ones too; or p t, with p² and t² in the other sums.",
+        r'The true positive of probability p and target t. "product": p t. "l1": (p + t - \|p - t\|) / 2, with which '
+        'the loss is 0 if input and target are equal, even for soft targets. "l2": p t, with p² and t² in the other '
+        "sums.",
     )
     classes: Sequence[int] | None = option(
         None,
         "sequence of int",
-        "The classes that enter the mean or, if pooled, the sums. The softmax still runs over all classes.",
+        "The classes that enter the mean or, if pooled, the sums. The softmax still includes all classes.",
     )
     exclude_background: bool = option(False, "bool", "Exclude class 0; equivalent to ``classes=range(1, C)``.")
 
@@ -191,8 +197,8 @@ class RegionOptions(BatchOptions):
         super().__post_init__()
         if self.class_weights is not None and self.pool in ("micro", "all"):
             msg = (
-                f"pool={self.pool!r} puts the classes together before the score; `class_weights` needs pool='image' "
-                "or 'batch'."
+                f"`class_weights` needs pool='image' or 'batch', because pool={self.pool!r} puts the classes together "
+                "before the score."
             )
             raise ValueError(msg)
 
@@ -201,13 +207,13 @@ class RegionOptions(BatchOptions):
 class CompoundOptions(RegionOptions):
     """The options of a region loss plus a pixel loss."""
 
-    reduction: Reduction = option("mean", ("mean", "sum"), "How both parts are reduced.")
+    reduction: Reduction = option("mean", ("mean", "sum"), "How to reduce both parts.")
 
     def __post_init__(self) -> None:
         if isinstance(self.reduction, str) and self.reduction == "none":
             msg = (
-                "A compound is one number, as the losses of its parts have different shapes; use reduction='mean' or "
-                "'sum'."
+                "A compound is one number, because the losses of its parts have different shapes. Use "
+                "reduction='mean' or 'sum'."
             )
             raise ValueError(msg)
         super().__post_init__()
@@ -220,29 +226,29 @@ class LovaszOptions(BatchOptions):
     class_weights: Weights | None = option(
         None,
         "array or sequence of float",
-        "Shape (C,); multiplies the loss of each class. The mean divides by the number of classes that count, not by "
-        "their weights.",
+        "The weight of the loss of each class. Shape (C,). The mean divides by the number of classes that count, not "
+        "by their weights.",
     )
     reduction: Reduction = option(
         "mean",
         Reduction,
         'The result: the mean over images of the mean over the classes that count, the sum, or with "none" the loss of '
-        "every class, of shape (N, C) or, for a pooled batch, (C,).",
+        "every class. The shape is then (N, C), or (C,) for a pooled batch.",
     )
     exclude_background: bool = option(False, "bool", "Exclude class 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairOptions(BatchOptions):
-    """The options of losses of pairs of pixels."""
+    """The options of losses over pairs of pixels."""
 
     reduction: Literal["mean", "sum"] = option(
-        "mean", ("mean", "sum"), "The result: the mean over the pairs in both orders, or their sum."
+        "mean", ("mean", "sum"), "The mean or the sum over the pairs in both orders."
     )
 
 
 class PairKeywords(TypedDict, total=False):
-    """The keywords of losses of pairs, for static type checkers."""
+    """The keywords of losses over pairs of pixels, for static type checkers."""
 
     class_axis: int | None
     ignore_index: int | None
@@ -305,4 +311,4 @@ class RegionKeywords(JointKeywords, total=False):
     class_weights: Weights | None
     weight_norm: WeightNorm
     pool: Pool
-    absent: Absent
+    absent: AbsentTarget

@@ -1,4 +1,4 @@
-"""Losses at points instead of pixels."""
+"""Losses evaluated at sampled points instead of pixels (PointRend)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from arrayseg.losses._api import loss
 from arrayseg.losses._cross_entropy import pixel_plan
 from arrayseg.losses._options import ActivatedPixelKeywords, PixelOptions
 
-__all__ = ["AtPoints", "point_sampled_cross_entropy", "random_points", "uncertain_points"]
+__all__ = ["PointPlan", "point_sampled_cross_entropy", "random_points", "uncertain_points"]
 
 
 @dataclass(frozen=True)
 class Corners:
-    """The pixels around points, and what each counts in the interpolation: lists of `(N, K)`."""
+    """The pixels around each point and their interpolation weights: one array `(N, K)` for every corner."""
 
     index: list[Array]
     weight: list[Array]
 
 
 @dataclass(frozen=True)
-class AtPoints(DerivedPlan):
-    """A pixel loss of scores interpolated linearly at points, and of the target of the nearest pixel.
+class PointPlan(DerivedPlan):
+    """A pixel loss of linearly interpolated scores and of the target of the nearest pixel, evaluated at points.
 
-    `of` is the loss of all pixels; points are `(N, K, D)`, from 0 to 1 along each spatial axis.
+    `of` is the loss of all pixels. The points are `(N, K, D)`, with coordinates from 0 to 1 along each spatial axis.
     """
 
     of: Sweep
@@ -44,7 +44,7 @@ class AtPoints(DerivedPlan):
     def arrays(self) -> tuple[Array, ...]:
         return (*self.of.arrays, self.points)
 
-    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> AtPoints:
+    def converted(self, backend: Backend, convert: Callable[[Array], Array]) -> PointPlan:
         return replace(self, of=self.of.converted(backend, convert), points=convert(self.points))
 
     def plain(self) -> Array:
@@ -59,74 +59,77 @@ class AtPoints(DerivedPlan):
         corners = corners_of(self.points, self.of.layout.rows_shape[1:], batch.backend)
         gradient, canonical = self.of.new_gradient(wide=wide)
         for image in range(batch.shape[0]):
-            canonical[image, ...] = xp.astype(self._scattered(by_point, corners, image), gradient.dtype, copy=False)
+            canonical[image, ...] = xp.astype(self._scatter(by_point, corners, image), gradient.dtype, copy=False)
         return value, gradient
 
     def _at_points(self) -> Sweep:
-        """The loss of the scores at the points, `(N, C, K)`, in the compute dtype."""
+        """Return the loss of a batch whose pixels are the points. Its scores are `(N, C, K)`, in the compute dtype."""
         batch, backend = self.of.batch, self.of.batch.backend
         corners = corners_of(self.points, self.of.layout.rows_shape[1:], backend)
-        sampled = interpolated(batch, corners)
-        nearest = nearest_of(self.points, self.of.layout.rows_shape[1:], backend)
+        sampled = interpolate(batch, corners)
+        nearest = nearest_pixel(self.points, self.of.layout.rows_shape[1:], backend)
         at_points = replace(
             batch,
             logits=sampled,
-            target=gathered(batch.target, nearest, backend),
-            mask=None if batch.mask is None else gathered(batch.mask, nearest, backend),
-            pixel_weights=(None if batch.pixel_weights is None else gathered(batch.pixel_weights, nearest, backend)),
+            target=gather(batch.target, nearest, backend),
+            mask=None if batch.mask is None else gather(batch.mask, nearest, backend),
+            pixel_weights=None if batch.pixel_weights is None else gather(batch.pixel_weights, nearest, backend),
         )
         return replace(self.of, input=sampled, layout=Layout(tuple(sampled.shape), 1), batch=at_points)
 
-    def _scattered(self, by_point: Array, corners: Corners, image: int) -> Array:
-        """The gradient of an image, `(C, S)`: each corner of a point gets its share, where several meet their sum."""
+    def _scatter(self, by_point: Array, corners: Corners, image: int) -> Array:
+        """Return the gradient `(C, S)` of an image: add the gradient of each point to its corners, by their weights."""
         batch, xp, backend = self.of.batch, self.of.batch.xp, self.of.batch.backend
-        _, classes, count = batch.shape
+        _, classes, pixels = batch.shape
         dtype, device = corners.index[0].dtype, backend.device(by_point)
-        rows = count * xp.arange(classes, dtype=dtype, device=device)[:, None]
-        index = xp.concat([rows + place[image, :][None, :] for place in corners.index], axis=1)
-        parts = xp.concat([by_point[image, ...] * weight[image, :][None, :] for weight in corners.weight], axis=1)
+        offset = pixels * xp.arange(classes, dtype=dtype, device=device)[:, None]
+        index = xp.concat([offset + corner[image, :][None, :] for corner in corners.index], axis=1)
+        gradients = xp.concat([by_point[image, ...] * weight[image, :][None, :] for weight in corners.weight], axis=1)
         sums = backend.counts.bincount(
-            xp.reshape(index, (-1,)), length=classes * count, weights=xp.reshape(parts, (-1,))
+            xp.reshape(index, (-1,)), length=classes * pixels, weights=xp.reshape(gradients, (-1,))
         )
-        return xp.reshape(sums, (classes, count))
+        return xp.reshape(sums, (classes, pixels))
 
 
 def corners_of(points: Array, spatial: tuple[int, ...], backend: Backend) -> Corners:
-    """The corners of the cell of pixel centres around each point; beyond the outermost centres, the border."""
+    """Return the corners of the cell of pixel centers around each point.
+
+    A point beyond the outermost centers is moved to the border.
+    """
     xp = backend.xp
     dtype, device = backend.count_dtype(points), backend.device(points)
-    axes = []
+    axes = []  # of each axis, the indices and weights of the lower and the upper neighbor
     for axis, length in enumerate(spatial):
-        place = points[..., axis] * length - 0.5
-        place = xp.minimum(xp.maximum(place, xp.zeros_like(place)), xp.full_like(place, length - 1))
-        low = xp.floor(place)
-        first = xp.astype(low, dtype)
-        last = xp.minimum(first + 1, xp.full_like(first, length - 1))
-        axes.append(((first, 1 - (place - low)), (last, place - low)))
-    index, weight = [], []
+        position = points[..., axis] * length - 0.5
+        position = xp.minimum(xp.maximum(position, xp.zeros_like(position)), xp.full_like(position, length - 1))
+        floor = xp.floor(position)
+        lower = xp.astype(floor, dtype)
+        upper = xp.minimum(lower + 1, xp.full_like(lower, length - 1))
+        axes.append(((lower, 1 - (position - floor)), (upper, position - floor)))
+    indices, weights = [], []
     for corner in product(*axes):
-        place = xp.zeros(points.shape[:2], dtype=dtype, device=device)
-        share = xp.ones(points.shape[:2], dtype=points.dtype, device=device)
-        for (along, part), length in zip(corner, spatial, strict=True):
-            place, share = place * length + along, share * part
-        index.append(place)
-        weight.append(share)
-    return Corners(index, weight)
+        index = xp.zeros(points.shape[:2], dtype=dtype, device=device)
+        weight = xp.ones(points.shape[:2], dtype=points.dtype, device=device)
+        for (axis_index, axis_weight), length in zip(corner, spatial, strict=True):
+            index, weight = index * length + axis_index, weight * axis_weight
+        indices.append(index)
+        weights.append(weight)
+    return Corners(indices, weights)
 
 
-def nearest_of(points: Array, spatial: tuple[int, ...], backend: Backend) -> Array:
-    """The pixel that holds each point, `(N, K)`."""
+def nearest_pixel(points: Array, spatial: tuple[int, ...], backend: Backend) -> Array:
+    """Return the index of the pixel that contains each point. Shape `(N, K)`."""
     xp = backend.xp
     dtype = backend.count_dtype(points)
-    place = xp.zeros(points.shape[:2], dtype=dtype, device=backend.device(points))
+    index = xp.zeros(points.shape[:2], dtype=dtype, device=backend.device(points))
     for axis, length in enumerate(spatial):
-        along = xp.astype(xp.floor(points[..., axis] * length), dtype)
-        place = place * length + xp.minimum(along, xp.full_like(along, length - 1))
-    return place
+        axis_index = xp.astype(xp.floor(points[..., axis] * length), dtype)
+        index = index * length + xp.minimum(axis_index, xp.full_like(axis_index, length - 1))
+    return index
 
 
-def gathered(array: Array, index: Array, backend: Backend) -> Array:
-    """The entries of `(N, S)` or `(N, C, S)` at indices `(N, K)`."""
+def gather(array: Array, index: Array, backend: Backend) -> Array:
+    """Return the entries of an array `(N, S)` or `(N, C, S)` at the indices `(N, K)`."""
     xp = backend.xp
     if array.ndim == 3:
         images, classes, _ = array.shape
@@ -134,34 +137,34 @@ def gathered(array: Array, index: Array, backend: Backend) -> Array:
     return xp.take_along_axis(array, index, axis=-1)
 
 
-def interpolated(batch: Batch, corners: Corners) -> Array:
-    """The scores at the points, `(N, C, K)`, in the compute dtype."""
+def interpolate(batch: Batch, corners: Corners) -> Array:
+    """Return the interpolated scores at the points, in the compute dtype. Shape `(N, C, K)`."""
     xp, backend = batch.xp, batch.backend
-    parts = []
-    for index, share in zip(corners.index, corners.weight, strict=True):
-        scores = xp.astype(gathered(batch.logits, index, backend), batch.compute_dtype, copy=False)
-        shares = xp.broadcast_to(share[:, None, :], scores.shape)
-        parts.append(backend.functions.finite_where_zero(scores, shares) * shares)
-    return sum(parts[1:], parts[0])
+    terms = []
+    for index, weight in zip(corners.index, corners.weight, strict=True):
+        scores = xp.astype(gather(batch.logits, index, backend), batch.compute_dtype, copy=False)
+        weights = xp.broadcast_to(weight[:, None, :], scores.shape)
+        terms.append(backend.functions.finite_where_zero(scores, weights) * weights)
+    return sum(terms[1:], terms[0])
 
 
 def random_points(images: int, count: int, axes: int, *, seed: int, like: Array, backend: Backend) -> Array:
-    """Evenly distributed points, `(images, count, axes)`, drawn on the host: the same on every backend."""
-    draw = Random(seed).random
-    values = [[[draw() for _ in range(axes)] for _ in range(count)] for _ in range(images)]
+    """Return uniformly distributed points `(images, count, axes)`. Python draws them, so all backends get the same."""
+    uniform = Random(seed).random
+    values = [[[uniform() for _ in range(axes)] for _ in range(count)] for _ in range(images)]
     dtype = backend.xp.float64 if like.dtype == backend.xp.float64 else backend.xp.float32
     points = backend.asarray(values, dtype=dtype, like=like)
     return backend.xp.reshape(points, (images, count, axes))
 
 
 def uncertain_points(sweep: Sweep, candidates: Array, count: int) -> Array:
-    """The `count` candidates of each image at which its scores are least certain."""
+    """Return the `count` candidates of each image at which its scores are most uncertain."""
     batch, xp, backend = sweep.batch, sweep.batch.xp, sweep.batch.backend
     corners = corners_of(candidates, sweep.layout.rows_shape[1:], backend)
-    scores = backend.stop_gradient(interpolated(batch, corners))
+    scores = backend.stop_gradient(interpolate(batch, corners))
     if batch.binary:
-        half = 0.5 if batch.activation is None else 0.0
-        margin = xp.min((scores - half) ** 2, axis=1)
+        boundary = 0.5 if batch.activation is None else 0.0
+        margin = xp.min((scores - boundary) ** 2, axis=1)
     else:
         ordered = xp.sort(scores, axis=1, descending=True)
         margin = ordered[:, 0, :] - ordered[:, 1, :]
@@ -182,48 +185,44 @@ def point_sampled_cross_entropy(
     seed: int = 0,
     **options: Unpack[ActivatedPixelKeywords],
 ) -> Plan:
-    r"""Cross entropy at points (PointRend): logits interpolated there, targets of the nearest pixels.
+    r"""Compute the cross entropy at sampled points (PointRend), with interpolated logits and the nearest targets.
 
     .. math:: \ell = -\frac{1}{NK} \sum_{n,k} \log p_{y_{nk}}(x_{nk}), \qquad p(x) = \mathrm{softmax}(z(x))
 
     Parameters
     ----------
-    input : array
-        Logits, shape (N, C, \*spatial) with any number of spatial axes, floating.
-    target : array
-        Class ids of shape (N, \*spatial), integer; or the share of every class, of the input's shape.
+    {input}
+    {target_probability}
     points : array, optional
-        Shape (N, K, D) for D spatial axes, floating, from 0 to 1 along each of them in their order: pixel i of L covers
-        i / L to (i + 1) / L. Drawn if not given.
+        The coordinates of the points, from 0 to 1 along each spatial axis, in the order of the axes. Pixel i of L
+        covers i / L to (i + 1) / L. Drawn at random if not given. Floating, shape (N, K, D) for D spatial axes.
     num_points : int, default 2048
-        K, how many points of each image are drawn.
+        K, the number of points to draw in each image.
     oversampling : float, default 3
-        How many times as many candidates there are for uncertain points, at least 1.
+        The number of candidates divided by `num_points`, at least 1. The most uncertain candidates become points.
     importance : float, default 0.75
-        In [0, 1]: the share of the points that are the least certain candidates; the others are drawn evenly.
+        In [0, 1]. The fraction of the points chosen by uncertainty; the others are drawn uniformly.
     seed : int, default 0
-        Of the drawn points, which are the same on every backend; give another in every step of a training. Under
-        ``torch.compile``, which cannot draw them, give `points`.
+        The seed of the random points, which are the same on every backend. Pass a different seed in every training
+        step. ``torch.compile`` cannot draw points; pass `points` there.
     {options}
 
     Returns
     -------
     array
-        The loss, of the input's dtype, at least float32: a number, or (N, K) with ``reduction="none"``.
+        The loss: a number, or with ``reduction="none"`` an array of shape (N, K). Its dtype is that of `input`, but at
+        least float32.
 
     Raises
     ------
-    TypeError
-        If an argument is of the wrong kind, or of another library than the input.
-    ValueError
-        If a shape, a device, an option or an id does not fit.
+    {raises}
 
     Notes
     -----
-    A point is uncertain where the two greatest scores are close, or with sigmoid where a score is close to 0. Beyond
-    the centres of the outermost pixels the score is that of the border, where detectron2 interpolates with zeros;
-    its points have their coordinates in the order x, y. No derivative is taken of the choice of points. Ignored
-    pixels give no target; their scores still take part in the interpolation of their neighbours'.
+    A point is uncertain if its two largest scores are close or, with sigmoid, if a score is close to 0. Beyond the
+    centers of the outermost pixels, the score equals the border score; detectron2 interpolates with zeros there and
+    orders coordinates as x, y. The choice of the points has no gradient. Points in ignored pixels have no target, but
+    the scores of ignored pixels still enter the interpolation.
 
     References
     ----------
@@ -233,17 +232,21 @@ def point_sampled_cross_entropy(
     --------
     >>> import numpy as np
     >>> from arrayseg.losses import point_sampled_cross_entropy
-    >>> logits, ids = np.array([[[0.0, 2.0], [0.0, 0.0]]]), np.array([[0, 1]])
-    >>> loss = point_sampled_cross_entropy(logits, ids, points=np.array([[[0.5]]]))
-    >>> round(float(loss), 4), round(float(np.log(1 + np.exp(1.0))), 4)  # half way from logit 0 to 2
+    >>> logits = np.array([[[[0.0, 2.0]], [[0.0, 0.0]]]])  # (N, C, H, W)
+    >>> target = np.array([[[0, 1]]])  # (N, H, W)
+    >>> points = np.array([[[0.5, 0.5]]])  # one point in the middle of the image, (N, K, 2)
+    >>> loss = point_sampled_cross_entropy(logits, target, points=points)
+    >>> round(float(loss), 4), round(float(np.log(1 + np.exp(1.0))), 4)  # the interpolated logits are 1 and 0
     (1.3133, 1.3133)
     """
     sweep = pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(**options))
     if 0 in sweep.layout.rows_shape[1:]:
-        msg = f"Points need pixels; got images of shape {sweep.layout.rows_shape[1:]}."
+        msg = (
+            f"point_sampled_cross_entropy needs images with pixels; got images of shape {sweep.layout.rows_shape[1:]}."
+        )
         raise ValueError(msg)
     if points is None:
-        return AtPoints(sweep, _drawn(sweep, num_points, oversampling, importance, seed))
+        return PointPlan(sweep, _draw_points(sweep, num_points, oversampling, importance, seed))
     backend = common_backend(input=input, points=points)
     xp = backend.xp
     images, *spatial = sweep.layout.rows_shape
@@ -258,15 +261,13 @@ def point_sampled_cross_entropy(
         with backend.reading():
             inside = bool(xp.all((points >= 0) & (points <= 1)))
         if not inside:
-            msg = (
-                "`points` must lie from 0 to 1 along each axis. Divide coordinates in pixels by the length of the axis."
-            )
+            msg = "`points` must lie from 0 to 1 along each axis. Divide pixel coordinates by the length of their axis."
             raise ValueError(msg)
-    return AtPoints(sweep, xp.astype(points, sweep.batch.compute_dtype, copy=False))
+    return PointPlan(sweep, xp.astype(points, sweep.batch.compute_dtype, copy=False))
 
 
-def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float, seed: int) -> Array:
-    """Points of which the given share is uncertain."""
+def _draw_points(sweep: Sweep, num_points: int, oversampling: float, importance: float, seed: int) -> Array:
+    """Draw points. A fraction `importance` of them are the most uncertain candidates."""
     num_points = check_index("num_points", num_points, 1)
     oversampling = check_number("oversampling", oversampling, 1)
     importance = check_number("importance", importance, 0, 1)
@@ -276,8 +277,8 @@ def _drawn(sweep: Sweep, num_points: int, oversampling: float, importance: float
     uncertain = int(importance * num_points)
     candidates = int(oversampling * num_points) if uncertain else 0
     count = candidates + num_points - uncertain
-    drawn = random_points(images, count, len(spatial), seed=seed, like=batch.logits, backend=backend)
+    points = random_points(images, count, len(spatial), seed=seed, like=batch.logits, backend=backend)
     if not uncertain or 0 in batch.shape:
-        return drawn[:, :num_points, :]
-    chosen = uncertain_points(sweep, drawn[:, :candidates, :], uncertain)
-    return batch.xp.concat([chosen, drawn[:, candidates:, :]], axis=1)
+        return points[:, :num_points, :]
+    selected = uncertain_points(sweep, points[:, :candidates, :], uncertain)
+    return batch.xp.concat([selected, points[:, candidates:, :]], axis=1)

@@ -15,7 +15,7 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of, common_backend
 
 __all__ = [
-    "Absent",
+    "AbsentScore",
     "Score",
     "check_absent",
     "compute",
@@ -24,6 +24,7 @@ __all__ = [
     "map_arrays",
     "mean_of_defined",
     "mean_score",
+    "nonzero",
     "ratio",
     "replace_undefined",
     "square_root",
@@ -35,7 +36,7 @@ Statistic = TypeVar("Statistic")
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
-Absent: TypeAlias = Literal["skip", "nan"] | float
+AbsentScore: TypeAlias = Literal["skip", "nan"] | float
 """The score of a class with neither prediction nor target pixels."""
 
 
@@ -54,7 +55,7 @@ def compute(
     formula: Callable[[Backend, Any], Result],
     *,
     name: str,
-    absent: Absent = "nan",
+    absent: AbsentScore = "nan",
     as_integers: bool = False,
     signed: Collection[str] = (),
     on_host: bool = False,
@@ -204,25 +205,30 @@ def check_counts(backend: Backend, name: str, counts: Array) -> None:
 def divide(xp: Namespace, numerator: Array, denominator: Array) -> Score:
     """Return a quotient with finite derivatives: 0 and undefined for 0 / 0, infinite for another division by 0."""
     zero = denominator == 0
-    values = numerator / xp.where(zero, xp.ones_like(denominator), denominator)
+    values = numerator / nonzero(xp, denominator)
     no_numerator = numerator == 0
     return Score(xp.where(zero & ~no_numerator, inf, values), zero & no_numerator)
 
 
-def ratio(xp: Namespace, numerator: Array, denominator: Array, absent: Absent = nan) -> Array:
+def nonzero(xp: Namespace, divisor: Array) -> Array:
+    """Return the divisor, with 1 instead of 0 where another value replaces the quotient."""
+    return xp.where(divisor == 0, xp.ones_like(divisor), divisor)
+
+
+def ratio(xp: Namespace, numerator: Array, denominator: Array, absent: AbsentScore = nan) -> Array:
     """Return the values of `divide`, with `absent` for 0 / 0."""
     score = divide(xp, numerator, denominator)
     return replace_undefined(xp, score.values, absent, where=score.undefined)
 
 
-def replace_undefined(xp: Namespace, values: Array, absent: Absent, *, where: Array | None = None) -> Array:
+def replace_undefined(xp: Namespace, values: Array, absent: AbsentScore, *, where: Array | None = None) -> Array:
     """Return values with nan, or the number `absent`, at the places `where` and where they are nan."""
     undefined = xp.isnan(values) if where is None else where | xp.isnan(values)
     # A Python number, because an array of nan would stop `jax.debug_nans` even if none of it is in the result.
     return xp.where(undefined, nan if isinstance(absent, str) else float(absent), values)
 
 
-def mean_score(xp: Namespace, score: Score, absent: Absent) -> Array | Score:
+def mean_score(xp: Namespace, score: Score, absent: AbsentScore) -> Array | Score:
     """Return the mean of a score over the last axis; ``"skip"`` leaves out its undefined values."""
     if isinstance(absent, str) and absent == "skip":
         return mean_of_defined(xp, score.values, ~score.undefined)

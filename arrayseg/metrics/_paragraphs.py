@@ -6,7 +6,7 @@ score, and ``absent_mean`` for a mean over classes.
 
 from __future__ import annotations
 
-__all__ = ["LABEL_MAPS", "MASK_PAIR", "MATRIX", "SEGMENT_COUNTS", "SURFACE"]
+__all__ = ["LABEL_MAPS", "MATRIX", "SEGMENT_COUNTS", "SURFACE"]
 
 LABEL_MAPS = {
     "num_classes": """
@@ -101,23 +101,6 @@ SURFACE = {
     """,
 }
 """What the scores of surfaces share."""
-
-MASK_PAIR = {
-    "masks": """
-        prediction, target : array of bool
-            Masks of one image and of one shape `(*spatial)`.
-    """,
-    "connectivity": """
-        connectivity : int, optional
-            In how many coordinates neighbors may differ: from 1 (4 neighbors in the plane, 6 in space) to the number of
-            axes (8 and 26), which is the default.
-    """,
-    "spacing": """
-        spacing : float or sequence of float, default 1.0
-            The distance between neighbors, along every axis or along each, in any unit.
-    """,
-}
-"""What the functions of two masks share."""
 
 SEGMENT_COUNTS = {
     "counts": """

@@ -1,4 +1,4 @@
-"""Tools that compare backends: which are installed, the same case on each, parity and gradient checks."""
+"""Compare backends: list the installed ones, run the same case on each, and check parity and gradients."""
 
 from arrayseg.testing._backends import Library, asarray, installed, to_numpy
 from arrayseg.testing._cases import Case, loss_cases

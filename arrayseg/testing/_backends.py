@@ -1,4 +1,4 @@
-"""The array libraries of this machine, and one way to make and read their arrays."""
+"""Find the installed array libraries, and convert their arrays from and to NumPy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Library:
     Parameters
     ----------
     name : str
-        The name in the command line and the tests: ``"numpy"``, ``"torch"``, ``"torch-cuda"``, ...
+        The name on the command line and in tests: ``"numpy"``, ``"torch"``, ``"torch-cuda"``, ...
     xp : module
         The Array API namespace.
     device : object or None
@@ -133,18 +133,18 @@ def installed(names: list[str] | tuple[str, ...] | None = None) -> dict[str, Lib
     >>> list(installed(["numpy"]))
     ['numpy']
     """
-    found = {}
+    libraries = {}
     for name in names if names is not None else [name for name in BACKENDS if name != "strict"]:
         if name not in BACKENDS:
             msg = f"Unknown backend {name!r}. Choose one of: {', '.join(BACKENDS)}."
             raise ValueError(msg)
         library = _MAKERS[name]()
         if library is not None:
-            found[name] = library
+            libraries[name] = library
         elif names is not None:
             msg = f"Backend {name!r} cannot run here: the library is not installed, or it finds no device."
             raise ImportError(msg)
-    return found
+    return libraries
 
 
 def _numpy() -> Library:
@@ -158,7 +158,7 @@ def _strict() -> Library | None:
         return None
     import array_api_strict as xp
 
-    # Off its CPU device, strict refuses implicit conversions to NumPy, as CuPy does.
+    # On devices other than its CPU, strict refuses implicit conversions to NumPy, as CuPy does.
     return Library("strict", xp, xp.Device("device1"), ("float64", "float32"))
 
 
@@ -206,7 +206,7 @@ def _cupy() -> Library | None:
     return Library("cupy", xp, None, ("float64", "float32", "float16"))
 
 
-#: How to make each of `BACKENDS`.
+#: Functions that create each of `BACKENDS`.
 _MAKERS: dict[str, Callable[[], Library | None]] = {
     "numpy": _numpy,
     "strict": _strict,

@@ -1,4 +1,4 @@
-"""Cases: a function with its input, target and options, drawn in NumPy so that every backend gets the same."""
+"""Cases of losses: a function with its input, target and options, drawn in NumPy so that all backends agree."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ __all__ = ["Case", "loss_cases"]
 
 @dataclass(frozen=True)
 class Case:
-    """A call that every backend must answer alike.
+    """A call with a result that must agree on all backends.
 
     Parameters
     ----------
     name : str
-        The function, and what is particular about the call.
+        The name of the function, and the options that differ from the defaults.
     function : callable
-        ``(input, target, **options)``; a metric may return several arrays, in tuples, lists or dictionaries.
+        A function ``(input, target, **options)``. A metric may return several arrays in tuples, lists or dictionaries.
     input, target : numpy.ndarray
-        Its arrays.
+        The arrays of the call.
     options : dict
-        Its options; NumPy arrays among them become arrays of the backend.
+        The options of the call. NumPy arrays among them become arrays of the backend.
     is_loss : bool
-        Whether it has a gradient in the input.
+        Whether the result has a gradient with respect to the input.
 
     Examples
     --------
@@ -47,7 +47,7 @@ class Case:
     is_loss: bool = True
 
 
-#: Option sets under which a loss is checked beside its defaults; those that a loss does not take are left out.
+#: Sets of options to check in addition to the defaults. A loss skips the sets that it does not accept.
 _VARIANTS: dict[str, dict[str, Any]] = {
     "ignore_index": {"ignore_index": 255},
     "class_weights": {"class_weights": (0.5, 1.0, 2.0, 4.0)},
@@ -61,17 +61,18 @@ _VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def loss_cases(*, seed: int = 0) -> list[Case]:
-    """Every loss of `arrayseg.losses`, with its defaults and with the options that change its number.
+    """Return cases of every loss of `arrayseg.losses`, with its defaults and with options that change its value.
 
     Parameters
     ----------
     seed : int, default 0
-        Of the random inputs.
+        Seed of the random inputs.
 
     Returns
     -------
     list of Case
-        Logits of two images of four classes and 5 x 7 pixels; ids with a void label where it is ignored.
+        Cases with logits of two images, four classes and 5 x 7 pixels. The target contains a void label where
+        `ignore_index` is set.
 
     Examples
     --------
@@ -99,7 +100,7 @@ def loss_cases(*, seed: int = 0) -> list[Case]:
     return cases
 
 
-#: What a loss needs to be a fair case on few pixels.
+#: Options that make a loss meaningful on few pixels.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "bootstrapped_cross_entropy": {"loss_threshold": 1.0, "min_kept": 10},
     "active_boundary": {"share": 0.5, "field": np.abs(np.arange(70.0).reshape(2, 5, 7) % 11 - 4)},

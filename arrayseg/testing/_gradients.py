@@ -1,4 +1,4 @@
-"""Gradients checked against central differences in float64."""
+"""Check gradients against central differences in float64."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["assert_gradient", "finite_differences"]
 
 
 def finite_differences(function: Callable[[Array], Array], array: Array, *, step: float = 1e-6) -> Array:
-    """The gradient of a scalar function of a NumPy array, by central differences.
+    """Compute the gradient of a scalar function of a NumPy array by central differences.
 
     Parameters
     ----------
     function : callable
-        From an array to a number.
+        A function from an array to a number.
     array : numpy.ndarray
-        Where to differentiate, float64.
+        The point at which to differentiate, float64.
     step : float, default 1e-6
-        Half the distance of the two values.
+        Half the distance between the two points of a difference.
 
     Returns
     -------
     numpy.ndarray
-        Of the array's shape, right to about 1e-9 for values of order 1.
+        The gradient, accurate to about 1e-9 for values of order 1, in the shape of `array`.
 
     Examples
     --------
@@ -42,9 +42,9 @@ def finite_differences(function: Callable[[Array], Array], array: Array, *, step
     for index in np.ndindex(array.shape):
         values = []
         for sign in (1, -1):
-            moved = array.copy()
-            moved[index] += sign * step
-            values.append(float(function(moved)))
+            shifted = array.copy()
+            shifted[index] += sign * step
+            values.append(float(function(shifted)))
         gradient[index] = (values[0] - values[1]) / (2 * step)
     return gradient
 
@@ -52,23 +52,23 @@ def finite_differences(function: Callable[[Array], Array], array: Array, *, step
 def assert_gradient(
     loss: Callable[..., Array], input: Array, target: Array, *, tolerance: float = 1e-6, **options: Any
 ) -> None:
-    """Assert that a loss's closed-form gradient is that of central differences.
+    """Assert that the closed-form gradient of a loss agrees with central differences.
 
     Parameters
     ----------
     loss : callable
         A loss of arrayseg.
     input, target : numpy.ndarray
-        Its arguments; the input float64 and small, as every element is moved twice.
+        The arguments of the loss. The input is float64 and small, because the loss is evaluated twice per element.
     tolerance : float, default 1e-6
-        The largest relative difference.
-    **options
+        The largest allowed relative difference.
+    **options : object
         The options of the loss.
 
     Raises
     ------
     AssertionError
-        If the two differ by more.
+        If the gradients differ by more than `tolerance`.
 
     Examples
     --------
@@ -80,5 +80,8 @@ def assert_gradient(
     _, gradient = value_and_grad(loss)(input, target, **options)
     difference = relative_difference(gradient, finite_differences(lambda x: loss(x, target, **options), input))
     if difference > tolerance:
-        msg = f"The gradient of {loss!r} is off central differences by {difference:.1e}; {tolerance:.0e} is allowed."
+        msg = (
+            f"The gradient of {loss!r} differs from central differences by {difference:.1e}, relative; "
+            f"{tolerance:.0e} is allowed."
+        )
         raise AssertionError(msg)

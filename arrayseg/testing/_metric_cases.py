@@ -1,4 +1,4 @@
-"""Cases of the metrics: one table of what is counted, and of what is computed from the counts."""
+"""Cases of metrics: a table of the statistics and of the metrics that are computed from each."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["metric_cases"]
 
 
 def metric_cases(*, seed: int = 0) -> list[Case]:
-    """Every metric of `arrayseg.metrics`, and every statistic that metrics are computed from.
+    """Return cases of every metric of `arrayseg.metrics` and of every statistic that metrics use.
 
     Parameters
     ----------
     seed : int, default 0
-        Of the random maps.
+        Seed of the random maps.
 
     Returns
     -------
     list of Case
-        Functions of a prediction and a target: of label maps of 11 x 13 pixels with a void label and an absent class,
-        of probabilities and a label map, or of masks of detections.
+        Cases with a prediction and a target of 11 x 13 pixels: label maps with a void label and an absent class,
+        probabilities and a label map, or masks of detections.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def metric_cases(*, seed: int = 0) -> list[Case]:
 
 
 class _Statistic(NamedTuple):
-    """What is counted of a prediction and a target, and the metrics of it with the options they need."""
+    """A function that counts a prediction and a target, and the metrics of its result with their options."""
 
     of_maps: Callable[[Array, Array], Any]
     metrics: Mapping[str, Mapping[str, Any]] = {}
@@ -62,27 +62,30 @@ def _computed(compute: Callable[[Any], Any], count: Callable[[Array, Array], Any
 
 
 def _label_maps(seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Two images of regions nearest to random points, which the prediction has a little off; a corner is void."""
+    """Draw two images of the regions closest to random points, with slightly shifted points in the prediction.
+
+    The target has a void corner.
+    """
     generator = np.random.default_rng(seed)
     pixels = np.stack(np.meshgrid(np.arange(11), np.arange(13), indexing="ij"), axis=-1)[:, :, None, :]
     points = generator.uniform((0, 0), (11, 13), size=(2, 8, 2))
     prediction, target = (
-        np.stack([np.argmin(((pixels - image) ** 2).sum(axis=-1), axis=-1) % 4 for image in moved])
-        for moved in (points + generator.normal(size=points.shape), points)
+        np.stack([np.argmin(((pixels - image) ** 2).sum(axis=-1), axis=-1) % 4 for image in centers])
+        for centers in (points + generator.normal(size=points.shape), points)
     )
     target[0, :3, :2] = 255
     return prediction.astype(np.int32), target.astype(np.int32)
 
 
 def _probabilities(seed: int) -> np.ndarray[Any, Any]:
-    """Probabilities of four classes at the pixels of the label maps."""
+    """Draw probabilities of four classes at the pixels of the label maps."""
     odds: np.ndarray[Any, Any] = np.exp(np.random.default_rng(seed).normal(size=(2, 4, 11, 13)))
     shares: np.ndarray[Any, Any] = odds / odds.sum(axis=1, keepdims=True)
     return shares
 
 
 def _detections(seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Confidences of four detections at each pixel, and the masks of three objects."""
+    """Draw confidences of four detections at each pixel, and the masks of three objects."""
     generator = np.random.default_rng(seed)
     target = np.zeros((3, 11, 13), dtype=bool)
     for index, (top, left) in enumerate([(0, 0), (2, 6), (6, 3)]):
@@ -97,17 +100,17 @@ def _match_detections(confidence: Array, target: Array) -> Any:
 
 
 def _masks(function: Callable[..., Any], **options: Any) -> Callable[[Array, Array], Any]:
-    """A function of two masks, of the last class in the first of the label maps."""
+    """Return a function of label maps that calls `function` with the masks of the last class in the first image."""
     return lambda input, target: function(input[0, ...] == 3, target[0, ...] == 3, **options)
 
 
 def _image(function: Callable[..., Any], **options: Any) -> Callable[[Array, Array], Any]:
-    """A function of two maps of an image, of the second of the label maps."""
+    """Return a function of label maps that calls `function` with the second image."""
     return lambda input, target: function(input[1, ...], target[1, ...], **options)
 
 
 def _scores_of_matrices() -> dict[str, dict[str, Any]]:
-    """Return every function of a confusion matrix with no options: a new one is a case without an entry here."""
+    """Return all functions of a confusion matrix, with no options. New functions need no entry in this table."""
     functions = {name: getattr(metrics, name) for name in metrics.__all__ if name != "report"}  # `report` has no arrays
     return {
         name: {}
@@ -120,7 +123,7 @@ _LABELS: dict[str, Any] = {"num_classes": 5, "ignore_index": 255}
 _matrices: Callable[..., Array] = partial(metrics.confusion_matrix, **_LABELS, per_image=True)
 _boundaries: Callable[..., metrics.BoundaryConfusion] = partial(metrics.boundary_confusion, **_LABELS, radius=1)
 
-#: Every function of `arrayseg.metrics` whose result is made of arrays.
+#: All functions of `arrayseg.metrics` that return arrays.
 _STATISTICS: dict[str, _Statistic] = {
     "confusion_matrix": _Statistic(
         partial(metrics.confusion_matrix, **_LABELS),

@@ -1,4 +1,4 @@
-"""Parity: the same case on every backend, against NumPy in float64."""
+"""Check parity: compare the same case on every backend with NumPy in float64."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from arrayseg.testing._metric_cases import metric_cases
 
 __all__ = ["TOLERANCES", "Record", "assert_parity", "relative_difference", "validate"]
 
-#: The largest relative difference from float64 NumPy that passes, of values; gradients may differ ten times as much.
+#: Largest allowed relative difference of values from NumPy in float64. Gradients may differ ten times as much.
 TOLERANCES = {"float64": 1e-12, "float32": 2e-6, "float16": 2e-3, "bfloat16": 2e-2}
 
 
 class Record(NamedTuple):
-    """What a parity check found.
+    """The result of a parity check.
 
     Parameters
     ----------
     name : str
-        The case.
+        The name of the case.
     backend, dtype : str
-        Where it ran: the floating dtype of a loss's input; the widest of the library for a metric.
+        The backend, and the floating dtype of the input. For a metric this is the widest dtype of the library.
     value_difference, gradient_difference : float or None
-        The largest relative difference; the gradient's is None for metrics.
+        The largest relative differences of the value and of the gradient. The latter is None for metrics.
     passed : bool
-        Whether both are within `TOLERANCES`.
+        Whether both differences are within `TOLERANCES`.
 
     Examples
     --------
@@ -49,17 +49,17 @@ class Record(NamedTuple):
 
 
 def relative_difference(actual: Array, expected: Array) -> float:
-    """The largest difference of two arrays, relative to the largest magnitude of the second.
+    """Return the largest difference of two arrays, relative to the largest magnitude of the second.
 
     Parameters
     ----------
     actual, expected : array
-        Of one shape and any library; NaN equals NaN, and infinity itself.
+        Arrays of the same shape from any library. NaN equals NaN, and an infinity equals itself.
 
     Returns
     -------
     float
-        0 where they are equal, inf where their shapes or their NaN and infinities differ.
+        The difference: 0 if the arrays are equal, inf if their shapes, NaN or infinities differ.
 
     Examples
     --------
@@ -68,42 +68,42 @@ def relative_difference(actual: Array, expected: Array) -> float:
     >>> relative_difference(np.array([1.0, 4.0]), np.array([1.0, 5.0]))
     0.2
     """
-    found, wanted = (to_numpy(array).astype(np.float64) for array in (actual, expected))
-    if found.shape != wanted.shape:
+    actual, expected = (to_numpy(array).astype(np.float64) for array in (actual, expected))
+    if actual.shape != expected.shape:
         return float("inf")
-    finite = np.isfinite(wanted) & np.isfinite(found)
-    if not np.array_equal(found[~finite], wanted[~finite], equal_nan=True):
+    finite = np.isfinite(expected) & np.isfinite(actual)
+    if not np.array_equal(actual[~finite], expected[~finite], equal_nan=True):
         return float("inf")
     if not finite.any():
         return 0.0
-    scale = np.max(np.abs(wanted[finite]))
-    difference = np.max(np.abs(found[finite] - wanted[finite]))
+    scale = np.max(np.abs(expected[finite]))
+    difference = np.max(np.abs(actual[finite] - expected[finite]))
     return float(difference / scale) if scale > 0 else float(difference)
 
 
 def assert_parity(case: Case, library: Library, dtype: str) -> Record:
-    """Assert that a case gives on a library what it gives on NumPy in float64.
+    """Assert that a case has the same result in a library as in NumPy with float64.
 
     Parameters
     ----------
     case : Case
-        The call.
+        The case to run.
     library : Library
-        Where to make it.
+        The library to run it on.
     dtype : str
-        The floating dtype of the input. The reference gets the same rounded input. Not for metrics, which count in the
-        widest that the library has.
+        The floating dtype of the input. The reference receives the same rounded input. Metrics ignore it and use the
+        widest dtype of the library.
 
     Returns
     -------
     Record
-        What was found.
+        The result of the check.
 
     Raises
     ------
     AssertionError
-        If a value or gradient differs by more than `TOLERANCES` allows, if the gradient has another dtype than the
-        input, or if the value does: of half precision it must be float32.
+        If a value or gradient differs by more than `TOLERANCES`, or if a dtype is wrong. The gradient must have the
+        dtype of the input. So must the value, except that it must be float32 for half precision.
 
     Examples
     --------
@@ -124,7 +124,7 @@ def assert_parity(case: Case, library: Library, dtype: str) -> Record:
 
 
 def check(case: Case, library: Library, dtype: str) -> Record:
-    """The record of one case."""
+    """Run one case and return its record."""
     if not case.is_loss:
         return _check_metric(case, library)
     given = library.asarray(case.input, dtype)
@@ -139,13 +139,13 @@ def check(case: Case, library: Library, dtype: str) -> Record:
 
 
 def _check_metric(case: Case, library: Library) -> Record:
-    """The record of a metric: floating results within the tolerance of their dtype, integers equal."""
+    """Run the case of a metric. Floats may differ within the tolerance of their dtype; integers must be equal."""
     widest = library.dtypes[0]
     given = [library.asarray(array, widest if array.dtype.kind == "f" else None) for array in (case.input, case.target)]
     rounded = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in map(to_numpy, given)]
-    found, wanted = (_arrays(case.function(*arrays)) for arrays in (given, rounded))
-    differences = [relative_difference(*pair) for pair in zip(found, wanted, strict=True)]
-    is_floating = ["float" in str(array.dtype) for array in found]
+    actual, expected = (_arrays(case.function(*arrays)) for arrays in (given, rounded))
+    differences = [relative_difference(*pair) for pair in zip(actual, expected, strict=True)]
+    is_floating = ["float" in str(array.dtype) for array in actual]
     passed = all(
         difference <= (TOLERANCES[widest] if floating else 0)
         for difference, floating in zip(differences, is_floating, strict=True)
@@ -154,7 +154,7 @@ def _check_metric(case: Case, library: Library) -> Record:
 
 
 def _arrays(result: Any) -> list[Array]:
-    """The arrays of a result."""
+    """Return the arrays of a result."""
     if isinstance(result, dict):
         return _arrays(list(result.values()))
     if isinstance(result, tuple | list):
@@ -163,26 +163,26 @@ def _arrays(result: Any) -> list[Array]:
 
 
 def validate(*, backends: Sequence[str] | None = None, dtypes: Sequence[str] | None = None) -> Iterator[Record]:
-    """The parity check of every loss and metric on the backends of this machine.
+    """Check the parity of every loss and metric on the backends of this machine.
 
     Parameters
     ----------
     backends : sequence of str, optional
-        Names as `installed` takes them; all that are installed if not given.
+        Names that `installed` accepts; by default all installed backends.
     dtypes : sequence of str, optional
-        Floating dtypes of losses; all that a backend has if not given.
+        Floating dtypes for losses; by default all dtypes of each backend.
 
     Yields
     ------
     Record
-        One for each case, backend and dtype.
+        One record per case, backend and dtype.
 
     Raises
     ------
     ValueError
-        If a backend or a dtype has another name than those known.
+        If the name of a backend or dtype is unknown.
     ImportError
-        If a backend that is asked for is not installed.
+        If a requested backend is not installed.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def validate(*, backends: Sequence[str] | None = None, dtypes: Sequence[str] | N
     """
     unknown = set(dtypes or ()) - set(TOLERANCES)
     if unknown:
-        msg = f"There is no tolerance for {min(unknown)!r}; choose of {', '.join(TOLERANCES)}."
+        msg = f"Unknown dtype {min(unknown)!r}. Choose one of: {', '.join(TOLERANCES)}."
         raise ValueError(msg)
     for library in installed(None if backends is None else list(backends)).values():
         for case in loss_cases():

@@ -1,6 +1,6 @@
 """Minimize each loss alone by gradient descent on a small real image.
 
-`python tests/benchmarks/convergence.py DATA` prints the table of docs/convergence.md.
+`python tests/benchmarks/convergence.py DATA` records the results in the table of docs/convergence.md.
 
 The unknowns are the logits of one CamVid image (11 classes and void, 45 x 60 pixels). They start from the output of a
 small network. Each step follows the negative gradient, scaled to a root mean square of 0.1 per logit.
@@ -8,6 +8,7 @@ small network. Each step follows the negative gradient, scaled to a root mean sq
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,10 @@ from arrayseg.testing import loss_cases
 IMAGE = "Seq05VD_f02640"
 VOID = 11
 STEPS = 60
+#: A pixel of 2,700 that falls on the other side of a tie moves the mean over small classes by up to this.
+TOLERANCE = 0.01
+PAGE = Path(__file__).parents[2] / "docs" / "convergence.md"
+ROW = re.compile(r"^\| `?([\w() ]+?)`? \| ([\d.]+) \|$", re.MULTILINE)
 NAMES = [case.name for case in loss_cases() if "," not in case.name and case.name != "nll"]
 
 
@@ -62,13 +67,25 @@ def candidates(labels):
     return {name: partial(getattr(losses, name), **options.get(name, {})) for name in NAMES}
 
 
-def table(data: Path) -> str:
-    """Return the Markdown table of the documentation."""
+def recorded(page: str) -> dict[str, str]:
+    """Return the mean IoU of each row of the page."""
+    return dict(ROW.findall(page))
+
+
+def record(data: Path) -> None:
+    """Write the table of the page. A row that the test accepts keeps its digits."""
+    page = PAGE.read_text(encoding="utf-8")
+    before = recorded(page)
     logits, labels = scene(data)
-    rows = [f"| (the network) | {score(logits, labels):.3f} |"]
-    rows += [f"| `{name}` | {descend(loss, logits, labels):.3f} |" for name, loss in sorted(candidates(labels).items())]
-    return "\n".join(["| loss | mean IoU |", "|---|---|", *rows])
+    found = {"(the network)": score(logits, labels)}
+    found |= {name: descend(loss, logits, labels) for name, loss in sorted(candidates(labels).items())}
+    rows = ["| loss | mean IoU |", "|---|---|"]
+    for name, value in found.items():
+        kept = name in before and abs(value - float(before[name])) <= TOLERANCE
+        shown = before[name] if kept else f"{value:.3f}"
+        rows.append(f"| {name if name.startswith('(') else f'`{name}`'} | {shown} |")
+    PAGE.write_text(page[: page.index("| loss |")] + "\n".join(rows) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    print(table(Path(sys.argv[1])))
+    record(Path(sys.argv[1]))

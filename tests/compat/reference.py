@@ -12,7 +12,7 @@ SIZES = st.sampled_from([(2, 3, 4, 5), (1, 5, 7, 3), (3, 2, 2, 6)])
 
 
 def drawn_batch(data):
-    """A batch of drawn size, of which some class may be absent, and logits that may be confident."""
+    """A batch of drawn size with labels, in which a class may be absent, and logits that may be confident."""
     images, classes, *space = data.draw(SIZES, label="size")
     generator = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), label="seed"))
     scale = data.draw(st.sampled_from([0.1, 1.0, 4.0]), label="scale")

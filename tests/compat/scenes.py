@@ -7,12 +7,12 @@ CLASSES, VOID, PREDICTED_ONLY = 6, 255, 4
 
 
 def balls():
-    """Two balls of radius 10 and 11 mm, of which the second is shifted: prediction and target `(24, 48, 48)`."""
+    """Return two balls of radius 10 and 11 mm, the second one shifted: prediction and target `(24, 48, 48)`."""
     axes = [np.arange(size) * step for size, step in zip((24, 48, 48), SPACING, strict=True)]
     z, y, x = np.meshgrid(*axes, indexing="ij")
     return tuple(
-        (z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2 <= radius**2
-        for centre, radius in (((30.0, 19.0, 19.0), 10.0), ((32.0, 20.0, 20.0), 11.0))
+        (z - center[0]) ** 2 + (y - center[1]) ** 2 + (x - center[2]) ** 2 <= radius**2
+        for center, radius in (((30.0, 19.0, 19.0), 10.0), ((32.0, 20.0, 20.0), 11.0))
     )
 
 

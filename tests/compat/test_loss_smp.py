@@ -1,4 +1,4 @@
-"""The presets of segmentation_models_pytorch against its losses, of which alone is imported: its models need timm."""
+"""The presets of segmentation_models_pytorch against its losses. Its models are not imported, as they need timm."""
 
 import importlib
 import sys

@@ -21,12 +21,12 @@ def peer(name):
 
 
 def balls(ndim, seed):
-    """Two balls of one pixel's difference, with noise, of which one touches the edge."""
+    """Two balls that differ by one pixel, with noise. One of them touches the edge."""
     rng = np.random.default_rng(seed)
     shape = (11, 24, 19)[-ndim:]
     grid = np.indices(shape) * np.reshape(SPACINGS[ndim], (-1, *[1] * ndim))
-    centre = np.reshape([s * (n - 1) / 2 for s, n in zip(SPACINGS[ndim], shape, strict=True)], (-1, *[1] * ndim))
-    distance = np.sqrt(np.sum((grid - centre) ** 2, axis=0))
+    center = np.reshape([s * (n - 1) / 2 for s, n in zip(SPACINGS[ndim], shape, strict=True)], (-1, *[1] * ndim))
+    distance = np.sqrt(np.sum((grid - center) ** 2, axis=0))
     first, second = distance < 8, np.roll(distance, 3, axis=-1) < 7.5
     return first ^ (rng.random(shape) < 0.01), second ^ (rng.random(shape) < 0.01)
 

@@ -64,7 +64,7 @@ def test_pixels_past_two_to_the_24(library):
     pixels = shape[0] * shape[1]
     assert pixels > 2**24
     assert to_numpy(matrix).tolist() == [[pixels - 1, 0], [0, 1]]
-    # 2^7 such batches and one more are beyond int32; the one pixel is not lost beside them.
+    # 2^7 such batches and one more are beyond int32; the one pixel is not lost among them.
     total = to_numpy(reduce(metrics.add, [matrix] * 129))
     assert total.tolist() == [[129 * (pixels - 1), 0], [0, 129]]
     assert total[0, 0] > 2**31

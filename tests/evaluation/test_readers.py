@@ -46,7 +46,7 @@ def save_nifti(path: Path, labels: np.ndarray, slope: float | None = None) -> No
 
 
 def few_bits_png(bits: int, rows: np.ndarray, *, palette: bool = False, transparent: bool = False) -> bytes:
-    """A PNG of 1, 2 or 4 bits per pixel, of which Pillow cannot write all kinds."""
+    """A PNG of 1, 2 or 4 bits per pixel. Pillow cannot write all kinds of them."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -10,7 +10,7 @@ from arrayseg.testing import finite_differences
 GENERATOR = np.random.default_rng(7)
 
 
-def test_skeleton_of_a_bar_is_its_centre_line():
+def test_skeleton_of_a_bar_is_its_center_line():
     bar = np.zeros((1, 1, 7, 12), dtype=np.uint8)
     bar[..., 2:5, 1:11] = 1
     skeleton = soft_skeleton(bar, 3, (2, 3), np)

@@ -12,7 +12,7 @@ GENERATOR = np.random.default_rng(7)
 
 @pytest.mark.parametrize("pool", [min_pool, max_pool])
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 6])
-def test_pool_is_the_extreme_of_three_neighbours(pool, length):
+def test_pool_is_the_extreme_of_three_neighbors(pool, length):
     values = GENERATOR.normal(size=(2, length, 3))
     found, _ = pool(values, 1, np)
     extreme = np.min if pool is min_pool else np.max

@@ -28,7 +28,7 @@ def test_there_is_something_to_move():
 
 
 def test_gradient_of_one_pixel_while_its_neighbors_stand_still():
-    """Every third pixel is moved alone, in a case where no other pixel of weight is its neighbour."""
+    """Every third pixel is moved alone, in a case where no other pixel of weight is its neighbor."""
     weight = np.zeros((2, 9, 14))
     weight[:, 1::3, 1::3] = 1
     field = np.where(weight, 3.0, np.inf)

@@ -16,7 +16,7 @@ LOGITS = 2 * GENERATOR.normal(size=(2, 3, 6, 5))
 IDS = np.where(GENERATOR.random((2, 6, 5)) < 0.2, 255, GENERATOR.integers(0, 3, size=(2, 6, 5)))
 
 
-def neighbours(row, column, distance, shape):
+def neighbors(row, column, distance, shape):
     for down, right in product((-distance, 0, distance), repeat=2):
         inside = 0 <= row + down < shape[0] and 0 <= column + right < shape[1]
         if (down or right) and inside:
@@ -29,7 +29,7 @@ def test_affinity_field_pixel_by_pixel(distance, denominator):
     p = softmax(LOGITS)
     total, pairs = 0.0, 0
     for image, row, column in np.ndindex(IDS.shape):
-        for place in neighbours(row, column, distance, IDS.shape[1:]):
+        for place in neighbors(row, column, distance, IDS.shape[1:]):
             ids = IDS[image, row, column], IDS[(image, *place)]
             if 255 in ids:
                 continue

@@ -16,7 +16,7 @@ CLASSES, SHAPE = 3, (2, 3, 16, 16)
 
 
 def scenes(seed):
-    """Logits of a wide range, nearly right ones, and confident ones of which one in a hundred is wrong."""
+    """Logits of a wide range, nearly right ones, and confident ones that are wrong once in a hundred."""
     generator = np.random.default_rng(seed)
     ids, noise = generator.integers(0, CLASSES, size=(2, 16, 16)), generator.normal(size=SHAPE)
     mistaken = np.where(generator.random(ids.shape) < 0.01, (ids + 1) % CLASSES, ids)

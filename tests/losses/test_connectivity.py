@@ -61,7 +61,7 @@ def test_a_component_of_its_own_costs():
     assert_allclose(losses.semantic_connectivity(noisy, clean, **BINARY), 0.5)
 
 
-def test_neighbours_by_edge_or_by_corner():
+def test_neighbors_by_edge_or_by_corner():
     target = mask("#.", ".#")
     probabilities = np.array([[[0.9, 0.2], [0.1, 0.9]]])
     for connectivity, parts in ((1, 2), (2, 1)):

@@ -102,8 +102,8 @@ def test_a_mask_of_0_and_255_is_told_the_conversion(library):
         ({"class_axis": "1"}, TypeError, "`class_axis` must be a whole number"),
         ({"gamma": "2"}, TypeError, "`gamma` must be a number"),
         ({"class_weights": "1111"}, TypeError, "`class_weights` must be"),
-        ({"weight": [1, 1, 1, 1]}, TypeError, "here it is `class_weights`"),
-        ({"y_true": IDS}, TypeError, "here it is `target`"),
+        ({"weight": [1, 1, 1, 1]}, TypeError, "use `class_weights`"),
+        ({"y_true": IDS}, TypeError, "use `target`"),
         ({"to_onehot_y": True}, TypeError, r"arrayseg\.compat\.monai_1_6\.focal_loss"),
         ({"from_logits": True}, TypeError, r"arrayseg\.compat\.keras_3_16\.categorical_focal_crossentropy"),
     ],
@@ -160,6 +160,33 @@ def test_torch_subclasses_are_plain():
     np.testing.assert_allclose(to_numpy(gradient.as_subclass(torch.Tensor)), expected_gradient, atol=1e-15)
     with pytest.raises(ValueError, match="got 13"):
         losses.dice(logits, ids + 10)
+
+
+@pytest.mark.parametrize("case", [case for case in loss_cases() if "," not in case.name], ids=lambda case: case.name)
+def test_the_error_of_a_single_channel_names_what_the_loss_takes(case):
+    try:
+        case.function(case.input[:, :1], np.zeros_like(case.target), **case.options)
+    except ValueError as error:
+        message = str(error)
+    else:
+        return  # a loss of independent classes
+    if "activation" in case.function.__signature__.parameters:
+        assert "activation='sigmoid'" in message or "`distances`" in message
+    else:
+        assert "no form for one binary channel" in message
+        assert "activation" not in message
+
+
+def test_two_channels_replace_a_single_one():
+    """The channels that the error of a loss without sigmoid proposes."""
+    logits, ids = np.asarray([[[2.0, -1.0, 0.5]]]), np.asarray([[1, 0, 0]])
+    p = 1 / (1 + np.exp(-logits))
+    both = np.concat([np.log(1 - p), np.log(p)], axis=1)
+    expected = losses.binary_cross_entropy(logits, ids[:, None], class_axis=1)
+    assert losses.nll(both, ids) == pytest.approx(expected, rel=1e-13)
+    both = np.concat([np.zeros_like(logits), logits], axis=1)
+    assert losses.cross_entropy(both, ids) == pytest.approx(expected, rel=1e-13)
+    assert np.isfinite(losses.focal_cosine(both, ids))
 
 
 @pytest.mark.parametrize("case", [case for case in loss_cases() if "," not in case.name], ids=lambda case: case.name)

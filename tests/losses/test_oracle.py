@@ -103,7 +103,7 @@ NOT_THE_WHOLE_DERIVATIVE = {"active_boundary"}
 
 @pytest.mark.parametrize("name", [name for name in CASES if loss_of(name) not in NOT_THE_WHOLE_DERIVATIVE])
 def test_gradients_are_differences_of_values(name):
-    """Along random directions, of which each has a part in every logit."""
+    """Check derivatives along random directions, each with a component in every logit."""
     case = CASES[name]
     _, gradient = value_and_grad(case.function)(case.input, case.target, **case.options)
     generator = np.random.default_rng(5)

@@ -343,7 +343,7 @@ def test_bootstrapped_cross_entropy():
     assert same(bootstrapped_cross_entropy(LOGITS, empty, min_kept=5, ignore_index=255), one)
 
 
-# Neighbours and points.
+# Neighbors and points.
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
@@ -389,7 +389,7 @@ def test_point_sampled_cross_entropy_is_that_of_torchs_grid_sample(shape):
     assert same(gradient, given_logits.grad.numpy(), 1e-11)
 
 
-def test_points_at_pixel_centres_give_cross_entropy():
+def test_points_at_pixel_centers_give_cross_entropy():
     rows, columns = np.meshgrid((np.arange(5) + 0.5) / 5, (np.arange(7) + 0.5) / 7, indexing="ij")
     points = np.stack([np.stack([rows, columns], axis=-1).reshape(-1, 2)] * 2)
     at_points = partial(point_sampled_cross_entropy, points=points)
@@ -468,8 +468,8 @@ def test_a_loss_of_ones_own_knows_its_options():
         (focal_cosine, "`focal_weight` must be at least 0", {"focal_weight": -1}),
         (balanced_binary_cross_entropy, "`pool` must be", {"pool": "pixel"}),
         (kl_divergence, "`temperature` must be greater than 0; got 0", {"temperature": 0}),
-        (kl_divergence, "activation=None the input holds probabilities", {"temperature": 2, "activation": None}),
-        (jensen_shannon, "must hold a logit for each of `input`", {"target_logits": True}),
+        (kl_divergence, "activation=None `input` contains probabilities", {"temperature": 2, "activation": None}),
+        (jensen_shannon, "`target` must have the shape of `input`", {"target_logits": True}),
         (top_k_cross_entropy, "`share` must be greater than 0 and at most 1; got 0", {"share": 0}),
         (top_k_cross_entropy, "`share` must be greater than 0 and at most 1; got 10", {"share": 10}),
         (bootstrapped_cross_entropy, "`loss_threshold` must be at least 0", {"loss_threshold": -1}),

@@ -47,8 +47,8 @@ LOSSES = {
     "Jensen-Shannon, warm": partial(jensen_shannon, temperature=3.0, activation="sigmoid"),
     "Kullback-Leibler": kl_divergence,
     "Kullback-Leibler, warm": partial(kl_divergence, temperature=3.0),
-    "neighbours": neighbor_aware_cross_entropy,
-    "neighbours, l2": partial(neighbor_aware_cross_entropy, distance="l2", kernel_size=5, activation="sigmoid"),
+    "neighbors": neighbor_aware_cross_entropy,
+    "neighbors, l2": partial(neighbor_aware_cross_entropy, distance="l2", kernel_size=5, activation="sigmoid"),
     "normalized focal": normalized_focal,
     "normalized focal sigmoid": partial(normalized_focal, activation="sigmoid", alpha=0.25, gamma=0.5),
     "poly": poly,
@@ -60,7 +60,7 @@ LOSSES = {
     "top k": partial(top_k_cross_entropy, share=0.3),
 }
 #: Those whose every pixel counts by itself, so that an image may be a list of pixels.
-OF_PIXELS = {name: loss for name, loss in LOSSES.items() if not name.startswith("neighbours")}
+OF_PIXELS = {name: loss for name, loss in LOSSES.items() if not name.startswith("neighbors")}
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
 

@@ -27,7 +27,7 @@ def test_recorded_number_of_monai():
     assert_allclose(losses.dice_cl_dice(logits, ids, pool="micro", dice_pool="image"), 0.7380152, rtol=1e-6)
 
 
-def test_perfect_and_worst_centrelines():
+def test_perfect_and_worst_centerlines():
     right, wrong = one_hot(LINES, 2), one_hot(1 - LINES, 2)
     options = {"activation": None, "smooth": 1e-9, "epsilon": 0, "classes": (1,)}
     assert_allclose(losses.cl_dice(right, LINES, **options), 0, atol=1e-6)

@@ -147,7 +147,7 @@ def test_an_infinite_binary_logit_is_the_limit_of_finite_ones(library, name):
     "name", [name for name in CASES if name not in ("focal_cosine", "neighbor_aware_cross_entropy")]
 )
 def test_a_class_that_cannot_be_changes_nothing(library, name, activation):
-    """A class whose logit is -inf everywhere, and of which the target has nothing, is one whose logit is -1000."""
+    """A class whose logit is -inf everywhere, and that the target lacks, is one whose logit is -1000."""
     case = CASES[name]
     options = dict(case.options)
     if "activation" in case.function.__signature__.parameters:

@@ -39,7 +39,7 @@ def test_formulas(library, name, dtype):
 
 
 @pytest.mark.parametrize("name", FORMULAS)
-def test_normalisation(library, name):
+def test_normalization(library, name):
     function, formula = FORMULAS[name]
     weights = expected(formula)
     counts = library.asarray(COUNTS)

@@ -15,9 +15,9 @@ SHAPE = (24, 37)
 
 def discs(rng, number):
     rows, columns = np.arange(SHAPE[0])[:, None], np.arange(SHAPE[1])
-    centres = rng.random((number, 2)) * SHAPE
+    centers = rng.random((number, 2)) * SHAPE
     radii = rng.uniform(2, 8, number)
-    return np.asarray([(rows - y) ** 2 + (columns - x) ** 2 < r**2 for (y, x), r in zip(centres, radii, strict=True)])
+    return np.asarray([(rows - y) ** 2 + (columns - x) ** 2 < r**2 for (y, x), r in zip(centers, radii, strict=True)])
 
 
 def image(seed):
@@ -118,6 +118,19 @@ def test_average_precision_on_every_library(library):
     assert (expected[:, :2] > 0).any()
     for masks in (lambda masks, convert: convert(masks), lambda masks, _: [metrics.rle_encode(m) for m in masks]):
         np.testing.assert_allclose(to_numpy(score(library.asarray, masks)), expected, rtol=1e-12)
+
+
+def test_confidences_in_half_precision(library):
+    """Of 0.9 and 0.8, rounded, the wrong detection comes first."""
+    masks = np.zeros((2, 3, 4), dtype=bool)
+    masks[0, 0, :2] = masks[1, 2, 1:] = True
+    for dtype in ("float16", "bfloat16"):
+        if not hasattr(library.xp, dtype):
+            continue
+        scores = library.xp.asarray([0.9, 0.8], dtype=getattr(library.xp, dtype))
+        matches = metrics.match_detections(library.asarray(masks), scores, library.asarray(masks[1:]))
+        np.testing.assert_allclose(to_numpy(matches.scores), [0.9, 0.8], rtol=2**-8)
+        assert float(metrics.coco_average_precision(matches)) == pytest.approx(0.5)
 
 
 def test_images_without_detections_or_targets(library):

@@ -7,7 +7,7 @@ import pytest
 
 from arrayseg import class_weights, metrics
 
-PACKAGES = ("_confusion", "_probability", "_add", "_bootstrap", "class_weights")
+PACKAGES = ("_confusion", "_probability", "_shape", "_segments", "_add", "_bootstrap", "class_weights")
 FUNCTIONS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
     for module in (metrics, class_weights)
@@ -18,7 +18,8 @@ FUNCTIONS = {
 
 def described(function):
     """Return the type that the docstring gives for each parameter."""
-    return dict(re.findall(r"^\*?(\w+)(?:, \*\w+)* : (.+)$", inspect.getdoc(function), re.MULTILINE))
+    entries = re.findall(r"^\*?(\w+(?:, \*{0,2}\w+)*) : (.+)$", inspect.getdoc(function), re.MULTILINE)
+    return {name.lstrip("*"): text for names, text in entries for name in names.split(", ")}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -50,7 +51,7 @@ def uses(option):
 
 def test_absent_has_one_annotation_and_default():
     assert {(use.annotation, use.default, use.kind.name) for use in uses("absent")} == {
-        ("Absent", "skip", "KEYWORD_ONLY")
+        ("AbsentScore", "skip", "KEYWORD_ONLY")
     }
 
 

@@ -48,8 +48,8 @@ def test_lesions_by_the_rules(library, seed, dilation, minimum_size):
     np.testing.assert_allclose([float(part) for part in counts], expected, rtol=1e-12)
     total = sum(expected[1:])
     assert float(metrics.lesion_score(counts)) == pytest.approx(expected[0] / total, rel=1e-12)
-    penalised = (expected[0] + 374 * sum(expected[2:])) / total
-    assert float(metrics.lesion_score(counts, penalty=374)) == pytest.approx(penalised, rel=1e-12)
+    penalized = (expected[0] + 374 * sum(expected[2:])) / total
+    assert float(metrics.lesion_score(counts, penalty=374)) == pytest.approx(penalized, rel=1e-12)
 
     def dice(found, lesion):
         found, lesion = to_numpy(found), to_numpy(lesion)

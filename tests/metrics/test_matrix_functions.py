@@ -232,7 +232,7 @@ def test_laws(matrix, factor, order):
     np.testing.assert_allclose(metrics.recall(matrix), metrics.precision(matrix.T), rtol=1e-14)
     for name, function in {**FUNCTIONS, **OVERALL}.items():
         score = function(matrix)
-        # Scale changes nothing, not even past 2^31; nor does the order of classes, but for ordered ones.
+        # Scale changes nothing, not even past 2^31; nor does the order of classes, except for ordered ones.
         np.testing.assert_allclose(function(matrix * factor), score, rtol=1e-12, atol=1e-14)
         if "quadratic" not in name:
             permuted = function(matrix[np.ix_(order, order)])

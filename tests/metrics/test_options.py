@@ -76,7 +76,7 @@ for name in distance_maps.__all__:
 for name in class_weights.__all__:
     CALLS[name] = ((IDS,), LABELS) if name == "pixel_counts" else ((np.asarray([3, 1, 2]),), {})
 
-#: Other arrays, of which other options are read.
+#: Other arrays, for the functions that read other options.
 CHANNELS = PROBABILITIES > 0.5
 OTHERS = [
     (metrics.confusion_matrix, (PROBABILITIES, IDS), LABELS),
@@ -99,7 +99,7 @@ def may_be_right(annotation, value):
         return value is True or (isinstance(value, Integral) and value == 1)
     if annotation.startswith("int"):
         return isinstance(value, Integral) and not isinstance(value, bool)
-    if annotation.startswith(("float", "Absent", "Spacing")):
+    if annotation.startswith(("float", "AbsentScore", "Spacing")):
         return np.ndim(value) < 2 and np.asarray(value).dtype.kind in "iuf" and not np.isnan(value).any()
     return not annotation.startswith("Literal") and type(value) not in (str, tuple, object, float, bool)
 

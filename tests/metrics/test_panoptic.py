@@ -7,13 +7,13 @@ from arrayseg import metrics
 from arrayseg.testing import to_numpy
 
 VOID = 9
-# Class of each colour of the maps of three photos; 0 is void there.
+# Class of each color of the maps of three photos; 0 is void there.
 TARGET_CLASSES = {
     "bird": {92: 5, 176: 3, 255: 4},
     "cat": {0: 0, 255: 6},
     "team": {0: 0, 198: 2} | dict.fromkeys((47, 97, 133, 150, 174, 215, 244, 255), 1),
 }
-COLOURS = [(0, 0, 0), (0, 0, 255), (255, 0, 0), (0, 255, 0), (255, 0, 255), (0, 255, 255), (255, 255, 0)]
+COLORS = [(0, 0, 0), (0, 0, 255), (255, 0, 0), (0, 255, 0), (255, 0, 255), (0, 255, 255), (255, 255, 0)]
 
 
 def by_hand(prediction, target, num_classes, ignore_index=None, crowd=None, unmatched=(), near=None):
@@ -175,10 +175,10 @@ def test_values_recorded_by_deeplab2(data):
         def load(file, mode="L"):
             return np.asarray(image.open(data / "deeplab2_panoptic" / f"{file}.png").convert(mode)).astype(np.int64)
 
-        colours, target = load(f"{name}_pred_class", "RGB"), load(target_file)
+        colors, target = load(f"{name}_pred_class", "RGB"), load(target_file)
         classes = np.zeros(target.shape, int)
-        for number, colour in enumerate(COLOURS):
-            classes[(colours == colour).all(-1)] = number
+        for number, color in enumerate(COLORS):
+            classes[(colors == color).all(-1)] = number
         target_classes = np.vectorize(TARGET_CLASSES[name].get)(target)
         prediction = classes, load(f"{name}_pred_instance")
         counts[name] = metrics.panoptic_counts(prediction, (target_classes, target), num_classes=7, ignore_index=0)

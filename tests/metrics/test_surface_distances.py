@@ -41,23 +41,23 @@ def overlapping_masks(shape, seed):
     """Two masks that overlap, with holes, touching the edge, of no symmetry."""
     rng = np.random.default_rng(seed)
     grid = np.indices(shape)
-    centre = np.reshape([length / 2 - 1 for length in shape], (-1, *[1] * len(shape)))
-    first = np.sum((grid - centre) ** 2, axis=0) < (max(shape) / 3) ** 2
+    center = np.reshape([length / 2 - 1 for length in shape], (-1, *[1] * len(shape)))
+    first = np.sum((grid - center) ** 2, axis=0) < (max(shape) / 3) ** 2
     second = np.roll(first, 1, axis=0) & (rng.random(shape) < 0.9)
     first[(0,) * len(shape)] = True
     return first & (rng.random(shape) < 0.95), second
 
 
 def voxel_points(mask, connectivity=1, edge=True):
-    """Indices of True voxels that have a False neighbour."""
+    """Indices of True voxels that have a False neighbor."""
     return [
         position
         for position in map(tuple, np.argwhere(mask))
         if any(
-            not mask[neighbour] if all(0 <= i < n for i, n in zip(neighbour, mask.shape, strict=True)) else edge
+            not mask[neighbor] if all(0 <= i < n for i, n in zip(neighbor, mask.shape, strict=True)) else edge
             for step in product((-1, 0, 1), repeat=mask.ndim)
             if 0 < np.abs(step).sum() <= connectivity
-            for neighbour in [tuple(i + s for i, s in zip(position, step, strict=True))]
+            for neighbor in [tuple(i + s for i, s in zip(position, step, strict=True))]
         )
     ]
 
@@ -159,9 +159,9 @@ def test_the_statistics_of_known_distances():
 # Geometry.
 
 
-def ball(shape, centre, radius, spacing=(1.0, 1.0, 1.0)):
+def ball(shape, center, radius, spacing=(1.0, 1.0, 1.0)):
     grid = np.indices(shape) * np.reshape(spacing, (3, 1, 1, 1))
-    return np.sum((grid - np.reshape(centre, (3, 1, 1, 1))) ** 2, axis=0) <= radius**2
+    return np.sum((grid - np.reshape(center, (3, 1, 1, 1))) ** 2, axis=0) <= radius**2
 
 
 def test_parallel_planes():

@@ -60,7 +60,7 @@ def test_errors_of_two_masks(library):
 
 
 @pytest.mark.parametrize("skeleton", ["thinning", "soft"])
-def test_centreline_dice_counts_and_adds(library, skeleton):
+def test_centerline_dice_counts_and_adds(library, skeleton):
     make = {"thinning": thinned, "soft": opening_skeleton}[skeleton]
     pairs = [(blobs(seed), blobs(seed + 10)) for seed in range(2)]
     counts = []
@@ -79,7 +79,7 @@ def test_centreline_dice_counts_and_adds(library, skeleton):
     assert int(metrics.add(*counts).target_pixels) == sum(int(count.target_pixels) for count in counts)
 
 
-def test_centreline_dice_of_empty_masks(library):
+def test_centerline_dice_of_empty_masks(library):
     nothing, line = np.zeros((5, 6), bool), np.zeros((5, 6), bool)
     line[2] = True
     far = np.roll(line, 2, 0)
@@ -126,7 +126,7 @@ def test_thinning_deletes_no_component():
 
 
 @pytest.mark.parametrize("skeleton", ["thinning", "soft"])
-def test_every_mask_has_a_centreline(library, skeleton):
+def test_every_mask_has_a_centerline(library, skeleton):
     squares = [np.pad(np.ones((side, side), bool), ((1, 5 - side), (2, 4 - side))) for side in (1, 2, 3, 4)]
     pair = np.zeros((6, 6), bool)
     pair[[1, 2], [1, 2]] = True

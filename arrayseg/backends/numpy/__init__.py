@@ -49,6 +49,9 @@ class NumpyBackend(Backend):
     def device(self, array: Array, /) -> str:
         return "cpu"
 
+    def device_key(self, array: Array, /) -> str:
+        return "cpu"
+
     def check_kind(self, array: Array, name: str, /) -> None:
         kind = type(array)
         if kind not in (np.ndarray, np.memmap) and not issubclass(kind, np.generic):

@@ -37,7 +37,8 @@ class NumpyCounts(Counts):
             return super().are_ids(ids, high)
         # A negative id read as unsigned is greater than any class, so that one pass is enough.
         unsigned = ids.view(f"u{ids.itemsize}").reshape(-1)
-        return all(parallel_map(lambda part: bool(unsigned[part].max() <= high), _parts(unsigned.size)))
+        starts = range(0, unsigned.size, ID_PIXELS)
+        return all(parallel_map(lambda start: bool(unsigned[start : start + ID_PIXELS].max() <= high), starts))
 
     def as_bits(self, values: Array, /) -> Array | None:
         # int64 is read once instead of three times, and both sweeps then read an eighth of its bytes.
@@ -46,13 +47,14 @@ class NumpyCounts(Counts):
         flat = values.reshape(-1)
         bits = np.empty(flat.size, dtype=np.uint8)
 
-        def narrow(part: slice) -> bool:
+        def narrow(start: int) -> bool:
+            part = slice(start, start + ID_PIXELS)
             known = _as_bytes(flat[part], 2)
             if known is not None:
                 bits[part] = known
             return known is not None
 
-        return bits.reshape(values.shape) if all(parallel_map(narrow, _parts(flat.size))) else None
+        return bits.reshape(values.shape) if all(parallel_map(narrow, range(0, flat.size, ID_PIXELS))) else None
 
     def bincount(self, index: Array, /, *, length: int, weights: Array | None = None) -> Array:
         counts = np.bincount(
@@ -90,11 +92,6 @@ class NumpyCounts(Counts):
             counts[image] += histogram
             uncounted += missed
         return counts, np.asarray(uncounted)
-
-
-def _parts(size: int) -> list[slice]:
-    """Return slices that divide a number of ids among the threads."""
-    return [slice(start, start + ID_PIXELS) for start in range(0, size, ID_PIXELS)]
 
 
 def _block_histogram(

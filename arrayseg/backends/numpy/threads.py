@@ -33,7 +33,7 @@ def thread_count() -> int:
 def parallel_map(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
     """Return the results of a function for all items, in order, computed by several threads."""
     if len(items) < 2 or (threads := min(thread_count(), len(items))) < 2:
-        return [function(item) for item in items]
+        return list(map(function, items))
     return _shared_out(function, items, threads)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 from arrayseg._checks import check_choice
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics._compute import Absent, Score, divide, square_root
+from arrayseg.metrics._compute import AbsentScore, Score, divide, square_root
 from arrayseg.metrics._confusion.outcomes import compute_from_matrix, count_outcomes, matrix_score, take_submatrix
 
 __all__ = ["cohen_kappa", "matthews_corrcoef"]
@@ -19,7 +19,7 @@ def cohen_kappa(
     matrix: Array,
     *,
     weights: Literal["linear", "quadratic"] | None = None,
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return Cohen's kappa: the agreement beyond what the class frequencies alone would give.
@@ -73,7 +73,7 @@ def cohen_kappa(
 
 
 @matrix_score
-def matthews_corrcoef(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def matthews_corrcoef(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the Matthews correlation coefficient, for any number of classes (Gorodkin's R_K).
 
     .. math:: \frac{c - \sum_k p_k t_k}{\sqrt{\left(1 - \sum_k p_k^2\right) \left(1 - \sum_k t_k^2\right)}}

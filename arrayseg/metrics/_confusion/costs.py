@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from arrayseg._checks import check_array, check_flag, check_number
 from arrayseg._typing import Array, Weights
 from arrayseg.backends import Backend
-from arrayseg.metrics._compute import Absent, Score, divide, ratio
+from arrayseg.metrics._compute import AbsentScore, Score, divide, ratio
 from arrayseg.metrics._confusion.outcomes import (
     Outcomes,
     class_scores,
@@ -26,7 +26,7 @@ def expected_cost(
     costs: Weights | None = None,
     priors: Weights | None = None,
     normalize: bool = False,
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return the mean cost of a pixel, given the cost of predicting each class instead of each other class.
@@ -100,7 +100,7 @@ def expected_cost(
 
 @matrix_score
 def net_benefit(
-    matrix: Array, *, threshold: float, absent: Absent = "skip", classes: Sequence[int] | None = None
+    matrix: Array, *, threshold: float, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
 ) -> Array:
     r"""Return the net benefit of each class: true positives minus false positives at their exchange rate.
 

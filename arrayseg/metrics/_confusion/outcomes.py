@@ -10,7 +10,7 @@ from typing import TypeAlias
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, backend_of
 from arrayseg.metrics._compute import (
-    Absent,
+    AbsentScore,
     Score,
     compute,
     computed_from,
@@ -84,7 +84,7 @@ class Outcomes:
 Formula: TypeAlias = Callable[[Outcomes], Score]
 
 
-def class_scores(formula: Formula, matrix: Array, *, absent: Absent, classes: Sequence[int] | None) -> Array:
+def class_scores(formula: Formula, matrix: Array, *, absent: AbsentScore, classes: Sequence[int] | None) -> Array:
     """Return a formula of the outcomes of each class, `(..., C)`, or of each of the `classes`."""
 
     def scores(backend: Backend, counts: Array) -> Score:
@@ -93,7 +93,7 @@ def class_scores(formula: Formula, matrix: Array, *, absent: Absent, classes: Se
     return compute_from_matrix(matrix, scores, absent)
 
 
-def mean_over_classes(formula: Formula, matrix: Array, *, absent: Absent, classes: Sequence[int] | None) -> Array:
+def mean_over_classes(formula: Formula, matrix: Array, *, absent: AbsentScore, classes: Sequence[int] | None) -> Array:
     """Return the mean over the classes of a formula of their outcomes, without undefined ones if `absent` is "skip"."""
 
     def mean(backend: Backend, counts: Array) -> Array:
@@ -110,7 +110,9 @@ def _class_scores(backend: Backend, formula: Formula, counts: Array, classes: Se
     return Score(take_classes(backend, score.values, classes), take_classes(backend, undefined, classes))
 
 
-def compute_from_matrix(matrix: Array, formula: Callable[[Backend, Array], Array | Score], absent: Absent) -> Array:
+def compute_from_matrix(
+    matrix: Array, formula: Callable[[Backend, Array], Array | Score], absent: AbsentScore
+) -> Array:
     """Return `formula(backend, counts)` of a checked matrix; the counts are 64-bit integers, or floating numbers."""
     backend = backend_of(matrix, "matrix", lazy=True)
     if matrix.ndim < 2 or matrix.shape[-1] != matrix.shape[-2]:

@@ -8,7 +8,7 @@ from typing import Literal
 from arrayseg._checks import check_choice, check_indices, check_number, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics._compute import Absent, Score, divide, take_classes
+from arrayseg.metrics._compute import AbsentScore, Score, divide, take_classes
 from arrayseg.metrics._confusion.outcomes import (
     Outcomes,
     class_scores,
@@ -35,7 +35,7 @@ __all__ = [
 
 
 @matrix_score
-def iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def iou(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the intersection over union of each class (Jaccard index).
 
     .. math:: \frac{TP}{TP + FP + FN}
@@ -67,7 +67,7 @@ def iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None
 
 
 @matrix_score
-def mean_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def mean_iou(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the mean over the classes of the intersection over union (mIoU).
 
     .. math:: \frac{1}{|K|} \sum_{c \in K} \frac{TP_c}{TP_c + FP_c + FN_c}
@@ -102,7 +102,9 @@ def mean_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] |
 
 
 @matrix_score
-def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def frequency_weighted_iou(
+    matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return the mean of the intersection over union, weighted by the target pixels of each class.
 
     .. math:: \frac{\sum_{c \in K} (TP_c + FN_c) \, IoU_c}{\sum_{c \in K} (TP_c + FN_c)}
@@ -138,7 +140,11 @@ def frequency_weighted_iou(matrix: Array, *, absent: Absent = "skip", classes: S
 
 @matrix_score
 def category_iou(
-    matrix: Array, categories: Sequence[Sequence[int]], *, absent: Absent = "skip", classes: Sequence[int] | None = None
+    matrix: Array,
+    categories: Sequence[Sequence[int]],
+    *,
+    absent: AbsentScore = "skip",
+    classes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return the intersection over union of categories, each a union of classes.
 
@@ -194,7 +200,7 @@ def category_iou(
 
 
 @matrix_score
-def dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def dice(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the Dice coefficient of each class (F1 score).
 
     .. math:: \frac{2 TP}{2 TP + FP + FN}
@@ -221,7 +227,7 @@ def dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | Non
 
 
 @matrix_score
-def mean_dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def mean_dice(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the mean over the classes of the Dice coefficient.
 
     .. math:: \frac{1}{|K|} \sum_{c \in K} \frac{2 TP_c}{2 TP_c + FP_c + FN_c}
@@ -253,7 +259,9 @@ def mean_dice(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] 
 
 
 @matrix_score
-def f_beta(matrix: Array, *, beta: float = 1.0, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def f_beta(
+    matrix: Array, *, beta: float = 1.0, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return the F-beta score of each class, in which recall weighs beta times as much as precision.
 
     .. math:: \frac{(1 + \beta^2) TP}{(1 + \beta^2) TP + \beta^2 FN + FP}
@@ -293,7 +301,7 @@ def tversky_index(
     *,
     alpha: float = 0.5,
     beta: float = 0.5,
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return the Tversky index of each class, with weights for false positives and false negatives.
@@ -341,7 +349,7 @@ def generalized_dice(
     matrix: Array,
     *,
     weight: Literal["square", "simple", "uniform"] = "square",
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return the Dice coefficient of all classes together, in which rare classes have larger weights.
@@ -402,7 +410,9 @@ def generalized_dice(
 
 
 @matrix_score
-def volumetric_similarity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def volumetric_similarity(
+    matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return how similar the sizes of prediction and target are for each class, regardless of their positions.
 
     .. math:: 1 - \frac{|FN - FP|}{2 TP + FP + FN}
@@ -447,7 +457,7 @@ def relative_volume_difference(
     matrix: Array,
     *,
     relative_to: Literal["target", "mean"] = "target",
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return how much larger the prediction of each class is than its target, as a fraction.

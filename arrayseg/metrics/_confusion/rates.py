@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from arrayseg._typing import Array
 from arrayseg.backends import Backend
-from arrayseg.metrics._compute import Absent, Score, divide, square_root, take_classes
+from arrayseg.metrics._compute import AbsentScore, Score, divide, square_root, take_classes
 from arrayseg.metrics._confusion.outcomes import (
     Outcomes,
     class_scores,
@@ -39,7 +39,7 @@ __all__ = [
 
 
 @matrix_score
-def precision(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def precision(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of the pixels predicted as a class that belong to it (positive predictive value).
 
     .. math:: \frac{TP}{TP + FP}
@@ -70,7 +70,7 @@ def precision(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] 
 
 
 @matrix_score
-def recall(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def recall(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of the pixels of a class that are predicted as it (sensitivity, true positive rate).
 
     .. math:: \frac{TP}{TP + FN}
@@ -101,7 +101,7 @@ def recall(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | N
 
 
 @matrix_score
-def class_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def class_accuracy(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the accuracy of each class: the fraction of its pixels that are predicted as it.
 
     .. math:: \frac{TP}{TP + FN}
@@ -133,7 +133,7 @@ def class_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[
 
 
 @matrix_score
-def mean_pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def mean_pixel_accuracy(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the mean over the classes of `class_accuracy`.
 
     .. math:: \frac{1}{|K|} \sum_{c \in K} \frac{TP_c}{TP_c + FN_c}
@@ -166,7 +166,7 @@ def mean_pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequ
 
 
 @matrix_score
-def pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def pixel_accuracy(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of all pixels that are predicted correctly (overall accuracy).
 
     .. math:: \frac{\sum_{c \in K} M_{cc}}{\sum_{c \in K} \sum_p M_{cp}}
@@ -204,7 +204,7 @@ def pixel_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[
 
 
 @matrix_score
-def specificity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def specificity(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of the pixels of other classes that are not predicted as the class (true negative rate).
 
     .. math:: \frac{TN}{TN + FP}
@@ -231,7 +231,9 @@ def specificity(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int
 
 
 @matrix_score
-def negative_predictive_value(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def negative_predictive_value(
+    matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return the fraction of the pixels not predicted as a class that do not belong to it.
 
     .. math:: \frac{TN}{TN + FN}
@@ -258,7 +260,7 @@ def negative_predictive_value(matrix: Array, *, absent: Absent = "skip", classes
 
 
 @matrix_score
-def false_negative_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def false_negative_rate(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of the pixels of a class that are not predicted as it (miss rate).
 
     .. math:: \frac{FN}{TP + FN}
@@ -290,7 +292,7 @@ def false_negative_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
 
 
 @matrix_score
-def false_positive_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def false_positive_rate(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of the pixels of other classes that are predicted as the class (fall-out).
 
     .. math:: \frac{FP}{TN + FP}
@@ -322,7 +324,7 @@ def false_positive_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
 
 
 @matrix_score
-def false_discovery_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def false_discovery_rate(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of the pixels predicted as a class that do not belong to it.
 
     .. math:: \frac{FP}{TP + FP}
@@ -354,7 +356,7 @@ def false_discovery_rate(matrix: Array, *, absent: Absent = "skip", classes: Seq
 
 
 @matrix_score
-def false_omission_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def false_omission_rate(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the fraction of the pixels not predicted as a class that belong to it.
 
     .. math:: \frac{FN}{TN + FN}
@@ -386,7 +388,7 @@ def false_omission_rate(matrix: Array, *, absent: Absent = "skip", classes: Sequ
 
 
 @matrix_score
-def balanced_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def balanced_accuracy(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the mean of sensitivity and specificity of each class against the rest.
 
     .. math:: \frac{1}{2} \left( \frac{TP}{TP + FN} + \frac{TN}{TN + FP} \right)
@@ -417,7 +419,7 @@ def balanced_accuracy(matrix: Array, *, absent: Absent = "skip", classes: Sequen
 
 
 @matrix_score
-def informedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def informedness(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the sum of sensitivity and specificity of each class, minus 1 (Youden index).
 
     .. math:: \frac{TP}{TP + FN} + \frac{TN}{TN + FP} - 1
@@ -449,7 +451,7 @@ def informedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[in
 
 
 @matrix_score
-def markedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def markedness(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the sum of the positive and negative predictive values of each class, minus 1.
 
     .. math:: \frac{TP}{TP + FP} + \frac{TN}{TN + FN} - 1
@@ -481,7 +483,9 @@ def markedness(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int]
 
 
 @matrix_score
-def positive_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def positive_likelihood_ratio(
+    matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return how much more often a class is predicted for its own pixels than for other pixels.
 
     .. math:: \frac{TP / (TP + FN)}{FP / (TN + FP)}
@@ -512,7 +516,9 @@ def positive_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes
 
 
 @matrix_score
-def negative_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def negative_likelihood_ratio(
+    matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return how much more often a class is not predicted for its own pixels than for other pixels.
 
     .. math:: \frac{FN / (TP + FN)}{TN / (TN + FP)}
@@ -539,7 +545,7 @@ def negative_likelihood_ratio(matrix: Array, *, absent: Absent = "skip", classes
 
 
 @matrix_score
-def prevalence_threshold(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def prevalence_threshold(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the prevalence below which a positive prediction quickly loses its value.
 
     .. math:: \frac{\sqrt{FPR}}{\sqrt{TPR} + \sqrt{FPR}}
@@ -574,7 +580,7 @@ def prevalence_threshold(matrix: Array, *, absent: Absent = "skip", classes: Seq
 
 
 @matrix_score
-def fowlkes_mallows(matrix: Array, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def fowlkes_mallows(matrix: Array, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None) -> Array:
     r"""Return the geometric mean of precision and recall of each class.
 
     .. math:: \frac{TP}{\sqrt{(TP + FP)(TP + FN)}}

@@ -10,7 +10,7 @@ from typing import Any
 from arrayseg._checks import check_indices, check_sequence
 from arrayseg._typing import Array
 from arrayseg.backends import backend_of
-from arrayseg.metrics._compute import Absent
+from arrayseg.metrics._compute import AbsentScore
 from arrayseg.metrics._confusion.outcomes import matrix_score
 from arrayseg.metrics._confusion.overlap import dice, frequency_weighted_iou, iou, mean_dice, mean_iou
 from arrayseg.metrics._confusion.rates import class_accuracy, mean_pixel_accuracy, pixel_accuracy, precision
@@ -120,7 +120,7 @@ def report(
     matrix: Array,
     *,
     class_names: Sequence[str] | None = None,
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
     classes: Sequence[int] | None = None,
 ) -> Report:
     """Return the tables of a paper: the scores of every class, and their means.

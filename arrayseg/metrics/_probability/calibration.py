@@ -9,7 +9,7 @@ from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide, ratio, square_root, to_device
+from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, divide, ratio, square_root, to_device
 from arrayseg.metrics._inputs import check_per_image
 from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
@@ -189,7 +189,7 @@ def calibration_bins(
 
 @calibration_score
 def expected_calibration_error(
-    bins: CalibrationBins, *, norm: Literal["l1", "l2", "max"] = "l1", absent: Absent = "skip"
+    bins: CalibrationBins, *, norm: Literal["l1", "l2", "max"] = "l1", absent: AbsentScore = "skip"
 ) -> Array:
     r"""Return the expected calibration error: the distance of probabilities from the fraction of right pixels.
 
@@ -242,7 +242,7 @@ def expected_calibration_error(
 
 
 @calibration_score
-def maximum_calibration_error(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
+def maximum_calibration_error(bins: CalibrationBins, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the maximum calibration error: the largest error of a bin.
 
     .. math:: \max_{b : n_b > 0} \left| \frac{a_b}{n_b} - \frac{s_b}{n_b} \right|
@@ -274,7 +274,7 @@ def maximum_calibration_error(bins: CalibrationBins, *, absent: Absent = "skip")
 
 
 @calibration_score
-def brier_score(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
+def brier_score(bins: CalibrationBins, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the Brier score: the mean squared error of the probabilities.
 
     .. math:: \frac{1}{n} \sum_i \sum_c (p_{ic} - [c = \text{target}_i])^2
@@ -315,7 +315,7 @@ def brier_score(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
 
 
 @calibration_score
-def negative_log_likelihood(bins: CalibrationBins, *, absent: Absent = "skip") -> Array:
+def negative_log_likelihood(bins: CalibrationBins, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the mean negative log-likelihood of the target, in nats (log score).
 
     .. math:: -\frac{1}{n} \sum_i \log p_{i, \text{target}_i}

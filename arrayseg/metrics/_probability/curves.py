@@ -10,7 +10,7 @@ from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics._compute import Absent, Score, compute, computed_from, ratio, to_device
+from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, ratio, to_device
 from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
 
@@ -323,7 +323,7 @@ def precision_recall_curve(statistic: Statistic) -> PrecisionRecallCurve:
 
 
 @curve_score
-def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
+def auroc(statistic: Statistic, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the area under the receiver operating characteristic: how often a positive pixel has the higher score.
 
     .. math:: P(s_+ > s_-) + \frac12 P(s_+ = s_-)
@@ -364,7 +364,7 @@ def auroc(statistic: Statistic, *, absent: Absent = "skip") -> Array:
 
 
 @curve_score
-def average_precision(statistic: Statistic, *, absent: Absent = "skip") -> Array:
+def average_precision(statistic: Statistic, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the average precision: the area under the precision-recall curve, by steps.
 
     .. math:: \sum_k (R_k - R_{k-1}) P_k
@@ -421,7 +421,7 @@ def _rank(maps: ScoreMaps) -> RankedScores:
     return RankedScores(*(to_device(maps.backend, column, maps.scores) for column in columns))
 
 
-def _compute(statistic: Statistic, formula: Callable[[Backend, Any], Result], absent: Absent = "nan") -> Result:
+def _compute(statistic: Statistic, formula: Callable[[Backend, Any], Result], absent: AbsentScore = "nan") -> Result:
     """Return a formula of the statistic; the length of its arrays depends on the scores if they are ranked."""
     is_ranked = isinstance(statistic, RankedScores)
     return compute(
@@ -461,7 +461,7 @@ def _sums_from_the_top(backend: Backend, counts: Array) -> Array:
     return xp.astype(xp.cumulative_sum(counts, axis=-1), backend.sum_dtype(counts))
 
 
-def _fraction_of_last(xp: Namespace, sums: Array, absent: Absent = "nan") -> Array:
+def _fraction_of_last(xp: Namespace, sums: Array, absent: AbsentScore = "nan") -> Array:
     """Return cumulative sums as fractions of the last one."""
     return ratio(xp, sums, xp.broadcast_to(sums[..., -1:], sums.shape), absent)
 

@@ -10,7 +10,7 @@ from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide, ratio
+from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, divide, ratio
 from arrayseg.metrics._inputs import check_per_image
 from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
@@ -179,7 +179,7 @@ def _counts_at_thresholds(maps: ScoreMaps, scores: Array, truth: Array, threshol
 
 
 @saliency_score
-def saliency_mae(sums: SaliencySums, *, absent: Absent = "skip") -> Array:
+def saliency_mae(sums: SaliencySums, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the mean absolute error of saliency maps, averaged over images.
 
     .. math:: \frac{1}{N} \sum_n \frac{1}{S_n} \sum_i |p_{ni} - t_{ni}|
@@ -211,7 +211,7 @@ def saliency_mae(sums: SaliencySums, *, absent: Absent = "skip") -> Array:
 
 @saliency_score
 def saliency_f_measure(
-    sums: SaliencySums, *, threshold: Literal["adaptive", "max", "mean", "curve"] = "max", absent: Absent = "skip"
+    sums: SaliencySums, *, threshold: Literal["adaptive", "max", "mean", "curve"] = "max", absent: AbsentScore = "skip"
 ) -> Array:
     r"""Return the F measure of saliency maps, averaged over images.
 

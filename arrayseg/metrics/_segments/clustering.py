@@ -12,11 +12,12 @@ from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
 from arrayseg.metrics._compute import (
-    Absent,
+    AbsentScore,
     compute,
     computed_from,
     divide,
     map_arrays,
+    nonzero,
     ratio,
     replace_undefined,
     square_root,
@@ -197,7 +198,7 @@ def contingency_table(
 
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
-def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
+def adjusted_rand_index(table: Table, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the adjusted Rand index, the agreement about pairs of pixels beyond chance.
 
     .. math:: \frac{\sum_{tp} \binom{n_{tp}}{2} - E}{\frac12 \left(\sum_t \binom{n_t}{2} + \sum_p \binom{n_p}{2}\right)
@@ -240,7 +241,7 @@ def adjusted_rand_index(table: Table, *, absent: Absent = "skip") -> Array:
 
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
-def variation_of_information(table: Table, *, absent: Absent = "skip") -> VariationOfInformation:
+def variation_of_information(table: Table, *, absent: AbsentScore = "skip") -> VariationOfInformation:
     r"""Return the variation of information in bits, with its parts for false splits and false merges.
 
     .. math:: VI = \underbrace{H(P|T)}_{split} + \underbrace{H(T|P)}_{merge}, \quad
@@ -276,7 +277,7 @@ def variation_of_information(table: Table, *, absent: Absent = "skip") -> Variat
     """
 
     def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> VariationOfInformation:
-        split, merge = (_bits(xp, joint, total, part / _nonzero(xp, joint)) for part in (actual, predicted))
+        split, merge = (_bits(xp, joint, total, part / nonzero(xp, joint)) for part in (actual, predicted))
         return VariationOfInformation(split, merge, split + merge)
 
     result: VariationOfInformation = _compute(table, formula, absent)
@@ -284,7 +285,7 @@ def variation_of_information(table: Table, *, absent: Absent = "skip") -> Variat
 
 
 @computed_from(COUNTING, ContingencyTable, or_array=True)
-def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: Absent = "skip") -> AdaptedRandError:
+def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: AbsentScore = "skip") -> AdaptedRandError:
     r"""Return the adapted Rand error, one minus the F score of the pairs of pixels.
 
     .. math:: 1 - \frac{\sum_{tp} \binom{n_{tp}}{2}}{\alpha \sum_p \binom{n_p}{2} + (1 - \alpha) \sum_t \binom{n_t}{2}}
@@ -349,7 +350,7 @@ def normalized_mutual_information(
     table: Table,
     *,
     average: Literal["arithmetic", "geometric", "min", "max", "joint"] = "arithmetic",
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
 ) -> Array:
     r"""Return the mutual information of the two labelings, divided by an average of their entropies.
 
@@ -392,9 +393,9 @@ def normalized_mutual_information(
     check_choice("average", average, tuple(_AVERAGES))
 
     def formula(xp: Namespace, joint: Array, actual: Array, predicted: Array, total: Array) -> Array:
-        of_target, of_prediction = (_bits(xp, joint, total, total / _nonzero(xp, part)) for part in (actual, predicted))
-        both = _bits(xp, joint, total, total / _nonzero(xp, joint))
-        shared = _bits(xp, joint, total, joint / _nonzero(xp, actual) * (total / _nonzero(xp, predicted)))
+        of_target, of_prediction = (_bits(xp, joint, total, total / nonzero(xp, part)) for part in (actual, predicted))
+        both = _bits(xp, joint, total, total / nonzero(xp, joint))
+        shared = _bits(xp, joint, total, joint / nonzero(xp, actual) * (total / nonzero(xp, predicted)))
         return ratio(xp, shared, _AVERAGES[average](xp, of_target, of_prediction, both), absent)
 
     result: Array = _compute(table, formula, absent)
@@ -410,7 +411,7 @@ _AVERAGES: dict[str, Callable[[Namespace, Array, Array, Array], Array]] = {
 }
 
 
-def _compute(table: Table, formula: Formula, absent: Absent) -> Any:
+def _compute(table: Table, formula: Formula, absent: AbsentScore) -> Any:
     """Return a formula of the pixels of each pair, of its label in the target and in the prediction, and of all."""
     if not isinstance(table, ContingencyTable):
         is_integral = backend_of(table, "table").xp.isdtype(table.dtype, "integral")
@@ -457,8 +458,3 @@ def _bits(xp: Namespace, joint: Array, total: Array, factor: Array) -> Array:
     there = joint > 0
     logarithm = xp.log2(xp.where(there, factor, xp.ones_like(factor)))
     return ratio(xp, xp.sum(xp.where(there, joint * logarithm, xp.zeros_like(joint))), total, 0.0)
-
-
-def _nonzero(xp: Namespace, array: Array) -> Array:
-    """Return a divisor, with 1 instead of 0 for pairs of labels that do not occur."""
-    return xp.where(array == 0, xp.ones_like(array), array)

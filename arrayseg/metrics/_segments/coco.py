@@ -21,7 +21,7 @@ from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend, host
 from arrayseg.imaging.mask_runs import Runs, runs_of_lengths, runs_of_masks
-from arrayseg.metrics._compute import computed_from, to_device
+from arrayseg.metrics._compute import computed_from, nonzero, to_device
 from arrayseg.metrics._inputs import check_num_classes
 
 __all__ = ["DetectionMatches", "coco_average_precision", "match_detections", "rle_decode", "rle_encode"]
@@ -379,7 +379,7 @@ def _area_of_101(matched: Array, ignored: Array, positives: int) -> float:
     hits = xp.cumulative_sum(xp.astype(matched & ~ignored, xp.float64))
     wrong = xp.cumulative_sum(xp.astype(~matched & ~ignored, xp.float64))
     total = hits + wrong
-    precision = (hits / xp.where(total == 0, xp.ones_like(total), total)).tolist()
+    precision = (hits / nonzero(xp, total)).tolist()
     # The best precision at this recall or a higher one.
     envelope = [*reversed(list(accumulate(reversed(precision), max))), 0.0]
     levels = xp.linspace(0.0, 1.0, 101)

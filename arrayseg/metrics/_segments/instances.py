@@ -13,7 +13,7 @@ from arrayseg.backends import Backend, host
 from arrayseg.backends.assignment import assign
 from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
-from arrayseg.metrics._compute import Absent, check_absent, compute, computed_from, divide, ratio, to_device
+from arrayseg.metrics._compute import AbsentScore, check_absent, compute, computed_from, divide, ratio, to_device
 from arrayseg.metrics._inputs import check_image_maps
 from arrayseg.metrics._paragraphs import SEGMENT_COUNTS
 from arrayseg.metrics._segments.counts import SegmentCounts
@@ -219,7 +219,7 @@ def match_instances(
 
 
 @computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
-def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+def instance_average_precision(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the average precision of the 2018 Data Science Bowl, at each threshold.
 
     .. math:: \frac{TP}{TP + FP + FN}
@@ -250,7 +250,7 @@ def instance_average_precision(counts: SegmentCounts, *, absent: Absent = "skip"
 
 
 @computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
-def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+def instance_f1(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the F1 score of the instances, also called recognition or detection quality.
 
     .. math:: \frac{2 TP}{2 TP + FP + FN}
@@ -276,7 +276,7 @@ def instance_f1(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
 
 
 @computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
-def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+def instance_precision(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the share of the predicted instances that match.
 
     .. math:: \frac{TP}{TP + FP}
@@ -302,7 +302,7 @@ def instance_precision(counts: SegmentCounts, *, absent: Absent = "skip") -> Arr
 
 
 @computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
-def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+def instance_recall(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the share of the target instances that match.
 
     .. math:: \frac{TP}{TP + FN}
@@ -328,7 +328,7 @@ def instance_recall(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
 
 
 @computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
-def seg_score(counts: SegmentCounts, *, absent: Absent = "skip") -> Array:
+def seg_score(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the mean score of the target instances, with 0 for those without a match.
 
     .. math:: \frac{1}{TP + FN} \sum_{TP} IoU
@@ -369,7 +369,7 @@ def aggregated_jaccard_index(
     unique: bool = False,
     background: int | None = 0,
     ignore_index: int | None = None,
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
 ) -> Array:
     r"""Return the aggregated Jaccard index (AJI) of one image, or AJI+.
 
@@ -517,7 +517,7 @@ def _optimal(table: Overlaps, scores: Array, pairs: Sequence[int], *, bonus: flo
     return [pair for pair, is_taken in zip(pairs, taken, strict=True) if is_taken]
 
 
-def _rate(counts: SegmentCounts, absent: Absent, formula: Formula) -> Array:
+def _rate(counts: SegmentCounts, absent: AbsentScore, formula: Formula) -> Array:
     """Return the ratio whose numerator and denominator a formula makes of the sum of scores, TP, FP and FN."""
     result: Array = compute(
         counts,

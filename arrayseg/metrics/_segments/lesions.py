@@ -12,7 +12,7 @@ from arrayseg.backends import Backend, host
 from arrayseg.backends.numpy.nearest import nearest_labels
 from arrayseg.imaging.morphology import dilate_neighbors
 from arrayseg.imaging.segment_overlaps import joint_counts, overlaps
-from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide, to_device
+from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, divide, to_device
 from arrayseg.metrics._inputs import check_masks
 from arrayseg.metrics._segments.counts import SegmentCounts
 
@@ -136,7 +136,7 @@ def match_lesions(
 
 
 @computed_from("match_lesions(prediction, target)", SegmentCounts)
-def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: Absent = "skip") -> Array:
+def lesion_score(counts: SegmentCounts, *, penalty: float = 0.0, absent: AbsentScore = "skip") -> Array:
     r"""Return the mean score of all lesions, including those missed and those wrongly predicted.
 
     .. math:: \frac{\sum_{TP} score + penalty \cdot (FP + FN)}{TP + FP + FN}

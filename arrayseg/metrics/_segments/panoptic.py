@@ -11,7 +11,17 @@ from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, host
 from arrayseg.backends.labels import equals
 from arrayseg.imaging.segment_overlaps import Overlaps, joint_counts, overlaps
-from arrayseg.metrics._compute import Absent, Score, compute, computed_from, mean_score, ratio, take_classes, to_device
+from arrayseg.metrics._compute import (
+    AbsentScore,
+    Score,
+    compute,
+    computed_from,
+    mean_score,
+    nonzero,
+    ratio,
+    take_classes,
+    to_device,
+)
 from arrayseg.metrics._inputs import check_boolean, check_image_maps, check_num_classes
 from arrayseg.metrics._segments.counts import SegmentCounts
 
@@ -166,7 +176,7 @@ def panoptic_counts(
 
 @computed_from("panoptic_counts(prediction, target, num_classes=2)", SegmentCounts)
 def panoptic_quality(
-    counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
+    counts: SegmentCounts, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:
     r"""Return the panoptic quality of each class, and its two factors.
 
@@ -209,7 +219,7 @@ def panoptic_quality(
 
 @computed_from("panoptic_counts(prediction, target, num_classes=2)", SegmentCounts)
 def mean_panoptic_quality(
-    counts: SegmentCounts, *, absent: Absent = "skip", classes: Sequence[int] | None = None
+    counts: SegmentCounts, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
 ) -> PanopticQuality:
     r"""Return the means over the classes of panoptic, segmentation and recognition quality.
 
@@ -246,7 +256,9 @@ def mean_panoptic_quality(
     return _quality(counts, absent, classes, mean=True)
 
 
-def _quality(counts: SegmentCounts, absent: Absent, classes: Sequence[int] | None, *, mean: bool) -> PanopticQuality:
+def _quality(
+    counts: SegmentCounts, absent: AbsentScore, classes: Sequence[int] | None, *, mean: bool
+) -> PanopticQuality:
     """Return PQ, SQ and RQ of each class, or their means."""
 
     def quality(backend: Backend, counts: SegmentCounts) -> PanopticQuality:
@@ -324,7 +336,7 @@ def _iou(xp: Namespace, first: Overlaps, second: Overlaps, both: Overlaps, in_vo
     """
     void = first.per_first(xp.where(in_void, first.counts, xp.zeros_like(first.counts)))
     union = (first.first_areas - void)[first.rows] + second.second_areas[second.columns] - both.counts
-    return both.counts / xp.where(union == 0, xp.ones_like(union), union)
+    return both.counts / nonzero(xp, union)
 
 
 def _segment_maps(name: str, maps: Sequence[Array]) -> dict[str, Array]:

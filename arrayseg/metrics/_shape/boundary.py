@@ -15,7 +15,7 @@ from arrayseg.backends import Backend
 from arrayseg.imaging.bands import contour, inner_band, outer_band
 from arrayseg.imaging.morphology import dilate_ball
 from arrayseg.imaging.surface_elements import bounding_box
-from arrayseg.metrics._compute import Absent, Score, compute, computed_from, ratio, take_classes
+from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, ratio, take_classes
 from arrayseg.metrics._inputs import LabelMaps, read_label_maps
 from arrayseg.metrics._shape.spatial import spatial_maps
 
@@ -166,7 +166,9 @@ def boundary_confusion(
 
 
 @computed_from(COUNTING, BoundaryConfusion)
-def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def boundary_iou(
+    counts: BoundaryConfusion, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return the boundary IoU of each class, the intersection over union of the bands inside its boundaries.
 
     .. math:: \frac{|P_c \cap T_c|}{|P_c \cup T_c|}
@@ -206,7 +208,9 @@ def boundary_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes:
 
 
 @computed_from(COUNTING, BoundaryConfusion)
-def trimap_iou(counts: BoundaryConfusion, *, absent: Absent = "skip", classes: Sequence[int] | None = None) -> Array:
+def trimap_iou(
+    counts: BoundaryConfusion, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
+) -> Array:
     r"""Return the trimap IoU of each class, the IoU in a band across the boundaries of the target.
 
     .. math:: \frac{|B \cap P_c \cap T_c|}{|B \cap (P_c \cup T_c)|}
@@ -249,7 +253,7 @@ def boundary_f(
     counts: BoundaryConfusion,
     *,
     beta: float = 1.0,
-    absent: Absent = "skip",
+    absent: AbsentScore = "skip",
     classes: Sequence[int] | None = None,
 ) -> Array:
     r"""Return the boundary F measure of each class, from contours that match within a distance.
@@ -392,7 +396,7 @@ def _trimap(xp: Namespace, target: Array, num_classes: int, radius: int) -> Arra
 def _score(
     formula: Callable[[Namespace, Array, Array, Array, Array], Array],
     counts: BoundaryConfusion,
-    absent: Absent,
+    absent: AbsentScore,
     classes: Sequence[int] | None,
 ) -> Array:
     """Return a formula of the four counts of each class; undefined where neither map has a boundary."""

@@ -37,7 +37,7 @@ class SurfaceDistances(NamedTuple):
         array is then as long as the image, with nan where there is no surface.
     target_to_prediction : array
         Floating array `(T,)`: the same from each element of the target's surface.
-    prediction_sizes, target_sizes : array or None
+    prediction_sizes, target_sizes : array, optional
         Floating arrays `(P,)` and `(T,)`: the length or area of each element, in the same order. None if every element
         counts one.
 

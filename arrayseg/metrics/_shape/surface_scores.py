@@ -19,7 +19,7 @@ from arrayseg._checks import (
 )
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics._compute import computed_from
+from arrayseg.metrics._compute import computed_from, nonzero
 from arrayseg.metrics._paragraphs import SURFACE
 from arrayseg.metrics._shape.surface_distances import SurfaceDistances
 
@@ -333,7 +333,7 @@ def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, em
         if not balanced:
             return xp.mean(_two_means(xp, prediction, target))
         both = _pool(xp, prediction, target)
-        return 0.5 * xp.sum(both.values * both.sizes) / _nonzero(xp, xp.sum(target.sizes))
+        return 0.5 * xp.sum(both.values * both.sizes) / nonzero(xp, xp.sum(target.sizes))
 
     return _evaluate(distances, score, _DISTANCE, empty)
 
@@ -575,13 +575,8 @@ def _pool(xp: Namespace, *sides: _Side) -> _Side:
     return _Side(*(xp.concat(arrays) for arrays in zip(*sides, strict=True)))
 
 
-def _nonzero(xp: Namespace, total: Array) -> Array:
-    """Return a divisor, with 1 instead of the 0 of an empty surface, whose score `empty` replaces."""
-    return xp.where(total == 0, xp.ones_like(total), total)
-
-
 def _mean(xp: Namespace, side: _Side) -> Array:
-    return xp.sum(side.values * side.sizes) / _nonzero(xp, xp.sum(side.sizes))
+    return xp.sum(side.values * side.sizes) / nonzero(xp, xp.sum(side.sizes))
 
 
 def _two_means(xp: Namespace, *sides: _Side) -> Array:
@@ -593,7 +588,7 @@ def _shares(xp: Namespace, side: _Side, tolerances: float | tuple[float, ...]) -
 
     def share(tolerance: float) -> Array:
         near = side.values <= tolerance * (1 + ROUNDING)
-        return xp.sum(xp.where(near, side.sizes, xp.zeros_like(side.sizes))) / _nonzero(xp, xp.sum(side.sizes))
+        return xp.sum(xp.where(near, side.sizes, xp.zeros_like(side.sizes))) / nonzero(xp, xp.sum(side.sizes))
 
     return _of_each(xp, share, tolerances)
 
@@ -609,7 +604,7 @@ def _percentile(xp: Namespace, side: _Side, weighted: bool, percentile: float) -
     last = xp.where(last < 0, xp.zeros_like(last), last)
     if weighted:
         order = xp.argsort(values)
-        reached = xp.cumulative_sum(xp.take(side.sizes, order)) / _nonzero(xp, xp.sum(side.sizes))
+        reached = xp.cumulative_sum(xp.take(side.sizes, order)) / nonzero(xp, xp.sum(side.sizes))
         rank = xp.sum(xp.astype(reached < percentile / 100 * (1 - ROUNDING), last.dtype))
         return _at(xp, xp.take(values, order), xp.where(rank > last, last, rank))
     values = xp.sort(values)

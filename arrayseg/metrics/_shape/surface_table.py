@@ -56,8 +56,14 @@ def surface_table(
         Functions of `SurfaceDistances` by name, such as
         ``{"nsd": functools.partial(surface_dice, tolerance=2.0)}``. By default ``"hausdorff"``, ``"hausdorff_95"`` and
         ``"average_symmetric_surface_distance"``. The functions get NumPy arrays if the maps are in main memory.
-    spacing, definition, connectivity, edge_is_background : optional
-        As in `surface_distances`.
+    spacing : float or sequence of float, default 1.0
+        The distance between neighboring voxels, as in `surface_distances`.
+    definition : {"voxel", "surface_element", "corner", "points"}, default "voxel"
+        What the surface is, as in `surface_distances`.
+    connectivity : int, default 1
+        In how many coordinates neighbors may differ, as in `surface_distances`.
+    edge_is_background : bool, default True
+        Whether voxels beyond the edge of the image are False, as in `surface_distances`.
     ignore_index : int, optional
         Label of void pixels in the target. They belong to no mask, and there is no surface at their border.
     mask : array of bool, optional

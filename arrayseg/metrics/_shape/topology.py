@@ -12,7 +12,7 @@ from arrayseg.backends import Backend
 from arrayseg.backends.axes import slice_axis
 from arrayseg.imaging.shifts import padded
 from arrayseg.imaging.skeletons import opening_skeleton, thinned
-from arrayseg.metrics._compute import Absent, Score, compute, computed_from, divide
+from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, divide
 from arrayseg.metrics._inputs import check_masks
 
 __all__ = [
@@ -139,7 +139,7 @@ def centerline_counts(
 
 
 @computed_from("centerline_counts(prediction, target)", CenterlineCounts)
-def cl_dice(counts: CenterlineCounts, *, absent: Absent = "skip") -> Array:
+def cl_dice(counts: CenterlineCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the centerline Dice, the harmonic mean of the shares of the skeletons inside the other mask.
 
     .. math:: \frac{2 \, T_{prec} T_{sens}}{T_{prec} + T_{sens}}, \quad T_{prec} = \frac{|S_P \cap T|}{|S_P|}, \quad
