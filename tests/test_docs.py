@@ -53,5 +53,5 @@ def test_example(source, page, line):
     example = doctest.DocTestParser().get_doctest(source, {}, page.name, str(page), line)
     report = []
     options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    doctest.DocTestRunner(optionflags=options).run(example, out=report.append)
+    doctest.DocTestRunner(verbose=False, optionflags=options).run(example, out=report.append)
     assert not report, "".join(report)

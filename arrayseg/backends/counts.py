@@ -14,7 +14,8 @@ class Counts(Part):
 
     def are_ids(self, ids: Array, high: int, /) -> bool:
         """Return whether every id is in 0 to `high`; the ids are concrete, and there is at least one."""
-        return bool(self.xp.min(ids) >= 0) and bool(self.xp.max(ids) <= high)
+        # One boolean is read: each reading waits for a device.
+        return bool((self.xp.min(ids) >= 0) & (self.xp.max(ids) <= high))
 
     def as_bits(self, values: Array, /) -> Array | None:
         """Return the values as compact 0/1 integers, or None if any value is neither 0 nor 1."""

@@ -379,6 +379,29 @@ class SoftmaxInPlace(SoftmaxBlock):
         self._exponentials = self.xp.exp(shifted)  # in memory of their own: the shifted logits are still needed
         return shifted - self.log_total
 
+    @once
+    def log_probability_at_id(self) -> Array:
+        xp = self.xp
+        shifted = self._take_shifted()
+        at_id = self.at_id(shifted)
+        self._exponentials = self.backend.functions.exp_in_place(shifted)
+        of_id, others = self.where_valid(xp.exp(at_id)), self.sum_classes(self._without_ids(self._exponentials))
+        self._total = (others + of_id)[:, None, :]
+        return at_id - xp.log1p(others + (of_id - 1))
+
+    def pull_back_log_at_id(self, slope: Array) -> Array:
+        factor = -(slope[:, None, :] if slope.ndim else slope)
+        if self._probabilities is None:
+            shares, factor = self.exponentials, factor / self.total
+        else:
+            shares = self._probabilities
+        of_ids = -self.sum_classes(self._without_ids(shares))
+        return self.workspace.multiply(self.xp.where(self.one_hot, of_ids[:, None, :], shares), factor)
+
+    def _without_ids(self, array: Array) -> Array:
+        """Return a copy of an array `(B, C, P)` with 0 at each pixel's id."""
+        return self.xp.where(self.one_hot, self.xp.zeros((), dtype=array.dtype, device=self.device), array)
+
     def cross_entropy(self, shares: Array) -> Array:
         shifted = self.backend.functions.finite_where_zero(self.shifted, shares)
         of_logits = self.sum_classes(shares * shifted)  # before the exponentials are written over them
