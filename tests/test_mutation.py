@@ -174,8 +174,8 @@ MUTANTS = [
     ),
     Mutant(
         "losses._mining",
-        "xp.where(some, count - 1, count)",
-        "xp.where(some, count, count)",
+        "xp.where(positive, count - 1, count)",
+        "xp.where(positive, count, count)",
         "ohem",
         "losses/test_cross_entropy.py",
     ),

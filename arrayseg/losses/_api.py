@@ -41,8 +41,8 @@ def loss(
     """Decorate a function that returns the plan of a call, and return the loss.
 
     The `**options` of the function are the fields of the dataclass `family`, except those named in `without` and those
-    that are parameters of the function. The signature of the loss shows them. In its docstring, a line `{options}` becomes
-    their descriptions, and a line such as `{input}` becomes a paragraph of `arrayseg.losses._paragraphs`.
+    that are parameters of the function. The signature of the loss shows them. In its docstring, a line `{options}`
+    becomes their descriptions, and a line such as `{input}` a paragraph of `arrayseg.losses._paragraphs`.
     """
 
     def decorate(build: Callable[Parameters, Plan]) -> LossFunction[Parameters]:
