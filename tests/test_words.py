@@ -49,10 +49,10 @@ EXCEPTIONS = {
 
 def texts():
     """Return the files of the project that hold text, except this one."""
-    found = [path for path in ROOT.iterdir() if path.suffix in SUFFIXES]
+    paths = [path for path in ROOT.iterdir() if path.suffix in SUFFIXES]
     for folder in FOLDERS:
-        found += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
-    return sorted(path for path in found if path != Path(__file__) and not {*path.parts} & {*GENERATED})
+        paths += [path for path in (ROOT / folder).rglob("*") if path.suffix in SUFFIXES]
+    return sorted(path for path in paths if path != Path(__file__) and not {*path.parts} & {*GENERATED})
 
 
 def faults(text):
