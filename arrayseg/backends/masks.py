@@ -33,7 +33,7 @@ class Masks(Part):
         return select(self.adapter, self.distance_transform(~surface, spacing=spacing), points)
 
     def connected_components(self, mask: Array, /, *, connectivity: int) -> Array:
-        """Number the components from 1, in the order of their first elements, as int32; 0 at False elements.
+        """Label the components from 1, in the order of their first elements, as int32; 0 at False elements.
 
         Elements are neighbors if they differ by at most 1 in at most `connectivity` coordinates: 1 (4 neighbors in the
         plane, 6 in space) to the number of axes (8, 26).
@@ -41,7 +41,7 @@ class Masks(Part):
         return propagated_components(self.adapter, mask, connectivity)
 
     def label_components(self, labels: Array, /, *, connectivity: int) -> Array:
-        """Number the `connected_components` of every label except 0, label by label in ascending order.
+        """Label the `connected_components` of every label except 0, label by label in ascending order.
 
         The labels are concrete.
         """

@@ -20,7 +20,10 @@ class SharingBackend(Backend):
     """The adapter of a library whose arrays may lie in main memory, where NumPy reads them without a copy."""
 
     def numpy_views(self, *arrays: Array | None) -> tuple[np.ndarray[Any, Any] | None, ...] | None:
-        """Return NumPy views of concrete arrays, and None for None; only None if an array is on another device."""
+        """Return NumPy views of concrete arrays, or None if an array is on another device.
+
+        An argument that is None stays None in the result.
+        """
         raise NotImplementedError
 
     def from_numpy(self, array: np.ndarray[Any, Any], like: Array) -> Array:

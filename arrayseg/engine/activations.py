@@ -268,7 +268,7 @@ class SoftmaxBlock(Block):
         def cross_entropy(shares: Array, shifted: Array, logarithm: Array, *, axis: int) -> Array:
             return self.xp.sum(shares * (logarithm - shifted), axis=axis, keepdims=True)
 
-        # One expression, of which compilers make one loop.
+        # One expression, so that compilers fuse it into one loop.
         shifted = self.backend.functions.finite_where_zero(self.shifted, shares)
         return self.over_classes(cross_entropy, shares, shifted, self._log_total_of_shares())[:, 0, :]
 

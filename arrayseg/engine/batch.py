@@ -112,7 +112,7 @@ class Batch:
 
     @property
     def constants(self) -> list[Array]:
-        """The arrays that take part beside the scores."""
+        """The arrays of the batch other than the logits."""
         arrays = (self.target, self.mask, self.pixel_weights, self.class_weights)
         return [array for array in arrays if array is not None]
 

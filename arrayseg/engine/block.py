@@ -82,7 +82,7 @@ class Block(ABC):
     def errors(self) -> Array:
         """The probabilities minus the target, `(B, C, P)`.
 
-        They are p (1 - t) - (1 - p) t, of which one product is 0 if the target is hard, so that nothing cancels.
+        They are p (1 - t) - (1 - p) t. One product is 0 if the target is hard, so that nothing cancels.
         """
         missed = self.complements * self.target
         return self.probabilities * self.outside - missed

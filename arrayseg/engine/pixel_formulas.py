@@ -115,7 +115,10 @@ def guarded_power(base: Array, exponent: float, xp: Namespace) -> tuple[Array, A
 
 
 def safe_log(probability: Array, xp: Namespace) -> tuple[Array, Array]:
-    """log p, but -100 with derivative 0 where p is 0 or too small for 1 / p to be finite, as torch clamps it."""
+    """Return log p and its derivative, clamped like in torch.
+
+    Where p is 0 or too small for 1 / p to be finite, the value is -100 and the derivative 0.
+    """
     floor = max(exp(-100.0), float(xp.finfo(probability.dtype).smallest_normal))
     outside = probability <= floor  # false for NaN, which stays
     safe = xp.where(outside, xp.ones_like(probability), probability)

@@ -263,7 +263,7 @@ def chain(score: Score, outer: Outer) -> Score:
 
 
 def power(exponent: float) -> Outer:
-    """x ** exponent; 0 with slope 0 where there is no loss, as the slope may be infinite there."""
+    """Return the function x ** exponent. At a loss of 0 its derivative, which may be infinite, is set to 0."""
 
     def outer(loss: Array, xp: Any) -> tuple[Array, Array]:
         if is_exactly(exponent, 1):
@@ -277,12 +277,12 @@ def power(exponent: float) -> Outer:
 
 
 def log_cosh(loss: Array, xp: Any) -> tuple[Array, Array]:
-    """log(cosh(x)) as log1p(2 sinh(x / 2)^2), of losses that are small enough for the exponential."""
+    """Return log(cosh(x)) as log1p(2 sinh(x / 2)^2) and its derivative, for x small enough for the exponential."""
     return xp.log1p(2 * xp.sinh(loss / 2) ** 2), xp.tanh(loss)
 
 
 def penalized(penalty: float) -> Outer:
-    """x / (1 + k (1 - x))."""
+    """Return the function x / (1 + k (1 - x))."""
 
     def outer(loss: Array, xp: Any) -> tuple[Array, Array]:
         inverse = 1 / (1 + penalty * (1 - loss))
@@ -292,18 +292,18 @@ def penalized(penalty: float) -> Outer:
 
 
 def inverse_of(array: Array, xp: Any) -> Array:
-    """1 / x, and 0 where x is 0: a share of nothing."""
+    """Return 1 / x, or 0 where x is 0."""
     nothing = xp.astype(array == 0, array.dtype)
     return (1 - nothing) / (array + nothing)
 
 
 def _share(wrong: Array, right: Array, xp: Any) -> tuple[Array, Array, Array]:
-    """wrong / (right + wrong), 0 of nothing, and its derivatives in right and wrong."""
+    """Return wrong / (right + wrong), or 0 if both are 0, and its derivatives with respect to right and wrong."""
     inverse = inverse_of(right + wrong, xp)
     share = wrong * inverse
     return share, -share * inverse, right * inverse * inverse
 
 
 def _foreground(like: Array, xp: Any) -> Array:
-    """1 for every class but the first, 0 for that."""
+    """Return 1 for every class except the first, and 0 for the first."""
     return xp.concat([xp.zeros_like(like[:, :1]), xp.ones_like(like[:, 1:])], axis=1)

@@ -220,7 +220,7 @@ class RegionTerm(Term):
         xp = batch.xp
         like = target[:, :1] if together else target
         one = xp.ones_like(like)
-        # A batch of which every pixel is ignored has a loss of 0, whatever the smoothing makes of empty sets.
+        # A batch with only ignored pixels has a loss of 0, independent of the smoothing of empty sets.
         counts = xp.any(count != 0)
         weight = counted = one
         if not together:

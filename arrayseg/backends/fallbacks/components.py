@@ -13,7 +13,7 @@ __all__ = ["propagated_components"]
 
 
 def propagated_components(adapter: Adapter, mask: Array, connectivity: int) -> Array:
-    """Number the components 1, 2, ... in the order of their first elements; 0 where the mask is False.
+    """Label the components 1, 2, ... in the order of their first elements; 0 where the mask is False.
 
     Every element begins with its own index. In each round it takes the smallest index of its neighbors, then of the
     straight lines through it, then of the element whose index it has. The number of rounds is the number of turns of

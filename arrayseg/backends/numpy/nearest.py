@@ -122,7 +122,7 @@ def _labels_at_distance(points: Array, labels: Array, distances: Array, spacing:
 
 
 def _labels_at(labels: Array, positions: Sequence[Array], steps: Sequence[int], default: Array) -> Array:
-    """The labels some steps away from positions; the default where there is 0, or beyond the edge."""
+    """Return the labels some steps away from positions, or the default at labels of 0 and outside the image."""
     there = [index + step for index, step in zip(positions, steps, strict=True)]
     inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(there, labels.shape, strict=True)])
     found = labels[tuple(np.where(inside, index, 0) for index in there)]
@@ -130,7 +130,7 @@ def _labels_at(labels: Array, positions: Sequence[Array], steps: Sequence[int], 
 
 
 def _least_of_all(positions: Sequence[Array], surface: Array, spacing: Sequence[float]) -> Array:
-    """The distance of a few positions to the nearest True element, by trying all of those."""
+    """Return the distance of a few positions to the nearest True element, comparing all True elements."""
     elements = np.nonzero(surface)
     squared = np.empty(positions[0].shape)
     for point, position in enumerate(zip(*positions, strict=True)):
@@ -140,7 +140,7 @@ def _least_of_all(positions: Sequence[Array], surface: Array, spacing: Sequence[
 
 
 def _column_steps(surface: Array, column: int) -> Array:
-    """Steps to the nearest True element of the same column, as uint8; `FAR` if there are more than `REACH`."""
+    """Count the steps to the nearest True element of the same column, as uint8; `FAR` beyond `REACH` steps."""
     steps = (~surface).view(np.uint8) * np.uint8(FAR)
     line = np.moveaxis(steps, column, 0)
     shift = 1
@@ -154,7 +154,7 @@ def _column_steps(surface: Array, column: int) -> Array:
 def _rings(
     column: int, margins: Sequence[int], strides: Sequence[int], spacing: Sequence[float], radius: float
 ) -> Iterator[Ring]:
-    """The columns within a radius, the nearest first; those that mirror each other are one ring."""
+    """Yield the columns within a radius, the nearest first. Columns that mirror each other form one ring."""
     away = np.indices([margin + 1 for margin in margins]).reshape(len(margins), -1)
     squares = (away * np.reshape(spacing, (-1, 1))) ** 2
     # Added in the order of the axes, as everywhere, so that equal distances are equal to the last bit.
@@ -169,7 +169,7 @@ def _rings(
 def _search(
     steps: Array, place: Array, rings: Iterator[Ring], squares: Array, limit: float, reads: int
 ) -> tuple[Array, Array]:
-    """The squared distance of each point, and the indices of those that are farther than was looked."""
+    """Return the squared distance of each point, and the indices of points beyond the searched rings."""
     found = np.empty(place.shape)
     active = np.arange(place.size)
     nearest = np.full(place.shape, np.inf)

@@ -52,7 +52,7 @@ def _first_joined(number: int, one: Array, other: Array) -> Array:
 
 
 def _touching(labels: Array, runs: Array, connectivity: int) -> Iterator[tuple[Array, Array]]:
-    """The runs of one label that touch in neighbouring lines, direction by direction; most of them once."""
+    """Yield pairs of touching runs of one label in neighboring lines, direction by direction, mostly once each."""
     nothing = (0,) * (labels.ndim - 1)
     for steps in product((-1, 0, 1), repeat=labels.ndim):
         # Half of the directions: those to lines that come later.

@@ -167,7 +167,7 @@ RATES: dict[str, tuple[Callable[..., Array], int | None]] = {
     "bm": (metrics.informedness, 1),
     "mk": (metrics.markedness, 1),
 }
-"""By MONAI's short names a metric, and of which class: 1 is the class, 0 the rest, None both of them together."""
+"""A metric and its class by MONAI's short names: 1 is the class, 0 the rest, None both together."""
 
 LONG_NAMES = {
     "tpr": ("sensitivity", "recall", "hit_rate", "true_positive_rate"),

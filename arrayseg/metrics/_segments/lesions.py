@@ -111,7 +111,7 @@ def match_lesions(
     found = backend.masks.connected_components(prediction, connectivity=connectivity)
     zones = backend.masks.connected_components(reach, connectivity=connectivity)
     (predicted, zone, actual), pixels = joint_counts(backend, found, zones, target)
-    # Predictions against zones, of which the lesions are the true pixels; 0 is the background of both.
+    # Predictions against zones. The lesions are the true pixels of the zones; 0 is the background of both.
     table = overlaps([predicted], [zone], pixels)
     table = table.where(table.first[0] != 0, table.second[0] != 0)
     lesions = table.second[0].shape[0]
