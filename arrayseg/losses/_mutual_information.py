@@ -226,7 +226,7 @@ def region_mutual_information(
     Returns
     -------
     array
-        The loss: a number, or with ``reduction="none"`` an array of shape (N, C). Its dtype is that of `input`, but at
+        The loss: a number, or with ``reduction="none"`` an array of shape (N, C). It has the dtype of `input`, at
         least float32.
 
     Raises

@@ -72,22 +72,22 @@ LOSS = {
     """,
     "returns_joint": """
         array
-            The loss: a number, or with ``reduction="none"`` an array of shape (N,), or () for ``pool="batch"``. Its
-            dtype is that of `input`, but at least float32.
+            The loss: a number, or with ``reduction="none"`` an array of shape (N,), or () for ``pool="batch"``. It
+            has the dtype of `input`, at least float32.
     """,
     "returns_number": """
         array
-            The loss, a number. Its dtype is that of `input`, but at least float32.
+            The loss, a number. It has the dtype of `input`, at least float32.
     """,
     "returns_pixels": r"""
         array
-            The loss: a number, or with ``reduction="none"`` an array of shape (N, \*spatial). Its dtype is that of
-            `input`, but at least float32.
+            The loss: a number, or with ``reduction="none"`` an array of shape (N, \*spatial). It has the dtype
+            of `input`, at least float32.
     """,
     "returns_pool": """
         array
-            The loss: a number, or with ``reduction="none"`` an array whose shape depends on `pool`. Its dtype is that
-            of `input`, but at least float32.
+            The loss: a number, or with ``reduction="none"`` an array whose shape depends on `pool`. It has the
+            dtype of `input`, at least float32.
     """,
     "raises": """
         TypeError

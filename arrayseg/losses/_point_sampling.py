@@ -210,7 +210,7 @@ def point_sampled_cross_entropy(
     Returns
     -------
     array
-        The loss: a number, or with ``reduction="none"`` an array of shape (N, K). Its dtype is that of `input`, but at
+        The loss: a number, or with ``reduction="none"`` an array of shape (N, K). It has the dtype of `input`, at
         least float32.
 
     Raises
