@@ -4,7 +4,7 @@
 
 - `SoftmaxBlock` writes expressions for autodiff and compilers; nothing is overwritten.
 - `SoftmaxInPlace` is the closed form: one array holds shifted logits, exponentials and probabilities in turn.
-- `SoftmaxById` is the closed form of class ids, whose entries are gathered, where the library gathers fast.
+- `SoftmaxById` is the closed form of class ids, for libraries that gather fast.
 - `SigmoidBlock` has independent classes, `GivenBlock` and `GivenLogBlock` have an input without activation.
 """
 
@@ -303,14 +303,14 @@ class SoftmaxBlock(Block):
 class SoftmaxInPlace(SoftmaxBlock):
     """A block of exclusive classes in closed form.
 
-    The shifted logits, their exponentials and the probabilities are computed in the same memory: each of them is given
-    up for the next, and computed again if it is asked for again.
+    The shifted logits, their exponentials and the probabilities take turns in the same memory. Each is overwritten by
+    the next, and computed again if it is needed again.
     """
 
     _shifted: Array | None = None
     _exponentials: Array | None = None
     _total: Array | None = None
-    #: Whether exponentials and total are of the shifted logits, not of the logits as they are.
+    #: Whether exponentials and total belong to the shifted logits, not to the logits as they are.
     _is_shifted = False
 
     @property

@@ -26,7 +26,7 @@ class Layout:
     rows_shape: tuple[int, ...] = field(init=False, repr=False, compare=False)
     """`(N, *spatial)`."""
     is_canonical: bool = field(init=False, repr=False, compare=False)
-    """Whether the classes come before the pixels in memory, as they do in `(N, C, S)`."""
+    """Whether the classes come before the pixels, as they do in `(N, C, S)`."""
 
     def __post_init__(self) -> None:
         """Derive the other fields once: a call asks for them a dozen times."""
@@ -66,10 +66,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Batch:
-    """A validated batch: what a loss is a function of.
+    """The checked arrays of a call, and what they mean.
 
-    The logits are `(N, C, S)`, a view of the caller's input, or probabilities if there is no activation. The target
-    holds ids `(N, S)` or values `(N, C, S)`. The other arrays are `(N, S)`, except `class_weights`, `(C,)`.
+    The logits are `(N, C, S)`, a view of the caller's input if its strides allow one. They are probabilities, or their
+    logarithms, if there is no activation. The target holds ids `(N, S)` or values `(N, C, S)`. The other arrays are
+    `(N, S)`, except `class_weights`, `(C,)`.
     """
 
     backend: Backend
@@ -81,7 +82,7 @@ class Batch:
     log_input: bool = False
     """Whether an input without activation holds log-probabilities."""
     classes_last: bool = False
-    """Whether the class axis of the input is not the one before the pixels."""
+    """Whether the class axis of the input comes after a spatial axis."""
     ignore_index: int | None = None
     mask: Array | None = None
     pixel_weights: Array | None = None

@@ -99,7 +99,7 @@ def expm1_ratio(exponent: Array, xp: Namespace) -> Array:
 def guarded_power(base: Array, exponent: float, xp: Namespace) -> tuple[Array, Array]:
     """Return the power of a number of at least 0, and its derivative: both 0 if the number is 0 or subnormal.
 
-    The derivative at 0 may be infinite. A comparison that is false for NaN lets it pass.
+    The true derivative at 0 may be infinite. The comparison is false for NaN, which passes.
     """
     outside = base <= float(xp.finfo(base.dtype).smallest_normal)
     one, zero = xp.ones_like(base), xp.zeros_like(base)

@@ -151,7 +151,7 @@ class PixelTerm(MeanTerm):
         return self._of_distributions(block, scale)
 
     def _of_ids(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """Return the losses of exclusive classes with one id a pixel: one gather, no one-hot values."""
+        """Return the losses of exclusive classes with one id a pixel, from the log-probability of the id."""
         log_p, weights = block.log_probability_at_id, self._weights_of_ids(block)
         if weights is None:
             losses, slope = self.formula(log_p, block.xp)
@@ -188,7 +188,7 @@ class PixelTerm(MeanTerm):
         return losses, block.pull_back_log(shares * -scale, cancels=not block.batch.has_ids)
 
     def _independent(self, block: Block, scale: Array | None) -> tuple[Array, Array | None]:
-        """Return the losses of independent classes, each of which is the target to some share."""
+        """Return the losses of independent classes, with any target from 0 to 1."""
         xp, shared = block.xp, block.backend.functions.finite_where_zero
         log_p, log_q = block.log_of_sides
         target = self._smoothed(block)

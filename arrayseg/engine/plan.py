@@ -48,8 +48,8 @@ class Plan(ABC):
     def value_and_gradient(self, *, wide: bool = False) -> tuple[Array, Array]:
         """Return the value and its closed-form gradient with respect to the input, computed in blocks.
 
-        The gradient has the dtype of the input. With `wide` it has the dtype of the arithmetic, which half precision
-        does not round yet.
+        The gradient has the dtype of the input. With `wide` it has the dtype of the arithmetic, so that a caller can
+        scale it before it is rounded to half precision.
         """
 
 

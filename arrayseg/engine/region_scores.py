@@ -7,8 +7,8 @@ is nearly right, or where a class is nowhere or everywhere.
 
 The sums stand in arrays of one row per image (or one for the batch) and one column per class. A score gives the loss of
 each of them, or one per row if it puts the classes together itself, and its derivative in each sum that is counted.
-Only the loss is differentiated by JAX and compilers, so every guard is a `where` on both sides. Guards ask for what is
-0, never for what is not: NaN is not 0, and must not be lost.
+Only the loss is differentiated by JAX and compilers, so every guard is a `where` on both sides. A guard asks
+whether a number is 0, never whether it is not, so that NaN passes.
 """
 
 from __future__ import annotations
@@ -73,13 +73,13 @@ class Overlap(NamedTuple):
 
 
 Derivatives = tuple[Array, ...]
-"""The derivatives of a loss in the sums that were counted: in hit, alarm, miss and rest, or in the first of them."""
+"""The derivatives of a loss in the sums that were counted: hit, alarm, miss and rest, or the first few of them."""
 
 Score = Callable[[Cells, Any], tuple[Array, Derivatives]]
 """From the sums and the namespace to the loss and its derivatives in those that were counted."""
 
 OverlapScore = Callable[[Overlap, Any], tuple[Array, Array, Array]]
-"""From I, P, T and N and the namespace to the loss and its derivatives in I and P."""
+"""From the overlap and the namespace to the loss and its derivatives in I and P."""
 
 Outer = Callable[[Array, Any], tuple[Array, Array]]
 """A function of a loss: from it and the namespace to the value and the slope."""

@@ -1,6 +1,6 @@
 """Region losses: a score of sums over pixels, per image, class, batch or all of them.
 
-With p the probabilities and t the target, the sums are those of p t, p (1 - t), (1 - p) t and, where a score needs it,
+With p the probabilities and t the target, a term sums p t, p (1 - t), (1 - p) t and, where the score needs it,
 (1 - p) (1 - t). A score gives a loss of these and its derivative in each, h, a, m and r. The gradient in p is then
 (h - m) t + (a - r) (1 - t), pulled back through the activation. Other terms count other amounts and pull back their
 own derivatives.

@@ -14,16 +14,16 @@ __all__ = ["Workspace"]
 class Workspace:
     """What a block may overwrite while one sweep passes over it.
 
-    Products are written over a factor or into the gradient: a block with three arrays of the size of the logits next
-    to the gradient takes half as long again as a block with one. The expression that autodiff differentiates never
-    comes here, because its graph holds on to the arrays.
+    Products are written over a factor or into the gradient. A block with three arrays of the size of the logits next to
+    the gradient takes 1.5 times as long as a block with one. The expression that autodiff differentiates never writes
+    products here, because its graph keeps the arrays.
     """
 
     backend: Backend
     gradient: Array | None = None
-    """The block's part of the gradient, `(B, C, P)`, if it is laid out as the block and nothing else is kept in it."""
+    """The block's part of the gradient, `(B, C, P)`, if its layout is that of the block and it holds nothing else."""
     has_gradient: bool = False
-    """Whether a gradient will be asked for, so that a sigmoid is best computed together with its complement."""
+    """Whether the gradient will be computed too. A sigmoid is then best computed together with its complement."""
     is_last_use: bool = False
     """Whether no other term reads the block afterwards, so that even its cached arrays may be overwritten."""
 
@@ -35,5 +35,5 @@ class Workspace:
         return array
 
     def product(self, one: Array, two: Array) -> Array:
-        """Return the product of two arrays that stay as they are, in the gradient if there is one."""
+        """Return the product of two arrays, in the gradient if there is one. The arrays stay as they are."""
         return one * two if self.gradient is None else self.backend.blocks.multiply_into(one, two, self.gradient)
