@@ -560,8 +560,8 @@ def hausdorff_erosion(
 
     Notes
     -----
-    The value equals ``kornia.losses.HausdorffERLoss`` 0.9 applied to probabilities. An error region less than three
-    pixels wide has no weight. Errors are 0 outside the image.
+    The value equals ``kornia.losses.HausdorffERLoss`` 0.9 applied to probabilities. A single wrong
+    pixel has no weight, because the mean of it and its neighbors is below 1/2. Errors are 0 outside the image.
 
     References
     ----------

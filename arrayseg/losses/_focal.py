@@ -262,7 +262,7 @@ def asymmetric(
 
 
 def asymmetric_negative(gamma: float, margin: float) -> Formula:
-    """-r^gamma log(1 - r), r = max(1 - e^l - margin, 0): negatives with a probability below the margin are let go."""
+    """-r^gamma log(1 - r), r = max(1 - e^l - margin, 0): negatives with a probability below the margin are dropped."""
     if is_exactly(margin, 0):
         return pixel_formulas.focal(gamma)
 
