@@ -61,7 +61,9 @@ _VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def loss_cases(*, seed: int = 0) -> list[Case]:
-    """Return cases of every loss of `arrayseg.losses`, with its defaults and with options that change its value.
+    """Return cases of every loss of `arrayseg.losses`, with its defaults and with other options.
+
+    A few losses have settings that are meaningful on few pixels, instead of their defaults.
 
     Parameters
     ----------

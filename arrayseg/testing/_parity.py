@@ -31,7 +31,8 @@ class Record(NamedTuple):
     value_difference, gradient_difference : float or None
         The largest relative differences of the value and of the gradient. The latter is None for metrics.
     passed : bool
-        Whether both differences are within `TOLERANCES`.
+        Whether the value differs by at most `TOLERANCES`, the gradient by at most ten times as much, and both have the
+        right dtype.
 
     Examples
     --------
@@ -102,8 +103,9 @@ def assert_parity(case: Case, library: Library, dtype: str) -> Record:
     Raises
     ------
     AssertionError
-        If a value or gradient differs by more than `TOLERANCES`, or if a dtype is wrong. The gradient must have the
-        dtype of the input. So must the value, except that it must be float32 for half precision.
+        If a value differs by more than `TOLERANCES`, a gradient by more than ten times that, or if a dtype is wrong.
+        The gradient must have the dtype of the input. So must the value, except that it must be float32 for half
+        precision.
 
     Examples
     --------
@@ -168,7 +170,7 @@ def validate(*, backends: Sequence[str] | None = None, dtypes: Sequence[str] | N
     Parameters
     ----------
     backends : sequence of str, optional
-        Names that `installed` accepts; by default all installed backends.
+        Names that `installed` accepts; by default all that it finds.
     dtypes : sequence of str, optional
         Floating dtypes for losses; by default all dtypes of each backend.
 
