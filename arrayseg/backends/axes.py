@@ -24,7 +24,7 @@ def slice_axis(array: Array, axis: int, start: int, stop: int) -> Array:
 
 
 def shift(array: Array, axis: int, step: int, xp: Namespace, *, fill: float | None = 0) -> Array:
-    """Return the array moved by `step` along an axis; what enters is `fill`, or with None the element at the edge."""
+    """Return the array moved by `step` along an axis; new elements are `fill`, or with None the element at the edge."""
     length = array.shape[axis]
     return window(array, axis, -max(-length, min(step, length)), length, xp, fill=fill)
 

@@ -48,7 +48,7 @@ class PlanLike(Protocol):
 class Backend:
     """The adapter of one array library.
 
-    Methods on one topic stand in a part of the adapter; the others stand here.
+    Methods on one topic are in a part of the adapter; the others are here.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class Backend:
     # The block driver.
 
     def block_bytes(self, array: Array, /) -> int | None:
-        """Return the size of one block of pixels in the compute dtype; None means the whole array is one block."""
+        """Return the bytes of one block of pixels in the compute dtype; None means the whole array is one block."""
         return None
 
     def parallel_map(self, function: Callable[[Item], Result], items: Sequence[Item], /) -> list[Result]:

@@ -1,4 +1,4 @@
-"""The CuPy adapter: closed forms on the device, in blocks as large as memory allows."""
+"""The CuPy adapter: closed forms on the device, in large blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Distances from some elements of a NumPy mask to the nearest of others, for elements that are few and mostly near."""
+"""Distances between elements of NumPy masks and their nearest neighbors, for elements that are few and mostly near."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from arrayseg._typing import Array
 
 __all__ = ["nearest_distances", "nearest_labels"]
 
-# How far along a column the nearest element is looked for, in elements, and what stands for farther. The second plus
-# the first must fit uint8; the first is the sum of the shifts 1, 2, 4, ...
+# How far the nearest element is searched along a column, in elements, and the number that stands for farther. Their
+# sum must fit uint8; the first is the sum of the shifts 1, 2, 4, ...
 REACH, FAR = 31, 32
-# The labels that are measured one by one; of more, all that are at the distance of the nearest are looked at.
+# Up to this number of labels, each is measured by itself. With more, all elements at the nearest distance are searched.
 FEW = 16
-# By how much of a distance those of elements that are equally near may differ, being rounded.
+# The relative difference of two distances that rounding alone may cause.
 EQUAL = 1e-9
-# Columns that may be read for each element of the array: the time of about one of SciPy's transforms.
+# Columns that may be read for each element of the array: about the time of one distance transform of SciPy.
 READS = 10
-# Pairs of elements that may be tried for each element of the array, likewise.
+# Pairs of elements that may be compared for each element of the array: about the same time.
 PAIRS = 8
 
 
 class Ring(NamedTuple):
-    """The columns at one distance from a point: how far in memory, and the squares of the distances along each axis."""
+    """The columns at one distance from a point: their offsets in memory, and the squared distances along each axis."""
 
     offsets: list[int]
     before: float
@@ -35,20 +35,22 @@ class Ring(NamedTuple):
 
     @property
     def bound(self) -> float:
-        """The square of the distance of the columns: nothing in them is nearer."""
+        """The squared distance of the columns. None of their elements is nearer."""
         return sum(self.after, self.before)
 
 
 def nearest_distances(
     points: Array, surface: Array, spacing: Sequence[float], transform: Callable[[Array], Array]
 ) -> Array:
-    """`(P,)` float64 distances of the True elements of `points`, in row-major order, to the nearest of `surface`.
+    """Return the distances of the True elements of `points`, in row-major order, to the nearest of `surface`.
 
-    Along the axis of the finest spacing, each element is given the distance to the nearest True one of its column, in
-    steps. A point then reads the columns around it, the nearest first, until no column that is left can hold anything
-    nearer than what it has found. Points still without it when reading has become expensive, the far ones, are left to
-    `transform`, which gives the distance of each True element of a mask to the nearest False one; or tried against all,
-    if they are few.
+    Each element first gets the distance to the nearest True element of its column, in steps, along the axis of the
+    finest spacing. A point then reads the columns around it, nearest first, until no remaining column can hold a nearer
+    element. Far points would read too many columns. If they are few, they are compared with the whole surface.
+    Otherwise `transform` measures them: it returns the distance of each True element of a mask to the nearest False
+    one.
+
+    The result is float64, shape `(P,)`.
     """
     positions = np.nonzero(points)
     if not positions[0].size or not surface.any():
@@ -81,9 +83,9 @@ def nearest_distances(
 def nearest_labels(
     points: Array, labels: Array, highest: int, spacing: Sequence[float], measure: Callable[..., Array]
 ) -> Array:
-    """`(P,)` the smallest label of 1 to `highest` among the nearest of those elements to each True element of `points`.
+    """Return the label, from 1 to `highest`, that is nearest to each True element of `points`; in a tie the smallest.
 
-    `measure` is `nearest_distances` of an adapter.
+    `measure` is `nearest_distances` of an adapter. The shape of the result is `(P,)`.
     """
     if highest > FEW:
         return _labels_at_distance(points, labels, measure(points, labels > 0, spacing=spacing), spacing)
@@ -93,9 +95,10 @@ def nearest_labels(
 
 
 def _labels_at_distance(points: Array, labels: Array, distances: Array, spacing: Sequence[float]) -> Array:
-    """`(P,)` the smallest label other than 0 among the elements at its distance from each True element of `points`.
+    """Return the smallest label except 0 among the elements at its distance from each True element of `points`.
 
-    The elements at one distance are few: they are all looked at, for all points that have this distance together.
+    The elements at one distance are few. All points with the same distance search them together. The shape of the
+    result is `(P,)`.
     """
     positions = np.nonzero(points)
     found = np.zeros(distances.shape, dtype=labels.dtype)

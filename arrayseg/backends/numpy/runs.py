@@ -13,9 +13,9 @@ __all__ = ["joined_runs"]
 
 
 def joined_runs(labels: Array, connectivity: int) -> Array:
-    """Numbers 1, 2, ... of the components of every label but 0, by label and then by first element.
+    """Return the components of every label except 0, numbered from 1 by label and then by first element.
 
-    One pass over the pixels for each direction to a line before, whatever the number of labels.
+    There is one pass over the pixels for each direction to a later line, for any number of labels.
     """
     labels = np.ascontiguousarray(labels)
     if labels.size == 0:
@@ -35,7 +35,7 @@ def joined_runs(labels: Array, connectivity: int) -> Array:
 
 
 def _first_joined(number: int, one: Array, other: Array) -> Array:
-    """For each of `number` elements, the first that pairs of elements join it with."""
+    """Return for each of `number` elements the first element that pairs join it with."""
     first = np.arange(number)
     while True:
         below, above = np.minimum(first[one], first[other]), np.maximum(first[one], first[other])
