@@ -12,8 +12,8 @@ __all__ = ["assign"]
 def assign(rows: Array, columns: Array, scores: Array) -> Array:
     """Return which of the pairs (row, column) to take for the largest sum of their scores.
 
-    No two pairs that are taken share a row or a column. Time and memory grow with the given pairs, not with all
-    possible pairs.
+    No two of these pairs share a row or a column. Time and memory grow with the given pairs, not with all possible
+    pairs.
 
     Parameters
     ----------
@@ -35,11 +35,11 @@ def assign(rows: Array, columns: Array, scores: Array) -> Array:
         raise ImportError(msg) from error
     if not rows.size:
         return np.zeros(0, dtype=bool)
-    # SciPy finds a column for every row. A row that stays alone takes a column of its own with score 0. All scores are
+    # SciPy finds a column for every row. A row without a partner takes a column of its own with score 0. All scores are
     # raised by 1 because a sparse matrix drops zeros; that adds the number of rows to every total.
     height, width = int(rows.max()) + 1, int(columns.max()) + 1
     own = np.arange(height)
-    # SciPy before 1.15 takes no wider indices; so many pairs fit no memory.
+    # SciPy before 1.15 takes no wider indices. More pairs would not fit in memory.
     indices = [np.concatenate(pair).astype(np.int32) for pair in ((rows, own), (columns, width + own))]
     values = np.concatenate([1 + scores, np.ones(height)])
     matrix = coo_array((values, tuple(indices)), shape=(height, width + height))

@@ -92,10 +92,10 @@ class Functions(Part):
 
 
 def log_sum_exp(xp: Namespace, shifted: Array, /, *, axis: int) -> Array:
-    """Return log(sum_k exp(z_k)) of scores minus their greatest, accurate where it is close to log(1)."""
+    """Return log(sum_k exp(z_k)) of scores minus their greatest, accurate where it is close to 0."""
     exponentials = xp.exp(shifted)
-    # 1 for the greatest score, 0 for probabilities below a half of it. The function is continuous because compilers may
-    # round the scores differently in each of the two sums.
+    # 1 for the greatest score, 0 for exponentials below 1/2. The function is continuous because compilers may round the
+    # scores differently in each of the two sums.
     ones = xp.maximum(2 * exponentials - 1, xp.zeros_like(shifted))
     others, equals = (xp.sum(each, axis=axis, keepdims=True) for each in (exponentials - ones, ones))
     return xp.log1p(others + (equals - 1))

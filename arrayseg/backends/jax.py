@@ -215,7 +215,7 @@ def _(axis: int, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _log_softmax(scores: Array, axis: int) -> Array:
-    """Return the logarithm of the softmax; its derivative is corrected as that of `_softmax`."""
+    """Return the logarithm of the softmax; its derivative is corrected like the derivative of `_softmax`."""
     shifted = scores - jnp.max(scores, axis=axis, keepdims=True)
     return shifted - log_sum_exp(jnp, shifted, axis=axis)
 

@@ -273,7 +273,7 @@ class WindowAffinityTerm(PairTerm):
 
 
 def pair_plan(input: Array, target: Array, options: PairOptions, make: Callable[..., PairTerm], **own: Any) -> Sweep:
-    """Return the plan of a loss of pairs. `make` creates its term from the keywords in `own`."""
+    """Return the plan of a loss over pairs of pixels. `make` creates its term from the keywords in `own`."""
     layout, batch = prepare(input, target, options)
     term = make(spatial=layout.rows_shape[1:], reduction=options.reduction, **own)
     return Sweep(input, layout, batch.with_unknown_targets(), [term], [1.0])
