@@ -73,7 +73,7 @@ class Backend:
     name = "the Array API standard"
     #: Whether the library differentiates native expressions.
     has_autodiff = False
-    #: Whether its arrays are lazy and come in chunks, as those of Dask.
+    #: Whether its arrays are lazy and come in chunks, as in Dask.
     has_chunks = False
 
     def __init__(self, namespace: Namespace) -> None:

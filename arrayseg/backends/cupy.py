@@ -53,7 +53,7 @@ class CupyMasks(Masks):
         if len(spacing) not in {2, 3}:
             return super().distance_transform(mask, spacing=spacing)
         distances = cupy.full(mask.shape, cupy.inf)
-        # The parallel banding algorithm defines no distance if nothing is False, and takes no batch.
+        # The parallel banding algorithm defines no distance if nothing is False, and has no batch axes.
         for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
             if not mask[image].all():
                 distances[image] = ndimage.distance_transform_edt(

@@ -32,7 +32,7 @@ CONVERSIONS = {
 # Written so that torch.compile traces it without a graph break or a warning: names instead of isinstance with modules
 # that may not be installed, literal imports inside the branches, no table of adapters and no lru_cache.
 def own_adapter(array: Array, name: str) -> Backend | None:
-    """Return the adapter of the array's library if it has one of its own, otherwise None."""
+    """Return the adapter of the array's library, or None if the library has none of its own."""
     own = type(array).__module__.partition(".")[0]
     owners = {own} if own in LIBRARIES else _owners(array)
     backend: Backend

@@ -360,7 +360,7 @@ class SoftmaxInPlace(SoftmaxBlock):
         return exponentials
 
     def _normalized(self) -> Array:
-        inverse = 1 / self.total  # before the exponentials are given up
+        inverse = 1 / self.total  # before the exponentials are overwritten
         return self.workspace.multiply(self._take_exponentials(), inverse)
 
     @once
@@ -411,8 +411,8 @@ class SoftmaxInPlace(SoftmaxBlock):
 class SoftmaxById(SoftmaxInPlace):
     """A block of exclusive classes with one id a pixel, in closed form, where the library gathers fast.
 
-    The exponential of the id and those of the other classes are held apart, so that 1 minus the probability of the id
-    is a sum in which nothing cancels.
+    The exponential of the id is kept apart from the exponentials of the other classes, so that 1 minus the probability
+    of the id is a sum in which nothing cancels.
     """
 
     #: The exponentials with 0 at each pixel's id, `(B, C, P)`, in the memory of the exponentials.

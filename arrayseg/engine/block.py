@@ -26,7 +26,7 @@ FEW_CLASSES = 8
 
 
 class once(Generic[Made]):
-    """A property that is computed when first asked for.
+    """A property that is computed when it is first read.
 
     functools.cached_property holds a lock on Python 3.11, which compilers refuse.
     """
@@ -137,7 +137,7 @@ class Block(ABC):
 
     @property
     def slopes_of_sides(self) -> tuple[Array, Array]:
-        """The derivative in the logit of the first of `log_of_sides`, and minus that of the second."""
+        """The derivative in the logit of the first of `log_of_sides`, and minus the derivative of the second."""
         raise NotImplementedError
 
     @property

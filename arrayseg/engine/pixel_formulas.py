@@ -53,8 +53,8 @@ def focal(gamma: float) -> Formula:
         gamma = min(gamma, GREATEST_POWER)
 
     def formula(log_probability: Array, xp: Namespace) -> tuple[Array, Array]:
-        # 1 - e^l without cancellation. Where it is next to nothing so are value and derivative, whatever gamma; the
-        # derivative of a power would be infinite there for gamma < 1. A comparison that is false for NaN lets it pass.
+        # 1 - e^l without cancellation. Where it is almost 0, so are value and derivative for every gamma. The
+        # derivative of the power would be infinite there for gamma < 1. The comparison is false for NaN, which passes.
         rest = -xp.expm1(log_probability)
         outside = rest <= float(xp.finfo(rest.dtype).smallest_normal)
         rest = xp.where(outside, xp.ones_like(rest), rest)

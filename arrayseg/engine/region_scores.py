@@ -2,11 +2,11 @@
 
 The sums of a prediction p and a target t are the four cells of a confusion matrix: the hits sum p t, the false alarms
 sum p (1 - t), the misses sum (1 - p) t, and the rest sum (1 - p) (1 - t). Each is counted by itself, and the scores
-only add them: a difference of two large sums, such as N I - P T or P - I, would have no digit left where a prediction
-is nearly right, or where a class is nowhere or everywhere.
+only add them: a difference of two large sums, such as N I - P T or P - I, would lose all digits where a prediction is
+nearly right, or where a class covers no pixel or all pixels.
 
-The sums stand in arrays of one row per image (or one for the batch) and one column per class. A score gives the loss of
-each of them, or one per row if it puts the classes together itself, and its derivative in each sum that is counted.
+The sums are arrays with one row per image (or one for the batch) and one column per class. A score gives the loss of
+each of them, or one per row if it combines the classes itself, and its derivative in each sum that is counted.
 Only the loss is differentiated by JAX and compilers, so every guard is a `where` on both sides. A guard asks
 whether a number is 0, never whether it is not, so that NaN passes.
 """
@@ -50,7 +50,7 @@ class Cells(NamedTuple):
     pixels: Array
     """The sum of the pixel weights, once for every pooled class."""
     hit: Array
-    """The sum of p t, or whatever the term counts instead."""
+    """The sum of p t, or of what the term counts instead."""
     alarm: Array = None
     """The sum of p (1 - t)."""
     miss: Array = None
@@ -162,7 +162,7 @@ def generalized_wasserstein(smooth: tuple[float, float], *, by_volume: bool) -> 
     """Return the generalized Wasserstein Dice of D, the sum of t times its distance to the prediction, and of T - D.
 
     D stands for the misses and T - D for the hits. A pixel of label l is right by a_l (1 - distance), with
-    a = 1 / (T + 1) by volume, else 1 for all but class 0.
+    a = 1 / (T + 1) by volume, else 1 for every class except class 0.
     """
     above, below = smooth
 

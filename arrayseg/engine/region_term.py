@@ -65,7 +65,7 @@ class RegionTerm(Term):
         if isinstance(block, SoftmaxById) and self._is_product(block.batch):
             sums = self._sums_of_ids(block)
         elif self.cells == 3 and not self.has_own_amounts:
-            # Under a compiler each way is a branch, whose arrays no other branch can use: it has a block of its own.
+            # Under a compiler each way is a branch. No branch can use the arrays of another, so each has its own block.
             own = copy(block) if block.backend.has_autodiff else block
             quick, exact = partial(self._sums_of_overlap, block), partial(self._sums_of_cells, own)
             sums = block.backend.blocks.with_digits(quick, partial(self._cancels, xp=block.xp), exact)
@@ -80,7 +80,7 @@ class RegionTerm(Term):
         losses, derivatives = self.score(Cells(target, count, *amounts), xp)
         together = losses.shape != target.shape
         weight, counted = self._weight(target, count, chosen, batch, together=together)
-        losses = xp.where(counted, losses * weight, 0.0)  # not even NaN of a class that does not count
+        losses = xp.where(counted, losses * weight, 0.0)  # a class that does not count adds 0, even if NaN
         value = self._unreduced(losses, xp, together=together) if self.reduction == "none" else xp.sum(losses)
         scale = weight * factor
         if self.outer is not None:
@@ -214,8 +214,8 @@ class RegionTerm(Term):
     ) -> tuple[Array, Array]:
         """Return the weight of each loss in the result, and whether the loss counts at all.
 
-        The weight has the shape of the sums, or one column if the score puts the classes `together`. The second array
-        can be spread to that shape.
+        The weight has the shape of the sums, or one column if the score combines the classes (`together`). The
+        second array can be broadcast to that shape.
         """
         xp = batch.xp
         like = target[:, :1] if together else target

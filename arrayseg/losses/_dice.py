@@ -90,7 +90,7 @@ def region_loss(score: OverlapScore) -> Callable[..., Array]:
         the namespace of their library.
 
         The results are the loss for each element and its derivatives with respect to I and P, of the same shape. The
-        loss may have a single column, which then stands for all classes together.
+        loss may have a single column, which is then the loss of all classes together.
 
     Returns
     -------
@@ -137,7 +137,7 @@ def region_loss(score: OverlapScore) -> Callable[..., Array]:
     def plan(input: Array, target: Array, **options: Unpack[RegionKeywords]) -> Plan:
         return region_plan(input, target, region_scores.of_overlap(score), RegionOptions(**options))
 
-    del plan.__wrapped__  # so that `inspect.signature` sees the parameters of `plan`, not those of the score
+    del plan.__wrapped__  # so that `inspect.signature` sees the parameters of `plan`, not of the score
     return FormulaLoss(score, region_loss, loss(RegionOptions)(plan))
 
 

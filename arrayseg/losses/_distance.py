@@ -117,7 +117,7 @@ class FieldDiceTerm(FieldTerm):
 
 @dataclass(frozen=True, kw_only=True)
 class ErosionTerm(RegionTerm):
-    """The term of the erosion loss: squared errors, weighted more the more erosions they survive."""
+    """The term of the erosion loss: squared errors, with a weight that grows with each erosion they survive."""
 
     spatial: tuple[int, ...]
     iterations: int

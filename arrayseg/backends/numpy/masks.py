@@ -24,7 +24,7 @@ class NumpyMasks(Masks):
         except ImportError:
             return super().distance_transform(mask, spacing=spacing)
         distances = np.full(mask.shape, np.inf)
-        # SciPy defines no distance if nothing is False, and takes no batch.
+        # SciPy defines no distance if nothing is False, and has no batch axes.
         for image in np.ndindex(mask.shape[: mask.ndim - len(spacing)]):
             if not mask[image].all():
                 distances[image] = ndimage.distance_transform_edt(mask[image], sampling=spacing)

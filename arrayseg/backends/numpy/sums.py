@@ -26,8 +26,8 @@ class NumpyBlocks(Blocks):
     gathers_ids = True
 
     def as_block(self, array: Array, dtype: DType, /) -> Array:
-        # If the class axis is last, the block is copied while it is in cache. Reductions over the middle axis of a
-        # contiguous block are vectorized over the pixels, those of a strided block are not: 45 instead of 77 ms for 19
+        # If the class axis is last, the block is copied while it is in cache. Reductions over the middle axis are
+        # vectorized over the pixels if the block is contiguous, but not if it is strided: 45 instead of 77 ms for 19
         # classes of a megapixel. Arrays computed from a block have its memory order, and are indexed as if flat.
         images, classes, pixels = array.strides
         if pixels == array.itemsize and (images >= classes or array.shape[0] == 1):
