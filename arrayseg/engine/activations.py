@@ -2,9 +2,9 @@
 
 `block_of` chooses the class once for a block, by the activation of its batch and by how its library works:
 
-- `SoftmaxBlock` writes expressions for autodiff and compilers; nothing is overwritten.
-- `SoftmaxInPlace` is the closed form: one array holds shifted logits, exponentials and probabilities in turn.
-- `SoftmaxById` is the closed form of class ids, for libraries that gather fast.
+- `SoftmaxBlock` is for libraries with autodiff: its expressions overwrite nothing, except to pull back in closed form.
+- `SoftmaxInPlace` is for the others: one array holds shifted logits, exponentials and probabilities in turn.
+- `SoftmaxById` is the same for class ids, if the library gathers fast.
 - `SigmoidBlock` has independent classes, `GivenBlock` and `GivenLogBlock` have an input without activation.
 """
 
@@ -301,7 +301,7 @@ class SoftmaxBlock(Block):
 
 
 class SoftmaxInPlace(SoftmaxBlock):
-    """A block of exclusive classes in closed form.
+    """A block of exclusive classes, for libraries without autodiff.
 
     The shifted logits, their exponentials and the probabilities take turns in the same memory. Each is overwritten by
     the next, and computed again if it is needed again.
@@ -409,7 +409,7 @@ class SoftmaxInPlace(SoftmaxBlock):
 
 
 class SoftmaxById(SoftmaxInPlace):
-    """A block of exclusive classes with one id a pixel, in closed form, where the library gathers fast.
+    """A block of exclusive classes with one id a pixel, for libraries without autodiff that gather fast.
 
     The exponential of the id is kept apart from the exponentials of the other classes, so that 1 minus the probability
     of the id is a sum in which nothing cancels.
