@@ -146,7 +146,9 @@ def count_pairs(predictions: Path, targets: Path, counter: PairCounter) -> None:
     """Count all pairs of two folders behind a progress bar."""
     try:
         pairs, problems = pair_files(predictions, targets)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        fail(str(error), code=2)
+    except OSError as error:
         fail(str(error))
     if not pairs and not problems:
         fail(f"There are no masks in {predictions} and {targets}.")

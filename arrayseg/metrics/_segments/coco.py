@@ -60,6 +60,11 @@ class DetectionMatches(NamedTuple):
     ignored: Array
     target_labels: Array
 
+    def merged(self, other: DetectionMatches) -> DetectionMatches:
+        """Refuse to add detections, whose elements are not counts."""
+        msg = "Detections of several images do not add. Pass a list of them to `coco_average_precision`."
+        raise TypeError(msg)
+
 
 @raises_here
 def rle_encode(mask: Array) -> dict[str, Any]:
