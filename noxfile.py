@@ -1,4 +1,4 @@
-"""The test matrix: ``pip install nox && nox`` runs all sessions that need no GPU; ``nox -l`` lists them."""
+"""The test matrix: ``pip install nox && nox`` runs the default sessions, which need no GPU; ``nox -l`` lists all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PEERS = ("keras", "kornia", "monai", "optax", "pycocotools", "scikit-image", "sc
 # pin older releases of NumPy or torchvision than they work with. PANOPTICA lists what panoptica imports.
 BARE_PEERS = ("medpy", "panoptica", "segmentation-models-pytorch", "surface-distance")
 PANOPTICA = ("pandas", "plotly", "ruamel.yaml", "SimpleITK")
-# Markers of the tests that need other sessions than those of a single backend.
+# Selects the tests that run in the session of a single backend. Other sessions run the rest.
 ELSEWHERE = "not (parity or compile or compat or mutation or gpu)"
 
 
@@ -110,7 +110,7 @@ def build(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("backend", list(LIBRARIES))
 def tests(session: nox.Session, backend: str) -> None:
-    """Test one backend in an environment with only its array library."""
+    """Test one backend in an environment without the other frameworks."""
     libraries = LIBRARIES[backend] or cupy_requirements()
     if not libraries:
         session.skip("not run: no CUDA device")

@@ -1,4 +1,4 @@
-"""Compute maps of distances to the boundaries of a target, which losses accept as `field`."""
+"""Compute maps of distances to the boundaries of a target, and of its skeletons, which losses accept."""
 
 from __future__ import annotations
 

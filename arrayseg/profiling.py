@@ -25,8 +25,9 @@ class Measurement(NamedTuple):
     spread : float
         Interquartile range of the times in seconds; 0 for a single repetition.
     peak_bytes : int or None
-        Peak memory of a call in bytes, including its result but not the memory in use before the call. None if the
-        library does not record memory (JAX on the CPU, array-api-strict).
+        Peak memory of a call in bytes, including its result but not the memory in use before the call. JAX cannot reset
+        its record, so on a device an earlier call with a higher peak counts as well. None if the library does not
+        record memory (JAX on the CPU, array-api-strict).
     times : tuple of float
         All times in seconds, in order.
 

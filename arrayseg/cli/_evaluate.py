@@ -93,8 +93,9 @@ def evaluate(
     Masks hold one label per pixel: PNG (modes 1, L, P, I;16), TIFF, NPY, NPZ and NIfTI (.nii, .nii.gz); other files are
     skipped. One pair is in memory at a time.
 
-    Exit code 0: the results stand. 1: some file has no partner, is unreadable, differs from its partner in shape or
-    place in space, or holds a label out of range; every such file is listed, and no result is printed or written.
+    Exit code 0: the results stand. 1: some file has no partner or several, is unreadable, differs from its partner in
+    shape or place in space, or holds a label out of range; every such file is listed, and no result is printed or
+    written.
     With --skip-errors the results are those of the good pairs, and the exit code is 0 if there is at least one.
     2: wrong usage.
     """
@@ -145,7 +146,9 @@ def count_pairs(predictions: Path, targets: Path, counter: PairCounter) -> None:
     """Count all pairs of two folders behind a progress bar."""
     try:
         pairs, problems = pair_files(predictions, targets)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
+        fail(str(error), code=2)
+    except OSError as error:
         fail(str(error))
     if not pairs and not problems:
         fail(f"There are no masks in {predictions} and {targets}.")

@@ -1,9 +1,9 @@
 """Presets that reproduce the numbers of other libraries with our losses and metrics.
 
-A module stands for a peer, another library, and names its release if the peer has several here. A function has the
-peer's own name in snake case and the peer's own options. Losses take `(input, target, *, options)`, whatever order the
-peer uses, and work with `arrayseg.value_and_grad` like any loss. Metrics take the same statistic as our metrics, so
-that the counts of batches, files or processes are added first.
+A module stands for a peer, another library. The names of many modules end with the release whose numbers they
+reproduce. A function has the peer's own name in snake case and the peer's own options. Losses take `(input, target, *,
+options)`, whatever order the peer uses, and work with `arrayseg.value_and_grad` like any loss. Metrics take the same
+statistic as our metrics, so that the counts of batches, files or processes are added first.
 
 A release gets its own module when one of its numbers differs from the numbers of the releases that are here already. A
 module is deprecated three years after the peer's release at the earliest.

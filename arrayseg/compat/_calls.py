@@ -1,4 +1,4 @@
-"""What a preset sets: a call of one of our losses, and ways to change a call that no option offers.
+"""Make the call of one of our losses that a preset sets, and change it in ways that no option offers.
 
 A call is a `functools.partial` of a loss with the arrays and its options. Nothing is computed until it is called.
 """

@@ -1,4 +1,4 @@
-"""What metric presets share: each class against the rest, and means as peers take them."""
+"""Compute what metric presets share: each class against the rest, and means as peers compute them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arrays and options in the forms that peers accept."""
+"""Convert arrays and options from the forms that peers accept."""
 
 from __future__ import annotations
 

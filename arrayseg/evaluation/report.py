@@ -65,7 +65,7 @@ def write_files(folder: Path, tables: Tables, record: dict[str, Any]) -> list[Pa
     tables : Tables
         The scores.
     record : dict
-        What else the JSON file holds.
+        The other entries of the JSON file.
 
     Returns
     -------

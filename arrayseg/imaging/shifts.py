@@ -1,4 +1,4 @@
-"""Shifts and slices along several axes, and padding."""
+"""Shift, slice and pad arrays along several axes."""
 
 from __future__ import annotations
 

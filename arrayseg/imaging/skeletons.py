@@ -122,9 +122,9 @@ def centerline_fields(
 ) -> tuple[Array, Array, Array]:
     """Return the distances, the radii on the skeleton, and the weights of the skeleton.
 
-    Both are in units of the largest radius on the skeleton of a plane, at least 1; a thinner branch weighs more: with
-    the inverse of its cross-section, a length in the plane and an area in space. `inside` has the distances to the
-    boundary inside of the masks.
+    Distances and radii are in units of the largest radius on the skeleton of each mask, at least 1. The weight is the
+    inverse of the cross-section of the branch, a length in the plane and an area in space, so thin branches weigh more.
+    `inside` holds the distances to the boundary inside the masks.
     """
     zero = xp.zeros_like(inside)
     radii = xp.where(skeletons & masks, inside, zero)

@@ -118,8 +118,8 @@ def _around(cells: Array) -> Iterator[Array]:
 def corner_sizes(spacing: tuple[float, ...]) -> tuple[float, ...]:
     """Return by neighbor code the length or area of voxel faces that belongs to a corner.
 
-    The faces that meet at a corner separate two voxels that are neighbors along one axis. A face is surface if one of
-    the two voxels is True. The part that belongs to the corner is half as long as a voxel along every other axis.
+    The faces that meet at a corner separate two voxels that are neighbors along one axis. A face is surface if exactly
+    one of the two voxels is True. The part of the corner is half as long as a voxel along every other axis.
     """
 
     def size(corners: frozenset[Corner]) -> float:

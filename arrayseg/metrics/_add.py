@@ -38,7 +38,7 @@ def add(first: Statistic, /, *others: Statistic) -> Statistic:
     ValueError
         If the shapes differ: batches with different numbers of classes cannot be added.
     TypeError
-        If the structures differ or libraries are mixed.
+        If the structures differ, libraries are mixed, or the statistic does not add, as distances and detections.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def _add_two(a: Any, b: Any) -> Any:
         msg = f"Statistics to add must have one structure; got {type(a).__name__} and {type(b).__name__}."
         raise TypeError(msg)
     if hasattr(a, "merged"):
-        # A list of distinct values, whose length differs between parts.
+        # A list of values, whose length differs between parts.
         return a.merged(b)
     if isinstance(a, tuple):
         return type(a)(*map(_add_two, a, b))

@@ -89,7 +89,7 @@ def compute(
     arrays = dict(zip(fields, statistic, strict=True)) if fields else {name: statistic}
     backend = backend or common_backend(**arrays)
     first = next(iter(arrays.values()))
-    # Outside of `wide`, this is the dtype that the caller's configuration allows: float32 on JAX without x64.
+    # Outside of `enable_64_bits`, this is the dtype that the caller's configuration allows: float32 on JAX without x64.
     result_dtype = backend.sum_dtype(first)
 
     def finish(result: Any) -> Any:

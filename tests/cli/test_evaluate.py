@@ -91,7 +91,7 @@ def test_two_files_are_a_pair(arrayseg, masks, tmp_path):
     run = arrayseg("evaluate", predictions / "mine.npy", targets / "theirs.npy", "--num-classes", 3)
     assert run.exit_code == 0, run.output
     run = arrayseg("evaluate", predictions / "mine.npy", targets, "--num-classes", 3)
-    assert run.exit_code == 1
+    assert run.exit_code == 2
     assert "one of each" in run.output
 
 

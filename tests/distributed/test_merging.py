@@ -68,3 +68,14 @@ def test_pixels_past_two_to_the_24(library):
     total = to_numpy(reduce(metrics.add, [matrix] * 129))
     assert total.tolist() == [[129 * (pixels - 1), 0], [0, 129]]
     assert total[0, 0] > 2**31
+
+
+def test_statistics_that_are_no_counts_do_not_add(library):
+    mask = library.asarray(np.eye(3, dtype=bool))
+    distances = metrics.surface_distances(mask, mask)
+    with pytest.raises(TypeError, match="Compute a score of each"):
+        metrics.add(distances, distances)
+    masks = library.asarray(np.eye(3, dtype=bool)[None])
+    detections = metrics.match_detections(masks, library.asarray([0.9]), masks)
+    with pytest.raises(TypeError, match="Pass a list of them to `coco_average_precision`"):
+        metrics.add(detections, detections)

@@ -1,4 +1,4 @@
-"""What the options of MONAI's losses mean here."""
+"""Translate the options of MONAI's losses to ours."""
 
 from __future__ import annotations
 

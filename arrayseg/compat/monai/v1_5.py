@@ -1,4 +1,6 @@
-"""MONAI 1.5: like 1.6 without its new losses; centerline losses run over the whole batch without class 0.
+"""MONAI 1.5: the losses of 1.6 without the new ones; centerline losses pool the whole batch without class 0.
+
+The metrics of 1.5 have no presets here.
 
 Three losses of 1.5 have no preset: the generalized Wasserstein Dice loss mixes the images of a batch, the unified focal
 loss has no gradient, and the masked Dice loss masks logits.

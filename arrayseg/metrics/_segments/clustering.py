@@ -108,9 +108,9 @@ class AdaptedRandError(NamedTuple):
     error : array
         One minus the weighted harmonic mean of the two.
     precision : array
-        Of the pairs of pixels that are together in the prediction, the share that is so in the target.
+        The share of the pairs of pixels with one label in the prediction that also have one label in the target.
     recall : array
-        Of the pairs of pixels that are together in the target, the share that is so in the prediction.
+        The share of the pairs of pixels with one label in the target that also have one label in the prediction.
 
     Examples
     --------
@@ -160,7 +160,7 @@ def contingency_table(
     Returns
     -------
     Array or ContingencyTable
-        Integers `(C, C)`, rows the target, with `num_labels`; else a list of the pairs that occur.
+        With `num_labels`, integers `(C, C)` whose rows are the target. Otherwise a list of the pairs that occur.
 
     Raises
     ------
@@ -172,8 +172,8 @@ def contingency_table(
 
     Notes
     -----
-    With `num_labels` it may be traced by a compiler. Without, its shape depends on the labels: the pixels are counted
-    on the device and the pairs listed on the host. Memory grows with the pairs that occur, not with all possible ones.
+    With `num_labels` a compiler can trace it. Without, the shape of the table depends on the labels: the device counts
+    the pixels, and the host lists the pairs. Memory grows with the pairs that occur, not with all possible pairs.
 
     Examples
     --------
@@ -209,8 +209,8 @@ def adjusted_rand_index(table: Table, *, absent: AbsentScore = "skip") -> Array:
     table : ContingencyTable or array of int
         From `contingency_table`, or a confusion matrix `(C, C)`.
     absent : {"skip", "nan"} or float, default "skip"
-        The score where both maps have one label, or no two pixels share one (0 / 0): nan for ``"skip"`` and ``"nan"``,
-        or a number (scikit-learn: 1).
+        The score if both maps have one label, or if no two pixels share a label (0 / 0): nan for ``"skip"`` and
+        ``"nan"``, or a number (scikit-learn: 1).
 
     Returns
     -------
@@ -362,8 +362,8 @@ def normalized_mutual_information(
     table : ContingencyTable or array of int
         From `contingency_table`, or a confusion matrix `(C, C)`.
     average : {"arithmetic", "geometric", "min", "max", "joint"}, default "arithmetic"
-        Of the two entropies: ``"arithmetic"`` (default), ``"geometric"``, ``"min"``, ``"max"``, or their ``"joint"``
-        entropy.
+        The average of the two entropies: their ``"arithmetic"`` or ``"geometric"`` mean, ``"min"``, ``"max"``, or their
+        ``"joint"`` entropy.
     absent : {"skip", "nan"} or float, default "skip"
         The score where the entropies are 0, each map having one label: nan for ``"skip"`` and ``"nan"``, or a number
         (scikit-learn: 1).

@@ -60,6 +60,11 @@ class DetectionMatches(NamedTuple):
     ignored: Array
     target_labels: Array
 
+    def merged(self, other: DetectionMatches) -> DetectionMatches:
+        """Refuse to add detections, whose elements are not counts."""
+        msg = "Detections of several images do not add. Pass a list of them to `coco_average_precision`."
+        raise TypeError(msg)
+
 
 @raises_here
 def rle_encode(mask: Array) -> dict[str, Any]:
@@ -86,7 +91,7 @@ def rle_encode(mask: Array) -> dict[str, Any]:
 
     Notes
     -----
-    The string is that of pycocotools, which returns bytes; JSON needs text.
+    The string holds the bytes that pycocotools returns. It is text because JSON needs text.
 
     Examples
     --------
@@ -179,15 +184,15 @@ def match_detections(
     target : array of bool or sequence of mappings
         Boolean masks `(T, H, W)`, or a sequence of run lengths.
     labels, target_labels : array of int, optional
-        Integers `(P,)` and `(T,)`, the classes; None for one class.
+        Integers `(P,)` and `(T,)`, the classes. By default all are class 0.
     crowd : array of bool, optional
         Booleans `(T,)`, True for a region that any number of detections may lie in, which then count neither as right
         nor as wrong.
     target_areas : array, optional
-        Array `(T,)` of areas by which `area_range` chooses, as COCO's annotations give them; None: the masks' pixels.
+        Array `(T,)` of areas for `area_range`, as in COCO's annotations. By default the pixels of the masks.
     thresholds : float or sequence of float, optional
-        IoU thresholds, from 0 to 1; None for COCO's 0.5, 0.55, ..., 0.95, which are ``linspace(0.5, 0.95, 10)``. An IoU
-        that equals the threshold is a match.
+        IoU thresholds, from 0 to 1. By default COCO's 0.5, 0.55, ..., 0.95, which are ``linspace(0.5, 0.95, 10)``. An
+        IoU that equals the threshold is a match.
     area_range : pair of float, default (0, inf)
         Targets outside these areas do not count, nor do unmatched detections outside them. COCO's small objects have
         (0, 32**2), medium ones (32**2, 96**2), large ones (96**2, inf).
@@ -208,8 +213,8 @@ def match_detections(
 
     Notes
     -----
-    The runs of the masks are found on the device, and compared and matched on the host; only masks of one class whose
-    rows meet are compared, and run lengths are never decoded. The rules are those of pycocotools.
+    The device finds the runs of the masks, and the host compares and matches them. It compares only masks of one class
+    that may overlap. If prediction and target are both run lengths, none is decoded. The rules are pycocotools' rules.
 
     References
     ----------
@@ -307,11 +312,11 @@ def coco_average_precision(
     Parameters
     ----------
     matches : DetectionMatches or sequence of DetectionMatches
-        From `match_detections`: those of one image, or a sequence of them, one for each image.
+        The results of `match_detections` for one image, or a sequence with one for each image.
     num_classes : int, default 1
         C; classes are 0 to C - 1.
     reduction : {"mean", "none"}, default "mean"
-        ``"mean"`` (default): over the thresholds and the classes that have targets; ``"none"``: each of them.
+        ``"mean"``: over the thresholds and the classes that have targets. ``"none"``: one score for each pair.
 
     Returns
     -------
@@ -327,8 +332,8 @@ def coco_average_precision(
 
     Notes
     -----
-    The values are those of pycocotools, where -1 stands for nan. AP50 is that of ``match_detections(...,
-    thresholds=[0.5])``; boundary AP has the masks' boundaries compared too, and is not here.
+    The values equal pycocotools' values, where -1 stands for nan. For AP50, pass ``thresholds=[0.5]`` to
+    `match_detections`. Boundary AP, which also compares the boundaries of the masks, is not supported.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""The counts of matched and unmatched segments."""
+"""Define the counts of matched and unmatched segments."""
 
 from __future__ import annotations
 

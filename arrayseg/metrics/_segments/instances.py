@@ -235,8 +235,9 @@ def instance_average_precision(counts: SegmentCounts, *, absent: AbsentScore = "
 
     Notes
     -----
-    Not the area under a precision and recall curve: for that see `coco_average_precision`. StarDist calls it accuracy,
-    Cellpose average precision. The bowl's own score is its mean over the thresholds 0.5, 0.55, ..., 0.95 and images.
+    This is not the area under a precision-recall curve; for that see `coco_average_precision`. StarDist calls it
+    accuracy, Cellpose average precision. The bowl's own score is its mean over the thresholds 0.5, 0.55, ..., 0.95 and
+    over images.
 
     Examples
     --------
@@ -375,15 +376,15 @@ def aggregated_jaccard_index(
 
     .. math:: \frac{\sum_t |t \cap p(t)|}{\sum_t |t \cup p(t)| + \sum_{p \text{ of no } t} |p|}
 
-    with p(t) the predicted instance that overlaps t most (by IoU; of equal ones the one with the lowest label).
+    with p(t) the predicted instance that overlaps t most (by IoU; among equals the one with the lowest label).
 
     Parameters
     ----------
     {labels}
     unique : bool, default False
         Whether each predicted instance may match one target only (AJI+), by the assignment with the largest sum of
-        IoU (needs SciPy). Of assignments whose sums are equal, up to about 1e-9, it is the one that shares most pixels,
-        so that the value is one. The default is AJI, in which one prediction may match several targets.
+        IoU (needs SciPy). Among assignments whose sums are equal, up to about 1e-9, the one that shares most pixels is
+        used, so the value is unique. The default is AJI, in which one prediction may match several targets.
     {background}
     {ignore_index}
     {absent}
@@ -402,8 +403,8 @@ def aggregated_jaccard_index(
 
     Notes
     -----
-    The pixels are counted on the device, the pairs matched on the host. The values are those of HoVer-Net's tools;
-    Cellpose's function of that name divides by the union of the foregrounds, which gives another value.
+    The device counts the pixels, and the host matches the pairs. HoVer-Net's tools return the same values. Cellpose's
+    function of that name divides by the union of the foregrounds, which gives another value.
 
     References
     ----------

@@ -82,7 +82,7 @@ def panoptic_counts(
         C; class ids are 0 to C - 1.
     ignore_index : int, optional
         The class id of void pixels, in or out of 0 to C - 1, in the target (unlabeled) and in the prediction (no
-        segment). None: every pixel belongs to a segment.
+        segment). By default every pixel belongs to a segment.
     crowd : array of bool, optional
         True where the target does not separate the instances of its class, of shape `(*spatial)`.
     things : sequence of int, optional
@@ -113,12 +113,12 @@ def panoptic_counts(
     The pixels are counted on the device, in one pass without a loop over segments. The table of segments is processed
     on the host, so no compiler can trace this function.
 
-    The rules are those of the COCO panoptic API and of Cityscapes, and of DeepLab2 where every void pixel has the
-    instance id 0: there, void pixels with another id stay in the union and excuse no prediction. Where a class has
-    several crowd regions, COCO's looks at the last one listed, and this function at all of them. Torchmetrics knows no
-    crowd, also takes void predictions out of the target's area, and forgives target segments that are mostly predicted
-    as void. MONAI knows neither. Panoptica and StarDist match at an IoU of exactly one half, too, and ignore classes:
-    `match_instances`.
+    The COCO panoptic API and Cityscapes have these rules. So does DeepLab2 if every void pixel has the instance id 0.
+    In DeepLab2, void pixels with another id stay in the union and excuse no prediction. If a class has several crowd
+    regions, the COCO API looks at the last one listed, and this function at all of them. Torchmetrics has no crowd. It
+    also takes void predictions out of the target's area, and forgives target segments mostly predicted as void.
+    MONAI has neither void nor crowd. Panoptica and StarDist also match at an IoU of exactly one half, and ignore
+    classes, as `match_instances` does.
 
     References
     ----------
@@ -289,7 +289,7 @@ def _count(
         xp.zeros(labels.shape, dtype=xp.bool) if ignore_index is None else equals(host(), labels, ignore_index)
         for labels in (table.first[0], table.second[0])
     )
-    # Whatever void is, it is no class.
+    # Void pixels belong to no class, whatever their label.
     first_class, second_class = (
         xp.where(void, xp.full_like(labels, num_classes), labels)
         for void, labels in ((first_void, table.first[0]), (second_void, table.second[0]))

@@ -28,7 +28,7 @@ BoundaryDefinition: TypeAlias = Literal["band", "contour", "trimap"]
 
 
 class BoundaryConfusion(NamedTuple):
-    """Boundary pixels of each class, and those of them that meet the other map's; add them with `arrayseg.metrics.add`.
+    """The boundary pixels of each class, and how many match the other map; add them with `arrayseg.metrics.add`.
 
     Parameters
     ----------
@@ -86,15 +86,16 @@ def boundary_confusion(
     target : array of int or bool
         Class ids `(N, *spatial)` with 2 or 3 spatial axes.
     num_classes : int
-        C, the number of classes; labels are 0 to C - 1. Every class has a boundary of its own, against all the others.
+        The number of classes, C. Labels are 0 to C - 1. Every class has its own boundary, against all other labels.
     definition : {"band", "contour", "trimap"}, default "band"
-        ``"band"`` (default), for `boundary_iou`: the pixels of the class that `radius` erosions by a 3 x 3 square
-        remove; the edge of the image is a boundary. ``"contour"``, for `boundary_f`: the pixels that differ from their
-        neighbor to the right, below, or both, matched within the distance `radius`; the edge is none. ``"trimap"``,
-        for `trimap_iou`: the pixels of the class that lie, in the target, at most `radius` from another label.
+        ``"band"``, for `boundary_iou`: the pixels of the class that `radius` erosions by a 3 x 3 square remove. The
+        edge of the image is a boundary. ``"contour"``, for `boundary_f`: the pixels that differ from their neighbor to
+        the right, below, or both, matched within the distance `radius`. The edge of the image is no boundary.
+        ``"trimap"``, for `trimap_iou`: the pixels of the class at most `radius` from another label of the target.
     ratio : float, optional
-        The radius as a share of the diagonal of the image: 0.02 by default for ``"band"`` (as for COCO and LVIS; 0.005
-        for Cityscapes), rounded, at least 1; 0.008 for ``"contour"`` (as DAVIS), rounded up, like that of ``"trimap"``.
+        The radius as a share of the diagonal of the image. For ``"band"`` the default is 0.02, as for COCO and LVIS
+        (Cityscapes has 0.005), and the radius is rounded to a whole number of at least 1. For ``"contour"`` the
+        default is 0.008, as in DAVIS. For ``"contour"`` and ``"trimap"`` the radius is rounded up.
     radius : int, optional
         The radius in pixels, instead of `ratio`. ``"trimap"`` needs one of the two.
     ignore_index : int, optional
@@ -105,15 +106,15 @@ def boundary_confusion(
     per_image : bool, default False
         Whether each image of the batch (axis 0) has its own counts.
     classes : sequence of int, optional
-        The classes to count, in this order, such as ``range(1, num_classes)`` without the background; None: all. The
-        counts, and the scores of them, have only these; ``"trimap"`` has its band at the borders of all classes.
+        The classes to count, in this order, such as ``range(1, num_classes)`` without the background. By default all.
+        The band of ``"trimap"`` lies at the borders of all classes in any case.
     class_axis : int, optional
         The axis of the classes in `prediction`, if it holds scores; 1 by default.
 
     Returns
     -------
     BoundaryConfusion
-        Integers `(K,)` of K classes, or `(N, K)` where `per_image`.
+        Integers `(K,)` of K classes, or `(N, K)` if `per_image`.
 
     Raises
     ------
@@ -125,8 +126,8 @@ def boundary_confusion(
 
     Notes
     -----
-    ``"band"`` is boundary-iou-api, class by class; Detectron2 erodes the label map itself, so that one class of
-    each pair loses its boundary. ``"contour"`` is DAVIS' ``db_eval_boundary``.
+    ``"band"`` counts each class as boundary-iou-api does. Detectron2 erodes the label map itself, so one class of each
+    pair loses its boundary. ``"contour"`` counts as ``db_eval_boundary`` of DAVIS does.
 
     References
     ----------
@@ -280,8 +281,8 @@ def boundary_f(
 
     Notes
     -----
-    DAVIS' F is that of class 1 of each frame (``per_image=True``) with ``absent=1``, averaged over frames. Counts
-    that are added first give the F measure of all contours together.
+    DAVIS computes F for class 1 of each frame (``per_image=True``) with ``absent=1``, and averages it over the frames.
+    Counts that are added first give the F measure of all contours together.
 
     References
     ----------
@@ -314,7 +315,7 @@ def _radius(definition: str, share: float | None, radius: int | None, shape: tup
         msg = f"The definition {definition!r} needs a `radius` in pixels or a positive `ratio`; got ratio {share}."
         raise ValueError(msg)
     length = share * hypot(*shape)
-    # Not one more where rounding has made 7.000000000000001 of 7.
+    # Rounding may turn 7 into 7.000000000000001, which must not become 8.
     return max(1, round(length)) if definition == "band" else ceil(length * (1 - 1e-12))
 
 
@@ -331,7 +332,7 @@ def _count(maps: LabelMaps, target: Array, definition: str, radius: int, classes
     match = _MATCH[definition]
     where = valid & _trimap(xp, target, maps.num_classes, radius) if definition == "trimap" else valid
 
-    # Contours are matched within the box of both, which is small for few images: an eighth of a block.
+    # Contours are matched within their common box, which is smaller for fewer images: take an eighth of a block.
     blocks = _image_blocks(worker, where, parts=8 if definition == "contour" else 1)
 
     def count(item: tuple[int, slice]) -> Array:
@@ -349,7 +350,7 @@ def _count(maps: LabelMaps, target: Array, definition: str, radius: int, classes
 
 
 def _image_blocks(backend: Backend, mask: Array, parts: int) -> list[slice]:
-    """Return the images of a batch in parts of blocks as large as the adapter wants them, one image at least."""
+    """Return slices of the images, each of at least one image and about 1 / `parts` of the adapter's block."""
     images, size = mask.shape[0], backend.block_bytes(mask)
     step = max(1, images if size is None else size // parts // max(1, prod(mask.shape[1:])))
     return [slice(start, min(start + step, images)) for start in range(0, images, step)] or [slice(0, 0)]
@@ -369,7 +370,7 @@ def _match_contours(
     xp = backend.xp
     first, second = contour(xp, prediction, valid), contour(xp, target, valid)
     if backend.is_concrete(first, second) and first.shape[0]:
-        # What is near a contour is looked for at the other one alone.
+        # Only pixels of the two contours can match, so their common box is enough.
         box = (slice(None), *bounding_box(backend, first | second)[1:])
         first, second = first[box], second[box]
     axes = range(1, target.ndim)
@@ -418,6 +419,6 @@ def _intersection_over_union(
 def _f_measure(
     beta: float, xp: Namespace, matched_prediction: Array, prediction: Array, matched_target: Array, target: Array
 ) -> Array:
-    # 0 / 0 is 0: a side without contour misses the other one's.
+    # 0 / 0 is 0: a map without a contour matches nothing of the other contour.
     precision, recall = ratio(xp, matched_prediction, prediction, 0.0), ratio(xp, matched_target, target, 0.0)
     return ratio(xp, (1 + beta**2) * precision * recall, beta**2 * precision + recall, 0.0)

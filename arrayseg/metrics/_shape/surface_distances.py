@@ -56,6 +56,11 @@ class SurfaceDistances(NamedTuple):
     prediction_sizes: Array | None = None
     target_sizes: Array | None = None
 
+    def merged(self, other: SurfaceDistances) -> SurfaceDistances:
+        """Refuse to add distances, whose elements are not counts."""
+        msg = "Surface distances of several masks do not add. Compute a score of each, and average the scores."
+        raise TypeError(msg)
+
 
 @raises_here
 def surface_distances(

@@ -1,4 +1,4 @@
-"""Scores of surface distances: Hausdorff and average distances, surface Dice and overlap."""
+"""Compute scores of surface distances: Hausdorff and average distances, surface Dice and overlap."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ __all__ = [
 
 
 class CenterlineCounts(NamedTuple):
-    """The pixels of two skeletons and those in the other mask; they add with `arrayseg.metrics.add`.
+    """The pixels of two skeletons, and how many lie in the other mask; add them with `arrayseg.metrics.add`.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def centerline_counts(
     prediction, target : array of bool
         Masks of one image and of one shape `(*spatial)`, in the plane or in space.
     skeleton : {"thinning", "soft"}, optional
-        ``"thinning"``: Zhang and Suen's, one pixel wide, in the plane only; a square of 2 x 2 pixels, which their rules
-        delete, keeps two of them. ``"soft"``: what openings by a cross and a box take away while the mask is eroded, as
-        in the clDice loss; a mask of the whole image is its own skeleton. None, the default: thinning in the plane,
-        soft in space.
+        ``"thinning"``: the skeleton of Zhang and Suen, one pixel wide, in the plane only. A square of 2 x 2 pixels,
+        which their rules delete, keeps two pixels. ``"soft"``: the parts that openings by a cross and a box remove
+        while the mask is eroded, as in the clDice loss. A mask of the whole image is its own skeleton. By default
+        thinning in the plane, and soft in space.
     skeletons : pair of arrays of bool, optional
-        Boolean masks of the skeletons of prediction and target, made elsewhere; instead of `skeleton`.
+        Boolean masks of the skeletons of prediction and target, to use instead of `skeleton`.
 
     Returns
     -------
@@ -93,11 +93,12 @@ def centerline_counts(
 
     Notes
     -----
-    MetricsReloaded, panoptica and the authors' own metric take scikit-image's ``skeletonize``: a variant of this
-    thinning in the plane, whose skeletons differ in some pixels, and Lee's sequential thinning in space. For their
-    number, pass its results as `skeletons`.
+    MetricsReloaded, panoptica and the authors' own metric use scikit-image's ``skeletonize``: a variant of this
+    thinning in the plane, whose skeletons differ in some pixels, and Lee's sequential thinning in space. To get their
+    numbers, pass its results as `skeletons`.
 
-    Runs on the device, under ``jax.jit`` too; the number of rounds is that of the width of the mask.
+    The skeletons are computed on the device, also under ``jax.jit``. The number of rounds grows with the width of the
+    mask.
 
     References
     ----------
@@ -159,7 +160,7 @@ def cl_dice(counts: CenterlineCounts, *, absent: AbsentScore = "skip") -> Array:
 
     Notes
     -----
-    MetricsReloaded gives nan where one mask is empty.
+    MetricsReloaded returns nan if one mask is empty.
 
     References
     ----------
@@ -195,7 +196,7 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
 
     .. math:: \chi = V - E + F - C = \beta_0 - \beta_1 + \beta_2
 
-    with the vertices, edges, faces and cells of the complex that the pixels make.
+    with the numbers of vertices, edges, faces and cells of the complex of the pixels.
 
     Parameters
     ----------
@@ -203,7 +204,7 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
         Mask `(*spatial)`, in the plane or in space.
     connectivity : int, optional
         In how many coordinates neighbors may differ: 1 (4 neighbors in the plane, 6 in space), or the number of axes
-        (8 and 26), which is the default. The background has the other one.
+        (8 and 26), which is the default. The background has the other connectivity.
 
     Returns
     -------
@@ -219,7 +220,8 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
 
     Notes
     -----
-    Exact, by local counts; runs on the device and under every compiler. As scikit-image's ``euler_number``.
+    The number is exact and equals scikit-image's ``euler_number``. It is the sum of local counts, which run on the
+    device and under every compiler.
 
     Examples
     --------
@@ -248,7 +250,7 @@ def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
         Mask `(*spatial)`, in the plane or in space.
     connectivity : int, optional
         In how many coordinates neighbors may differ: 1 (4 neighbors in the plane, 6 in space), or the number of axes
-        (8 and 26), which is the default. The background, which goes on beyond the edge, has the other one.
+        (8 and 26), which is the default. The background, which continues beyond the edge, has the other connectivity.
 
     Returns
     -------
@@ -264,8 +266,9 @@ def betti_numbers(mask: Array, *, connectivity: int | None = None) -> Array:
 
     Notes
     -----
-    Exact. Components are found by SciPy on the CPU and by cupyx; on the device by functions of the standard for PyTorch
-    and JAX, where ``jax.jit`` may trace it. The persistent homology of likelihoods (Betti matching) is not here.
+    The numbers are exact. SciPy finds the components on the CPU, and cupyx finds those of CuPy arrays. PyTorch and JAX
+    use functions of the standard on other devices, and JAX also under ``jax.jit``. The persistent homology of
+    likelihoods (Betti matching) is not supported.
 
     Examples
     --------
@@ -307,7 +310,7 @@ def betti_error(prediction: Array, target: Array, *, connectivity: int | None = 
     Returns
     -------
     array
-        Integers `(ndim,)`; papers give their sum, or the first and second of them, as mean over images or over patches.
+        Integers `(ndim,)`. Papers report their sum, or the first and the second, averaged over images or patches.
 
     Raises
     ------
