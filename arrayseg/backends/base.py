@@ -179,8 +179,8 @@ class Backend:
     def differentiate(self, function: Callable[[Array], Array], array: Array, /) -> tuple[Array, Array]:
         """Return the value and gradient of any scalar function, by the library's own autodiff."""
         msg = (
-            f"{self.name} has no automatic differentiation, so only arrayseg's own losses, functools.partial of them "
-            f"and arrayseg.losses.compound have gradients there; got {function!r}."
+            f"{self.name} has no automatic differentiation, so only losses of arrayseg.losses and arrayseg.compat, and "
+            f"functools.partial or compounds of them, have gradients there; got {function!r}."
         )
         raise TypeError(msg)
 

@@ -119,7 +119,7 @@ def assert_parity(case: Case, library: Library, dtype: str) -> Record:
         msg = (
             f"{case.name} on {library.name} in {dtype} differs from float64 NumPy by {record.value_difference:.1e} "
             f"in value and {record.gradient_difference or 0:.1e} in gradient, relative; {TOLERANCES[dtype]:.0e} is "
-            "allowed for values, ten times that for gradients."
+            "allowed for values, ten times that for gradients. If both are allowed, a dtype is wrong."
         )
         raise AssertionError(msg)
     return record

@@ -1,4 +1,4 @@
-"""Count the Python calls of six common calls: `python tests/benchmarks/calls.py`, on whichever arrayseg is imported.
+"""Count the Python calls of common calls: `python tests/benchmarks/calls.py`, on whichever arrayseg is imported.
 
 Each call runs once before it is counted, so that caches are filled. A call is one that Python makes to a Python
 function of arrayseg; those written in C are not counted. There is one thread.
