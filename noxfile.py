@@ -192,6 +192,7 @@ def docs(session: nox.Session) -> None:
     """Build the pages with warnings as errors, check public docstrings, and run all examples and figures."""
     tools = ("sphinx", "myst-parser", "furo", "numpydoc", "sphinx-copybutton", "matplotlib")
     install(session, "-e", ".[app]", *tools, *PYTEST)
+    shutil.rmtree("docs/generated", ignore_errors=True)  # it may hold pages of names that are gone
     session.run("sphinx-build", "-n", "-W", "--keep-going", "-q", "-E", "-b", "html", "docs", "docs/_build/html")
     run_tests(
         session,
