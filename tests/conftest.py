@@ -82,11 +82,6 @@ def xp(library: Library):
     return library.xp
 
 
-@pytest.fixture
-def backend_name(library: Library) -> str:
-    return library.name
-
-
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real masks, which CONTRIBUTING.md describes; tests that read it are skipped where it is absent."""
