@@ -1,4 +1,7 @@
-"""The relative differences that tests allow, by what causes them. A test that needs another one says why."""
+"""The differences that tests allow, relative ones unless a test says `atol`, by what causes them.
+
+A test that needs another one says why.
+"""
 
 #: One library against another, or a whole loss against its formula; docs/conventions.md promises these.
 FLOAT64, FLOAT32, FLOAT16 = 1e-12, 2e-6, 2e-3
