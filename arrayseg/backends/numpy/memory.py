@@ -14,9 +14,9 @@ def keep_freed_memory() -> None:
 
     glibc returns freed memory to the system beyond twice the largest mapping that it has seen freed, counting mappings
     up to 32 MB. Without this call, every block page-faults its temporaries again. The confusion matrix of 16.8 million
-    pixels with an ignored id then takes 60 ms of processor time instead of 33, and 127 instead of 33 in blocks of 2**18
-    pixels. Each thread gets one such block when the images are small. Nothing is ever written to the array freed here.
-    Other allocators are not affected.
+    pixels with an ignored id then takes 45 to 63 ms of processor time instead of 32 to 40, as
+    tests/benchmarks/kept_memory.py prints. Nothing is ever written to the array freed here. Other allocators are not
+    affected.
     """
     chosen = os.environ.get("ARRAYSEG_KEEP_MEMORY", "1")
     if chosen not in ("0", "1"):
