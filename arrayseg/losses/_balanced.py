@@ -68,8 +68,7 @@ def balanced_binary_cross_entropy(
     pool : {"image", "batch", "micro", "all"}, default "image"
         Where to count positives and negatives: in each class of each image, in each class of the batch, over all
         classes of each image, or over everything.
-    activation : {"sigmoid"} or None, default "sigmoid"
-        None if `input` contains probabilities.
+    {activation_sigmoid}
     {options}
 
     Returns
