@@ -69,7 +69,7 @@ class ConnectivityTerm(Term):
 
     def pull(self, block: Block, state: tuple[Array, Array]) -> Array:
         xp = block.xp
-        by_shared, by_lacking = (xp.astype(each, block.dtype, copy=False)[block.image_slice, ...] for each in state)
+        by_shared, by_lacking = (block.cast(each)[block.image_slice, ...] for each in state)
         rows, columns = self.weights.shape[2:]
         table = xp.reshape(by_shared, (block.images, block.classes, rows * columns))
         cells = xp.astype(self.cells[block.image_slice, ...], block.backend.count_dtype(self.cells), copy=False)

@@ -83,7 +83,7 @@ class HarmonicTerm(RegionTerm):
     def pull(self, block: Block, state: Any) -> Array:
         xp = block.xp
         ones = block.where_valid(block.weighted(xp.ones_like(block.probabilities)))
-        cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.image_slice, ...] for by in state]
+        cotangents = [ones * block.cast(by)[block.image_slice, ...] for by in state]
         return block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
 
     def skeleton(self, block: Block, maps: Array) -> Array:
@@ -142,8 +142,8 @@ class CenterlineTerm(HarmonicTerm):
 class BoundaryCenterlineTerm(HarmonicTerm):
     """The term of cbDice: clDice weighted by maps of radii, which have no gradient.
 
-    S is the skeleton of the probabilities p. The precision is the share of a S in (u + v p) S, the sensitivity the
-    share of b p in c + e p.
+    S is the skeleton of the probabilities p. The precision is the share of a S in (u + v p) S, and the sensitivity is
+    the share of b p in c + e p.
     """
 
     fields: Array
