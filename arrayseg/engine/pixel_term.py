@@ -118,7 +118,10 @@ class PixelTerm(MeanTerm):
     """The formula of what is not the target, if it differs. Only independent classes have such a term."""
     label_smoothing: float = 0.0
     positive_weights: Array | None = None
-    """Factors `(C,)` or `(N, C)` of the loss of a class where it is the target. No denominator counts them."""
+    """Factors of the loss of a class where it is the target. No denominator counts them.
+
+    Their shape is `(C,)` or, for independent classes alone, `(N, C)`.
+    """
     negative_weights: Array | None = None
     """The same where it is not the target. Only independent classes have such a term."""
 

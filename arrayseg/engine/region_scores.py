@@ -96,16 +96,23 @@ def of_overlap(score: OverlapScore) -> Score:
     return of_cells
 
 
+def _weighted_sides(
+    cells: Cells, alpha: float, beta: float, smooth: tuple[float, float], factor: int
+) -> tuple[Array, Array]:
+    """Return the numerator of a smoothed score, and its denominator minus the numerator."""
+    above, below = smooth
+    right = factor * cells.hit + above
+    return right, factor * (alpha * cells.alarm + beta * cells.miss) + (below - above)
+
+
 def tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int) -> Score:
     """1 - (f I + s) / (f (I + alpha FP + beta FN) + s'); Dice and Jaccard with f = 2 or 1.
 
     Two empty sets agree: 0 / 0 counts as a score of 1.
     """
-    above, below = smooth
 
     def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
-        right = factor * cells.hit + above
-        wrong = factor * (alpha * cells.alarm + beta * cells.miss) + (below - above)
+        right, wrong = _weighted_sides(cells, alpha, beta, smooth, factor)
         loss, by_right, by_wrong = _share(wrong, right, xp)
         by_wrong = factor * by_wrong
         return loss, (factor * by_right, alpha * by_wrong, beta * by_wrong)
@@ -115,11 +122,9 @@ def tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int)
 
 def log_tversky(alpha: float, beta: float, smooth: tuple[float, float], factor: int, floor: float) -> Score:
     """-log(max(score, floor)) of the same score; not of one minus its loss, which loses the digits of a small score."""
-    above, below = smooth
 
     def score(cells: Cells, xp: Any) -> tuple[Array, Derivatives]:
-        right = factor * cells.hit + above
-        wrong = factor * (alpha * cells.alarm + beta * cells.miss) + (below - above)
+        right, wrong = _weighted_sides(cells, alpha, beta, smooth, factor)
         whole = right + wrong
         outside = right <= floor * whole
         one, zero = xp.ones_like(right), xp.zeros_like(right)

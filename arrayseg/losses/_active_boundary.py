@@ -194,8 +194,7 @@ def active_boundary(
     ignore_index : int, optional
         Label to ignore. Its pixels are never part of a boundary and have no gradient. The label may lie outside the
         range of the classes.
-    mask : array of bool, optional
-        Shape (N, \*spatial), True at pixels that count.
+    {mask}
     reduction : {"mean", "sum"}, default "mean"
         Return the mean over the pixels of B or their sum.
 

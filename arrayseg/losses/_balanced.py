@@ -68,8 +68,7 @@ def balanced_binary_cross_entropy(
     pool : {"image", "batch", "micro", "all"}, default "image"
         Where to count positives and negatives: in each class of each image, in each class of the batch, over all
         classes of each image, or over everything.
-    activation : {"sigmoid"} or None, default "sigmoid"
-        None if `input` contains probabilities.
+    {activation_sigmoid}
     {options}
 
     Returns
@@ -175,9 +174,7 @@ def distance_weighted_cross_entropy(
             msg = f"`distance` must not be negative; got {least}. Pass the absolute value of a signed map."
             raise ValueError(msg)
     weights = 1 + xp.astype(distance, backend.sum_dtype(input))
-    pixel_weights = options.get("pixel_weights")
-    if pixel_weights is not None:
-        check_rows("pixel_weights", pixel_weights, layout, backend)
-        weights = weights * xp.astype(pixel_weights, weights.dtype)
-    options["pixel_weights"] = weights
-    return pixel_plan(input, target, pixel_formulas.cross_entropy, PixelOptions(denominator=denominator, **options))
+    if shared.pixel_weights is not None:
+        check_rows("pixel_weights", shared.pixel_weights, layout, backend)
+        weights = weights * xp.astype(shared.pixel_weights, weights.dtype)
+    return pixel_plan(input, target, pixel_formulas.cross_entropy, replace(shared, pixel_weights=weights))

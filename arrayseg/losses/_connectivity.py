@@ -69,7 +69,7 @@ class ConnectivityTerm(Term):
 
     def pull(self, block: Block, state: tuple[Array, Array]) -> Array:
         xp = block.xp
-        by_shared, by_lacking = (xp.astype(each, block.dtype, copy=False)[block.image_slice, ...] for each in state)
+        by_shared, by_lacking = (block.cast(each)[block.image_slice, ...] for each in state)
         rows, columns = self.weights.shape[2:]
         table = xp.reshape(by_shared, (block.images, block.classes, rows * columns))
         cells = xp.astype(self.cells[block.image_slice, ...], block.backend.count_dtype(self.cells), copy=False)
@@ -180,8 +180,7 @@ def semantic_connectivity(
     ignore_index : int, optional
         Label to ignore. Its pixels belong to no component and have no gradient. The label may lie outside the range of
         the classes.
-    mask : array of bool, optional
-        Shape (N, \*spatial), True at pixels that count.
+    {mask}
     connectivity : int, optional
         Number of coordinates in which neighbors may differ, from 1 (4 neighbors in 2D, 6 in 3D) to the number of
         spatial axes (8 neighbors in 2D, 26 in 3D). The default is the number of spatial axes.

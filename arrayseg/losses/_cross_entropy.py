@@ -92,8 +92,8 @@ def cross_entropy(input: Array, target: Array, **options: Unpack[ActivatedPixelK
     Notes
     -----
     The defaults match ``torch.nn.functional.cross_entropy``, with two differences. `ignore_index` has no default, and
-    the loss is 0, not NaN, if every pixel is ignored. As in torch, the mean for distributions divides by the number of
-    pixels, not by the sum of the class weights. segmentation-models-pytorch includes ignored pixels in the mean
+    the loss is 0, not NaN, if every pixel is ignored. As in PyTorch, the mean for distributions divides by the number
+    of pixels, not by the sum of the class weights. segmentation-models-pytorch includes ignored pixels in the mean
     (``denominator="all"``), as mmsegmentation does by default.
 
     References
@@ -180,7 +180,7 @@ def binary_cross_entropy(
     {input}
     {target_binary}
     activation : {"sigmoid"} or None, default "sigmoid"
-        None if `input` contains probabilities. Their logarithms are then at least -100, as in torch.
+        None if `input` contains probabilities. Their logarithms are then at least -100, as in PyTorch.
     pos_weight : float, array or sequence of float, optional
         The weight of positive targets: a number, or one number per class, shape (C,).
     {options}

@@ -212,8 +212,7 @@ def jaccard(
     {input}
     {target}
     {smooth}
-    smooth_form : {"double", "tp"}, default "double"
-        "double" is the formula above. "tp" smooths (I + s) / (P + T - I + s').
+    {smooth_form_jaccard}
     {options}
 
     Returns

@@ -331,8 +331,8 @@ def boundary(
     field : array, optional
         Precomputed signed distances, in the shape of `input`. A data loader can create them with
         `arrayseg.distance_maps.signed_distance_map`. By default they are computed here.
-    spacing : float or sequence of float, default 1.0
-        Distance between neighboring pixels: one number for all spatial axes or one per axis. Not used with a `field`.
+    {spacing}
+        Not used with a `field`.
     inside_offset : float, default 1.0
         o, subtracted from the distance inside the target, at least 0; 0 treats both sides alike. Not used with a
         `field`.
@@ -399,20 +399,12 @@ def hausdorff_distance_transform(
     ----------
     {input_spatial}
     {target_mask}
-    field : array, optional
-        Precomputed d(t), in the shape of `input`. A data loader can create it with
-        `arrayseg.distance_maps.distance_map`. By default it is computed here.
-    alpha : float, default 2.0
-        Exponent of the distances, greater than 0 and at most 30.
-    spacing : float or sequence of float, default 1.0
-        Distance between neighboring pixels: one number for all spatial axes or one per axis.
-    binarize : {"threshold", "argmax"}, default "threshold"
-        Where a class counts as predicted: where its probability exceeds 0.5, or where it is the most probable class.
-    sides : {"both", "inside"}, default "both"
-        Whether distances count on both sides of a boundary or only inside the class.
-    one_sided : bool, default False
-        Leave out d(p). This is sufficient once the prediction is close to the target, and needs no distance transform
-        if `field` is given.
+    {field_distance}
+    {alpha_distance}
+    {spacing}
+    {binarize}
+    {sides}
+    {one_sided}
     {options}
 
     Returns
@@ -474,20 +466,12 @@ def log_hausdorff_distance_transform(
     ----------
     {input_spatial}
     {target_mask}
-    field : array, optional
-        Precomputed d(t), in the shape of `input`. A data loader can create it with
-        `arrayseg.distance_maps.distance_map`. By default it is computed here.
-    alpha : float, default 2.0
-        Exponent of the distances, greater than 0 and at most 30.
-    spacing : float or sequence of float, default 1.0
-        Distance between neighboring pixels: one number for all spatial axes or one per axis.
-    binarize : {"threshold", "argmax"}, default "threshold"
-        Where a class counts as predicted: where its probability exceeds 0.5, or where it is the most probable class.
-    sides : {"both", "inside"}, default "both"
-        Whether distances count on both sides of a boundary or only inside the class.
-    one_sided : bool, default False
-        Leave out d(p). This is sufficient once the prediction is close to the target, and needs no distance transform
-        if `field` is given.
+    {field_distance}
+    {alpha_distance}
+    {spacing}
+    {binarize}
+    {sides}
+    {one_sided}
     {options}
 
     Returns
@@ -610,10 +594,9 @@ def distance_weighted_dice(
     field : array, optional
         Precomputed w, or any other non-negative weights, in the shape of `input`. A data loader can create them with
         `arrayseg.distance_maps.boundary_weight_map`. By default they are computed here.
-    spacing : float or sequence of float, default 1.0
-        Distance between neighboring pixels: one number for all spatial axes or one per axis. Not used with a `field`.
-    smooth : float or (float, float), default 1e-5
-        s in the numerator and s' in the denominator, at least 0. One number sets both.
+    {spacing}
+        Not used with a `field`.
+    {smooth}
     weigh : {"all", "hits"}, default "all"
         What the weights multiply: all three sums, or only the true positives.
     {options}

@@ -162,16 +162,10 @@ def kl_divergence(
     Parameters
     ----------
     {input}
-    target : array
-        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
-        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
-    temperature : float, default 1
-        T, the divisor of the logits, above 0.
-    target_logits : bool, default False
-        Whether `target` contains logits. They get the same activation and temperature as `input`.
-    activation : {"softmax", "sigmoid"} or None, default "softmax"
-        How to turn `input` into probabilities. With "sigmoid", each class is a distribution of two outcomes. None if
-        `input` already contains probabilities; the temperature must then be 1.
+    {target_teacher}
+    {temperature}
+    {target_logits}
+    {activation_divergence}
     {options}
 
     Returns
@@ -234,16 +228,10 @@ def jensen_shannon(
     Parameters
     ----------
     {input}
-    target : array
-        Class ids of integer dtype and shape (N, \*spatial), or the probability of every class, in the shape of
-        `input`. With `target_logits`, the logits of a teacher, in the shape of `input`.
-    temperature : float, default 1
-        T, the divisor of the logits, above 0.
-    target_logits : bool, default False
-        Whether `target` contains logits. They get the same activation and temperature as `input`.
-    activation : {"softmax", "sigmoid"} or None, default "softmax"
-        How to turn `input` into probabilities. With "sigmoid", each class is a distribution of two outcomes. None if
-        `input` already contains probabilities; the temperature must then be 1.
+    {target_teacher}
+    {temperature}
+    {target_logits}
+    {activation_divergence}
     {options}
 
     Returns

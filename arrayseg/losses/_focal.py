@@ -131,8 +131,7 @@ def focal(
     ----------
     {input}
     {target}
-    gamma : float, default 2
-        The focusing exponent, at least 0; 0 gives cross entropy.
+    {gamma}
     alpha : float, array or sequence of float, optional
         A number in [0, 1]: the weight of foreground targets; background targets get 1 - alpha. With softmax, class 0
         is the background. With sigmoid, it is every negative target. An array of shape (C,) holds the weight of each
@@ -217,8 +216,7 @@ def asymmetric(
         The focusing exponent for negative targets, at least 0.
     margin : float, default 0.05
         m, in [0, 1). Negative targets with a probability below m contribute nothing.
-    activation : {"sigmoid"} or None, default "sigmoid"
-        None if `input` contains probabilities.
+    {activation_sigmoid}
     {options}
 
     Returns
@@ -298,8 +296,7 @@ def normalized_focal(
     ----------
     {input}
     {target}
-    gamma : float, default 2
-        The focusing exponent, at least 0; 0 gives cross entropy.
+    {gamma}
     alpha : float, array or sequence of float, optional
         As for `focal`. Neither alpha nor `class_weights` enter the denominator.
     constant_weight : bool, default False
@@ -375,8 +372,7 @@ def reduced_focal(
     ----------
     {input}
     {target}
-    gamma : float, default 2
-        The focusing exponent, at least 0; 0 gives cross entropy.
+    {gamma}
     threshold : float, default 0.5
         In (0, 1). A pixel is hard if the probability of its class is at most the threshold.
     continuous : bool, default True
@@ -456,8 +452,7 @@ def quality_focal(
     {target_binary}
     beta : float, default 2
         The focusing exponent, at least 0; 0 gives binary cross entropy.
-    activation : {"sigmoid"} or None, default "sigmoid"
-        None if `input` contains probabilities.
+    {activation_sigmoid}
     {options}
 
     Returns

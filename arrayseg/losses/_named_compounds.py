@@ -50,8 +50,7 @@ def dice_cross_entropy(
     ----------
     {input}
     {target}
-    dice_weight : float, default 1
-        The weight λ_D of the Dice part, at least 0.
+    {dice_weight}
     cross_entropy_weight : float, default 1
         The weight λ_C of the cross entropy, at least 0.
     label_smoothing : float, default 0
@@ -117,10 +116,8 @@ def dice_focal(
     ----------
     {input}
     {target}
-    dice_weight : float, default 1
-        The weight λ_D of the Dice part, at least 0.
-    focal_weight : float, default 1
-        The weight λ_F of the focal part, at least 0.
+    {dice_weight}
+    {focal_weight}
     {gamma}
     {smooth_dice}
     {smooth_form_dice}
@@ -182,10 +179,8 @@ def generalized_dice_focal(
     ----------
     {input}
     {target}
-    dice_weight : float, default 1
-        The weight λ_D of the Dice part, at least 0.
-    focal_weight : float, default 1
-        The weight λ_F of the focal part, at least 0.
+    {dice_weight}
+    {focal_weight}
     {gamma}
     {weighting}
     {absent_joint}

@@ -157,8 +157,7 @@ def log_dice(
     ----------
     {input}
     {target}
-    floor : float, default 1e-7
-        The lower bound ε of the score, in (0, 1). Below it the gradient is 0.
+    {floor}
     {smooth}
     {smooth_form_dice}
     {options}
@@ -209,11 +208,9 @@ def log_jaccard(
     ----------
     {input}
     {target}
-    floor : float, default 1e-7
-        The lower bound ε of the score, in (0, 1). Below it the gradient is 0.
+    {floor}
     {smooth}
-    smooth_form : {"double", "tp"}, default "double"
-        "double" is the formula above. "tp" smooths (I + s) / (P + T - I + s').
+    {smooth_form_jaccard}
     {options}
 
     Returns

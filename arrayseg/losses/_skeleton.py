@@ -83,7 +83,7 @@ class HarmonicTerm(RegionTerm):
     def pull(self, block: Block, state: Any) -> Array:
         xp = block.xp
         ones = block.where_valid(block.weighted(xp.ones_like(block.probabilities)))
-        cotangents = [ones * xp.astype(by, block.dtype, copy=False)[block.image_slice, ...] for by in state]
+        cotangents = [ones * block.cast(by)[block.image_slice, ...] for by in state]
         return block.pull_back(block.where_valid(self.pull_parts(block, cotangents)))
 
     def skeleton(self, block: Block, maps: Array) -> Array:
@@ -142,8 +142,8 @@ class CenterlineTerm(HarmonicTerm):
 class BoundaryCenterlineTerm(HarmonicTerm):
     """The term of cbDice: clDice weighted by maps of radii, which have no gradient.
 
-    S is the skeleton of the probabilities p. The precision is the share of a S in (u + v p) S, the sensitivity the
-    share of b p in c + e p.
+    S is the skeleton of the probabilities p. The precision is the share of a S in (u + v p) S, and the sensitivity is
+    the share of b p in c + e p.
     """
 
     fields: Array
@@ -232,10 +232,8 @@ def cb_dice(
     {target_mask}
     iterations : int, default 10
         Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
-    smooth : float or (float, float), default 1.0
-        s in the numerators and s' in the denominators, at least 0. One number sets both.
-    spacing : float or sequence of float, default 1.0
-        Distance between neighboring pixels: one number for all spatial axes or one per axis.
+    {smooth_shares}
+    {spacing}
     {options}
 
     Returns
@@ -325,12 +323,9 @@ def cl_dice(
     {input_spatial}
         There are usually two or three spatial axes.
     {target_probability}
-    iterations : int, default 3
-        Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
-    smooth : float or (float, float), default 1.0
-        s in the numerators and s' in the denominators, at least 0. One number sets both.
-    epsilon : float, default 1e-4
-        Added to the denominator of the harmonic mean, at least 0.
+    {iterations}
+    {smooth_shares}
+    {epsilon_harmonic}
     {options}
 
     Returns
@@ -390,12 +385,10 @@ def dice_cl_dice(
     {target_probability}
     alpha : float, default 0.5
         Weight of the centerline Dice, from 0 to 1.
-    iterations : int, default 3
-        Number of erosions, at least 0. It should reach the radius in pixels of the widest structure.
+    {iterations}
     smooth : float or (float, float), default 1.0
         Added to the numerators and denominators of both losses, at least 0. One number sets both.
-    epsilon : float, default 1e-4
-        Added to the denominator of the harmonic mean, at least 0.
+    {epsilon_harmonic}
     dice_pool : {"image", "batch", "micro", "all"}, optional
         `pool` of the Dice loss. By default it is the `pool` of the centerline Dice.
     {options}

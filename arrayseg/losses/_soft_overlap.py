@@ -37,10 +37,8 @@ def jaccard_metric(
     ----------
     {input}
     {target}
-    smooth : float or (float, float), default 1e-3
-        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
-    smooth_form : {"double", "tp"}, default "tp"
-        "tp" is the formula above. "double" doubles numerator and denominator before smoothing.
+    {smooth_metric}
+    {smooth_form_metric}
     {options}
 
     Returns
@@ -93,10 +91,8 @@ def dice_semimetric(
     ----------
     {input}
     {target}
-    smooth : float or (float, float), default 1e-3
-        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
-    smooth_form : {"double", "tp"}, default "tp"
-        "tp" is the formula above. "double" doubles numerator and denominator before smoothing.
+    {smooth_metric}
+    {smooth_form_metric}
     {options}
 
     Returns
@@ -164,8 +160,7 @@ def fine_grained_jaccard(
         The weight of false negatives, at least 0.
     exponent : float, default 1
         The exponent of each ℓ, greater than 0.
-    smooth : float or (float, float), default 1e-3
-        Smoothing: s in the numerator and s' in the denominator, at least 0. A single number sets both.
+    {smooth_metric}
     smooth_form : {"double", "tp"}, default "tp"
         "tp" smooths TP and TP + alpha FP + beta FN. "double" doubles both before smoothing.
     soft_tp : {"l1", "product", "l2"}, default "l1"
