@@ -11,7 +11,7 @@ from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.metrics._compute import compute, divide
+from arrayseg.metrics._compute import compute, divide, nonzero
 from arrayseg.metrics._confusion.per_image import class_counts
 from arrayseg.metrics._paragraphs import LABEL_MAPS
 
@@ -177,8 +177,7 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
         xp = backend.xp
         if image_pixels is not None:
             pixels = check_array("image_pixels", image_pixels, tuple(counts.shape), counts)
-            share = counts / xp.where(pixels == 0, xp.ones_like(pixels), pixels)
-            share = xp.where(share == 0, xp.ones_like(share), share)
+            share = nonzero(xp, counts / nonzero(xp, pixels))
         # In increasing order, with the classes without pixels last: the median is in the middle of the others.
         ordered = xp.sort(xp.where(counts == 0, xp.full_like(share, xp.inf), share))
         present = xp.sum(xp.astype(counts != 0, backend.count_dtype(counts)))
@@ -259,7 +258,7 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
     def weights(backend: Backend, share: Array, counts: Array) -> Array:
         # expm1 keeps the digits that 1 - beta**n loses for few pixels.
         xp = backend.xp
-        present = xp.where(counts == 0, xp.ones_like(counts), counts)
+        present = nonzero(xp, counts)
         if is_exactly(beta, 0):
             return xp.ones_like(present)
         logarithm = xp.log(beta) if is_traced(beta, "beta") else log(beta)
@@ -281,11 +280,10 @@ def _weights(counts: Array, normalize: Normalize, formula: Callable[[Backend, Ar
 
     def weights(backend: Backend, pixels: Array) -> Array:
         xp, empty = backend.xp, pixels == 0
-        share = xp.where(empty, xp.ones_like(pixels), divide(xp, pixels, xp.sum(pixels)).values)
+        share = nonzero(xp, divide(xp, pixels, xp.sum(pixels)).values)
         values = xp.where(empty, xp.zeros_like(pixels), formula(backend, share, pixels))
         if normalize is not None:
-            total = xp.sum(values)
-            values = values / xp.where(total == 0, xp.ones_like(total), total)
+            values = values / nonzero(xp, xp.sum(values))
             values = values * xp.sum(xp.astype(~empty, values.dtype)) if normalize == "mean" else values
         return values
 
