@@ -30,12 +30,16 @@ _PARAGRAPHS = {
     **LABEL_MAPS,
     "counts": """
         counts : array of int
-            The number of pixels of each class, for example from `pixel_counts`. Shape `(C,)`.
+            N_c: the number of pixels of each class, for example from `pixel_counts`. N is their sum. Shape `(C,)`.
     """,
     "normalize": """
         normalize : {"mean", "sum"} or None, default None
             Scale the weights of the classes with pixels to a mean of 1 (``"mean"``) or a sum of 1 (``"sum"``). None
             keeps the weights of the formula.
+    """,
+    "value_error": """
+        ValueError
+            If an array is not of shape `(C,)`, a count is negative, or an option has none of its values.
     """,
 }
 
@@ -99,6 +103,10 @@ def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     array
         The weights; 0 for a class without pixels. Shape `(C,)`.
 
+    Raises
+    ------
+    {value_error}
+
     Notes
     -----
     Scikit-learn's ``class_weight="balanced"`` is this divided by the number of classes.
@@ -130,6 +138,10 @@ def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array
     array
         The weights; 0 for a class without pixels, instead of the 1 of the formula. Shape `(C,)`.
 
+    Raises
+    ------
+    {value_error}
+
     Examples
     --------
     >>> import numpy as np
@@ -159,6 +171,10 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
     -------
     array
         The weights; 0 for a class without pixels, which the median leaves out. Shape `(C,)`.
+
+    Raises
+    ------
+    {value_error}
 
     References
     ----------
@@ -207,6 +223,10 @@ def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize =
     array
         The weights; 0 for a class without pixels, instead of the 1 / ln k of the formula. Shape `(C,)`.
 
+    Raises
+    ------
+    {value_error}
+
     References
     ----------
     Paszke, Chaurasia, Kim and Culurciello, "ENet: a deep neural network architecture for real-time semantic
@@ -241,6 +261,10 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
     -------
     array
         The weights; 0 for a class without pixels. Shape `(C,)`.
+
+    Raises
+    ------
+    {value_error}
 
     References
     ----------
