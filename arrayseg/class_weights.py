@@ -11,7 +11,7 @@ from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, backend_of, common_backend
-from arrayseg.metrics._compute import compute, divide
+from arrayseg.metrics._compute import compute, divide, nonzero
 from arrayseg.metrics._confusion.per_image import class_counts
 from arrayseg.metrics._paragraphs import LABEL_MAPS
 
@@ -30,12 +30,16 @@ _PARAGRAPHS = {
     **LABEL_MAPS,
     "counts": """
         counts : array of int
-            The number of pixels of each class, for example from `pixel_counts`. Shape `(C,)`.
+            N_c: the number of pixels of each class, for example from `pixel_counts`. N is their sum. Shape `(C,)`.
     """,
     "normalize": """
         normalize : {"mean", "sum"} or None, default None
             Scale the weights of the classes with pixels to a mean of 1 (``"mean"``) or a sum of 1 (``"sum"``). None
             keeps the weights of the formula.
+    """,
+    "value_error": """
+        ValueError
+            If an array is not of shape `(C,)`, a count is negative, or an option has none of its values.
     """,
 }
 
@@ -99,6 +103,10 @@ def inverse_frequency(counts: Array, *, normalize: Normalize = None) -> Array:
     array
         The weights; 0 for a class without pixels. Shape `(C,)`.
 
+    Raises
+    ------
+    {value_error}
+
     Notes
     -----
     Scikit-learn's ``class_weight="balanced"`` is this divided by the number of classes.
@@ -130,6 +138,10 @@ def complement_frequency(counts: Array, *, normalize: Normalize = None) -> Array
     array
         The weights; 0 for a class without pixels, instead of the 1 of the formula. Shape `(C,)`.
 
+    Raises
+    ------
+    {value_error}
+
     Examples
     --------
     >>> import numpy as np
@@ -160,6 +172,10 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
     array
         The weights; 0 for a class without pixels, which the median leaves out. Shape `(C,)`.
 
+    Raises
+    ------
+    {value_error}
+
     References
     ----------
     Eigen and Fergus, "Predicting depth, surface normals and semantic labels with a common multi-scale convolutional
@@ -177,8 +193,7 @@ def median_frequency(counts: Array, *, image_pixels: Array | None = None, normal
         xp = backend.xp
         if image_pixels is not None:
             pixels = check_array("image_pixels", image_pixels, tuple(counts.shape), counts)
-            share = counts / xp.where(pixels == 0, xp.ones_like(pixels), pixels)
-            share = xp.where(share == 0, xp.ones_like(share), share)
+            share = nonzero(xp, counts / nonzero(xp, pixels))
         # In increasing order, with the classes without pixels last: the median is in the middle of the others.
         ordered = xp.sort(xp.where(counts == 0, xp.full_like(share, xp.inf), share))
         present = xp.sum(xp.astype(counts != 0, backend.count_dtype(counts)))
@@ -207,6 +222,10 @@ def log_frequency(counts: Array, *, offset: float = 1.02, normalize: Normalize =
     -------
     array
         The weights; 0 for a class without pixels, instead of the 1 / ln k of the formula. Shape `(C,)`.
+
+    Raises
+    ------
+    {value_error}
 
     References
     ----------
@@ -243,6 +262,10 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
     array
         The weights; 0 for a class without pixels. Shape `(C,)`.
 
+    Raises
+    ------
+    {value_error}
+
     References
     ----------
     Cui, Jia, Lin, Song and Belongie, "Class-balanced loss based on effective number of samples", CVPR (2019).
@@ -259,7 +282,7 @@ def effective_number(counts: Array, *, beta: float = 0.9999, normalize: Normaliz
     def weights(backend: Backend, share: Array, counts: Array) -> Array:
         # expm1 keeps the digits that 1 - beta**n loses for few pixels.
         xp = backend.xp
-        present = xp.where(counts == 0, xp.ones_like(counts), counts)
+        present = nonzero(xp, counts)
         if is_exactly(beta, 0):
             return xp.ones_like(present)
         logarithm = xp.log(beta) if is_traced(beta, "beta") else log(beta)
@@ -281,11 +304,10 @@ def _weights(counts: Array, normalize: Normalize, formula: Callable[[Backend, Ar
 
     def weights(backend: Backend, pixels: Array) -> Array:
         xp, empty = backend.xp, pixels == 0
-        share = xp.where(empty, xp.ones_like(pixels), divide(xp, pixels, xp.sum(pixels)).values)
+        share = nonzero(xp, divide(xp, pixels, xp.sum(pixels)).values)
         values = xp.where(empty, xp.zeros_like(pixels), formula(backend, share, pixels))
         if normalize is not None:
-            total = xp.sum(values)
-            values = values / xp.where(total == 0, xp.ones_like(total), total)
+            values = values / nonzero(xp, xp.sum(values))
             values = values * xp.sum(xp.astype(~empty, values.dtype)) if normalize == "mean" else values
         return values
 

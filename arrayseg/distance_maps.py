@@ -1,10 +1,11 @@
-"""Compute maps of distances to the boundaries of a target, and of its skeletons, which losses accept."""
+"""Compute the maps that losses accept: distances to class boundaries, weights near boundaries, and skeletons."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 from arrayseg._checks import check_dtype, check_flag, check_index, check_number, check_spacing, shown
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, DType, Spacing
 from arrayseg.backends import Backend, backend_of
@@ -14,8 +15,44 @@ from arrayseg.losses._one_hot import one_hot
 
 __all__ = ["boundary_weight_map", "distance_map", "signed_distance_map", "skeleton_map"]
 
+_PARAGRAPHS = {
+    "target": r"""
+        target : array
+            Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
+    """,
+    "num_classes": """
+        num_classes : int, optional
+            The number of classes, C, if the target holds ids.
+    """,
+    "spacing": """
+        spacing : float or sequence of float, default 1.0
+            The distance between neighbors, along every spatial axis or along each.
+    """,
+    "layout": """
+        class_axis : int, default 1
+            The position of the class axis in the result; -1 for channels-last.
+        ignore_index : int, optional
+            Label of pixels that belong to no class.
+        dtype : dtype, optional
+            The dtype of the result, of the target's library; by default its float32.
+    """,
+    "map": r"""
+        array
+            Shape (N, C, \*spatial), on the target's device.
+    """,
+    "type_error": """
+        TypeError
+            If the target is neither integer with `num_classes` nor boolean without.
+    """,
+    "value_error": """
+        ValueError
+            If an id is no class, `spacing` does not fit the spatial axes, or another option is out of its range.
+    """,
+}
+
 
 @raises_here
+@documented(_PARAGRAPHS)
 def signed_distance_map(
     target: Array,
     num_classes: int | None = None,
@@ -34,33 +71,22 @@ def signed_distance_map(
 
     Parameters
     ----------
-    target : array
-        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
-    num_classes : int, optional
-        The number of classes, C, if the target holds ids.
-    spacing : float or sequence of float, default 1.0
-        The distance between neighbors, along every spatial axis or along each.
+    {target}
+    {num_classes}
+    {spacing}
     inside_offset : float, default 1.0
         o, which is subtracted from the distance inside: 1 as in the code of Kervadec et al. and in MONAI, or 0 for a
         symmetric distance.
-    class_axis : int, default 1
-        The position of the class axis in the result; -1 for channels-last.
-    ignore_index : int, optional
-        Label of pixels that belong to no class.
-    dtype : dtype, optional
-        The dtype of the result, of the target's library; by default its float32.
+    {layout}
 
     Returns
     -------
-    array
-        Shape (N, C, \*spatial), on the target's device.
+    {map}
 
     Raises
     ------
-    TypeError
-        If the target is neither integer with `num_classes` nor boolean without.
-    ValueError
-        If an id is no class, or `spacing` does not fit the spatial axes.
+    {type_error}
+    {value_error}
 
     Notes
     -----
@@ -89,6 +115,7 @@ def signed_distance_map(
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def distance_map(
     target: Array,
     num_classes: int | None = None,
@@ -103,36 +130,25 @@ def distance_map(
 
     .. math:: d_i = \min_{j \text{ on the other side}} \|x_i - x_j\|
 
-    It is 0 for a class that fills the image or does not occur.
+    with x the positions of the pixels. It is 0 for a class that fills the image or does not occur.
 
     Parameters
     ----------
-    target : array
-        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
-    num_classes : int, optional
-        The number of classes, C, if the target holds ids.
-    spacing : float or sequence of float, default 1.0
-        The distance between neighbors, along every spatial axis or along each.
+    {target}
+    {num_classes}
+    {spacing}
     inside_alone : bool, default False
         Whether to set the distance to 0 outside of the class.
-    class_axis : int, default 1
-        The position of the class axis in the result; -1 for channels-last.
-    ignore_index : int, optional
-        Label of pixels that belong to no class.
-    dtype : dtype, optional
-        The dtype of the result, of the target's library; by default its float32.
+    {layout}
 
     Returns
     -------
-    array
-        Shape (N, C, \*spatial), on the target's device.
+    {map}
 
     Raises
     ------
-    TypeError
-        If the target is neither integer with `num_classes` nor boolean without.
-    ValueError
-        If an id is no class, or `spacing` does not fit the spatial axes.
+    {type_error}
+    {value_error}
 
     Notes
     -----
@@ -159,6 +175,7 @@ def distance_map(
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def boundary_weight_map(
     target: Array,
     num_classes: int | None = None,
@@ -177,30 +194,19 @@ def boundary_weight_map(
 
     Parameters
     ----------
-    target : array
-        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
-    num_classes : int, optional
-        The number of classes, C, if the target holds ids.
-    spacing : float or sequence of float, default 1.0
-        The distance between neighbors, along every spatial axis or along each.
-    class_axis : int, default 1
-        The position of the class axis in the result; -1 for channels-last.
-    ignore_index : int, optional
-        Label of pixels that belong to no class.
-    dtype : dtype, optional
-        The dtype of the result, of the target's library; by default its float32.
+    {target}
+    {num_classes}
+    {spacing}
+    {layout}
 
     Returns
     -------
-    array
-        Shape (N, C, \*spatial), on the target's device.
+    {map}
 
     Raises
     ------
-    TypeError
-        If the target is neither integer with `num_classes` nor boolean without.
-    ValueError
-        If an id is no class, or `spacing` does not fit the spatial axes.
+    {type_error}
+    {value_error}
 
     References
     ----------
@@ -219,6 +225,7 @@ def boundary_weight_map(
 
 
 @raises_here
+@documented(_PARAGRAPHS)
 def skeleton_map(
     target: Array,
     num_classes: int | None = None,
@@ -237,20 +244,13 @@ def skeleton_map(
 
     Parameters
     ----------
-    target : array
-        Class ids, shape (N, \*spatial), integer; or, without `num_classes`, boolean masks (N, C, \*spatial).
-    num_classes : int, optional
-        The number of classes, C, if the target holds ids.
+    {target}
+    {num_classes}
     iterations : int, default 10
         How often to erode a class, at least 0: the largest radius of a structure in pixels.
     tube : int, default 2
         How often to dilate the skeleton by a cross.
-    class_axis : int, default 1
-        The position of the class axis in the result; -1 for channels-last.
-    ignore_index : int, optional
-        Label of pixels that belong to no class.
-    dtype : dtype, optional
-        The dtype of the result, of the target's library; by default its float32.
+    {layout}
 
     Returns
     -------
@@ -259,10 +259,9 @@ def skeleton_map(
 
     Raises
     ------
-    TypeError
-        If the target is neither integer with `num_classes` nor boolean without.
+    {type_error}
     ValueError
-        If an id is no class, or an option is negative.
+        If an id is no class, or an option is out of its range.
 
     References
     ----------

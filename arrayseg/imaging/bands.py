@@ -1,4 +1,4 @@
-"""Find the boundaries of regions `(N, *spatial)`: a band inside, a contour, a band across."""
+"""Find the boundaries of regions `(N, *spatial)`: what erosions remove, what is near other pixels, and a contour."""
 
 from __future__ import annotations
 

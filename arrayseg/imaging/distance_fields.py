@@ -1,4 +1,4 @@
-"""Compute maps of distances to the boundaries of masks."""
+"""Compute distances to the boundaries of masks, and weights near them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["boundary_distances", "boundary_weights", "distance", "signed_distanc
 
 
 def boundary_distances(masks: Array, spacing: Sequence[float], backend: Backend) -> tuple[Array, Array]:
-    """Return the distances to the other side of the boundary, of the elements inside masks and of those outside.
+    """Return how far each element inside a mask is from the outside, and each element outside from the inside.
 
     Both are 0 on the other side, and for empty and full masks, which have no boundary. The spatial axes are the last.
     The distances are constants of the derivative, also with respect to the spacing.

@@ -210,9 +210,9 @@ def divide(xp: Namespace, numerator: Array, denominator: Array) -> Score:
     return Score(xp.where(zero & ~no_numerator, inf, values), zero & no_numerator)
 
 
-def nonzero(xp: Namespace, divisor: Array) -> Array:
-    """Return the divisor, with 1 instead of 0 where another value replaces the quotient."""
-    return xp.where(divisor == 0, xp.ones_like(divisor), divisor)
+def nonzero(xp: Namespace, array: Array) -> Array:
+    """Return an array with 1 instead of 0, to divide by or take the logarithm of; another value replaces the result."""
+    return xp.where(array == 0, xp.ones_like(array), array)
 
 
 def ratio(xp: Namespace, numerator: Array, denominator: Array, absent: AbsentScore = nan) -> Array:

@@ -22,6 +22,29 @@ LABEL_MAPS = {
         mask : array of bool, optional
             True where a pixel counts, of the shape of `target`.
     """,
+    "prediction_or_scores": """
+        prediction : array
+            Class ids of the shape of `target`, or scores with one more axis, as in `confusion_matrix`.
+    """,
+    "target_images": """
+        target : array of int or bool
+            Class ids `(N, *spatial)` with 2 or 3 spatial axes.
+    """,
+    "mask_like_void": """
+        mask : array of bool, optional
+            True where a pixel counts, of the shape of `target`. Other pixels are treated like void pixels.
+    """,
+    "class_axis": """
+        class_axis : int, optional
+            The axis of the classes in `prediction`, if it holds scores; 1 by default.
+    """,
+    "errors": """
+        ValueError
+            If shapes or options do not fit, or if a label that counts is out of range. Under a compiler, such pixels
+            belong to no class.
+        TypeError
+            If array libraries are mixed, ids are not integers, or the mask is not boolean.
+    """,
 }
 """What the counting functions share."""
 
@@ -68,7 +91,7 @@ MATRIX = {
             One score for each matrix, in float64 where the device has it. Shape `(...)`.
     """,
 }
-"""What the functions of a confusion matrix share."""
+"""What the functions of a confusion matrix share; those of boundary pixels use some too."""
 
 SURFACE = {
     "distances": """

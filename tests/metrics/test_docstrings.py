@@ -1,16 +1,16 @@
-"""The docstrings of metrics: every parameter has its type and default, and no shared paragraph is missing."""
+"""The docstrings of metrics and maps: every parameter has its type and default, no shared paragraph is missing."""
 
 import inspect
 import re
 
 import pytest
 
-from arrayseg import class_weights, metrics
+from arrayseg import class_weights, distance_maps, metrics
 
-PACKAGES = ("_confusion", "_probability", "_shape", "_segments", "_add", "_bootstrap", "class_weights")
+PACKAGES = ("_confusion", "_probability", "_shape", "_segments", "_add", "_bootstrap", "class_weights", "distance_maps")
 FUNCTIONS = {
     f"{module.__name__.rpartition('.')[2]}.{name}": getattr(module, name)
-    for module in (metrics, class_weights)
+    for module in (metrics, class_weights, distance_maps)
     for name in module.__all__
     if any(package in getattr(module, name).__module__ for package in PACKAGES)
 }

@@ -40,8 +40,8 @@ def expected_cost(
         The costs c; rows are the target. By default 0 on the diagonal and 1 elsewhere, which gives the error rate.
         Shape `(C, C)`, or as many as there are `classes`.
     priors : array or sequence of float, optional
-        The frequencies of the classes where the method will be used. By default the frequencies in the target. Shape
-        `(C,)`.
+        The frequencies :math:`\pi` of the classes where the method will be used. By default those in the target. Shape
+        `(C,)`, or as many as there are `classes`.
     normalize : bool, default False
         Whether to divide by the smallest cost of predicting one class everywhere. Above 1, the method is worse than
         such a prediction.
@@ -105,6 +105,8 @@ def net_benefit(
     r"""Return the net benefit of each class: true positives minus false positives at their exchange rate.
 
     .. math:: \frac{TP}{n} - \frac{FP}{n} \frac{\theta}{1 - \theta}
+
+    with n the number of all pixels.
 
     Parameters
     ----------

@@ -103,7 +103,7 @@ def mean_over_classes(formula: Formula, matrix: Array, *, absent: AbsentScore, c
 
 
 def _class_scores(backend: Backend, formula: Formula, counts: Array, classes: Sequence[int] | None) -> Score:
-    """Return the score of each class; it is undefined for a class in neither prediction nor target too."""
+    """Return the score of each class; a class in neither prediction nor target is undefined as well."""
     outcomes = count_outcomes(backend, counts)
     score = formula(outcomes)
     undefined = score.undefined | (outcomes.union == 0)

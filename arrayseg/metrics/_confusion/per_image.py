@@ -36,8 +36,7 @@ def class_counts(
 
     Parameters
     ----------
-    prediction : array
-        Class ids of the shape of `target`, or scores with one more axis, as in `confusion_matrix`.
+    {prediction_or_scores}
     target : array of int
         Class ids of any integer dtype or boolean. Shape `(N, *spatial)`.
     {num_classes}

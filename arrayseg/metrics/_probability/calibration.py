@@ -9,7 +9,17 @@ from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array
 from arrayseg.backends import Backend, common_backend
-from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, divide, ratio, square_root, to_device
+from arrayseg.metrics._compute import (
+    AbsentScore,
+    Score,
+    compute,
+    computed_from,
+    divide,
+    nonzero,
+    ratio,
+    square_root,
+    to_device,
+)
 from arrayseg.metrics._inputs import check_per_image
 from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._probability.inputs import ScoreMaps, read_scores
@@ -378,9 +388,8 @@ def _sums(maps: ScoreMaps, is_binary: bool, clip: float | None) -> tuple[Array, 
         likelihoods = likelihoods + (1 - target) * (1 - probabilities)
     likelihood = xp.sum(likelihoods, axis=1)
     likelihood = xp.where(likelihood < least, xp.full_like(likelihood, least), likelihood)
-    zero = likelihood == 0
-    losses = -xp.log(xp.where(zero, xp.ones_like(likelihood), likelihood))
-    losses = xp.where(zero, xp.full_like(losses, xp.inf), losses)
+    losses = -xp.log(nonzero(xp, likelihood))
+    losses = xp.where(likelihood == 0, xp.full_like(losses, xp.inf), losses)
     pixels = xp.sum(xp.astype(counted, backend.count_dtype(counted)), axis=1)
     sums = (xp.where(counted, part, xp.zeros_like(part)) for part in (squares, losses))
     wide = backend.sum_dtype(probabilities)

@@ -124,7 +124,18 @@ class AdaptedRandError(NamedTuple):
     recall: Array
 
 
-COUNTING = "contingency_table(prediction, target)"
+#: Decorates the functions of a contingency table.
+table_score = computed_from(
+    "contingency_table(prediction, target)",
+    ContingencyTable,
+    or_array=True,
+    paragraphs={
+        "table": """
+            table : ContingencyTable or array of int
+                From `contingency_table`, or a confusion matrix `(C, C)`.
+        """,
+    },
+)
 
 Table: TypeAlias = Array | ContingencyTable
 Formula: TypeAlias = Callable[[Namespace, Array, Array, Array, Array], Any]
@@ -197,7 +208,7 @@ def contingency_table(
     return ContingencyTable(*(to_device(backend, column[kept], target) for column in (*columns[:2], counts)))
 
 
-@computed_from(COUNTING, ContingencyTable, or_array=True)
+@table_score
 def adjusted_rand_index(table: Table, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the adjusted Rand index, the agreement about pairs of pixels beyond chance.
 
@@ -206,8 +217,7 @@ def adjusted_rand_index(table: Table, *, absent: AbsentScore = "skip") -> Array:
 
     Parameters
     ----------
-    table : ContingencyTable or array of int
-        From `contingency_table`, or a confusion matrix `(C, C)`.
+    {table}
     absent : {"skip", "nan"} or float, default "skip"
         The score if both maps have one label, or if no two pixels share a label (0 / 0): nan for ``"skip"`` and
         ``"nan"``, or a number (scikit-learn: 1).
@@ -240,7 +250,7 @@ def adjusted_rand_index(table: Table, *, absent: AbsentScore = "skip") -> Array:
     return result
 
 
-@computed_from(COUNTING, ContingencyTable, or_array=True)
+@table_score
 def variation_of_information(table: Table, *, absent: AbsentScore = "skip") -> VariationOfInformation:
     r"""Return the variation of information in bits, with its parts for false splits and false merges.
 
@@ -249,8 +259,7 @@ def variation_of_information(table: Table, *, absent: AbsentScore = "skip") -> V
 
     Parameters
     ----------
-    table : ContingencyTable or array of int
-        From `contingency_table`, or a confusion matrix `(C, C)`.
+    {table}
     absent : {"skip", "nan"} or float, default "skip"
         The result if there is no pixel: nan for ``"skip"`` and ``"nan"``, or a number.
 
@@ -284,7 +293,7 @@ def variation_of_information(table: Table, *, absent: AbsentScore = "skip") -> V
     return result
 
 
-@computed_from(COUNTING, ContingencyTable, or_array=True)
+@table_score
 def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: AbsentScore = "skip") -> AdaptedRandError:
     r"""Return the adapted Rand error, one minus the F score of the pairs of pixels.
 
@@ -345,7 +354,7 @@ def adapted_rand_error(table: Table, *, alpha: float = 0.5, absent: AbsentScore 
     return result
 
 
-@computed_from(COUNTING, ContingencyTable, or_array=True)
+@table_score
 def normalized_mutual_information(
     table: Table,
     *,
@@ -359,8 +368,7 @@ def normalized_mutual_information(
 
     Parameters
     ----------
-    table : ContingencyTable or array of int
-        From `contingency_table`, or a confusion matrix `(C, C)`.
+    {table}
     average : {"arithmetic", "geometric", "min", "max", "joint"}, default "arithmetic"
         The average of the two entropies: their ``"arithmetic"`` or ``"geometric"`` mean, ``"min"``, ``"max"``, or their
         ``"joint"`` entropy.
@@ -412,7 +420,7 @@ _AVERAGES: dict[str, Callable[[Namespace, Array, Array, Array], Array]] = {
 
 
 def _compute(table: Table, formula: Formula, absent: AbsentScore) -> Any:
-    """Return a formula of the pixels of each pair, of its label in the target and in the prediction, and of all."""
+    """Return a formula of four counts: the pixels of each pair, of its label in either map, and all pixels."""
     if not isinstance(table, ContingencyTable):
         is_integral = backend_of(table, "table").xp.isdtype(table.dtype, "integral")
         if table.ndim != 2 or not is_integral:

@@ -30,7 +30,8 @@ __all__ = [
     "seg_score",
 ]
 
-COUNTING = "match_instances(prediction, target)"
+#: Decorates the functions of `SegmentCounts`.
+instance_score = computed_from("match_instances(prediction, target)", SegmentCounts, paragraphs=SEGMENT_COUNTS)
 
 # The number of scores in the largest matrix that this module makes.
 MATRIX_SIZE = 2**28
@@ -218,7 +219,7 @@ def match_instances(
     return SegmentCounts(*(to_device(backend, column if several else column[0, ...], target) for column in columns))
 
 
-@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
+@instance_score
 def instance_average_precision(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the average precision of the 2018 Data Science Bowl, at each threshold.
 
@@ -250,7 +251,7 @@ def instance_average_precision(counts: SegmentCounts, *, absent: AbsentScore = "
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra + missed))
 
 
-@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
+@instance_score
 def instance_f1(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the F1 score of the instances, also called recognition or detection quality.
 
@@ -276,7 +277,7 @@ def instance_f1(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array
     return _rate(counts, absent, lambda total, hit, extra, missed: (2 * hit, 2 * hit + extra + missed))
 
 
-@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
+@instance_score
 def instance_precision(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the share of the predicted instances that match.
 
@@ -302,7 +303,7 @@ def instance_precision(counts: SegmentCounts, *, absent: AbsentScore = "skip") -
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + extra))
 
 
-@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
+@instance_score
 def instance_recall(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the share of the target instances that match.
 
@@ -328,7 +329,7 @@ def instance_recall(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> A
     return _rate(counts, absent, lambda total, hit, extra, missed: (hit, hit + missed))
 
 
-@computed_from(COUNTING, SegmentCounts, paragraphs=SEGMENT_COUNTS)
+@instance_score
 def seg_score(counts: SegmentCounts, *, absent: AbsentScore = "skip") -> Array:
     r"""Return the mean score of the target instances, with 0 for those without a match.
 

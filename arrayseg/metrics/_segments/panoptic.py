@@ -296,7 +296,8 @@ def _count(
     )
     first_class, second_class = (xp.astype(labels, xp.int64, copy=False) for labels in (first_class, second_class))
     same_class = first_class[table.rows] == second_class[table.columns]
-    counted = same_class & ~first_void[table.rows] & ~(crowded | second_void)[table.columns]
+    is_segment = ~second_void & ~crowded
+    counted = same_class & ~first_void[table.rows] & is_segment[table.columns]
 
     in_void = second_void[table.columns]
     iou = _iou(xp, table, table, table, in_void)
@@ -312,8 +313,7 @@ def _count(
     is_free = xp.isin(xp.arange(num_classes), xp.asarray(unmatched, dtype=xp.int64))
     hit = xp.astype(matched, xp.int64)
     false_positive = ~first_void & ~excused & (table.per_first(hit) == 0)
-    false_negative = ~second_void & ~crowded & (table.per_second(hit) == 0)
-    there = ~second_void & ~crowded
+    false_negative = is_segment & (table.per_second(hit) == 0)
 
     def per_class(labels: Array, chosen: Array, weights: Array | None = None) -> Array:
         picked = None if weights is None else weights[chosen]
@@ -323,7 +323,7 @@ def _count(
     pair_class = first_class[table.rows]
     return (
         per_class(pair_class, scored, iou),
-        xp.where(is_free, per_class(second_class, there), per_class(pair_class, matched)),
+        xp.where(is_free, per_class(second_class, is_segment), per_class(pair_class, matched)),
         xp.where(is_free, nothing, per_class(first_class, false_positive)),
         xp.where(is_free, nothing, per_class(second_class, false_negative)),
     )

@@ -9,6 +9,7 @@ from math import ceil, hypot, prod
 from typing import Literal, NamedTuple, TypeAlias
 
 from arrayseg._checks import check_choice, check_flag, check_index, check_indices, check_number, check_static
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Namespace
 from arrayseg.backends import Backend
@@ -17,11 +18,10 @@ from arrayseg.imaging.morphology import dilate_ball
 from arrayseg.imaging.surface_elements import bounding_box
 from arrayseg.metrics._compute import AbsentScore, Score, compute, computed_from, ratio, take_classes
 from arrayseg.metrics._inputs import LabelMaps, read_label_maps
+from arrayseg.metrics._paragraphs import LABEL_MAPS, MATRIX
 from arrayseg.metrics._shape.spatial import spatial_maps
 
 __all__ = ["BoundaryConfusion", "boundary_confusion", "boundary_f", "boundary_iou", "trimap_iou"]
-
-COUNTING = "boundary_confusion(prediction, target, num_classes=2)"
 
 BoundaryDefinition: TypeAlias = Literal["band", "contour", "trimap"]
 """What the boundary of a class is."""
@@ -56,7 +56,14 @@ class BoundaryConfusion(NamedTuple):
     target: Array
 
 
+#: Decorates the functions of `BoundaryConfusion`.
+boundary_score = computed_from(
+    "boundary_confusion(prediction, target, num_classes=2)", BoundaryConfusion, paragraphs=MATRIX
+)
+
+
 @raises_here
+@documented(LABEL_MAPS)
 def boundary_confusion(
     prediction: Array,
     target: Array,
@@ -81,10 +88,8 @@ def boundary_confusion(
 
     Parameters
     ----------
-    prediction : array
-        Class ids of the shape of `target`, or scores with one more axis, as in `confusion_matrix`.
-    target : array of int or bool
-        Class ids `(N, *spatial)` with 2 or 3 spatial axes.
+    {prediction_or_scores}
+    {target_images}
     num_classes : int
         The number of classes, C. Labels are 0 to C - 1. Every class has its own boundary, against all other labels.
     definition : {"band", "contour", "trimap"}, default "band"
@@ -101,15 +106,13 @@ def boundary_confusion(
     ignore_index : int, optional
         Label of void pixels in the target. They count nowhere, and there is no boundary at their border, except for
         ``"trimap"``, which treats void as a label like others.
-    mask : array of bool, optional
-        True where a pixel counts, of the shape of `target`. Other pixels are treated like void pixels.
+    {mask_like_void}
     per_image : bool, default False
         Whether each image of the batch (axis 0) has its own counts.
     classes : sequence of int, optional
         The classes to count, in this order, such as ``range(1, num_classes)`` without the background. By default all.
         The band of ``"trimap"`` lies at the borders of all classes in any case.
-    class_axis : int, optional
-        The axis of the classes in `prediction`, if it holds scores; 1 by default.
+    {class_axis}
 
     Returns
     -------
@@ -118,11 +121,7 @@ def boundary_confusion(
 
     Raises
     ------
-    ValueError
-        If shapes or options do not fit, or if a label that counts is out of range. Under a compiler, such pixels
-        belong to no class.
-    TypeError
-        If array libraries are mixed, ids are not integers, or the mask is not boolean.
+    {errors}
 
     Notes
     -----
@@ -166,7 +165,7 @@ def boundary_confusion(
         return BoundaryConfusion(*(count if per_image else backend.xp.sum(count, axis=0) for count in counts))
 
 
-@computed_from(COUNTING, BoundaryConfusion)
+@boundary_score
 def boundary_iou(
     counts: BoundaryConfusion, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
 ) -> Array:
@@ -180,13 +179,11 @@ def boundary_iou(
         From `boundary_confusion` with ``definition="band"``.
     absent : {"skip", "nan"} or float, default "skip"
         The score of a class without a boundary in either map: nan for ``"skip"`` and ``"nan"``, or a number.
-    classes : sequence of int, optional
-        The classes to return, in this order. By default all.
+    {classes_scores}
 
     Returns
     -------
-    array
-        Floating array `(..., C)`, float64 where the device has it.
+    {scores}
 
     Notes
     -----
@@ -208,7 +205,7 @@ def boundary_iou(
     return _score(_intersection_over_union, counts, absent, classes)
 
 
-@computed_from(COUNTING, BoundaryConfusion)
+@boundary_score
 def trimap_iou(
     counts: BoundaryConfusion, *, absent: AbsentScore = "skip", classes: Sequence[int] | None = None
 ) -> Array:
@@ -224,13 +221,11 @@ def trimap_iou(
         From `boundary_confusion` with ``definition="trimap"``.
     absent : {"skip", "nan"} or float, default "skip"
         The score of a class that occurs in the band of neither map: nan for ``"skip"`` and ``"nan"``, or a number.
-    classes : sequence of int, optional
-        The classes to return, in this order. By default all.
+    {classes_scores}
 
     Returns
     -------
-    array
-        Floating array `(..., C)`, float64 where the device has it.
+    {scores}
 
     References
     ----------
@@ -249,7 +244,7 @@ def trimap_iou(
     return _score(_intersection_over_union, counts, absent, classes)
 
 
-@computed_from(COUNTING, BoundaryConfusion)
+@boundary_score
 def boundary_f(
     counts: BoundaryConfusion,
     *,
@@ -271,13 +266,11 @@ def boundary_f(
     absent : {"skip", "nan"} or float, default "skip"
         The score of a class without a contour in either map: nan for ``"skip"`` and ``"nan"``, or a number. If only
         one map has a contour, the score is 0.
-    classes : sequence of int, optional
-        The classes to return, in this order. By default all.
+    {classes_scores}
 
     Returns
     -------
-    array
-        Floating array `(..., C)`, float64 where the device has it.
+    {scores}
 
     Notes
     -----

@@ -36,7 +36,8 @@ __all__ = [
     "surface_overlap",
 ]
 
-COUNTING = "surface_distances(prediction, target)"
+#: Decorates the functions of `SurfaceDistances`.
+surface_score = computed_from("surface_distances(prediction, target)", SurfaceDistances, paragraphs=SURFACE)
 
 # Distances may exceed a limit by a millionth of it, and so may shares of a surface: 3 x 0.1 then equals 0.3, and a step
 # of 0.1 that a file header or a backend holds in float32, 0.10000000149, equals 0.1.
@@ -53,7 +54,7 @@ _DISTANCE: Empty = {"both": nan, "prediction": inf, "target": inf}
 _OVERLAP: Empty = {"both": nan, "prediction": 0.0, "target": 0.0}
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def hausdorff(
     distances: SurfaceDistances,
     *,
@@ -136,7 +137,7 @@ def hausdorff(
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Return the average surface distance (ASD) of each direction.
 
@@ -171,7 +172,7 @@ def average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None
     return _evaluate(distances, _two_means, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Return the average symmetric surface distance (ASSD), the mean over the elements of both surfaces.
 
@@ -210,7 +211,7 @@ def average_symmetric_surface_distance(distances: SurfaceDistances, *, empty: Em
     return _evaluate(distances, lambda xp, *sides: _mean(xp, _pool(xp, *sides)), _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Return the mean average surface distance (MASD), the mean of the averages of the two directions.
 
@@ -248,7 +249,7 @@ def mean_average_surface_distance(distances: SurfaceDistances, *, empty: Empty |
     return _evaluate(distances, lambda xp, *sides: xp.mean(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Return the modified Hausdorff distance, the larger of the averages of the two directions.
 
@@ -287,7 +288,7 @@ def modified_hausdorff(distances: SurfaceDistances, *, empty: Empty | None = Non
     return _evaluate(distances, lambda xp, *sides: xp.max(_two_means(xp, *sides)), _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, empty: Empty | None = None) -> Array:
     r"""Return the average Hausdorff distance, or the balanced one, which divides both directions by the target.
 
@@ -338,7 +339,7 @@ def average_hausdorff(distances: SurfaceDistances, *, balanced: bool = False, em
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | None = None) -> Array:
     r"""Return the standard deviation of the distances of both surfaces together.
 
@@ -377,7 +378,7 @@ def surface_distance_deviation(distances: SurfaceDistances, *, empty: Empty | No
     return _evaluate(distances, score, _DISTANCE, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def surface_dice(
     distances: SurfaceDistances,
     tolerance: float | Sequence[float],
@@ -441,7 +442,7 @@ def surface_dice(
     return _evaluate(distances, score, _OVERLAP, empty)
 
 
-@computed_from(COUNTING, SurfaceDistances, paragraphs=SURFACE)
+@surface_score
 def surface_overlap(
     distances: SurfaceDistances, tolerance: float | Sequence[float], *, empty: Empty | None = None
 ) -> Array:
@@ -528,13 +529,13 @@ def _evaluate(
         ("target", no_target & ~no_prediction),
     ]
     value = score(xp, *sides)
-    for case, there in cases:
+    for case, applies in cases:
         substitute = policy[case]
-        if concrete and substitute == "error" and bool(there):
+        if concrete and substitute == "error" and bool(applies):
             masks = "both masks are" if case == "both" else f"the {case} is"
             msg = f"{masks.capitalize()} empty. Choose a result with `empty={{'{case}': value}}`."
             raise ValueError(msg)
-        value = xp.where(there, xp.full_like(value, nan if substitute == "error" else substitute), value)
+        value = xp.where(applies, xp.full_like(value, nan if substitute == "error" else substitute), value)
     if value.ndim == 0:
         # A NumPy scalar rather than an array without axes, as NumPy's own functions return.
         value = value[()]

@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from arrayseg._checks import check_indices, check_spacing, shown
+from arrayseg._docs import documented
 from arrayseg._errors import raises_here
 from arrayseg._typing import Array, Spacing
 from arrayseg.backends import Backend
 from arrayseg.imaging.surface_elements import label_boxes
 from arrayseg.metrics._inputs import LabelMaps, read_label_maps
+from arrayseg.metrics._paragraphs import LABEL_MAPS
 from arrayseg.metrics._shape.spatial import spatial_maps
 from arrayseg.metrics._shape.surface_distances import Definition, SurfaceDistances, surface_distances
 from arrayseg.metrics._shape.surface_scores import average_symmetric_surface_distance, hausdorff
@@ -25,6 +27,7 @@ DEFAULT_METRICS: Mapping[str, Callable[[SurfaceDistances], Array]] = {
 
 
 @raises_here
+@documented(LABEL_MAPS)
 def surface_table(
     prediction: Array,
     target: Array,
@@ -46,12 +49,9 @@ def surface_table(
 
     Parameters
     ----------
-    prediction : array
-        Class ids of the shape of `target`, or scores with one more axis, as in `confusion_matrix`.
-    target : array of int or bool
-        Class ids `(N, *spatial)` with 2 or 3 spatial axes.
-    num_classes : int
-        The number of classes, C. Labels are 0 to C - 1.
+    {prediction_or_scores}
+    {target_images}
+    {num_classes}
     metrics : mapping of str to callable, optional
         Functions of `SurfaceDistances` by name, such as
         ``{"nsd": functools.partial(surface_dice, tolerance=2.0)}``. By default ``"hausdorff"``, ``"hausdorff_95"`` and
@@ -66,13 +66,11 @@ def surface_table(
         Whether voxels beyond the edge of the image are False, as in `surface_distances`.
     ignore_index : int, optional
         Label of void pixels in the target. They belong to no mask, and there is no surface at their border.
-    mask : array of bool, optional
-        True where a pixel counts, of the shape of `target`. Other pixels are treated like void pixels.
+    {mask_like_void}
     classes : sequence of int, optional
         The classes to measure, in this order, such as ``range(1, num_classes)`` without the background. By default
         all.
-    class_axis : int, optional
-        The axis of the classes in `prediction`, if it holds scores; 1 by default.
+    {class_axis}
 
     Returns
     -------
@@ -82,11 +80,7 @@ def surface_table(
 
     Raises
     ------
-    ValueError
-        If shapes or options do not fit, or if a label that counts is out of range. Under a compiler, such pixels
-        belong to no class.
-    TypeError
-        If array libraries are mixed, ids are not integers, or the mask is not boolean.
+    {errors}
 
     Notes
     -----

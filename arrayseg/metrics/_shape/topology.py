@@ -196,7 +196,8 @@ def euler_number(mask: Array, *, connectivity: int | None = None) -> Array:
 
     .. math:: \chi = V - E + F - C = \beta_0 - \beta_1 + \beta_2
 
-    with the numbers of vertices, edges, faces and cells of the complex of the pixels.
+    with V, E, F and C the numbers of vertices, edges, faces and cells that the pixels have together, and :math:`\beta`
+    the `betti_numbers`.
 
     Parameters
     ----------
